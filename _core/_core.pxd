@@ -1,0 +1,195 @@
+# The core for other Cython code: `from convlet._core cimport ...`, to be called without the GIL.
+# Types are those of convlet.h (compile with convlet.get_include()), which is also the manual. Each
+# function stands for the pair of that name in the header, `..._f32` and `..._f64`: `dtype` is b'f'
+# or b'd' and says what the array pointers point at.
+
+from libc.stdint cimport int64_t
+
+
+cdef extern from "convlet.h" nogil:
+    ctypedef enum cvl_status:
+        CVL_OK
+        CVL_ERR_ARGUMENT
+        CVL_ERR_SHAPE
+        CVL_ERR_OVERFLOW
+        CVL_ERR_WORKSPACE
+        CVL_ERR_LABEL
+        CVL_ERR_ISA
+    ctypedef enum cvl_activation:
+        CVL_ACTIVATION_NONE
+        CVL_ACTIVATION_RELU
+    ctypedef enum cvl_reduction:
+        CVL_REDUCTION_NONE
+        CVL_REDUCTION_SUM
+        CVL_REDUCTION_MEAN
+    ctypedef struct cvl_exec:
+        size_t size
+        int threads
+        void *workspace
+        size_t workspace_bytes
+    ctypedef struct cvl_conv2d:
+        size_t size
+        Py_ssize_t N, H, W, C, OC, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups
+        cvl_activation activation
+    ctypedef struct cvl_linear:
+        size_t size
+        Py_ssize_t M, IN, OUT
+    ctypedef struct cvl_batch_norm:
+        size_t size
+        Py_ssize_t M, C
+        double eps
+        cvl_activation activation
+        int frozen
+    ctypedef struct cvl_softmax:
+        size_t size
+        Py_ssize_t N, C
+    ctypedef struct cvl_softmax_cross_entropy:
+        size_t size
+        Py_ssize_t N, C
+        cvl_reduction reduction
+    ctypedef struct cvl_pool2d:
+        size_t size
+        Py_ssize_t N, H, W, C, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR
+        int ceil_mode, count_include_pad
+    ctypedef struct cvl_segment_f32:
+        Py_ssize_t n
+        float *w
+        const float *g
+        float *m
+        float *v
+    ctypedef struct cvl_segment_f64:
+        Py_ssize_t n
+        double *w
+        const double *g
+        double *m
+        double *v
+    ctypedef struct cvl_sgd:
+        size_t size
+        double lr, momentum, dampening, l2, weight_decay
+        int nesterov, first
+    ctypedef struct cvl_adam:
+        size_t size
+        double lr, beta1, beta2, correction1, correction2, eps, l2, weight_decay
+    ctypedef struct cvl_adagrad:
+        size_t size
+        double lr, eps, l2
+
+    # The INIT macros as values that can be assigned.
+    cvl_exec CVL_EXEC_INIT "((cvl_exec)CVL_EXEC_INIT)"
+    cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
+    cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
+    cvl_batch_norm CVL_BATCH_NORM_INIT "((cvl_batch_norm)CVL_BATCH_NORM_INIT)"
+    cvl_softmax CVL_SOFTMAX_INIT "((cvl_softmax)CVL_SOFTMAX_INIT)"
+    cvl_softmax_cross_entropy CVL_SOFTMAX_CROSS_ENTROPY_INIT \
+        "((cvl_softmax_cross_entropy)CVL_SOFTMAX_CROSS_ENTROPY_INIT)"
+    cvl_pool2d CVL_POOL2D_INIT "((cvl_pool2d)CVL_POOL2D_INIT)"
+    cvl_sgd CVL_SGD_INIT "((cvl_sgd)CVL_SGD_INIT)"
+    cvl_adam CVL_ADAM_INIT "((cvl_adam)CVL_ADAM_INIT)"
+    cvl_adagrad CVL_ADAGRAD_INIT "((cvl_adagrad)CVL_ADAGRAD_INIT)"
+
+
+cdef const char *cvl_isa() noexcept nogil
+cdef const char *cvl_status_string(cvl_status status) noexcept nogil
+
+cdef cvl_status cvl_conv2d_output_shape(
+    const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil
+cdef cvl_status cvl_conv2d_forward(
+    char dtype, const cvl_conv2d *d, void *y, const void *x, const void *w, const void *b,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_conv2d_forward_workspace_size(
+    char dtype, const cvl_conv2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_conv2d_backward_data(
+    char dtype, const cvl_conv2d *d, void *dx, const void *dy, const void *w,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_conv2d_backward_data_workspace_size(
+    char dtype, const cvl_conv2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_conv2d_backward_weights(
+    char dtype, const cvl_conv2d *d, void *dw, void *db, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_conv2d_backward_weights_workspace_size(
+    char dtype, const cvl_conv2d *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_linear_forward(
+    char dtype, const cvl_linear *d, void *y, const void *x, const void *w, const void *b,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_linear_forward_workspace_size(
+    char dtype, const cvl_linear *d, int threads) noexcept nogil
+cdef cvl_status cvl_linear_backward_data(
+    char dtype, const cvl_linear *d, void *dx, const void *dy, const void *w,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_linear_backward_data_workspace_size(
+    char dtype, const cvl_linear *d, int threads) noexcept nogil
+cdef cvl_status cvl_linear_backward_weights(
+    char dtype, const cvl_linear *d, void *dw, void *db, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_linear_backward_weights_workspace_size(
+    char dtype, const cvl_linear *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_batch_norm_forward(
+    char dtype, const cvl_batch_norm *d, void *y, double *mean, double *var, const void *x,
+    const void *gamma, const void *beta, const void *residual, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_batch_norm_forward_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+cdef cvl_status cvl_batch_norm_inference(
+    char dtype, const cvl_batch_norm *d, void *y, const void *x, const void *gamma,
+    const void *beta, const double *mean, const double *var, const void *residual,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_batch_norm_inference_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+cdef cvl_status cvl_batch_norm_backward(
+    char dtype, const cvl_batch_norm *d, void *dx, void *dgamma, void *dbeta, void *dresidual,
+    const void *dy, const void *x, const void *y, const void *gamma, const void *beta,
+    const double *mean, const double *var, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_batch_norm_backward_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_softmax_forward(
+    char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_softmax_backward(
+    char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_log_softmax_forward(
+    char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_log_softmax_backward(
+    char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_softmax_cross_entropy_labels(
+    char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
+    const int64_t *labels, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_softmax_cross_entropy_soft(
+    char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
+    const void *q, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_softmax_cross_entropy_workspace_size(
+    char dtype, const cvl_softmax_cross_entropy *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_relu_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_relu_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_add(
+    char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
+    const cvl_exec *run) noexcept nogil
+
+cdef cvl_status cvl_pool2d_output_shape(
+    const cvl_pool2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil
+cdef cvl_status cvl_max_pool2d_forward(
+    char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_max_pool2d_backward(
+    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_avg_pool2d_forward(
+    char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_avg_pool2d_backward(
+    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil
+
+# `segments` is an array of cvl_segment_f32 or cvl_segment_f64, as dtype says.
+cdef cvl_status cvl_sgd_step(
+    char dtype, const cvl_sgd *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_adam_step(
+    char dtype, const cvl_adam *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_adagrad_step(
+    char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil

@@ -1,0 +1,64 @@
+# cython: language_level=3, binding=False, cdivision=True
+"""The binding of the numerical core: buffers in, one call without the GIL, status to exception.
+
+Arrays arrive dense, aligned, native and with the right shapes, outputs first; anything else is an
+error here, but the explanations for people are in convlet._checks and convlet.ops.
+"""
+
+import os
+
+import numpy as np
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_FillInfo,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from *:
+    const Py_ssize_t PY_SSIZE_T_MAX
+
+cdef object ndarray = np.ndarray
+cdef dict DTYPES = {
+    dtype.char: (dtype, dtype.itemsize)
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64))
+}
+DTYPES["q"] = (np.dtype(np.int64), 8)
+
+include "_functions.pxi"
+include "_cache.pxi"
+include "_gate.pxi"
+
+
+def isa():
+    """Return the name of the ISA level in use."""
+    return cvl_isa().decode()
+
+
+def isa_levels():
+    """Return the names of the ISA levels this CPU can run, worst first."""
+    cdef list names = []
+    while c_isa_available(<int>len(names)) != NULL:
+        names.append(c_isa_available(<int>len(names)).decode())
+    return tuple(names)
+
+
+def thread_backend():
+    """Return what threads stand on: openmp or none."""
+    return c_thread_backend().decode()
+
+
+if cvl_isa() == NULL:
+    raise ImportError(
+        f"CONVLET_ISA={os.environ.get('CONVLET_ISA')!r} names no level that this build has and this "
+        f"CPU can run; available: {', '.join(isa_levels())}"
+    )
+
+include "_operators.pxi"
+include "_optimizers.pxi"

@@ -1,0 +1,465 @@
+# The functions of convlet.h, and behind each pair of types the function that _core.pxd offers.
+
+cdef extern from "convlet.h" nogil:
+    const char *c_isa_available "cvl_isa_available"(int i)
+    const char *c_thread_backend "cvl_thread_backend"()
+    const char *c_isa "cvl_isa"()
+    const char *c_status_string "cvl_status_string"(cvl_status status)
+    cvl_status c_conv2d_output_shape "cvl_conv2d_output_shape"(
+        const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW)
+    cvl_status cvl_conv2d_forward_f32(
+        const cvl_conv2d *d, float *y, const float *x, const float *w, const float *b,
+        const cvl_exec *run)
+    cvl_status cvl_conv2d_forward_f64(
+        const cvl_conv2d *d, double *y, const double *x, const double *w, const double *b,
+        const cvl_exec *run)
+    size_t cvl_conv2d_forward_workspace_size_f32(const cvl_conv2d *d, int threads)
+    size_t cvl_conv2d_forward_workspace_size_f64(const cvl_conv2d *d, int threads)
+    cvl_status cvl_conv2d_backward_data_f32(
+        const cvl_conv2d *d, float *dx, const float *dy, const float *w, const cvl_exec *run)
+    cvl_status cvl_conv2d_backward_data_f64(
+        const cvl_conv2d *d, double *dx, const double *dy, const double *w, const cvl_exec *run)
+    size_t cvl_conv2d_backward_data_workspace_size_f32(const cvl_conv2d *d, int threads)
+    size_t cvl_conv2d_backward_data_workspace_size_f64(const cvl_conv2d *d, int threads)
+    cvl_status cvl_conv2d_backward_weights_f32(
+        const cvl_conv2d *d, float *dw, float *db, const float *dy, const float *x,
+        const cvl_exec *run)
+    cvl_status cvl_conv2d_backward_weights_f64(
+        const cvl_conv2d *d, double *dw, double *db, const double *dy, const double *x,
+        const cvl_exec *run)
+    size_t cvl_conv2d_backward_weights_workspace_size_f32(const cvl_conv2d *d, int threads)
+    size_t cvl_conv2d_backward_weights_workspace_size_f64(const cvl_conv2d *d, int threads)
+    cvl_status cvl_linear_forward_f32(
+        const cvl_linear *d, float *y, const float *x, const float *w, const float *b,
+        const cvl_exec *run)
+    cvl_status cvl_linear_forward_f64(
+        const cvl_linear *d, double *y, const double *x, const double *w, const double *b,
+        const cvl_exec *run)
+    size_t cvl_linear_forward_workspace_size_f32(const cvl_linear *d, int threads)
+    size_t cvl_linear_forward_workspace_size_f64(const cvl_linear *d, int threads)
+    cvl_status cvl_linear_backward_data_f32(
+        const cvl_linear *d, float *dx, const float *dy, const float *w, const cvl_exec *run)
+    cvl_status cvl_linear_backward_data_f64(
+        const cvl_linear *d, double *dx, const double *dy, const double *w, const cvl_exec *run)
+    size_t cvl_linear_backward_data_workspace_size_f32(const cvl_linear *d, int threads)
+    size_t cvl_linear_backward_data_workspace_size_f64(const cvl_linear *d, int threads)
+    cvl_status cvl_linear_backward_weights_f32(
+        const cvl_linear *d, float *dw, float *db, const float *dy, const float *x,
+        const cvl_exec *run)
+    cvl_status cvl_linear_backward_weights_f64(
+        const cvl_linear *d, double *dw, double *db, const double *dy, const double *x,
+        const cvl_exec *run)
+    size_t cvl_linear_backward_weights_workspace_size_f32(const cvl_linear *d, int threads)
+    size_t cvl_linear_backward_weights_workspace_size_f64(const cvl_linear *d, int threads)
+    cvl_status cvl_batch_norm_forward_f32(
+        const cvl_batch_norm *d, float *y, double *mean, double *var, const float *x,
+        const float *gamma, const float *beta, const float *residual, const cvl_exec *run)
+    cvl_status cvl_batch_norm_forward_f64(
+        const cvl_batch_norm *d, double *y, double *mean, double *var, const double *x,
+        const double *gamma, const double *beta, const double *residual, const cvl_exec *run)
+    size_t cvl_batch_norm_forward_workspace_size_f32(const cvl_batch_norm *d, int threads)
+    size_t cvl_batch_norm_forward_workspace_size_f64(const cvl_batch_norm *d, int threads)
+    cvl_status cvl_batch_norm_inference_f32(
+        const cvl_batch_norm *d, float *y, const float *x, const float *gamma, const float *beta,
+        const double *mean, const double *var, const float *residual, const cvl_exec *run)
+    cvl_status cvl_batch_norm_inference_f64(
+        const cvl_batch_norm *d, double *y, const double *x, const double *gamma,
+        const double *beta, const double *mean, const double *var, const double *residual,
+        const cvl_exec *run)
+    size_t cvl_batch_norm_inference_workspace_size_f32(const cvl_batch_norm *d, int threads)
+    size_t cvl_batch_norm_inference_workspace_size_f64(const cvl_batch_norm *d, int threads)
+    cvl_status cvl_batch_norm_backward_f32(
+        const cvl_batch_norm *d, float *dx, float *dgamma, float *dbeta, float *dresidual,
+        const float *dy, const float *x, const float *y, const float *gamma, const float *beta,
+        const double *mean, const double *var, const cvl_exec *run)
+    cvl_status cvl_batch_norm_backward_f64(
+        const cvl_batch_norm *d, double *dx, double *dgamma, double *dbeta, double *dresidual,
+        const double *dy, const double *x, const double *y, const double *gamma, const double *beta,
+        const double *mean, const double *var, const cvl_exec *run)
+    size_t cvl_batch_norm_backward_workspace_size_f32(const cvl_batch_norm *d, int threads)
+    size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *d, int threads)
+    cvl_status cvl_softmax_forward_f32(
+        const cvl_softmax *d, float *y, const float *z, const cvl_exec *run)
+    cvl_status cvl_softmax_forward_f64(
+        const cvl_softmax *d, double *y, const double *z, const cvl_exec *run)
+    cvl_status cvl_softmax_backward_f32(
+        const cvl_softmax *d, float *dz, const float *dy, const float *y, const cvl_exec *run)
+    cvl_status cvl_softmax_backward_f64(
+        const cvl_softmax *d, double *dz, const double *dy, const double *y, const cvl_exec *run)
+    cvl_status cvl_log_softmax_forward_f32(
+        const cvl_softmax *d, float *y, const float *z, const cvl_exec *run)
+    cvl_status cvl_log_softmax_forward_f64(
+        const cvl_softmax *d, double *y, const double *z, const cvl_exec *run)
+    cvl_status cvl_log_softmax_backward_f32(
+        const cvl_softmax *d, float *dz, const float *dy, const float *y, const cvl_exec *run)
+    cvl_status cvl_log_softmax_backward_f64(
+        const cvl_softmax *d, double *dz, const double *dy, const double *y, const cvl_exec *run)
+    cvl_status cvl_softmax_cross_entropy_f32(
+        const cvl_softmax_cross_entropy *d, double *loss, float *dz, const float *z,
+        const int64_t *labels, const cvl_exec *run)
+    cvl_status cvl_softmax_cross_entropy_f64(
+        const cvl_softmax_cross_entropy *d, double *loss, double *dz, const double *z,
+        const int64_t *labels, const cvl_exec *run)
+    cvl_status cvl_softmax_cross_entropy_soft_f32(
+        const cvl_softmax_cross_entropy *d, double *loss, float *dz, const float *z, const float *q,
+        const cvl_exec *run)
+    cvl_status cvl_softmax_cross_entropy_soft_f64(
+        const cvl_softmax_cross_entropy *d, double *loss, double *dz, const double *z,
+        const double *q, const cvl_exec *run)
+    size_t cvl_softmax_cross_entropy_workspace_size_f32(
+        const cvl_softmax_cross_entropy *d, int threads)
+    size_t cvl_softmax_cross_entropy_workspace_size_f64(
+        const cvl_softmax_cross_entropy *d, int threads)
+    cvl_status cvl_relu_forward_f32(Py_ssize_t n, float *y, const float *x, const cvl_exec *run)
+    cvl_status cvl_relu_forward_f64(Py_ssize_t n, double *y, const double *x, const cvl_exec *run)
+    cvl_status cvl_relu_backward_f32(
+        Py_ssize_t n, float *dx, const float *dy, const float *y, const cvl_exec *run)
+    cvl_status cvl_relu_backward_f64(
+        Py_ssize_t n, double *dx, const double *dy, const double *y, const cvl_exec *run)
+    cvl_status cvl_add_f32(
+        Py_ssize_t n, float *y, const float *a, const float *b, const cvl_exec *run)
+    cvl_status cvl_add_f64(
+        Py_ssize_t n, double *y, const double *a, const double *b, const cvl_exec *run)
+    cvl_status c_pool2d_output_shape "cvl_pool2d_output_shape"(
+        const cvl_pool2d *d, Py_ssize_t *OH, Py_ssize_t *OW)
+    cvl_status cvl_max_pool2d_forward_f32(
+        const cvl_pool2d *d, float *y, const float *x, const cvl_exec *run)
+    cvl_status cvl_max_pool2d_forward_f64(
+        const cvl_pool2d *d, double *y, const double *x, const cvl_exec *run)
+    cvl_status cvl_max_pool2d_backward_f32(
+        const cvl_pool2d *d, float *dx, const float *dy, const float *x, const cvl_exec *run)
+    cvl_status cvl_max_pool2d_backward_f64(
+        const cvl_pool2d *d, double *dx, const double *dy, const double *x, const cvl_exec *run)
+    cvl_status cvl_avg_pool2d_forward_f32(
+        const cvl_pool2d *d, float *y, const float *x, const cvl_exec *run)
+    cvl_status cvl_avg_pool2d_forward_f64(
+        const cvl_pool2d *d, double *y, const double *x, const cvl_exec *run)
+    cvl_status cvl_avg_pool2d_backward_f32(
+        const cvl_pool2d *d, float *dx, const float *dy, const cvl_exec *run)
+    cvl_status cvl_avg_pool2d_backward_f64(
+        const cvl_pool2d *d, double *dx, const double *dy, const cvl_exec *run)
+    cvl_status cvl_sgd_step_f32(
+        const cvl_sgd *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_sgd_step_f64(
+        const cvl_sgd *d, const cvl_segment_f64 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_adam_step_f32(
+        const cvl_adam *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_adam_step_f64(
+        const cvl_adam *d, const cvl_segment_f64 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_adagrad_step_f32(
+        const cvl_adagrad *d, const cvl_segment_f32 *segments, Py_ssize_t count,
+        const cvl_exec *run)
+    cvl_status cvl_adagrad_step_f64(
+        const cvl_adagrad *d, const cvl_segment_f64 *segments, Py_ssize_t count,
+        const cvl_exec *run)
+
+
+cdef const char *cvl_isa() noexcept nogil:
+    return c_isa()
+
+
+cdef const char *cvl_status_string(cvl_status status) noexcept nogil:
+    return c_status_string(status)
+
+
+cdef cvl_status cvl_conv2d_output_shape(
+    const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
+    return c_conv2d_output_shape(d, OH, OW)
+
+
+cdef cvl_status cvl_conv2d_forward(
+    char dtype, const cvl_conv2d *d, void *y, const void *x, const void *w, const void *b,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_forward_f32(
+            d, <float *>y, <const float *>x, <const float *>w, <const float *>b, run)
+    return cvl_conv2d_forward_f64(
+        d, <double *>y, <const double *>x, <const double *>w, <const double *>b, run)
+
+
+cdef size_t cvl_conv2d_forward_workspace_size(
+    char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_forward_workspace_size_f32(d, threads)
+    return cvl_conv2d_forward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_conv2d_backward_data(
+    char dtype, const cvl_conv2d *d, void *dx, const void *dy, const void *w,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_backward_data_f32(
+            d, <float *>dx, <const float *>dy, <const float *>w, run)
+    return cvl_conv2d_backward_data_f64(d, <double *>dx, <const double *>dy, <const double *>w, run)
+
+
+cdef size_t cvl_conv2d_backward_data_workspace_size(
+    char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_backward_data_workspace_size_f32(d, threads)
+    return cvl_conv2d_backward_data_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_conv2d_backward_weights(
+    char dtype, const cvl_conv2d *d, void *dw, void *db, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_backward_weights_f32(
+            d, <float *>dw, <float *>db, <const float *>dy, <const float *>x, run)
+    return cvl_conv2d_backward_weights_f64(
+        d, <double *>dw, <double *>db, <const double *>dy, <const double *>x, run)
+
+
+cdef size_t cvl_conv2d_backward_weights_workspace_size(
+    char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_backward_weights_workspace_size_f32(d, threads)
+    return cvl_conv2d_backward_weights_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_linear_forward(
+    char dtype, const cvl_linear *d, void *y, const void *x, const void *w, const void *b,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_linear_forward_f32(
+            d, <float *>y, <const float *>x, <const float *>w, <const float *>b, run)
+    return cvl_linear_forward_f64(
+        d, <double *>y, <const double *>x, <const double *>w, <const double *>b, run)
+
+
+cdef size_t cvl_linear_forward_workspace_size(
+    char dtype, const cvl_linear *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_linear_forward_workspace_size_f32(d, threads)
+    return cvl_linear_forward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_linear_backward_data(
+    char dtype, const cvl_linear *d, void *dx, const void *dy, const void *w,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_linear_backward_data_f32(
+            d, <float *>dx, <const float *>dy, <const float *>w, run)
+    return cvl_linear_backward_data_f64(d, <double *>dx, <const double *>dy, <const double *>w, run)
+
+
+cdef size_t cvl_linear_backward_data_workspace_size(
+    char dtype, const cvl_linear *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_linear_backward_data_workspace_size_f32(d, threads)
+    return cvl_linear_backward_data_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_linear_backward_weights(
+    char dtype, const cvl_linear *d, void *dw, void *db, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_linear_backward_weights_f32(
+            d, <float *>dw, <float *>db, <const float *>dy, <const float *>x, run)
+    return cvl_linear_backward_weights_f64(
+        d, <double *>dw, <double *>db, <const double *>dy, <const double *>x, run)
+
+
+cdef size_t cvl_linear_backward_weights_workspace_size(
+    char dtype, const cvl_linear *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_linear_backward_weights_workspace_size_f32(d, threads)
+    return cvl_linear_backward_weights_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_batch_norm_forward(
+    char dtype, const cvl_batch_norm *d, void *y, double *mean, double *var, const void *x,
+    const void *gamma, const void *beta, const void *residual, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_forward_f32(
+            d, <float *>y, mean, var, <const float *>x, <const float *>gamma, <const float *>beta,
+            <const float *>residual, run)
+    return cvl_batch_norm_forward_f64(
+        d, <double *>y, mean, var, <const double *>x, <const double *>gamma, <const double *>beta,
+        <const double *>residual, run)
+
+
+cdef size_t cvl_batch_norm_forward_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_forward_workspace_size_f32(d, threads)
+    return cvl_batch_norm_forward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_batch_norm_inference(
+    char dtype, const cvl_batch_norm *d, void *y, const void *x, const void *gamma,
+    const void *beta, const double *mean, const double *var, const void *residual,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_inference_f32(
+            d, <float *>y, <const float *>x, <const float *>gamma, <const float *>beta, mean, var,
+            <const float *>residual, run)
+    return cvl_batch_norm_inference_f64(
+        d, <double *>y, <const double *>x, <const double *>gamma, <const double *>beta, mean, var,
+        <const double *>residual, run)
+
+
+cdef size_t cvl_batch_norm_inference_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_inference_workspace_size_f32(d, threads)
+    return cvl_batch_norm_inference_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_batch_norm_backward(
+    char dtype, const cvl_batch_norm *d, void *dx, void *dgamma, void *dbeta, void *dresidual,
+    const void *dy, const void *x, const void *y, const void *gamma, const void *beta,
+    const double *mean, const double *var, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_backward_f32(
+            d, <float *>dx, <float *>dgamma, <float *>dbeta, <float *>dresidual, <const float *>dy,
+            <const float *>x, <const float *>y, <const float *>gamma, <const float *>beta, mean,
+            var, run)
+    return cvl_batch_norm_backward_f64(
+        d, <double *>dx, <double *>dgamma, <double *>dbeta, <double *>dresidual, <const double *>dy,
+        <const double *>x, <const double *>y, <const double *>gamma, <const double *>beta, mean,
+        var, run)
+
+
+cdef size_t cvl_batch_norm_backward_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_backward_workspace_size_f32(d, threads)
+    return cvl_batch_norm_backward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_softmax_forward(
+    char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_softmax_forward_f32(d, <float *>y, <const float *>z, run)
+    return cvl_softmax_forward_f64(d, <double *>y, <const double *>z, run)
+
+
+cdef cvl_status cvl_softmax_backward(
+    char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_softmax_backward_f32(d, <float *>dz, <const float *>dy, <const float *>y, run)
+    return cvl_softmax_backward_f64(d, <double *>dz, <const double *>dy, <const double *>y, run)
+
+
+cdef cvl_status cvl_log_softmax_forward(
+    char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_log_softmax_forward_f32(d, <float *>y, <const float *>z, run)
+    return cvl_log_softmax_forward_f64(d, <double *>y, <const double *>z, run)
+
+
+cdef cvl_status cvl_log_softmax_backward(
+    char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_log_softmax_backward_f32(
+            d, <float *>dz, <const float *>dy, <const float *>y, run)
+    return cvl_log_softmax_backward_f64(d, <double *>dz, <const double *>dy, <const double *>y, run)
+
+
+cdef cvl_status cvl_softmax_cross_entropy_labels(
+    char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
+    const int64_t *labels, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_softmax_cross_entropy_f32(d, loss, <float *>dz, <const float *>z, labels, run)
+    return cvl_softmax_cross_entropy_f64(d, loss, <double *>dz, <const double *>z, labels, run)
+
+
+cdef cvl_status cvl_softmax_cross_entropy_soft(
+    char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
+    const void *q, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_softmax_cross_entropy_soft_f32(
+            d, loss, <float *>dz, <const float *>z, <const float *>q, run)
+    return cvl_softmax_cross_entropy_soft_f64(
+        d, loss, <double *>dz, <const double *>z, <const double *>q, run)
+
+
+cdef size_t cvl_softmax_cross_entropy_workspace_size(
+    char dtype, const cvl_softmax_cross_entropy *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_softmax_cross_entropy_workspace_size_f32(d, threads)
+    return cvl_softmax_cross_entropy_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_relu_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_relu_forward_f32(n, <float *>y, <const float *>x, run)
+    return cvl_relu_forward_f64(n, <double *>y, <const double *>x, run)
+
+
+cdef cvl_status cvl_relu_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_relu_backward_f32(n, <float *>dx, <const float *>dy, <const float *>y, run)
+    return cvl_relu_backward_f64(n, <double *>dx, <const double *>dy, <const double *>y, run)
+
+
+cdef cvl_status cvl_add(
+    char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_add_f32(n, <float *>y, <const float *>a, <const float *>b, run)
+    return cvl_add_f64(n, <double *>y, <const double *>a, <const double *>b, run)
+
+
+cdef cvl_status cvl_pool2d_output_shape(
+    const cvl_pool2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
+    return c_pool2d_output_shape(d, OH, OW)
+
+
+cdef cvl_status cvl_max_pool2d_forward(
+    char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_max_pool2d_forward_f32(d, <float *>y, <const float *>x, run)
+    return cvl_max_pool2d_forward_f64(d, <double *>y, <const double *>x, run)
+
+
+cdef cvl_status cvl_max_pool2d_backward(
+    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_max_pool2d_backward_f32(d, <float *>dx, <const float *>dy, <const float *>x, run)
+    return cvl_max_pool2d_backward_f64(d, <double *>dx, <const double *>dy, <const double *>x, run)
+
+
+cdef cvl_status cvl_avg_pool2d_forward(
+    char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_avg_pool2d_forward_f32(d, <float *>y, <const float *>x, run)
+    return cvl_avg_pool2d_forward_f64(d, <double *>y, <const double *>x, run)
+
+
+cdef cvl_status cvl_avg_pool2d_backward(
+    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_avg_pool2d_backward_f32(d, <float *>dx, <const float *>dy, run)
+    return cvl_avg_pool2d_backward_f64(d, <double *>dx, <const double *>dy, run)
+
+
+cdef cvl_status cvl_sgd_step(
+    char dtype, const cvl_sgd *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_sgd_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
+    return cvl_sgd_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
+
+
+cdef cvl_status cvl_adam_step(
+    char dtype, const cvl_adam *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_adam_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
+    return cvl_adam_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
+
+
+cdef cvl_status cvl_adagrad_step(
+    char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_adagrad_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
+    return cvl_adagrad_step_f64(d, <const cvl_segment_f64 *>segments, count, run)

@@ -1,0 +1,135 @@
+# The gate: every array passes it before the core sees its memory.
+#
+# A gate holds the buffers of one call, so that nobody resizes an array meanwhile, and its scratch,
+# until it dies with the call. With type, rank, order, alignment and shape checked, nothing that
+# Python can pass reads or writes out of bounds.
+
+cdef enum:
+    MAX_VIEWS = 12
+    MAX_THREADS = 1024
+    READ = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT
+    WRITE = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE
+    ANY_RANK = 0
+
+# Type codes of the buffer protocol; FLOAT is either of the first two.
+cdef enum:
+    FLOAT = 0
+    FLOAT32 = 0x66  # f
+    FLOAT64 = 0x64  # d
+    INT64 = 0x71  # q
+
+
+cdef char code_of(const Py_buffer *view) noexcept:
+    """The type code, 0 where it is none of ours: longer formats are structures or byte-swapped."""
+    cdef char code = view.format[0] if view.format and not view.format[1] else 0
+    if code == b"l" and sizeof(long) == sizeof(int64_t):
+        code = INT64
+    return code
+
+
+cdef tuple shape_of(const Py_buffer *view):
+    return tuple([view.shape[i] for i in range(view.ndim)])
+
+
+cdef Py_ssize_t count_of(const Py_buffer *view) noexcept:
+    """Number of elements."""
+    return view.len // view.itemsize
+
+
+cdef Py_ssize_t channels_of(const Py_buffer *view) except -1:
+    """Length of the last axis, at least 1."""
+    cdef Py_ssize_t channels = view.shape[view.ndim - 1]
+    if channels < 1:
+        raise ValueError(f"expected at least one channel, got the shape {shape_of(view)}")
+    return channels
+
+
+cdef int check_view(const Py_buffer *view, str name, char code, int rank) except -1:
+    cdef char got = code_of(view)
+    if got != code and (code != FLOAT or (got != FLOAT32 and got != FLOAT64)):
+        expected = "'f' or 'd'" if code == FLOAT else repr(chr(code))
+        format = view.format.decode() if view.format else "B"
+        raise TypeError(f"{name} must have the type code {expected}, got {format!r}")
+    if <size_t>view.buf % <size_t>view.itemsize:
+        raise ValueError(f"{name} is not aligned to its elements")
+    if view.ndim != rank if rank != ANY_RANK else view.ndim < 1:
+        raise ValueError(f"{name} must have {rank or 'some'} dimensions, got {view.ndim}")
+    return 0
+
+
+@cython.final
+@cython.no_gc
+cdef class Gate:
+    cdef Py_buffer views[MAX_VIEWS]
+    cdef int count
+    cdef Chunk *scratch
+
+    def __dealloc__(self):
+        for i in range(self.count):
+            PyBuffer_Release(&self.views[i])
+        if self.scratch:
+            give_back(self.scratch)
+
+    cdef Py_buffer *admit(
+            self, array, str name, char code, int rank, int flags) except NULL:
+        """Hold `array`, of `code` and with `rank` dimensions."""
+        cdef Py_buffer *view = &self.views[self.count]
+        if array is None:
+            raise TypeError(f"{name} must be an array, got None")
+        PyObject_GetBuffer(array, view, flags)
+        self.count += 1
+        check_view(view, name, code, rank)
+        return view
+
+    cdef Py_buffer *admit_shape(
+            self, array, str name, char code, int flags, int rank, Py_ssize_t n0,
+            Py_ssize_t n1=0, Py_ssize_t n2=0, Py_ssize_t n3=0) except NULL:
+        """Hold `array`, which must have the shape (n0, ...)."""
+        cdef Py_ssize_t[4] shape = [n0, n1, n2, n3]
+        cdef Py_buffer *view = self.admit(array, name, code, rank, flags)
+        for i in range(rank):
+            if view.shape[i] != shape[i]:
+                raise ValueError(
+                    f"{name} must have the shape {tuple([shape[i] for i in range(rank)])}, "
+                    f"got {shape_of(view)}"
+                )
+        return view
+
+    cdef Py_buffer *admit_like(
+            self, array, str name, const Py_buffer *like, int flags) except NULL:
+        """Hold `array`, which must have the type and shape of `like`."""
+        cdef Py_buffer *view = self.admit(array, name, code_of(like), like.ndim, flags)
+        for i in range(view.ndim):
+            if view.shape[i] != like.shape[i]:
+                raise ValueError(
+                    f"{name} must have the shape {shape_of(like)}, got {shape_of(view)}"
+                )
+        return view
+
+    cdef int prepare(self, cvl_exec *run, int threads, size_t scratch=0) except -1:
+        """Say how the call runs, with `scratch` bytes of workspace."""
+        if threads < 1 or threads > MAX_THREADS:
+            raise ValueError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
+        run[0] = CVL_EXEC_INIT
+        run.threads = threads
+        if scratch:
+            self.scratch = lease(scratch)
+            run.workspace = self.scratch.memory
+            run.workspace_bytes = self.scratch.bytes
+        return 0
+
+
+cdef Gate new_gate():
+    return Gate.__new__(Gate)
+
+
+cdef int check(cvl_status status) except -1:
+    """Raise what a status stands for."""
+    if status == CVL_OK:
+        return 0
+    message = c_status_string(status).decode()
+    if status == CVL_ERR_LABEL:
+        raise IndexError(message)
+    if status in (CVL_ERR_ARGUMENT, CVL_ERR_SHAPE, CVL_ERR_OVERFLOW):
+        raise ValueError(message)
+    raise RuntimeError(message)

@@ -1,0 +1,534 @@
+# The operators as Python functions: outputs first, then inputs, as in convlet.h.
+
+# ---------------------------------------------------------------- convolution
+# geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups, activation).
+
+cdef int describe_conv2d(
+        cvl_conv2d *d, tuple geometry, const Py_ssize_t *x_shape, Py_ssize_t OC,
+        Py_ssize_t *OH, Py_ssize_t *OW) except -1:
+    cdef int activation
+    d[0] = CVL_CONV2D_INIT
+    d.N, d.H, d.W, d.C, d.OC = x_shape[0], x_shape[1], x_shape[2], x_shape[3], OC
+    (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.groups, activation) = geometry
+    d.activation = <cvl_activation>activation
+    return check(cvl_conv2d_output_shape(d, OH, OW))
+
+
+def conv2d_forward(y, x, w, b, tuple geometry, int threads):
+    """y = act(conv(x, w) + b); b may be None."""
+    cdef cvl_conv2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef void *b_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *w_view = gate.admit(w, "w", code, 4, READ)
+    describe_conv2d(&d, geometry, x_view.shape, w_view.shape[3], &OH, &OW)
+    check_filters(w_view, &d)
+    cdef Py_buffer *y_view = gate.admit_shape(y, "y", code, WRITE, 4, d.N, OH, OW, d.OC)
+    if b is not None:
+        b_memory = gate.admit_shape(b, "b", code, READ, 1, d.OC).buf
+    gate.prepare(&run, threads, cvl_conv2d_forward_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_conv2d_forward(code, &d, y_view.buf, x_view.buf, w_view.buf, b_memory, &run)
+    check(status)
+
+
+cdef int check_filters(const Py_buffer *w, const cvl_conv2d *d) except -1:
+    if (w.shape[0] != d.KH or w.shape[1] != d.KW or w.shape[2] != d.C // d.groups
+            or w.shape[3] != d.OC):
+        raise ValueError(
+            f"w must have the shape {(d.KH, d.KW, d.C // d.groups, d.OC)}, got {shape_of(w)}"
+        )
+    return 0
+
+
+def conv2d_backward_data(dx, dy, w, tuple geometry, int threads):
+    """dx from dy."""
+    cdef cvl_conv2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, 4, WRITE)
+    cdef char code = code_of(dx_view)
+    cdef Py_buffer *w_view = gate.admit(w, "w", code, 4, READ)
+    describe_conv2d(&d, geometry, dx_view.shape, w_view.shape[3], &OH, &OW)
+    check_filters(w_view, &d)
+    cdef Py_buffer *dy_view = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.OC)
+    gate.prepare(&run, threads, cvl_conv2d_backward_data_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_conv2d_backward_data(
+            code, &d, dx_view.buf, dy_view.buf, w_view.buf, &run)
+    check(status)
+
+
+def conv2d_backward_weights(dw, db, dy, x, tuple geometry, int threads):
+    """dw and db from dy; either may be None."""
+    cdef cvl_conv2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef void *dw_memory = NULL
+    cdef void *db_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, 4, READ)
+    describe_conv2d(&d, geometry, x_view.shape, dy_view.shape[3], &OH, &OW)
+    if dy_view.shape[0] != d.N or dy_view.shape[1] != OH or dy_view.shape[2] != OW:
+        raise ValueError(
+            f"dy must have the shape {(d.N, OH, OW, d.OC)}, got {shape_of(dy_view)}"
+        )
+    if dw is not None:
+        dw_memory = gate.admit_shape(
+            dw, "dw", code, WRITE, 4, d.KH, d.KW, d.C // d.groups, d.OC).buf
+    if db is not None:
+        db_memory = gate.admit_shape(db, "db", code, WRITE, 1, d.OC).buf
+    gate.prepare(&run, threads, cvl_conv2d_backward_weights_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_conv2d_backward_weights(
+            code, &d, dw_memory, db_memory, dy_view.buf, x_view.buf, &run)
+    check(status)
+
+
+def conv2d_workspace(
+        str direction, str code, tuple x_shape, Py_ssize_t OC, tuple geometry, int threads):
+    """Bytes of scratch that forward, backward_data or backward_weights takes."""
+    cdef cvl_conv2d d
+    cdef Py_ssize_t OH, OW
+    cdef Py_ssize_t[4] shape
+    cdef char type_code = FLOAT32 if code == "f" else FLOAT64
+    shape[0], shape[1], shape[2], shape[3] = x_shape
+    describe_conv2d(&d, geometry, shape, OC, &OH, &OW)
+    if direction == "forward":
+        return cvl_conv2d_forward_workspace_size(type_code, &d, threads)
+    if direction == "backward_data":
+        return cvl_conv2d_backward_data_workspace_size(type_code, &d, threads)
+    return cvl_conv2d_backward_weights_workspace_size(type_code, &d, threads)
+
+
+# ---------------------------------------------------------------- linear
+# x is (..., IN), y is (..., OUT) with as many rows.
+
+cdef int describe_linear(cvl_linear *d, const Py_buffer *inputs, const Py_buffer *outputs) except -1:
+    d[0] = CVL_LINEAR_INIT
+    d.IN, d.OUT = channels_of(inputs), channels_of(outputs)
+    d.M = count_of(inputs) // d.IN
+    if count_of(outputs) // d.OUT != d.M:
+        raise ValueError(
+            f"expected as many rows on either side, got {shape_of(inputs)} and {shape_of(outputs)}"
+        )
+    return 0
+
+
+def linear_forward(y, x, w, b, int threads):
+    """y = x w + b; b may be None."""
+    cdef cvl_linear d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *b_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *y_view = gate.admit(y, "y", code, ANY_RANK, WRITE)
+    describe_linear(&d, x_view, y_view)
+    cdef Py_buffer *w_view = gate.admit_shape(w, "w", code, READ, 2, d.IN, d.OUT)
+    if b is not None:
+        b_memory = gate.admit_shape(b, "b", code, READ, 1, d.OUT).buf
+    gate.prepare(&run, threads, cvl_linear_forward_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_linear_forward(code, &d, y_view.buf, x_view.buf, w_view.buf, b_memory, &run)
+    check(status)
+
+
+def linear_backward_data(dx, dy, w, int threads):
+    """dx = dy wᵀ."""
+    cdef cvl_linear d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, ANY_RANK, WRITE)
+    cdef char code = code_of(dx_view)
+    cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, ANY_RANK, READ)
+    describe_linear(&d, dx_view, dy_view)
+    cdef Py_buffer *w_view = gate.admit_shape(w, "w", code, READ, 2, d.IN, d.OUT)
+    gate.prepare(&run, threads, cvl_linear_backward_data_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_linear_backward_data(code, &d, dx_view.buf, dy_view.buf, w_view.buf, &run)
+    check(status)
+
+
+def linear_backward_weights(dw, db, dy, x, int threads):
+    """dw = xᵀ dy and db = the column sums of dy; either may be None."""
+    cdef cvl_linear d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *dw_memory = NULL
+    cdef void *db_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, ANY_RANK, READ)
+    describe_linear(&d, x_view, dy_view)
+    if dw is not None:
+        dw_memory = gate.admit_shape(dw, "dw", code, WRITE, 2, d.IN, d.OUT).buf
+    if db is not None:
+        db_memory = gate.admit_shape(db, "db", code, WRITE, 1, d.OUT).buf
+    gate.prepare(&run, threads, cvl_linear_backward_weights_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_linear_backward_weights(
+            code, &d, dw_memory, db_memory, dy_view.buf, x_view.buf, &run)
+    check(status)
+
+
+# ---------------------------------------------------------------- batch norm
+# x is (..., C); mean and var are float64.
+
+cdef int describe_batch_norm(
+        cvl_batch_norm *d, const Py_buffer *x, double eps, int activation) except -1:
+    d[0] = CVL_BATCH_NORM_INIT
+    d.C = channels_of(x)
+    d.M = count_of(x) // d.C
+    d.eps = eps
+    d.activation = <cvl_activation>activation
+    return 0
+
+
+def batch_norm_forward(
+        y, mean, var, x, gamma, beta, residual, double eps, int activation, int threads):
+    """y, mean and var from x; residual may be None."""
+    cdef cvl_batch_norm d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *residual_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(x_view)
+    describe_batch_norm(&d, x_view, eps, activation)
+    cdef void *y_memory = gate.admit_like(y, "y", x_view, WRITE).buf
+    cdef void *mean_memory = gate.admit_shape(mean, "mean", FLOAT64, WRITE, 1, d.C).buf
+    cdef void *var_memory = gate.admit_shape(var, "var", FLOAT64, WRITE, 1, d.C).buf
+    cdef void *gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    cdef void *beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    if residual is not None:
+        residual_memory = gate.admit_like(residual, "residual", x_view, READ).buf
+    gate.prepare(&run, threads, cvl_batch_norm_forward_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_batch_norm_forward(
+            code, &d, y_memory, <double *>mean_memory, <double *>var_memory, x_view.buf,
+            gamma_memory, beta_memory, residual_memory, &run)
+    check(status)
+
+
+def batch_norm_inference(
+        y, x, gamma, beta, mean, var, residual, double eps, int activation, int threads):
+    """y with given mean and var; residual may be None."""
+    cdef cvl_batch_norm d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *residual_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(x_view)
+    describe_batch_norm(&d, x_view, eps, activation)
+    cdef void *y_memory = gate.admit_like(y, "y", x_view, WRITE).buf
+    cdef void *gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    cdef void *beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    cdef void *mean_memory = gate.admit_shape(mean, "mean", FLOAT64, READ, 1, d.C).buf
+    cdef void *var_memory = gate.admit_shape(var, "var", FLOAT64, READ, 1, d.C).buf
+    if residual is not None:
+        residual_memory = gate.admit_like(residual, "residual", x_view, READ).buf
+    gate.prepare(&run, threads, cvl_batch_norm_inference_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_batch_norm_inference(
+            code, &d, y_memory, x_view.buf, gamma_memory, beta_memory,
+            <const double *>mean_memory, <const double *>var_memory, residual_memory, &run)
+    check(status)
+
+
+def batch_norm_backward(
+        dx, dgamma, dbeta, dresidual, dy, x, y, gamma, beta, mean, var, double eps,
+        int activation, bint frozen, int threads):
+    """The gradients from dy; dx, dresidual, y and beta may be None."""
+    cdef cvl_batch_norm d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *dx_memory = NULL
+    cdef void *dresidual_memory = NULL
+    cdef void *y_memory = NULL
+    cdef void *beta_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(x_view)
+    describe_batch_norm(&d, x_view, eps, activation)
+    d.frozen = frozen
+    if dx is not None:
+        dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
+    cdef void *dgamma_memory = gate.admit_shape(dgamma, "dgamma", code, WRITE, 1, d.C).buf
+    cdef void *dbeta_memory = gate.admit_shape(dbeta, "dbeta", code, WRITE, 1, d.C).buf
+    if dresidual is not None:
+        dresidual_memory = gate.admit_like(dresidual, "dresidual", x_view, WRITE).buf
+    cdef void *dy_memory = gate.admit_like(dy, "dy", x_view, READ).buf
+    if y is not None:
+        y_memory = gate.admit_like(y, "y", x_view, READ).buf
+    cdef void *gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    if beta is not None:
+        beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    cdef void *mean_memory = gate.admit_shape(mean, "mean", FLOAT64, READ, 1, d.C).buf
+    cdef void *var_memory = gate.admit_shape(var, "var", FLOAT64, READ, 1, d.C).buf
+    gate.prepare(&run, threads, cvl_batch_norm_backward_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_batch_norm_backward(
+            code, &d, dx_memory, dgamma_memory, dbeta_memory, dresidual_memory, dy_memory,
+            x_view.buf, y_memory, gamma_memory, beta_memory, <const double *>mean_memory,
+            <const double *>var_memory, &run)
+    check(status)
+
+
+# ---------------------------------------------------------------- softmax and cross-entropy
+# z is (..., C).
+
+cdef int describe_softmax(cvl_softmax *d, const Py_buffer *z) except -1:
+    d[0] = CVL_SOFTMAX_INIT
+    d.C = channels_of(z)
+    d.N = count_of(z) // d.C
+    return 0
+
+
+def softmax_forward(y, z, int threads):
+    """y = softmax(z)."""
+    softmax_map(cvl_softmax_forward, y, z, threads)
+
+
+def log_softmax_forward(y, z, int threads):
+    """y = log softmax(z)."""
+    softmax_map(cvl_log_softmax_forward, y, z, threads)
+
+
+def softmax_backward(dz, dy, y, int threads):
+    """dz from dy and y = softmax(z)."""
+    softmax_pullback(cvl_softmax_backward, dz, dy, y, threads)
+
+
+def log_softmax_backward(dz, dy, y, int threads):
+    """dz from dy and y = log softmax(z)."""
+    softmax_pullback(cvl_log_softmax_backward, dz, dy, y, threads)
+
+
+ctypedef cvl_status (*softmax_map_function)(
+    char, const cvl_softmax *, void *, const void *, const cvl_exec *) noexcept nogil
+ctypedef cvl_status (*softmax_pullback_function)(
+    char, const cvl_softmax *, void *, const void *, const void *,
+    const cvl_exec *) noexcept nogil
+
+
+cdef int softmax_map(softmax_map_function function, y, z, int threads) except -1:
+    cdef cvl_softmax d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *z_view = gate.admit(z, "z", FLOAT, ANY_RANK, READ)
+    describe_softmax(&d, z_view)
+    cdef void *y_memory = gate.admit_like(y, "y", z_view, WRITE).buf
+    gate.prepare(&run, threads)
+    cdef char code = code_of(z_view)
+    with nogil:
+        status = function(code, &d, y_memory, z_view.buf, &run)
+    return check(status)
+
+
+cdef int softmax_pullback(softmax_pullback_function function, dz, dy, y, int threads) except -1:
+    cdef cvl_softmax d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *y_view = gate.admit(y, "y", FLOAT, ANY_RANK, READ)
+    describe_softmax(&d, y_view)
+    cdef void *dz_memory = gate.admit_like(dz, "dz", y_view, WRITE).buf
+    cdef void *dy_memory = gate.admit_like(dy, "dy", y_view, READ).buf
+    gate.prepare(&run, threads)
+    cdef char code = code_of(y_view)
+    with nogil:
+        status = function(code, &d, dz_memory, dy_memory, y_view.buf, &run)
+    return check(status)
+
+
+cdef Py_ssize_t describe_cross_entropy(
+        cvl_softmax_cross_entropy *d, const Py_buffer *z, int reduction) except -1:
+    """The descriptor; returns how many losses come back."""
+    d[0] = CVL_SOFTMAX_CROSS_ENTROPY_INIT
+    d.C = channels_of(z)
+    d.N = count_of(z) // d.C
+    d.reduction = <cvl_reduction>reduction
+    return d.N if d.reduction == CVL_REDUCTION_NONE else 1
+
+
+def softmax_cross_entropy(loss, dz, z, labels, int reduction, int threads):
+    """loss, float64, and dz from integer labels; IndexError where one is out of range."""
+    cdef cvl_softmax_cross_entropy d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *z_view = gate.admit(z, "z", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(z_view)
+    cdef Py_ssize_t losses = describe_cross_entropy(&d, z_view, reduction)
+    cdef void *loss_memory = gate.admit_shape(loss, "loss", FLOAT64, WRITE, 1, losses).buf
+    cdef void *dz_memory = gate.admit_like(dz, "dz", z_view, WRITE).buf
+    cdef void *labels_memory = gate.admit_shape(labels, "labels", INT64, READ, 1, d.N).buf
+    gate.prepare(
+        &run, threads, cvl_softmax_cross_entropy_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_softmax_cross_entropy_labels(
+            code, &d, <double *>loss_memory, dz_memory, z_view.buf,
+            <const int64_t *>labels_memory, &run)
+    check(status)
+
+
+def softmax_cross_entropy_soft(loss, dz, z, q, int reduction, int threads):
+    """loss, float64, and dz from soft targets q."""
+    cdef cvl_softmax_cross_entropy d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *z_view = gate.admit(z, "z", FLOAT, ANY_RANK, READ)
+    cdef char code = code_of(z_view)
+    cdef Py_ssize_t losses = describe_cross_entropy(&d, z_view, reduction)
+    cdef void *loss_memory = gate.admit_shape(loss, "loss", FLOAT64, WRITE, 1, losses).buf
+    cdef void *dz_memory = gate.admit_like(dz, "dz", z_view, WRITE).buf
+    cdef void *q_memory = gate.admit_like(q, "q", z_view, READ).buf
+    gate.prepare(
+        &run, threads, cvl_softmax_cross_entropy_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_softmax_cross_entropy_soft(
+            code, &d, <double *>loss_memory, dz_memory, z_view.buf, q_memory, &run)
+    check(status)
+
+
+# ---------------------------------------------------------------- elementwise
+
+def relu_forward(y, x, int threads):
+    """y = relu(x)."""
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
+    cdef void *y_memory = gate.admit_like(y, "y", x_view, WRITE).buf
+    gate.prepare(&run, threads)
+    cdef char code = code_of(x_view)
+    cdef Py_ssize_t n = count_of(x_view)
+    with nogil:
+        status = cvl_relu_forward(code, n, y_memory, x_view.buf, &run)
+    check(status)
+
+
+ctypedef cvl_status (*binary_function)(
+    char, Py_ssize_t, void *, const void *, const void *, const cvl_exec *) noexcept nogil
+
+
+cdef int binary_map(
+        binary_function function, out, str out_name, a, str a_name, b, str b_name,
+        int threads) except -1:
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *a_view = gate.admit(a, a_name, FLOAT, ANY_RANK, READ)
+    cdef void *b_memory = gate.admit_like(b, b_name, a_view, READ).buf
+    cdef void *out_memory = gate.admit_like(out, out_name, a_view, WRITE).buf
+    gate.prepare(&run, threads)
+    cdef char code = code_of(a_view)
+    cdef Py_ssize_t n = count_of(a_view)
+    with nogil:
+        status = function(code, n, out_memory, a_view.buf, b_memory, &run)
+    return check(status)
+
+
+def relu_backward(dx, dy, y, int threads):
+    """dx from dy and y = relu(x)."""
+    binary_map(cvl_relu_backward, dx, "dx", dy, "dy", y, "y", threads)
+
+
+def add(y, a, b, int threads):
+    """y = a + b; y may be a or b."""
+    binary_map(cvl_add, y, "y", a, "a", b, "b", threads)
+
+
+# ---------------------------------------------------------------- pooling
+# geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, ceil_mode, count_include_pad).
+
+cdef int describe_pool2d(
+        cvl_pool2d *d, tuple geometry, const Py_buffer *x, Py_ssize_t *OH,
+        Py_ssize_t *OW) except -1:
+    d[0] = CVL_POOL2D_INIT
+    d.N, d.H, d.W, d.C = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
+    (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.ceil_mode,
+     d.count_include_pad) = geometry
+    return check(cvl_pool2d_output_shape(d, OH, OW))
+
+
+ctypedef cvl_status (*pool2d_map_function)(
+    char, const cvl_pool2d *, void *, const void *, const cvl_exec *) noexcept nogil
+
+
+cdef int pool2d_forward(
+        pool2d_map_function function, y, x, tuple geometry, int threads) except -1:
+    cdef cvl_pool2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    describe_pool2d(&d, geometry, x_view, &OH, &OW)
+    cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, d.N, OH, OW, d.C).buf
+    gate.prepare(&run, threads)
+    with nogil:
+        status = function(code, &d, y_memory, x_view.buf, &run)
+    return check(status)
+
+
+def max_pool2d_forward(y, x, tuple geometry, int threads):
+    """y = the largest value of each window of x."""
+    pool2d_forward(cvl_max_pool2d_forward, y, x, geometry, threads)
+
+
+def avg_pool2d_forward(y, x, tuple geometry, int threads):
+    """y = the mean of each window of x."""
+    pool2d_forward(cvl_avg_pool2d_forward, y, x, geometry, threads)
+
+
+def max_pool2d_backward(dx, dy, x, tuple geometry, int threads):
+    """dx from dy and x."""
+    cdef cvl_pool2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    describe_pool2d(&d, geometry, x_view, &OH, &OW)
+    cdef void *dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
+    cdef void *dy_memory = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.C).buf
+    gate.prepare(&run, threads)
+    with nogil:
+        status = cvl_max_pool2d_backward(code, &d, dx_memory, dy_memory, x_view.buf, &run)
+    check(status)
+
+
+def avg_pool2d_backward(dx, dy, tuple geometry, int threads):
+    """dx from dy."""
+    cdef cvl_pool2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, 4, WRITE)
+    cdef char code = code_of(dx_view)
+    describe_pool2d(&d, geometry, dx_view, &OH, &OW)
+    cdef void *dy_memory = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.C).buf
+    gate.prepare(&run, threads)
+    with nogil:
+        status = cvl_avg_pool2d_backward(code, &d, dx_view.buf, dy_memory, &run)
+    check(status)

@@ -1,0 +1,470 @@
+/* convlet.h: convolutional networks on the CPU, in C. This header is the manual.
+ *
+ * 1. What it offers
+ *    The operators a convolutional network is trained with, forward and backward, in float32 and
+ *    float64, channels last: convolution, linear, batch norm, softmax and cross-entropy, pooling,
+ *    ReLU, addition, and the optimizers' steps. No graph, no allocation, no printing, no abort.
+ *
+ * 2. How a call looks
+ *        cvl_conv2d d = CVL_CONV2D_INIT;
+ *        d.N = 32; d.H = d.W = 28; d.C = 16; d.OC = 32; d.KH = d.KW = 3;
+ *        d.PT = d.PB = d.PL = d.PR = 1;
+ *        cvl_exec run = CVL_EXEC_INIT;
+ *        run.threads = 2;
+ *        run.workspace_bytes = cvl_conv2d_forward_workspace_size_f32(&d, run.threads);
+ *        run.workspace = aligned_alloc(64, run.workspace_bytes);
+ *        cvl_status status = cvl_conv2d_forward_f32(&d, y, x, w, b, &run);
+ *    Descriptors come first, then outputs, then inputs, then `run`. Start every descriptor from its
+ *    INIT macro: it sets `size`, by which the library knows the fields its caller was compiled with.
+ *
+ * 3. What holds for every function
+ *    Arrays     dense, row-major, aligned to their element; sizes and strides count elements.
+ *               Names: N batch, H W rows and columns, C channels, OC output channels, KH KW kernel,
+ *               SH SW stride, DH DW dilation, PT PB PL PR padding (top, bottom, left, right).
+ *    Outputs    are overwritten whole, whatever they held, and may not overlap any other argument
+ *               unless said; inputs are never written; nothing outside the shapes is read.
+ *    Errors     come back as a status, and then no output has been touched.
+ *    Workspace  `..._workspace_size_...(d, threads)` bytes, 64-byte aligned, content ignored; it
+ *               returns 0 for a descriptor that the operator refuses. A NULL or smaller workspace
+ *               than needed is CVL_ERR_WORKSPACE. Operators without such a function need none.
+ *    Threads    at most run->threads, fewer where the work is small. The functions are reentrant.
+ *    Bits       depend on the shapes and values only: the same for any number of threads, and on
+ *               the levels avx2, avx512 and neon for finite operands. (`baseline` has no FMA and is
+ *               outside this promise; x86 and NEON flush subnormals at slightly different points.)
+ *    Subnormals are flushed inside convolution, linear, batch norm, pooling and the optimizers, and
+ *               kept in ReLU, add, softmax and cross-entropy. The caller's floating-point state
+ *               is restored.
+ *    Every function exists for both types; only the _f32 form is described.
+ */
+#ifndef CONVLET_H
+#define CONVLET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(CVL_SHARED) && defined(__GNUC__)
+#define CVL_API __attribute__((visibility("default")))
+#else
+#define CVL_API
+#endif
+
+/* ---------------------------------------------------------------- status, level, execution */
+
+typedef enum cvl_status {
+    CVL_OK = 0,
+    CVL_ERR_ARGUMENT,  /* a NULL pointer, a descriptor without its INIT, an unknown enumerator */
+    CVL_ERR_SHAPE,     /* a size, stride, padding or group count the operator cannot have */
+    CVL_ERR_OVERFLOW,  /* the arrays would hold more bytes than PTRDIFF_MAX */
+    CVL_ERR_WORKSPACE, /* run->workspace is NULL, misaligned or too small */
+    CVL_ERR_LABEL,     /* a class label outside [0, C) */
+    CVL_ERR_ISA        /* CONVLET_ISA names a level unknown or lacking on this CPU */
+} cvl_status;
+
+/* One English sentence for a status; never NULL. */
+CVL_API const char *cvl_status_string(cvl_status status);
+
+/* The level in use: "baseline", "avx2", "avx512" or "neon"; NULL when CONVLET_ISA asks for one
+ * this CPU lacks. Chosen once: the best this CPU has, or what CONVLET_ISA names. */
+CVL_API const char *cvl_isa(void);
+
+/* The i-th level that this build has and this CPU can run, worst first; NULL past the last. */
+CVL_API const char *cvl_isa_available(int i);
+
+/* How threads are made: "openmp" or "none". */
+CVL_API const char *cvl_thread_backend(void);
+
+/* How a call runs. */
+typedef struct cvl_exec {
+    size_t size;
+    int threads;            /* at least 1 */
+    void *workspace;        /* 64-byte aligned, or NULL where none is needed */
+    size_t workspace_bytes; /* what `workspace` holds */
+} cvl_exec;
+#define CVL_EXEC_INIT {sizeof(cvl_exec), 1, NULL, 0}
+
+typedef enum cvl_activation { CVL_ACTIVATION_NONE = 0, CVL_ACTIVATION_RELU = 1 } cvl_activation;
+
+/* ---------------------------------------------------------------- convolution
+ *
+ *   y[n,oh,ow,oc] = act(b[oc] + sum_{kh,kw,c} x[n, oh*SH-PT+kh*DH, ow*SW-PL+kw*DW, c] * w[kh,kw,c,oc])
+ * cross-correlation, as every network library means it; x outside its bounds counts as 0. With
+ * groups G, output channel oc sees the C/G input channels of group oc / (OC/G).
+ * Shapes   x (N,H,W,C)  w (KH,KW,C/G,OC)  b (OC)  y (N,OH,OW,OC)
+ *          OH = floor((H+PT+PB-DH*(KH-1)-1)/SH) + 1, OW alike
+ * Source   implicit im2col through row pointers: Dukhan 2019, arXiv:1907.02129 */
+typedef struct cvl_conv2d {
+    size_t size;
+    ptrdiff_t N, H, W, C;      /* N >= 0, the others >= 1 */
+    ptrdiff_t OC, KH, KW;      /* >= 1 */
+    ptrdiff_t SH, SW;          /* stride, >= 1 */
+    ptrdiff_t DH, DW;          /* dilation, >= 1 */
+    ptrdiff_t PT, PB, PL, PR;  /* padding, >= 0 */
+    ptrdiff_t groups;          /* divides C and OC */
+    cvl_activation activation; /* of the forward pass only */
+} cvl_conv2d;
+#define CVL_CONV2D_INIT \
+    {sizeof(cvl_conv2d), 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE}
+
+/* cvl_conv2d_output_shape: OH and OW of the formula above.
+ * Returns  CVL_OK | CVL_ERR_SHAPE (a field out of range, or a kernel larger than the padded input)
+ *          | CVL_ERR_OVERFLOW */
+CVL_API cvl_status cvl_conv2d_output_shape(const cvl_conv2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
+
+/* cvl_conv2d_forward_f32: y as above; b may be NULL.
+ * Numerics f32 accumulation, one FMA chain per output and per 384 consecutive k = (kh*KW+kw)*C/G+c,
+ *          the chains added in order, then b, then the activation
+ * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW | CVL_ERR_WORKSPACE |
+ *          CVL_ERR_ISA, as do the two passes below */
+CVL_API cvl_status cvl_conv2d_forward_f32(const cvl_conv2d *d, float *y, const float *x,
+                                          const float *w, const float *b, const cvl_exec *run);
+CVL_API cvl_status cvl_conv2d_forward_f64(const cvl_conv2d *d, double *y, const double *x,
+                                          const double *w, const double *b, const cvl_exec *run);
+CVL_API size_t cvl_conv2d_forward_workspace_size_f32(const cvl_conv2d *d, int threads);
+CVL_API size_t cvl_conv2d_forward_workspace_size_f64(const cvl_conv2d *d, int threads);
+
+/* cvl_conv2d_backward_data_f32: gradient by x of the convolution before its activation:
+ *   dx[n,ih,iw,c] = sum over (kh,kw,oc), and (oh,ow) with oh*SH-PT+kh*DH = ih, ow alike, of
+ *                   dy[n,oh,ow,oc] * w[kh,kw,c,oc]
+ *          Input positions that no window reads get exactly 0.
+ * Shapes   dx as x, dy as y
+ * Numerics as the forward pass, with k = (kh*KW+kw)*OC/G+oc */
+CVL_API cvl_status cvl_conv2d_backward_data_f32(const cvl_conv2d *d, float *dx, const float *dy,
+                                                const float *w, const cvl_exec *run);
+CVL_API cvl_status cvl_conv2d_backward_data_f64(const cvl_conv2d *d, double *dx, const double *dy,
+                                                const double *w, const cvl_exec *run);
+CVL_API size_t cvl_conv2d_backward_data_workspace_size_f32(const cvl_conv2d *d, int threads);
+CVL_API size_t cvl_conv2d_backward_data_workspace_size_f64(const cvl_conv2d *d, int threads);
+
+/* cvl_conv2d_backward_weights_f32: gradients by w and b of the convolution before its activation:
+ *   dw[kh,kw,c,oc] = sum_{n,oh,ow} x[n, oh*SH-PT+kh*DH, ow*SW-PL+kw*DW, c] * dy[n,oh,ow,oc]
+ *   db[oc]         = sum_{n,oh,ow} dy[n,oh,ow,oc]
+ * Shapes   dw as w, db as b; either may be NULL and is then not computed
+ * Numerics dw: one FMA chain per block of output positions fixed by the shape, blocks added in
+ *          order; db: likewise, merged in double */
+CVL_API cvl_status cvl_conv2d_backward_weights_f32(const cvl_conv2d *d, float *dw, float *db,
+                                                   const float *dy, const float *x,
+                                                   const cvl_exec *run);
+CVL_API cvl_status cvl_conv2d_backward_weights_f64(const cvl_conv2d *d, double *dw, double *db,
+                                                   const double *dy, const double *x,
+                                                   const cvl_exec *run);
+CVL_API size_t cvl_conv2d_backward_weights_workspace_size_f32(const cvl_conv2d *d, int threads);
+CVL_API size_t cvl_conv2d_backward_weights_workspace_size_f64(const cvl_conv2d *d, int threads);
+
+/* ---------------------------------------------------------------- linear
+ *
+ *   y = x w + b
+ * Shapes   x (M,IN)  w (IN,OUT)  b (OUT)  y (M,OUT)
+ * Numerics as a 1x1 convolution over M pixels */
+typedef struct cvl_linear {
+    size_t size;
+    ptrdiff_t M;       /* rows, >= 0 */
+    ptrdiff_t IN, OUT; /* >= 1 */
+} cvl_linear;
+#define CVL_LINEAR_INIT {sizeof(cvl_linear), 0, 0, 0}
+
+/* cvl_linear_forward_f32: y as above; b may be NULL. */
+CVL_API cvl_status cvl_linear_forward_f32(const cvl_linear *d, float *y, const float *x,
+                                          const float *w, const float *b, const cvl_exec *run);
+CVL_API cvl_status cvl_linear_forward_f64(const cvl_linear *d, double *y, const double *x,
+                                          const double *w, const double *b, const cvl_exec *run);
+CVL_API size_t cvl_linear_forward_workspace_size_f32(const cvl_linear *d, int threads);
+CVL_API size_t cvl_linear_forward_workspace_size_f64(const cvl_linear *d, int threads);
+
+/* cvl_linear_backward_data_f32: dx = dy w^T. */
+CVL_API cvl_status cvl_linear_backward_data_f32(const cvl_linear *d, float *dx, const float *dy,
+                                                const float *w, const cvl_exec *run);
+CVL_API cvl_status cvl_linear_backward_data_f64(const cvl_linear *d, double *dx, const double *dy,
+                                                const double *w, const cvl_exec *run);
+CVL_API size_t cvl_linear_backward_data_workspace_size_f32(const cvl_linear *d, int threads);
+CVL_API size_t cvl_linear_backward_data_workspace_size_f64(const cvl_linear *d, int threads);
+
+/* cvl_linear_backward_weights_f32: dw = x^T dy, db = column sums of dy; either may be NULL. */
+CVL_API cvl_status cvl_linear_backward_weights_f32(const cvl_linear *d, float *dw, float *db,
+                                                   const float *dy, const float *x,
+                                                   const cvl_exec *run);
+CVL_API cvl_status cvl_linear_backward_weights_f64(const cvl_linear *d, double *dw, double *db,
+                                                   const double *dy, const double *x,
+                                                   const cvl_exec *run);
+CVL_API size_t cvl_linear_backward_weights_workspace_size_f32(const cvl_linear *d, int threads);
+CVL_API size_t cvl_linear_backward_weights_workspace_size_f64(const cvl_linear *d, int threads);
+
+/* ---------------------------------------------------------------- batch norm
+ *
+ *   y = act((x - mean) / sqrt(var + eps) * gamma + beta + residual)
+ * per channel; mean and var are those of the M values of the channel, var the biased one.
+ * Shapes   x, y, residual (M,C): M = N*H*W pixels; gamma, beta (C); mean, var (C), always double
+ * Source   Ioffe & Szegedy 2015, arXiv:1502.03167; moments merged as Chan, Golub & LeVeque 1983 */
+typedef struct cvl_batch_norm {
+    size_t size;
+    ptrdiff_t M; /* values per channel, >= 0 (forward: >= 1) */
+    ptrdiff_t C; /* channels, >= 1 */
+    double eps;  /* > 0 and finite, or 0 */
+    cvl_activation activation;
+    int frozen; /* backward: nonzero when mean and var were constants, as after inference */
+} cvl_batch_norm;
+#define CVL_BATCH_NORM_INIT {sizeof(cvl_batch_norm), 0, 0, 1e-5, CVL_ACTIVATION_NONE, 0}
+
+/* cvl_batch_norm_forward_f32: y, mean and var from x; residual may be NULL.
+ * Numerics one pass over x, shifted by a pivot per block, blocks fixed by the shape and merged in
+ *          order in double; y = fma(x - high(mean), a, b'), so a constant channel gives exactly
+ *          beta and a mean of 1000 deviations costs no digits. Non-finite values propagate. */
+CVL_API cvl_status cvl_batch_norm_forward_f32(const cvl_batch_norm *d, float *y, double *mean,
+                                              double *var, const float *x, const float *gamma,
+                                              const float *beta, const float *residual,
+                                              const cvl_exec *run);
+CVL_API cvl_status cvl_batch_norm_forward_f64(const cvl_batch_norm *d, double *y, double *mean,
+                                              double *var, const double *x, const double *gamma,
+                                              const double *beta, const double *residual,
+                                              const cvl_exec *run);
+CVL_API size_t cvl_batch_norm_forward_workspace_size_f32(const cvl_batch_norm *d, int threads);
+CVL_API size_t cvl_batch_norm_forward_workspace_size_f64(const cvl_batch_norm *d, int threads);
+
+/* cvl_batch_norm_inference_f32: y with given mean and var; residual may be NULL. */
+CVL_API cvl_status cvl_batch_norm_inference_f32(const cvl_batch_norm *d, float *y, const float *x,
+                                                const float *gamma, const float *beta,
+                                                const double *mean, const double *var,
+                                                const float *residual, const cvl_exec *run);
+CVL_API cvl_status cvl_batch_norm_inference_f64(const cvl_batch_norm *d, double *y, const double *x,
+                                                const double *gamma, const double *beta,
+                                                const double *mean, const double *var,
+                                                const double *residual, const cvl_exec *run);
+CVL_API size_t cvl_batch_norm_inference_workspace_size_f32(const cvl_batch_norm *d, int threads);
+CVL_API size_t cvl_batch_norm_inference_workspace_size_f64(const cvl_batch_norm *d, int threads);
+
+/* cvl_batch_norm_backward_f32: with g = dy where act passes it (all of dy without activation):
+ *   dbeta = sum g,  dgamma = sum g * xhat,  dresidual = g,
+ *   dx = gamma / sqrt(var + eps) * (g - dbeta/M - xhat * dgamma/M)      (frozen: the first term only)
+ * dx       NULL: not computed
+ * dresidual NULL: not computed
+ * y, beta  with CVL_ACTIVATION_RELU the mask is y > 0 when y is given, else it is recomputed from
+ *          x, beta and the same mean and var as the forward pass (faster; exact to the bit for the
+ *          double statistics it returned; not possible with a residual). Both may be NULL without
+ *          activation, and beta may be NULL when y is given.
+ * Returns  also CVL_ERR_ARGUMENT when the mask can be had from neither */
+CVL_API cvl_status cvl_batch_norm_backward_f32(const cvl_batch_norm *d, float *dx, float *dgamma,
+                                               float *dbeta, float *dresidual, const float *dy,
+                                               const float *x, const float *y, const float *gamma,
+                                               const float *beta, const double *mean,
+                                               const double *var, const cvl_exec *run);
+CVL_API cvl_status cvl_batch_norm_backward_f64(const cvl_batch_norm *d, double *dx, double *dgamma,
+                                               double *dbeta, double *dresidual, const double *dy,
+                                               const double *x, const double *y,
+                                               const double *gamma, const double *beta,
+                                               const double *mean, const double *var,
+                                               const cvl_exec *run);
+CVL_API size_t cvl_batch_norm_backward_workspace_size_f32(const cvl_batch_norm *d, int threads);
+CVL_API size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *d, int threads);
+
+/* ---------------------------------------------------------------- softmax and cross-entropy */
+
+/* Rows of logits. */
+typedef struct cvl_softmax {
+    size_t size;
+    ptrdiff_t N; /* rows, >= 0 */
+    ptrdiff_t C; /* classes, >= 1 */
+} cvl_softmax;
+#define CVL_SOFTMAX_INIT {sizeof(cvl_softmax), 0, 0}
+
+/* cvl_softmax_forward_f32: y[n,c] = exp(z[n,c] - m_n) / sum_k exp(z[n,k] - m_n), m_n = max_k z[n,k].
+ * Shapes   z, y (N,C)
+ * Numerics the sum over 64 fixed lanes; a row with a NaN or +inf is NaN */
+CVL_API cvl_status cvl_softmax_forward_f32(const cvl_softmax *d, float *y, const float *z,
+                                           const cvl_exec *run);
+CVL_API cvl_status cvl_softmax_forward_f64(const cvl_softmax *d, double *y, const double *z,
+                                           const cvl_exec *run);
+
+/* cvl_log_softmax_forward_f32: y[n,c] = (z[n,c] - m_n) - log sum_k exp(z[n,k] - m_n). */
+CVL_API cvl_status cvl_log_softmax_forward_f32(const cvl_softmax *d, float *y, const float *z,
+                                               const cvl_exec *run);
+CVL_API cvl_status cvl_log_softmax_forward_f64(const cvl_softmax *d, double *y, const double *z,
+                                               const cvl_exec *run);
+
+/* cvl_softmax_backward_f32: dz = y * (dy - sum_k dy[k] y[k]), the Jacobian y_i (delta_ij - y_j)
+ * times dy; y is what the forward pass returned. */
+CVL_API cvl_status cvl_softmax_backward_f32(const cvl_softmax *d, float *dz, const float *dy,
+                                            const float *y, const cvl_exec *run);
+CVL_API cvl_status cvl_softmax_backward_f64(const cvl_softmax *d, double *dz, const double *dy,
+                                            const double *y, const cvl_exec *run);
+
+/* cvl_log_softmax_backward_f32: dz = dy - exp(y) * sum_k dy[k]; y is what the forward returned. */
+CVL_API cvl_status cvl_log_softmax_backward_f32(const cvl_softmax *d, float *dz, const float *dy,
+                                                const float *y, const cvl_exec *run);
+CVL_API cvl_status cvl_log_softmax_backward_f64(const cvl_softmax *d, double *dz, const double *dy,
+                                                const double *y, const cvl_exec *run);
+
+typedef enum cvl_reduction {
+    CVL_REDUCTION_NONE = 0,
+    CVL_REDUCTION_SUM = 1,
+    CVL_REDUCTION_MEAN = 2
+} cvl_reduction;
+
+/* Cross-entropy from logits, value and gradient together:
+ *   labels:  l_n = lse_n - z[n,t_n],                 dz[n,c] = p[n,c] - [c = t_n]
+ *   soft:    l_n = sum_c q[n,c] (lse_n - z[n,c]),    dz[n,c] = p[n,c] sum_k q[n,k] - q[n,c]
+ * with lse_n = log sum_c exp z[n,c] and p the softmax. */
+typedef struct cvl_softmax_cross_entropy {
+    size_t size;
+    ptrdiff_t N;             /* rows, >= 0 */
+    ptrdiff_t C;             /* classes, >= 1 */
+    cvl_reduction reduction; /* none: l_n; sum; mean: sum / N (0 when N is 0), dz alike */
+} cvl_softmax_cross_entropy;
+#define CVL_SOFTMAX_CROSS_ENTROPY_INIT {sizeof(cvl_softmax_cross_entropy), 0, 0, CVL_REDUCTION_MEAN}
+
+/* cvl_softmax_cross_entropy_f32: integer targets.
+ * Shapes   loss: 1 double (sum, mean) or N (none); dz, z (N,C); labels (N)
+ * Numerics row losses in double, confident rows by log1p so that they keep their relative accuracy;
+ *          dz of the target as minus the sum of the others, never p - 1; rows summed in order
+ * Returns  also CVL_ERR_LABEL when a label is outside [0, C) */
+CVL_API cvl_status cvl_softmax_cross_entropy_f32(const cvl_softmax_cross_entropy *d, double *loss,
+                                                 float *dz, const float *z, const int64_t *labels,
+                                                 const cvl_exec *run);
+CVL_API cvl_status cvl_softmax_cross_entropy_f64(const cvl_softmax_cross_entropy *d, double *loss,
+                                                 double *dz, const double *z, const int64_t *labels,
+                                                 const cvl_exec *run);
+CVL_API size_t cvl_softmax_cross_entropy_workspace_size_f32(const cvl_softmax_cross_entropy *d,
+                                                            int threads);
+CVL_API size_t cvl_softmax_cross_entropy_workspace_size_f64(const cvl_softmax_cross_entropy *d,
+                                                            int threads);
+
+/* cvl_softmax_cross_entropy_soft_f32: soft targets q (N,C), finite, any sum; the same workspace. */
+CVL_API cvl_status cvl_softmax_cross_entropy_soft_f32(const cvl_softmax_cross_entropy *d,
+                                                      double *loss, float *dz, const float *z,
+                                                      const float *q, const cvl_exec *run);
+CVL_API cvl_status cvl_softmax_cross_entropy_soft_f64(const cvl_softmax_cross_entropy *d,
+                                                      double *loss, double *dz, const double *z,
+                                                      const double *q, const cvl_exec *run);
+
+/* ---------------------------------------------------------------- elementwise */
+
+/* cvl_relu_forward_f32: y = x where not (0 > x), else 0; n elements. NaN stays NaN, -0 stays -0. */
+CVL_API cvl_status cvl_relu_forward_f32(ptrdiff_t n, float *y, const float *x, const cvl_exec *run);
+CVL_API cvl_status cvl_relu_forward_f64(ptrdiff_t n, double *y, const double *x,
+                                        const cvl_exec *run);
+
+/* cvl_relu_backward_f32: dx = dy where y > 0, else 0. */
+CVL_API cvl_status cvl_relu_backward_f32(ptrdiff_t n, float *dx, const float *dy, const float *y,
+                                         const cvl_exec *run);
+CVL_API cvl_status cvl_relu_backward_f64(ptrdiff_t n, double *dx, const double *dy, const double *y,
+                                         const cvl_exec *run);
+
+/* cvl_add_f32: y = a + b; y may be a or b. */
+CVL_API cvl_status cvl_add_f32(ptrdiff_t n, float *y, const float *a, const float *b,
+                               const cvl_exec *run);
+CVL_API cvl_status cvl_add_f64(ptrdiff_t n, double *y, const double *a, const double *b,
+                               const cvl_exec *run);
+
+/* ---------------------------------------------------------------- pooling
+ *
+ * Windows of KH x KW positions, DH and DW apart, at (oh*SH-PT, ow*SW-PL).
+ * Shapes   x (N,H,W,C)  y (N,OH,OW,C); OH = floor((H+PT+PB-DH*(KH-1)-1)/SH) + 1, or ceil with
+ *          ceil_mode, less one where the last window would begin at or past H+PT; OW alike */
+typedef struct cvl_pool2d {
+    size_t size;
+    ptrdiff_t N, H, W, C;     /* N >= 0, the others >= 1 */
+    ptrdiff_t KH, KW, SH, SW; /* >= 1 */
+    ptrdiff_t DH, DW;         /* dilation, >= 1; 1 for averages */
+    ptrdiff_t PT, PB, PL, PR; /* padding: 0 <= PT, PB <= KH/2 and 0 <= PL, PR <= KW/2 */
+    int ceil_mode;
+    int count_include_pad; /* averages: whether padding counts in the divisor */
+} cvl_pool2d;
+#define CVL_POOL2D_INIT {sizeof(cvl_pool2d), 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1}
+
+/* cvl_pool2d_output_shape: OH and OW as above.
+ * Returns  CVL_OK | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW */
+CVL_API cvl_status cvl_pool2d_output_shape(const cvl_pool2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
+
+/* cvl_max_pool2d_forward_f32: the largest value of each window inside the input; a NaN wins. */
+CVL_API cvl_status cvl_max_pool2d_forward_f32(const cvl_pool2d *d, float *y, const float *x,
+                                              const cvl_exec *run);
+CVL_API cvl_status cvl_max_pool2d_forward_f64(const cvl_pool2d *d, double *y, const double *x,
+                                              const cvl_exec *run);
+
+/* cvl_max_pool2d_backward_f32: each dy goes to the position that won: the first of equals in row
+ * order, or the first NaN. Positions in several windows add up in output order. */
+CVL_API cvl_status cvl_max_pool2d_backward_f32(const cvl_pool2d *d, float *dx, const float *dy,
+                                               const float *x, const cvl_exec *run);
+CVL_API cvl_status cvl_max_pool2d_backward_f64(const cvl_pool2d *d, double *dx, const double *dy,
+                                               const double *x, const cvl_exec *run);
+
+/* cvl_avg_pool2d_forward_f32: sum of the window inside the input over a divisor: the positions of
+ * the window inside the padded input (count_include_pad) or inside the input. A window without any
+ * is 0. Rows of a window are summed first, then added in order. Global average: KH = H, KW = W. */
+CVL_API cvl_status cvl_avg_pool2d_forward_f32(const cvl_pool2d *d, float *y, const float *x,
+                                              const cvl_exec *run);
+CVL_API cvl_status cvl_avg_pool2d_forward_f64(const cvl_pool2d *d, double *y, const double *x,
+                                              const cvl_exec *run);
+
+/* cvl_avg_pool2d_backward_f32: dx[p] = sum of dy / divisor over the windows that hold p. */
+CVL_API cvl_status cvl_avg_pool2d_backward_f32(const cvl_pool2d *d, float *dx, const float *dy,
+                                               const cvl_exec *run);
+CVL_API cvl_status cvl_avg_pool2d_backward_f64(const cvl_pool2d *d, double *dx, const double *dy,
+                                               const cvl_exec *run);
+
+/* ---------------------------------------------------------------- optimizers
+ *
+ * One call steps every segment: a run of n parameters w with gradients g and the optimizer's
+ * moments beside them. w and the moments are read and written in place; g is only read.
+ * Hyper-parameters are already evaluated at the step t = 1, 2, ... Where a denominator is 0 the
+ * update is 0. All arithmetic is in the segment's type. */
+typedef struct cvl_segment_f32 {
+    ptrdiff_t n;
+    float *w;
+    const float *g;
+    float *m; /* sgd: momentum buffer (NULL when momentum is 0); adam: first moment */
+    float *v; /* adam: second moment; adagrad: sum of squares */
+} cvl_segment_f32;
+typedef struct cvl_segment_f64 {
+    ptrdiff_t n;
+    double *w;
+    const double *g;
+    double *m, *v;
+} cvl_segment_f64;
+
+/* g' = g + l2 w;  momentum: m = first ? g' : momentum m + (1 - dampening) g',
+ * g' = nesterov ? g' + momentum m : m;  w = (1 - lr weight_decay) w - lr g'. */
+typedef struct cvl_sgd {
+    size_t size;
+    double lr, momentum, dampening, l2, weight_decay;
+    int nesterov;
+    int first; /* nonzero at the first step of these segments */
+} cvl_sgd;
+#define CVL_SGD_INIT {sizeof(cvl_sgd), 0, 0, 0, 0, 0, 0, 0}
+CVL_API cvl_status cvl_sgd_step_f32(const cvl_sgd *d, const cvl_segment_f32 *segments,
+                                    ptrdiff_t count, const cvl_exec *run);
+CVL_API cvl_status cvl_sgd_step_f64(const cvl_sgd *d, const cvl_segment_f64 *segments,
+                                    ptrdiff_t count, const cvl_exec *run);
+
+/* g' = g + l2 w;  m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
+ * w = (1 - lr weight_decay) w - lr (m / correction1) / (sqrt(v / correction2) + eps);
+ * correction_i = 1 - prod_{s<=t} beta_i(s).
+ * Source   Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101 */
+typedef struct cvl_adam {
+    size_t size;
+    double lr, beta1, beta2, correction1, correction2, eps, l2, weight_decay;
+} cvl_adam;
+#define CVL_ADAM_INIT {sizeof(cvl_adam), 0, 0, 0, 1, 1, 0, 0, 0}
+CVL_API cvl_status cvl_adam_step_f32(const cvl_adam *d, const cvl_segment_f32 *segments,
+                                     ptrdiff_t count, const cvl_exec *run);
+CVL_API cvl_status cvl_adam_step_f64(const cvl_adam *d, const cvl_segment_f64 *segments,
+                                     ptrdiff_t count, const cvl_exec *run);
+
+/* g' = g + l2 w;  v = v + g'^2;  w = w - lr g' / (sqrt(v) + eps).
+ * Source   Duchi, Hazan & Singer 2011 */
+typedef struct cvl_adagrad {
+    size_t size;
+    double lr, eps, l2;
+} cvl_adagrad;
+#define CVL_ADAGRAD_INIT {sizeof(cvl_adagrad), 0, 0, 0}
+CVL_API cvl_status cvl_adagrad_step_f32(const cvl_adagrad *d, const cvl_segment_f32 *segments,
+                                        ptrdiff_t count, const cvl_exec *run);
+CVL_API cvl_status cvl_adagrad_step_f64(const cvl_adagrad *d, const cvl_segment_f64 *segments,
+                                        ptrdiff_t count, const cvl_exec *run);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

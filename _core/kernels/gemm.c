@@ -1,0 +1,121 @@
+/* gemm.c: the matrix-product micro-kernel, and the table of one level and type.
+ *
+ * MR x NV accumulators stay in registers; per k one broadcast per row and NV loads of B. Output
+ * channels lie in the lanes, so each output is one FMA chain whatever the vector length. MR <= 8:
+ * more rows meet in the same L1 sets when a row's stride is a power of two. */
+#include "simd.h"
+
+#define PREFETCH(p) __builtin_prefetch((p), 1, 3)
+
+INLINE V load_columns(const T *p, int columns)
+{
+    if (columns >= VL)
+        return vload(p);
+    return columns > 0 ? vload_n(p, columns) : vzero();
+}
+
+INLINE void store_columns(T *p, V v, int columns)
+{
+    if (columns >= VL)
+        vstore(p, v);
+    else if (columns > 0)
+        vstore_n(p, v, columns);
+}
+
+/* MR, NV and full are constants where this is inlined, so the loops over them vanish. */
+INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const int full)
+{
+    const ptrdiff_t a_step = t->a_step, b_step = t->b_step;
+    V acc[8][4];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++)
+            acc[i][j] = vzero();
+        /* The output lines are on their way before the first is stored: 3 to 12 % here. */
+        if (i < t->mr)
+            for (int j = 0; j < NV * VL; j += 64 / (int)sizeof(T))
+                PREFETCH(t->c[i] + (j < t->nr ? j : 0));
+    }
+
+    const T *const *rows = t->a;
+    for (ptrdiff_t r = 0; r < t->runs; r++, rows += MR) {
+        const T *a[8];
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++)
+            a[i] = rows[i];
+        const T *b = t->b + t->run[r].k0 * b_step;
+        const ptrdiff_t end = t->run[r].k * a_step;
+#pragma GCC unroll 1
+        for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
+            V bv[4];
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; j++)
+                bv[j] = full ? vload(b + j * VL) : load_columns(b + j * VL, t->nr - j * VL);
+#pragma GCC unroll 8
+            for (int i = 0; i < MR; i++) {
+                V av = vset1(a[i][k]);
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; j++)
+                    acc[i][j] = vfma(av, bv[j], acc[i][j]);
+            }
+        }
+    }
+
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        if (i >= t->mr)
+            continue;
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++) {
+            const int columns = t->nr - j * VL;
+            T *c = t->c[i] + j * VL;
+            V v = acc[i][j];
+            if (t->add && columns > 0)
+                v = vadd(load_columns(c, columns), v);
+            if (t->bias && columns > 0)
+                v = vadd(v, load_columns(t->bias + j * VL, columns));
+            if (t->relu)
+                v = vmax(vzero(), v);
+            store_columns(c, v, columns);
+        }
+    }
+}
+
+#define PANEL(name, MR, NV)                    \
+    static void name(const TYPE(gemm_tile) *t) \
+    {                                          \
+        if (t->packed || t->nr == NV * VL)     \
+            gemm_tile(t, MR, NV, 1);           \
+        else                                   \
+            gemm_tile(t, MR, NV, 0);           \
+    }
+
+/* 32 vector registers hold 16 accumulators, 4 of B and the broadcast; 16 hold 12, 2 and 1. */
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+PANEL(wide, 4, 4)
+PANEL(middle, 8, 2)
+PANEL(narrow, 8, 1)
+#define PANELS                                                    \
+    {                                                             \
+        {4, 4 * VL, wide}, {8, 2 * VL, middle}, { 8, VL, narrow } \
+    }
+#else
+PANEL(wide, 6, 2)
+PANEL(narrow, 6, 1)
+#define PANELS                                                \
+    {                                                         \
+        {6, 2 * VL, wide}, {6, VL, narrow}, { 6, VL, narrow } \
+    }
+#endif
+
+#define CVL_KERNEL(result, name, arguments) extern result KERNEL(name) arguments;
+#include "kernels.inc"
+#undef CVL_KERNEL
+
+const TYPE(kernels) KERNEL(kernels) = {
+    .gemm = PANELS,
+#define CVL_KERNEL(result, name, arguments) .name = KERNEL(name),
+#include "kernels.inc"
+#undef CVL_KERNEL
+};

@@ -1,0 +1,41 @@
+/* kernels.h: the table of kernels, one per level and type. ops/ calls arithmetic only through it.
+ *
+ * kernels.inc lists the kernels once; here it becomes the table's type, in table.c its contents. */
+#ifndef CVL_KERNELS_H
+#define CVL_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A stretch of the reduction index of a matrix product: rows [k0, k0 + k) of B. */
+typedef struct cvl_gemm_run {
+    ptrdiff_t k0, k;
+} cvl_gemm_run;
+
+enum { CVL_GEMM_PANELS = 3, CVL_GEMM_MR_MAX = 8 };
+
+#define CVL_JOIN3_(a, b, c) a##b##c
+#define CVL_JOIN3(a, b, c) CVL_JOIN3_(a, b, c)
+#define CVL_DTYPE_NAME(name) CVL_JOIN3(name, _, CVL_DTYPE)
+
+#define T float
+#define CVL_DTYPE f32
+#include "kernels_dtype.h"
+#undef T
+#undef CVL_DTYPE
+
+#define T double
+#define CVL_DTYPE f64
+#include "kernels_dtype.h"
+#undef T
+#undef CVL_DTYPE
+
+#define CVL_DECLARE_TABLES(isa)                          \
+    extern const cvl_kernels_f32 cvl_kernels_f32__##isa; \
+    extern const cvl_kernels_f64 cvl_kernels_f64__##isa;
+CVL_DECLARE_TABLES(baseline)
+CVL_DECLARE_TABLES(avx2)
+CVL_DECLARE_TABLES(avx512)
+CVL_DECLARE_TABLES(neon)
+
+#endif

@@ -1,0 +1,35 @@
+/* kernels_dtype.h: the kernel table of one type; included by kernels.h with T and CVL_DTYPE set. */
+
+/* One tile of a matrix product C = A B (+ bias), rows of A and C behind pointers:
+ *   c[i][j] = (add ? c[i][j] : 0) + sum over runs r, k < run[r].k of a[r*MR+i][k*a_step] * B[run[r].k0+k][j]
+ * the sum being one FMA chain over the runs in order; then, on request, + bias[j] and ReLU.
+ * Rows mr.. of a must be readable, but are not stored; columns nr.. are neither read nor stored,
+ * unless B is packed, when they must be readable. */
+typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
+    ptrdiff_t runs;
+    const cvl_gemm_run *run;
+    const T *const *a; /* (runs, MR) */
+    ptrdiff_t a_step;
+    const T *b; /* row k at b + k * b_step */
+    ptrdiff_t b_step;
+    int packed;  /* rows of B hold NR readable elements */
+    int mr, nr;  /* rows and columns in use */
+    T *const *c; /* (MR) */
+    int add;
+    const T *bias; /* (NR) or NULL; added after the sum */
+    int relu;
+} CVL_DTYPE_NAME(cvl_gemm_tile);
+
+/* A panel of the micro-kernel: MR rows by NR columns. */
+typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
+    int MR, NR;
+    void (*kernel)(const CVL_DTYPE_NAME(cvl_gemm_tile) *tile);
+} CVL_DTYPE_NAME(cvl_gemm_panel);
+
+typedef struct CVL_DTYPE_NAME(cvl_kernels) {
+    /* Widest first; a level with fewer than CVL_GEMM_PANELS widths repeats its narrowest. */
+    CVL_DTYPE_NAME(cvl_gemm_panel) gemm[CVL_GEMM_PANELS];
+#define CVL_KERNEL(result, name, arguments) result(*name) arguments;
+#include "kernels.inc"
+#undef CVL_KERNEL
+} CVL_DTYPE_NAME(cvl_kernels);

@@ -1,0 +1,131 @@
+/* pool.c: windows of a channels-last image, channels in the lanes.
+ *
+ * x is seen as (pixels, rows, columns, C) and y as (pixels, C), where pixels are output positions
+ * with windows of one size: extent[] holds these four sizes, step[] how far apart pixels, rows and
+ * columns of x, and pixels of y, lie. Windows may overlap; they are visited in order. */
+#include "simd.h"
+
+/* dx lies as x does, dy as y; a kernel uses the ones it has. */
+typedef struct windows {
+    ptrdiff_t rows, columns, row_step, column_step;
+    const T *x, *dy;
+    T *y, *dx;
+    V divisor;
+} windows;
+
+/* What happens to n channels of one window: it begins at element `at` of x, its pixel at `out` of y. */
+typedef void visit(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n);
+
+INLINE void visit_channels(const ptrdiff_t extent[4], const ptrdiff_t step[4], const windows *w,
+                           visit *visit_window)
+{
+    for (ptrdiff_t pixel = 0; pixel < extent[0]; pixel++) {
+        const ptrdiff_t at = pixel * step[0], out = pixel * step[3];
+        ptrdiff_t c = 0;
+        for (; c + VL <= extent[3]; c += VL)
+            visit_window(w, at + c, out + c, VL);
+        if (c < extent[3])
+            visit_window(w, at + c, out + c, extent[3] - c);
+    }
+}
+
+/* Windows of 2 x 2, the commonest by far, get code of their own: their loops vanish. */
+INLINE void visit_windows(const ptrdiff_t extent[4], const ptrdiff_t step[4], windows w,
+                          visit *visit_window)
+{
+    w.row_step = step[1];
+    w.column_step = step[2];
+    if (extent[1] == 2 && extent[2] == 2) {
+        w.rows = w.columns = 2;
+        visit_channels(extent, step, &w, visit_window);
+    } else {
+        w.rows = extent[1];
+        w.columns = extent[2];
+        visit_channels(extent, step, &w, visit_window);
+    }
+}
+
+/* ---------------------------------------------------------------------------------- max */
+
+/* NaN where there is one: vmax keeps a NaN of `best`, vselect takes one of x. -inf for a window
+ * without positions. */
+INLINE V largest(const windows *w, ptrdiff_t at, ptrdiff_t n)
+{
+    V best = vset1(-INFINITY);
+    for (ptrdiff_t r = 0; r < w->rows; r++)
+        for (ptrdiff_t c = 0; c < w->columns; c++) {
+            const V v = vload_part(w->x + at + r * w->row_step + c * w->column_step, n);
+            best = vselect(veq(v, v), vmax(v, best), v);
+        }
+    return best;
+}
+
+INLINE void take_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    vstore_part(w->y + out, largest(w, at, n), n);
+}
+
+/* Each lane hands its dy to the first position that equals the largest, or is NaN. */
+INLINE void give_to_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    const V best = largest(w, at, n);
+    V dy = vload_part(w->dy + out, n);
+    for (ptrdiff_t r = 0; r < w->rows; r++)
+        for (ptrdiff_t c = 0; c < w->columns; c++) {
+            const ptrdiff_t p = at + r * w->row_step + c * w->column_step;
+            const V v = vload_part(w->x + p, n);
+            const V given = vselect(veq(v, v), vselect(veq(v, best), dy, vzero()), dy);
+            const V kept = vselect(veq(v, best), vzero(), dy);
+            dy = vselect(veq(v, v), kept, vzero());
+            vstore_part(w->dx + p, vadd(vload_part(w->dx + p, n), given), n);
+        }
+}
+
+void KERNEL(max_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, const T *x)
+{
+    visit_windows(extent, step, (windows){.x = x, .y = y}, take_largest);
+}
+
+void KERNEL(max_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
+                               const T *dy, const T *x)
+{
+    visit_windows(extent, step, (windows){.x = x, .dx = dx, .dy = dy}, give_to_largest);
+}
+
+/* ------------------------------------------------------------------------------ average */
+
+/* Rows first, then their sums in order. */
+INLINE void take_mean(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    V total = vzero();
+    for (ptrdiff_t r = 0; r < w->rows; r++) {
+        V row = vzero();
+        for (ptrdiff_t c = 0; c < w->columns; c++)
+            row = vadd(row, vload_part(w->x + at + r * w->row_step + c * w->column_step, n));
+        total = vadd(total, row);
+    }
+    vstore_part(w->y + out, vdiv(total, w->divisor), n);
+}
+
+INLINE void give_to_all(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    const V given = vdiv(vload_part(w->dy + out, n), w->divisor);
+    for (ptrdiff_t r = 0; r < w->rows; r++)
+        for (ptrdiff_t c = 0; c < w->columns; c++) {
+            T *p = w->dx + at + r * w->row_step + c * w->column_step;
+            vstore_part(p, vadd(vload_part(p, n), given), n);
+        }
+}
+
+void KERNEL(avg_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, const T *x,
+                      T divisor)
+{
+    visit_windows(extent, step, (windows){.x = x, .y = y, .divisor = vset1(divisor)}, take_mean);
+}
+
+void KERNEL(avg_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
+                               const T *dy, T divisor)
+{
+    visit_windows(extent, step, (windows){.dx = dx, .dy = dy, .divisor = vset1(divisor)},
+                  give_to_all);
+}

@@ -1,0 +1,294 @@
+/* simd.h: a dozen vector operations, per ISA level and type. The only home of intrinsics.
+ *
+ * A kernel source is compiled once per level and type with CVL_LEVEL_<ISA>, CVL_ISA=<isa> and
+ * CVL_F32 or CVL_F64 defined, and is written against these names:
+ *
+ *   T, V, VL           element, vector, elements per vector
+ *   vzero() vset1(s)   vload(p) vstore(p, v)       unaligned
+ *   vload_n(p, n)      the first n (0..VL) elements, the rest 0; nothing beyond n is read
+ *   vstore_n(p, v, n)  the first n elements; nothing beyond is written
+ *   vload_part(p, n) vstore_part(p, v, n)          the same where n may exceed VL
+ *   vadd vsub vmul vdiv vsqrt
+ *   vfma(a, b, c)      a*b + c, rounded once (twice on baseline, which has no FMA)
+ *   vmax(a, b)         a > b ? a : b, so b where either is NaN
+ *   vmin(a, b)         a < b ? a : b, so b where either is NaN
+ *   vgt(a, b) veq      mask of a > b, a == b; false where either is NaN
+ *   vany(m)            whether the mask holds anywhere
+ *   vselect(m, a, b)   a where m, else b
+ *   vldexp(a, n)       a * 2^n for a near 1 and whole n, |n| <= 250 (f64: 2000), rounded once
+ *   sfma(a, b, c)      vfma for one element
+ *
+ * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
+#ifndef CVL_SIMD_H
+#define CVL_SIMD_H
+
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#if defined(CVL_F32)
+#define T float
+#define CVL_DTYPE f32
+#define SFMA fmaf
+#define CVL_MANTISSA 23
+#define CVL_EXPONENT_BIAS 127
+#define CVL_BITS uint32_t
+#elif defined(CVL_F64)
+#define T double
+#define CVL_DTYPE f64
+#define SFMA fma
+#define CVL_MANTISSA 52
+#define CVL_EXPONENT_BIAS 1023
+#define CVL_BITS uint64_t
+#else
+#error "define CVL_F32 or CVL_F64"
+#endif
+
+/* KERNEL(name) is cvl_<name>_<dtype>__<isa>; TYPE(name) is cvl_<name>_<dtype>. */
+#define CVL_JOIN5_(a, b, c, d, e) a##b##c##d##e
+#define CVL_JOIN5(a, b, c, d, e) CVL_JOIN5_(a, b, c, d, e)
+#define KERNEL(name) CVL_JOIN5(cvl_##name, _, CVL_DTYPE, __, CVL_ISA)
+#define TYPE(name) CVL_DTYPE_NAME(cvl_##name)
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* ------------------------------------------------------------------------------- avx512 */
+#if defined(CVL_LEVEL_AVX512)
+#include <immintrin.h>
+#ifdef CVL_F32
+typedef __m512 V;
+typedef __mmask16 M;
+#define VL 16
+#define OP(name) _mm512_##name##_ps
+#define FIRST(n) ((__mmask16)((1u << (n)) - 1u))
+#else
+typedef __m512d V;
+typedef __mmask8 M;
+#define VL 8
+#define OP(name) _mm512_##name##_pd
+#define FIRST(n) ((__mmask8)((1u << (n)) - 1u))
+#endif
+#ifdef CVL_F32
+INLINE M vgt(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+INLINE M veq(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+#else
+INLINE M vgt(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+#endif
+INLINE int vany(M m) { return m != 0; }
+INLINE V vldexp(V a, V n) { return OP(scalef)(a, n); }
+INLINE V vzero(void) { return OP(setzero)(); }
+INLINE V vset1(T s) { return OP(set1)(s); }
+INLINE V vload(const T *p) { return OP(loadu)(p); }
+INLINE void vstore(T *p, V v) { OP(storeu)(p, v); }
+INLINE V vload_n(const T *p, int n) { return OP(maskz_loadu)(FIRST(n), p); }
+INLINE void vstore_n(T *p, V v, int n) { OP(mask_storeu)(p, FIRST(n), v); }
+INLINE V vfma(V a, V b, V c) { return OP(fmadd)(a, b, c); }
+INLINE V vselect(M m, V a, V b) { return OP(mask_blend)(m, b, a); }
+#define CVL_SFMA(a, b, c) SFMA(a, b, c)
+
+/* --------------------------------------------------------------------------------- avx2 */
+#elif defined(CVL_LEVEL_AVX2)
+#include <immintrin.h>
+#ifdef CVL_F32
+typedef __m256 V;
+typedef __m256 M;
+#define VL 8
+#define OP(name) _mm256_##name##_ps
+INLINE __m256i first(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE V vpow2(V t)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), CVL_MANTISSA));
+}
+#else
+typedef __m256d V;
+typedef __m256d M;
+#define VL 4
+#define OP(name) _mm256_##name##_pd
+INLINE __m256i first(int n)
+{
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+INLINE V vpow2(V t)
+{
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(t), CVL_MANTISSA));
+}
+#endif
+INLINE M vgt(V a, V b) { return OP(cmp)(a, b, _CMP_GT_OQ); }
+INLINE M veq(V a, V b) { return OP(cmp)(a, b, _CMP_EQ_OQ); }
+INLINE int vany(M m) { return OP(movemask)(m) != 0; }
+INLINE V vzero(void) { return OP(setzero)(); }
+INLINE V vset1(T s) { return OP(set1)(s); }
+INLINE V vload(const T *p) { return OP(loadu)(p); }
+INLINE void vstore(T *p, V v) { OP(storeu)(p, v); }
+INLINE V vload_n(const T *p, int n) { return OP(maskload)(p, first(n)); }
+INLINE void vstore_n(T *p, V v, int n) { OP(maskstore)(p, first(n), v); }
+INLINE V vfma(V a, V b, V c) { return OP(fmadd)(a, b, c); }
+INLINE V vselect(M m, V a, V b) { return OP(blendv)(b, a, m); }
+#define CVL_SFMA(a, b, c) SFMA(a, b, c)
+
+/* --------------------------------------------------------------------------------- neon */
+#elif defined(CVL_LEVEL_NEON)
+#include <arm_neon.h>
+#ifdef CVL_F32
+typedef float32x4_t V;
+typedef uint32x4_t M;
+#define VL 4
+#define NEON(name) name##q_f32
+#define NEON_DUP vdupq_n_f32
+INLINE int vany(M m) { return vmaxvq_u32(m) != 0; }
+INLINE V vpow2(V t)
+{
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), CVL_MANTISSA));
+}
+#else
+typedef float64x2_t V;
+typedef uint64x2_t M;
+#define VL 2
+#define NEON(name) name##q_f64
+#define NEON_DUP vdupq_n_f64
+INLINE int vany(M m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
+INLINE V vpow2(V t)
+{
+    return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(t), CVL_MANTISSA));
+}
+#endif
+INLINE M vgt(V a, V b) { return NEON(vcgt)(a, b); }
+INLINE M veq(V a, V b) { return NEON(vceq)(a, b); }
+INLINE V vzero(void) { return NEON_DUP(0); }
+INLINE V vset1(T s) { return NEON_DUP(s); }
+INLINE V vload(const T *p) { return NEON(vld1)(p); }
+INLINE void vstore(T *p, V v) { NEON(vst1)(p, v); }
+INLINE V vfma(V a, V b, V c) { return NEON(vfma)(c, a, b); }
+INLINE V vselect(M m, V a, V b) { return NEON(vbsl)(m, a, b); }
+INLINE V vadd(V a, V b) { return NEON(vadd)(a, b); }
+INLINE V vsub(V a, V b) { return NEON(vsub)(a, b); }
+INLINE V vmul(V a, V b) { return NEON(vmul)(a, b); }
+INLINE V vdiv(V a, V b) { return NEON(vdiv)(a, b); }
+INLINE V vsqrt(V a) { return NEON(vsqrt)(a); }
+INLINE V vmax(V a, V b) { return vselect(vgt(a, b), a, b); }
+INLINE V vmin(V a, V b) { return vselect(vgt(b, a), a, b); }
+#define CVL_SFMA(a, b, c) SFMA(a, b, c)
+
+/* ------------------------------------------------------------------- baseline: SSE4.2 */
+#elif defined(__SSE4_2__)
+#include <nmmintrin.h>
+#ifdef CVL_F32
+typedef __m128 V;
+typedef __m128 M;
+#define VL 4
+#define OP(name) _mm_##name##_ps
+INLINE V vpow2(V t) { return _mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(t), CVL_MANTISSA)); }
+#else
+typedef __m128d V;
+typedef __m128d M;
+#define VL 2
+#define OP(name) _mm_##name##_pd
+INLINE V vpow2(V t) { return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t), CVL_MANTISSA)); }
+#endif
+INLINE M vgt(V a, V b) { return OP(cmpgt)(a, b); }
+INLINE M veq(V a, V b) { return OP(cmpeq)(a, b); }
+INLINE int vany(M m) { return OP(movemask)(m) != 0; }
+INLINE V vzero(void) { return OP(setzero)(); }
+INLINE V vset1(T s) { return OP(set1)(s); }
+INLINE V vload(const T *p) { return OP(loadu)(p); }
+INLINE void vstore(T *p, V v) { OP(storeu)(p, v); }
+INLINE V vfma(V a, V b, V c) { return OP(add)(OP(mul)(a, b), c); }
+INLINE V vselect(M m, V a, V b) { return OP(blendv)(b, a, m); }
+#define CVL_SFMA(a, b, c) ((a) * (b) + (c))
+
+/* ------------------------------------------------------------------- baseline: plain C */
+#else
+typedef T V;
+typedef int M;
+#define VL 1
+INLINE V vpow2(V t)
+{
+    CVL_BITS bits;
+    memcpy(&bits, &t, sizeof bits);
+    bits <<= CVL_MANTISSA;
+    memcpy(&t, &bits, sizeof bits);
+    return t;
+}
+INLINE M vgt(V a, V b) { return a > b; }
+INLINE M veq(V a, V b) { return a == b; }
+INLINE int vany(M m) { return m; }
+INLINE V vzero(void) { return 0; }
+INLINE V vset1(T s) { return s; }
+INLINE V vload(const T *p) { return *p; }
+INLINE void vstore(T *p, V v) { *p = v; }
+INLINE V vfma(V a, V b, V c) { return a * b + c; }
+INLINE V vselect(M m, V a, V b) { return m ? a : b; }
+INLINE V vadd(V a, V b) { return a + b; }
+INLINE V vsub(V a, V b) { return a - b; }
+INLINE V vmul(V a, V b) { return a * b; }
+INLINE V vdiv(V a, V b) { return a / b; }
+INLINE V vsqrt(V a) { return sizeof(T) == sizeof(float) ? (T)sqrtf((float)a) : (T)sqrt(a); }
+INLINE V vmax(V a, V b) { return a > b ? a : b; }
+INLINE V vmin(V a, V b) { return a < b ? a : b; }
+#define CVL_SFMA(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* ------------------------------------------------------------ what the levels have in common */
+#ifdef OP
+INLINE V vadd(V a, V b) { return OP(add)(a, b); }
+INLINE V vsub(V a, V b) { return OP(sub)(a, b); }
+INLINE V vmul(V a, V b) { return OP(mul)(a, b); }
+INLINE V vdiv(V a, V b) { return OP(div)(a, b); }
+INLINE V vsqrt(V a) { return OP(sqrt)(a); }
+INLINE V vmax(V a, V b) { return OP(max)(a, b); }
+INLINE V vmin(V a, V b) { return OP(min)(a, b); }
+#endif
+
+#if !defined(CVL_LEVEL_AVX512) && !defined(CVL_LEVEL_AVX2)
+/* Levels without masked memory access go through a copy. */
+INLINE V vload_n(const T *p, int n)
+{
+    T copy[VL] = {0};
+    for (int i = 0; i < n; i++)
+        copy[i] = p[i];
+    return vload(copy);
+}
+INLINE void vstore_n(T *p, V v, int n)
+{
+    T copy[VL];
+    vstore(copy, v);
+    for (int i = 0; i < n; i++)
+        p[i] = copy[i];
+}
+#endif
+
+INLINE V vload_part(const T *p, ptrdiff_t n)
+{
+    return n >= VL ? vload(p) : vload_n(p, (int)n);
+}
+INLINE void vstore_part(T *p, V v, ptrdiff_t n)
+{
+    if (n >= VL)
+        vstore(p, v);
+    else
+        vstore_n(p, v, (int)n);
+}
+
+#if !defined(CVL_LEVEL_AVX512)
+/* Two factors, since 2^n alone may have no normal representation; the first product is exact.
+ * vpow2(shift + n) is 2^n: the sum's low bits, bias + n, become the exponent field. */
+INLINE V vldexp(V a, V n)
+{
+    const V shift = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA) + CVL_EXPONENT_BIAS));
+    const V half = vfma(n, vset1((T)0.5), shift);
+    const V rest = vadd(vsub(n, vsub(half, shift)), shift);
+    return vmul(vmul(a, vpow2(half)), vpow2(rest));
+}
+#endif
+
+INLINE T sfma(T a, T b, T c) { return CVL_SFMA(a, b, c); }
+
+#endif

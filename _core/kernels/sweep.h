@@ -1,0 +1,49 @@
+/* sweep.h: a piece of a matrix, walked by groups of columns.
+ *
+ * A group keeps its columns' sums or coefficients in registers while it runs down the rows. Every
+ * column is thus one chain, whatever the vector length and the width of the group.
+ *
+ * A piece's shape is (rows, width, ld): `width` columns of `rows` rows that lie ld elements apart.
+ * Where a kernel has several arrays of one element per column ("planes"), they lie ld apart too. */
+#ifndef CVL_SWEEP_H
+#define CVL_SWEEP_H
+
+#include "simd.h"
+
+/* Calls group(arguments, first column, vectors, lanes of each vector): NV vectors at a time, then
+ * one, then the first lanes of one. The last two arguments are constants where it is inlined,
+ * but for the lanes of the last call. */
+#define SWEEP(width, NV, group, ...)                      \
+    do {                                                  \
+        ptrdiff_t p_ = 0;                                 \
+        for (; p_ + (NV)*VL <= (width); p_ += (NV)*VL)    \
+            group(__VA_ARGS__, p_, NV, VL);               \
+        for (; p_ + VL <= (width); p_ += VL)              \
+            group(__VA_ARGS__, p_, 1, VL);                \
+        if (p_ < (width))                                 \
+            group(__VA_ARGS__, p_, 1, (int)((width)-p_)); \
+    } while (0)
+
+/* Vectors of a group: this many keep two chains each busy, and 16 registers hold four arrays. */
+enum { SWEEP_VECTORS = 4 };
+
+INLINE V load_lanes(const T *p, const int lanes)
+{
+    return lanes == VL ? vload(p) : vload_n(p, lanes);
+}
+
+INLINE void store_lanes(T *p, V v, const int lanes)
+{
+    if (lanes == VL)
+        vstore(p, v);
+    else
+        vstore_n(p, v, lanes);
+}
+
+/* p[0..lanes) += v */
+INLINE void add_lanes(T *p, V v, const int lanes)
+{
+    store_lanes(p, vadd(load_lanes(p, lanes), v), lanes);
+}
+
+#endif

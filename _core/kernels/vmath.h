@@ -1,0 +1,78 @@
+/* vmath.h: exp by vectors, log1p for one number; the same bits on every level with FMA. */
+#ifndef CVL_VMATH_H
+#define CVL_VMATH_H
+
+#include "simd.h"
+
+#ifdef CVL_F32
+#define EXP_LOWEST (-104.0f) /* exp rounds to 0 from here down, ... */
+#define EXP_HIGHEST 89.0f    /* ... and to infinity from here up */
+#define LN2_HIGH 0x1.62e400p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+/* The best q for 1 + r + r^2 q(r) = exp(r), |r| <= ln2/2: within 2^-34, rounded to float. */
+static const float exp_coefficients[] = {0x1.9f085ap-13f, 0x1.6d8d52p-10f, 0x1.111272p-7f,
+                                         0x1.55548ep-5f,  0x1.555554p-3f,  0.5f};
+#else
+#define EXP_LOWEST (-746.0)
+#define EXP_HIGHEST 710.0
+#define LN2_HIGH 0x1.62e42feep-1
+#define LN2_LOW 0x1.a39ef35793c76p-33
+/* As above: within 2^-64, rounded to double. */
+static const double exp_coefficients[] = {
+    0x1.1e3d16ca1490fp-29, 0x1.af6c1da16340cp-26, 0x1.27e5b488964a3p-22, 0x1.71ddf0028f783p-19,
+    0x1.a01a0136534b3p-16, 0x1.a01a01b38a11bp-13, 0x1.6c16c16c305cbp-10, 0x1.111111110ec3fp-7,
+    0x1.5555555555503p-5,  0x1.555555555555bp-3,  0.5};
+#endif
+
+/* exp(x) within 1 ulp for every x, infinite and NaN included; a subnormal result is rounded once
+ * more. x = n ln2 + r; the last addition is the only rounding that matters near 1. */
+INLINE V vexp(V x)
+{
+    const V round = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA)));
+    x = vmin(vset1(EXP_HIGHEST), vmax(vset1(EXP_LOWEST), x)); /* NaN passes both */
+    const V n = vsub(vfma(x, vset1((T)0x1.71547652b82fep0), round), round);
+    V r = vfma(n, vset1(-LN2_HIGH), x);
+    r = vfma(n, vset1(-LN2_LOW), r);
+    V q = vset1(exp_coefficients[0]);
+#pragma GCC unroll 16
+    for (size_t i = 1; i < sizeof exp_coefficients / sizeof *exp_coefficients; i++)
+        q = vfma(q, r, vset1(exp_coefficients[i]));
+    const V p = vadd(vset1(1), vfma(vmul(r, r), q, r));
+    return vldexp(p, n);
+}
+
+/* log(1 + x) for x >= 0, within 1 ulp; NaN and infinity return themselves. It is written out, with
+ * neither libm nor FMA, because its bits reach every loss: 1 + x = 2^k (1 + f) with 1 + f within
+ * sqrt(2) of 1, log(1 + f) = 2 atanh(s), s = f / (2 + f). */
+INLINE double log1p_positive(double x)
+{
+    if (!(x < INFINITY))
+        return x;
+    const double u = 1 + x;
+    uint64_t bits;
+    memcpy(&bits, &u, sizeof bits);
+    /* Adding 1 - sqrt(1/2) to the significand makes it carry at sqrt(2). */
+    const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
+    const double k = (double)((int)(shifted >> 52) - 1023);
+    double f = x, lost = 0;
+    if (k > 0) {
+        bits = (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu;
+        memcpy(&f, &bits, sizeof f);
+        f -= 1;
+        lost = (u > 2 ? 1 - (u - x) : x - (u - 1)) / u; /* what rounding 1 + x left out */
+    }
+    const double s = f / (2 + f), z = s * s;
+    const double p = z * (0x1.5555555555593p-1 +
+                          z * (0x1.999999997fb31p-2 +
+                               z * (0x1.2492494217a01p-2 +
+                                    z * (0x1.c71c51e7fa044p-3 +
+                                         z * (0x1.7466462bcaff5p-3 +
+                                              z * (0x1.39a0f519d0a5ep-3 +
+                                                   z * 0x1.2f0d8d8eb2e94p-3))))));
+    /* 2 atanh(s) = 2s + s p = f - (f^2/2 - s (f^2/2 + p)): f enters exactly. */
+    const double half_square = 0.5 * f * f;
+    const double tail = s * (half_square + p) + (k * 0x1.a39ef35793c76p-33 + lost);
+    return k * 0x1.62e42feep-1 + (f - (half_square - tail));
+}
+
+#endif

@@ -1,0 +1,398 @@
+/* batch_norm.c: batch norm in three passes over memory forward and five backward.
+ *
+ * Every pass is cut as columns.h says, so that a worker meets in the second pass what it left in
+ * its cache in the first. An operator is up to four steps: prepare what the reduction needs per
+ * channel, reduce over pixels, finish the channels, apply to pixels. With slabs, one task takes
+ * its channels through all of them. */
+#include "columns.h"
+
+#include <float.h>
+
+enum { PIVOT_PIXELS = 16, FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
+
+typedef struct batch_norm_job batch_norm_job;
+typedef void span_step(const batch_norm_job *job, ptrdiff_t task);
+typedef void channel_step(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels);
+
+struct batch_norm_job {
+    const NAME(kernels) *kernels;
+    cvl_columns plan;
+    double eps;
+    int relu, frozen;
+    channel_step *prepare; /* or NULL, as the next two */
+    span_step *reduce;
+    channel_step *finish;
+    span_step *apply; /* or NULL */
+    double passes;    /* over an array of x's size, reduce and apply together */
+
+    const T *x, *gamma, *beta;
+    const double *mean, *var;
+    const T *residual;                      /* forward */
+    T *y;                                   /* forward */
+    double *mean_out, *var_out;             /* forward: mean and var again */
+    const T *dy, *mask;                     /* backward; mask: y, or NULL */
+    int recompute;                          /* backward: the mask is had from x */
+    T *dx, *dgamma, *dbeta, *dresidual;     /* backward */
+
+    T *planes;       /* (FORWARD_PLANES or BACKWARD_PLANES, L), by column */
+    double *inverse; /* (C) 1 / sqrt(var + eps) */
+    T *pivots;       /* (blocks, L), by column */
+    T *sums;         /* (blocks, 2, L), by column */
+    double *totals;  /* (blocks, 2, L), by channel in the first C */
+};
+
+/* ------------------------------------------------------------------------------- doors */
+
+/* The kinds of scratch an operator uses. */
+typedef enum scratch_kind { INFERENCE, FORWARD, BACKWARD } scratch_kind;
+
+static size_t carve(batch_norm_job *job, scratch_kind kind, void *workspace)
+{
+    cvl_scratch scratch = {workspace, 0};
+    const size_t L = (size_t)job->plan.L, blocks = (size_t)job->plan.blocks;
+    const size_t planes = kind == BACKWARD ? BACKWARD_PLANES : FORWARD_PLANES;
+    job->planes = cvl_carve(&scratch, planes * L * sizeof(T));
+    job->inverse = cvl_carve(&scratch, (size_t)job->plan.C * sizeof(double));
+    if (kind != INFERENCE) {
+        job->sums = cvl_carve(&scratch, blocks * 2 * L * sizeof(T));
+        job->totals = cvl_carve(&scratch, blocks * 2 * L * sizeof(double));
+    }
+    if (kind == FORWARD)
+        job->pivots = cvl_carve(&scratch, blocks * L * sizeof(T));
+    return scratch.used;
+}
+
+/* Reads and checks the descriptor and plans the passes. */
+static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, ptrdiff_t M_min)
+{
+    /* Scratch takes below 1 KiB per channel where L = C, and is small elsewhere. */
+    const ptrdiff_t scratch_per_channel = 128;
+    cvl_batch_norm d = CVL_BATCH_NORM_INIT;
+    ptrdiff_t elements;
+    if (!cvl_read(&d, from) || !(d.eps >= 0 && d.eps <= DBL_MAX) ||
+        (d.activation != CVL_ACTIVATION_NONE && d.activation != CVL_ACTIVATION_RELU))
+        return CVL_ERR_ARGUMENT;
+    if (d.M < M_min || d.C < 1)
+        return CVL_ERR_SHAPE;
+    if (!CVL_PRODUCT(&elements, cvl_max(d.M, scratch_per_channel), d.C))
+        return CVL_ERR_OVERFLOW;
+    job->plan = NAME(columns_plan)(d.M, d.C);
+    job->eps = d.eps;
+    job->relu = d.activation == CVL_ACTIVATION_RELU;
+    job->frozen = d.frozen != 0;
+    return CVL_OK;
+}
+
+static size_t workspace_size(const cvl_batch_norm *d, scratch_kind kind)
+{
+    batch_norm_job job = {0};
+    return open_job(&job, d, kind == FORWARD) == CVL_OK ? carve(&job, kind, NULL) : 0;
+}
+
+/* Checks the run and takes its workspace. */
+static cvl_status open_run(batch_norm_job *job, cvl_exec *exec, scratch_kind kind, const cvl_exec *run)
+{
+    cvl_status status = cvl_read_exec(exec, run, carve(job, kind, NULL));
+    if (status != CVL_OK)
+        return status;
+    job->kernels = kernels();
+    if (!job->kernels)
+        return CVL_ERR_ISA;
+    carve(job, kind, exec->workspace);
+    return CVL_OK;
+}
+
+/* ------------------------------------------------------------------------------- steps */
+
+static void reduce_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const batch_norm_job *job = context;
+    (void)worker;
+    for (ptrdiff_t task = begin; task < end; task++)
+        job->reduce(job, task);
+}
+
+static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const batch_norm_job *job = context;
+    (void)worker;
+    for (ptrdiff_t task = begin; task < end; task++)
+        job->apply(job, task);
+}
+
+/* A channel step over ranges of channels. */
+typedef struct channel_job {
+    const batch_norm_job *job;
+    channel_step *step;
+} channel_job;
+
+static void channel_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const channel_job *c = context;
+    const ptrdiff_t channel = begin * CVL_COLUMNS_RANGE;
+    (void)worker;
+    c->step(c->job, channel, cvl_min(end * CVL_COLUMNS_RANGE, c->job->plan.C) - channel);
+}
+
+/* Copies a plane's first C elements to its other pixels. */
+static void repeat(T *plane, const cvl_columns *plan)
+{
+    for (ptrdiff_t have = plan->C; have < plan->L; have *= 2)
+        memcpy(plane + have, plane, (size_t)cvl_min(have, plan->L - have) * sizeof *plane);
+}
+
+/* Runs a step that computes planes [begin, end). */
+static void channel_pass(const batch_norm_job *job, channel_step *step, int begin, int end,
+                         int threads)
+{
+    /* Some 8 numbers per channel, and two of each block. */
+    const double work = (double)job->plan.C * (double)(8 + 2 * job->plan.blocks) * sizeof(double);
+    channel_job c = {job, step};
+    if (!step)
+        return;
+    cvl_parallel_for(threads, cvl_columns_ranges(&job->plan), work, CVL_FLUSH, channel_tasks, &c);
+    for (int plane = begin; plane < end; plane++)
+        repeat(job->planes + plane * job->plan.L, &job->plan);
+}
+
+static void slab_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const batch_norm_job *job = context;
+    (void)worker;
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const cvl_span span = NAME(columns_span)(&job->plan, task);
+        if (job->prepare)
+            job->prepare(job, span.column, span.channels);
+        if (job->reduce)
+            job->reduce(job, task);
+        if (job->finish)
+            job->finish(job, span.column, span.channels);
+        if (job->apply)
+            job->apply(job, task);
+    }
+}
+
+static void run_job(batch_norm_job *job, int threads)
+{
+    const double bytes = (double)job->plan.M * (double)job->plan.C * sizeof(T) * job->passes;
+    if (job->plan.slabs) {
+        cvl_parallel_for(threads, job->plan.tasks, bytes, CVL_FLUSH, slab_tasks, job);
+        return;
+    }
+    channel_pass(job, job->prepare, 0, FORWARD_PLANES, threads);
+    if (job->reduce)
+        cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, reduce_tasks, job);
+    if (job->prepare)
+        channel_pass(job, job->finish, FORWARD_PLANES, BACKWARD_PLANES, threads);
+    else
+        channel_pass(job, job->finish, 0, FORWARD_PLANES, threads);
+    if (job->apply)
+        cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, apply_tasks, job);
+}
+
+/* The planes high, scale and shift; the same in every operator, so that a mask recomputed backward
+ * is the forward pass's to the bit. */
+static void affine(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
+{
+    double *inverse = job->inverse + channel;
+    job->kernels->batch_norm_inverse(inverse, channels, job->var + channel, job->eps);
+    job->kernels->batch_norm_affine(job->planes + channel, channels, job->plan.L,
+                                    job->mean + channel, inverse, job->gamma + channel,
+                                    job->beta ? job->beta + channel : NULL);
+}
+
+/* Both planes of one span's sums and totals. */
+typedef struct accumulators {
+    T *sums[2];
+    double *totals[2];
+} accumulators;
+
+static accumulators clear_accumulators(const batch_norm_job *job, const cvl_span *span)
+{
+    accumulators a;
+    for (int i = 0; i < 2; i++) {
+        const ptrdiff_t at = (2 * span->block + i) * job->plan.L + span->column;
+        a.sums[i] = job->sums + at;
+        a.totals[i] = job->totals + at;
+        memset(a.sums[i], 0, (size_t)span->width * sizeof(T));
+        memset(a.totals[i], 0, (size_t)span->channels * sizeof(double));
+    }
+    return a;
+}
+
+static void fold(const batch_norm_job *job, const accumulators *a, const cvl_span *span)
+{
+    for (int i = 0; i < 2; i++)
+        job->kernels->fold_columns(a->totals[i], a->sums[i], span->channels, span->width);
+}
+
+/* ----------------------------------------------------------------- forward and inference */
+
+static void reduce_moments(const batch_norm_job *job, ptrdiff_t task)
+{
+    const cvl_columns *plan = &job->plan;
+    cvl_span span = NAME(columns_span)(plan, task);
+    const accumulators a = clear_accumulators(job, &span);
+    T *pivot = job->pivots + span.block * plan->L + span.column;
+    job->kernels->batch_norm_pivot(pivot, cvl_min(span.pixels, PIVOT_PIXELS), span.channels,
+                                   plan->C, job->x + span.row * plan->L + span.column);
+    repeat(pivot, plan);
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, plan);) {
+        job->kernels->batch_norm_moments(a.sums[0], piece.shape, job->x + piece.offset, pivot);
+        if (piece.fold)
+            fold(job, &a, &span);
+    }
+    job->kernels->batch_norm_close(a.totals[0], span.channels, plan->L, pivot,
+                                   (double)span.pixels);
+}
+
+static void finish_moments(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
+{
+    double counts[CVL_ORDER_BLOCKS];
+    for (ptrdiff_t block = 0; block < job->plan.blocks; block++)
+        counts[block] = (double)NAME(columns_span)(&job->plan, block).pixels;
+    job->kernels->batch_norm_merge(job->mean_out + channel, job->var_out + channel, channels,
+                                   job->plan.blocks, job->totals + channel, job->plan.L, counts);
+    affine(job, channel, channels);
+}
+
+static void apply_affine(const batch_norm_job *job, ptrdiff_t task)
+{
+    cvl_span span = NAME(columns_span)(&job->plan, task);
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
+        job->kernels->batch_norm_apply(job->y + piece.offset, piece.shape, job->x + piece.offset,
+                                       job->residual ? job->residual + piece.offset : NULL,
+                                       job->planes + span.column, job->relu);
+}
+
+cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean, double *var,
+                                    const T *x, const T *gamma, const T *beta, const T *residual,
+                                    const cvl_exec *run)
+{
+    batch_norm_job job = {.y = y, .mean = mean, .mean_out = mean, .var = var, .var_out = var, .x = x,
+               .gamma = gamma, .beta = beta, .residual = residual, .reduce = reduce_moments,
+               .finish = finish_moments, .apply = apply_affine, .passes = residual ? 4 : 3};
+    cvl_exec exec;
+    if (!y || !mean || !var || !x || !gamma || !beta)
+        return CVL_ERR_ARGUMENT;
+    cvl_status status = open_job(&job, d, 1);
+    if (status == CVL_OK)
+        status = open_run(&job, &exec, FORWARD, run);
+    if (status == CVL_OK)
+        run_job(&job, exec.threads);
+    return status;
+}
+
+size_t NAME(batch_norm_forward_workspace_size)(const cvl_batch_norm *d, int threads)
+{
+    (void)threads;
+    return workspace_size(d, FORWARD);
+}
+
+cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x, const T *gamma,
+                                      const T *beta, const double *mean, const double *var,
+                                      const T *residual, const cvl_exec *run)
+{
+    batch_norm_job job = {.y = y, .mean = mean, .var = var, .x = x, .gamma = gamma, .beta = beta,
+               .residual = residual, .finish = affine, .apply = apply_affine,
+               .passes = residual ? 6 : 4};
+    cvl_exec exec;
+    if (!y || !mean || !var || !x || !gamma || !beta)
+        return CVL_ERR_ARGUMENT;
+    cvl_status status = open_job(&job, d, 0);
+    if (status == CVL_OK)
+        status = open_run(&job, &exec, INFERENCE, run);
+    if (status == CVL_OK)
+        run_job(&job, exec.threads);
+    return status;
+}
+
+size_t NAME(batch_norm_inference_workspace_size)(const cvl_batch_norm *d, int threads)
+{
+    (void)threads;
+    return workspace_size(d, INFERENCE);
+}
+
+/* ---------------------------------------------------------------------------- backward */
+
+static void reduce_gradients(const batch_norm_job *job, ptrdiff_t task)
+{
+    const NAME(kernels) *k = job->kernels;
+    cvl_span span = NAME(columns_span)(&job->plan, task);
+    const accumulators a = clear_accumulators(job, &span);
+    const T *planes = job->planes + span.column;
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
+        const T *dy = job->dy + piece.offset, *x = job->x + piece.offset;
+        T *g = job->dresidual ? job->dresidual + piece.offset : NULL;
+        if (job->recompute)
+            k->batch_norm_gradients_recomputed(a.sums[0], piece.shape, dy, x, planes);
+        else
+            k->batch_norm_gradients(a.sums[0], g, piece.shape, dy, x,
+                                    job->mask ? job->mask + piece.offset : NULL, planes);
+        if (piece.fold)
+            fold(job, &a, &span);
+    }
+}
+
+static void finish_gradients(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
+{
+    const NAME(kernels) *k = job->kernels;
+    const cvl_columns *plan = &job->plan;
+    const double *mean = job->mean + channel, *inverse = job->inverse + channel;
+    double *u = job->totals + channel, *v = u + plan->L;
+    k->merge_columns(job->dbeta + channel, u, plan->blocks, channels, 2 * plan->L);
+    k->merge_columns(NULL, v, plan->blocks, channels, 2 * plan->L);
+    k->batch_norm_dgamma(job->dgamma + channel, u, channels, plan->L, mean, inverse);
+    k->batch_norm_slopes(job->planes + channel, channels, plan->L, u, mean, inverse,
+                         job->frozen || plan->M == 0 ? 0 : 1 / (double)plan->M);
+}
+
+static void apply_gradients(const batch_norm_job *job, ptrdiff_t task)
+{
+    const NAME(kernels) *k = job->kernels;
+    cvl_span span = NAME(columns_span)(&job->plan, task);
+    const T *planes = job->planes + span.column;
+    /* dresidual is dy after the mask. */
+    const T *g = job->dresidual ? job->dresidual : job->dy;
+    const T *mask = job->dresidual ? NULL : job->mask;
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
+        T *dx = job->dx + piece.offset;
+        const T *x = job->x + piece.offset;
+        if (job->recompute)
+            k->batch_norm_dx_recomputed(dx, piece.shape, g + piece.offset, x, planes);
+        else
+            k->batch_norm_dx(dx, piece.shape, g + piece.offset, x,
+                             mask ? mask + piece.offset : NULL, planes);
+    }
+}
+
+cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, T *dbeta,
+                                     T *dresidual, const T *dy, const T *x, const T *y,
+                                     const T *gamma, const T *beta, const double *mean,
+                                     const double *var, const cvl_exec *run)
+{
+    batch_norm_job job = {.dx = dx, .dgamma = dgamma, .dbeta = dbeta, .dresidual = dresidual, .dy = dy,
+               .x = x, .gamma = gamma, .beta = beta, .mean = mean, .var = var, .prepare = affine,
+               .reduce = reduce_gradients, .finish = finish_gradients,
+               .apply = dx ? apply_gradients : NULL, .passes = 5 + (y != NULL) + (dresidual != NULL)};
+    cvl_exec exec;
+    if (!dgamma || !dbeta || !dy || !x || !gamma || !mean || !var)
+        return CVL_ERR_ARGUMENT;
+    cvl_status status = open_job(&job, d, 0);
+    if (status != CVL_OK)
+        return status;
+    job.mask = job.relu ? y : NULL;
+    job.recompute = job.relu && !y;
+    if (job.recompute && (!beta || dresidual))
+        return CVL_ERR_ARGUMENT;
+    status = open_run(&job, &exec, BACKWARD, run);
+    if (status == CVL_OK)
+        run_job(&job, exec.threads);
+    return status;
+}
+
+size_t NAME(batch_norm_backward_workspace_size)(const cvl_batch_norm *d, int threads)
+{
+    (void)threads;
+    return workspace_size(d, BACKWARD);
+}

@@ -1,0 +1,80 @@
+/* common.c: see common.h. */
+#include "common.h"
+
+#include <stdint.h>
+
+enum { LINE = 64 };
+
+int cvl_read(void *into, const void *from)
+{
+    size_t own, given;
+    if (!from)
+        return 0;
+    memcpy(&own, into, sizeof own);
+    memcpy(&given, from, sizeof given);
+    if (given < sizeof given)
+        return 0;
+    memcpy(into, from, given < own ? given : own);
+    memcpy(into, &own, sizeof own);
+    return 1;
+}
+
+int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count)
+{
+    const ptrdiff_t limit = PTRDIFF_MAX / 8;
+    ptrdiff_t p = 1;
+    for (int i = 0; i < count; i++) {
+        if (sizes[i] < 0)
+            return 0;
+        if (sizes[i] == 0) {
+            *product = 0;
+            return 1;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (p > limit / sizes[i])
+            return 0;
+        p *= sizes[i];
+    }
+    *product = p;
+    return 1;
+}
+
+void *cvl_carve(cvl_scratch *scratch, size_t bytes)
+{
+    char *piece = scratch->base ? scratch->base + scratch->used : NULL;
+    scratch->used += (bytes + LINE - 1) / LINE * LINE;
+    return piece;
+}
+
+cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed)
+{
+    *into = (cvl_exec)CVL_EXEC_INIT;
+    if (!cvl_read(into, run) || into->threads < 1)
+        return CVL_ERR_ARGUMENT;
+    if (needed > 0 && (!into->workspace || into->workspace_bytes < needed ||
+                       (uintptr_t)into->workspace % LINE != 0))
+        return CVL_ERR_WORKSPACE;
+    return CVL_OK;
+}
+
+const char *cvl_status_string(cvl_status status)
+{
+    switch (status) {
+    case CVL_OK:
+        return "success";
+    case CVL_ERR_ARGUMENT:
+        return "a NULL pointer, an uninitialised descriptor or an unknown enumerator";
+    case CVL_ERR_SHAPE:
+        return "a size, stride, padding or group count the operator cannot have";
+    case CVL_ERR_OVERFLOW:
+        return "the arrays would be larger than the address space";
+    case CVL_ERR_WORKSPACE:
+        return "the workspace is missing, misaligned or too small";
+    case CVL_ERR_LABEL:
+        return "a class label is out of range";
+    case CVL_ERR_ISA:
+        return "CONVLET_ISA names an ISA level that is unknown or that this CPU lacks";
+    }
+    return "unknown status";
+}

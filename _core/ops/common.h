@@ -1,0 +1,41 @@
+/* common.h: what every operator does at its door: read the descriptor, check sizes, carve scratch. */
+#ifndef CVL_COMMON_H
+#define CVL_COMMON_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "convlet.h"
+#include "cpu.h"
+#include "order.h"
+#include "threads.h"
+
+/* Copies the fields the caller of `from` knew over `into`, which holds the defaults; both begin
+ * with their size. Returns 0 where `from` is NULL or was never initialised. */
+int cvl_read(void *into, const void *from);
+
+/* The product of `count` sizes; 0 where one is below 0 or the product times 8 bytes overflows.
+ * Sizes of 0 give a product of 0 and success. */
+int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count);
+#define CVL_PRODUCT(product, ...)                          \
+    cvl_product(product, (const ptrdiff_t[]){__VA_ARGS__}, \
+                (int)(sizeof((const ptrdiff_t[]){__VA_ARGS__}) / sizeof(ptrdiff_t)))
+
+/* floor(a / b) and ceil(a / b) for b > 0. */
+static inline ptrdiff_t cvl_floor_div(ptrdiff_t a, ptrdiff_t b) { return a / b - (a % b < 0); }
+static inline ptrdiff_t cvl_ceil_div(ptrdiff_t a, ptrdiff_t b) { return a / b + (a % b > 0); }
+static inline ptrdiff_t cvl_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t cvl_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
+/* Scratch is carved in pieces of whole cache lines. Sizes and pointers come from the same layout
+ * code: with base NULL it only counts. */
+typedef struct cvl_scratch {
+    char *base;
+    size_t used;
+} cvl_scratch;
+void *cvl_carve(cvl_scratch *scratch, size_t bytes);
+
+/* Reads `run` and checks that its workspace holds `needed` bytes. */
+cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed);
+
+#endif

@@ -1,0 +1,207 @@
+/* pool2d.c: max and average pooling, forward and backward.
+ *
+ * A row of outputs is cut into runs whose windows have the same columns inside the input: a few
+ * single ones at the borders, one long run between them; a kernel call does a run. Forward, a task
+ * is a row of outputs. Backward, it is what the windows of one row of outputs can reach, where no
+ * other row's windows reach there too, and else a whole image. Where that makes few tasks, they are
+ * cut by channels. */
+#include "op.h"
+
+enum { FEW_TASKS = 16, CHANNELS = 64 };
+
+typedef struct pool pool;
+
+/* Gives the kernel a run: x and y count elements from the beginning of their arrays. */
+typedef void runner(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4], ptrdiff_t x,
+                    ptrdiff_t y, ptrdiff_t divisor);
+
+struct pool {
+    cvl_pool2d d;
+    ptrdiff_t OH, OW;
+    ptrdiff_t bands;            /* tasks of an image, before cutting by channels */
+    ptrdiff_t blocks, channels; /* tasks of a band, and the channels of each but the last */
+    const T *x, *dy;
+    T *y, *dx;
+    const NAME(kernels) *k;
+    runner *run;
+    cvl_task *task;
+    int average, complete; /* complete: no array is missing */
+};
+
+/* ------------------------------------------------------------------------------ windows */
+
+/* One axis of a window: `count` positions inside the input, from `first` on, and how many inside
+ * the padded input. */
+typedef struct span {
+    ptrdiff_t first, count, padded;
+} span;
+
+static span window_span(ptrdiff_t begin, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t dilation,
+                        ptrdiff_t after)
+{
+    const ptrdiff_t last = begin + (kernel - 1) * dilation;
+    if (begin >= 0 && last < size)
+        return (span){begin, kernel, kernel};
+    const ptrdiff_t from = begin < 0 ? cvl_ceil_div(-begin, dilation) : 0;
+    const ptrdiff_t to = last < size ? kernel : cvl_ceil_div(size - begin, dilation);
+    /* Only averages have a use for it, and they have no dilation. */
+    const ptrdiff_t padded = cvl_min(begin + kernel, size + after) - begin;
+    if (to <= from) /* a dilated window can straddle the input */
+        return (span){0, 0, padded};
+    return (span){begin + from * dilation, to - from, padded};
+}
+
+/* Does row `oh` of outputs of image n, channels [c, c + channels). */
+static void run_row(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptrdiff_t channels)
+{
+    const cvl_pool2d *d = &p->d;
+    const span rows = window_span(oh * d->SH - d->PT, d->H, d->KH, d->DH, d->PB);
+    const ptrdiff_t step[4] = {d->SW * d->C, d->DH * d->W * d->C, d->DW * d->C, d->C};
+    const ptrdiff_t x_row = (n * d->H + rows.first) * d->W, y_row = (n * p->OH + oh) * p->OW;
+    span next = window_span(-d->PL, d->W, d->KW, d->DW, d->PR);
+    for (ptrdiff_t ow = 0, end; ow < p->OW; ow = end) {
+        const span columns = next;
+        for (end = ow + 1; end < p->OW; end++) {
+            next = window_span(end * d->SW - d->PL, d->W, d->KW, d->DW, d->PR);
+            if (next.count != columns.count || next.padded != columns.padded ||
+                next.first != columns.first + (end - ow) * d->SW)
+                break;
+        }
+        const ptrdiff_t extent[4] = {end - ow, rows.count, columns.count, channels};
+        const ptrdiff_t divisor = d->count_include_pad ? rows.padded * columns.padded
+                                                       : rows.count * columns.count;
+        p->run(p, extent, step, (x_row + columns.first) * d->C + c, (y_row + ow) * d->C + c,
+               divisor);
+    }
+}
+
+/* -------------------------------------------------------------------------------- tasks */
+
+static void forward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const pool *p = context;
+    (void)worker;
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t row = task / p->blocks, c = task % p->blocks * p->channels;
+        run_row(p, row / p->OH, row % p->OH, c, cvl_min(p->channels, p->d.C - c));
+    }
+}
+
+static void clear(const pool *p, ptrdiff_t n, ptrdiff_t h0, ptrdiff_t h1, ptrdiff_t c,
+                  ptrdiff_t channels)
+{
+    const cvl_pool2d *d = &p->d;
+    T *pixel = p->dx + (n * d->H + h0) * d->W * d->C + c;
+    const ptrdiff_t pixels = (h1 - h0) * d->W;
+    if (channels == d->C)
+        memset(pixel, 0, (size_t)(pixels * channels) * sizeof(T));
+    else
+        for (ptrdiff_t i = 0; i < pixels; i++, pixel += d->C)
+            memset(pixel, 0, (size_t)channels * sizeof(T));
+}
+
+/* Band `b` of several is output row b; its inputs end where those of the next one begin. */
+static void backward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const pool *p = context;
+    const cvl_pool2d *d = &p->d;
+    (void)worker;
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t c = task % p->blocks * p->channels, channels = cvl_min(p->channels, d->C - c);
+        const ptrdiff_t n = task / p->blocks / p->bands, band = task / p->blocks % p->bands;
+        const int whole = p->bands == 1;
+        const ptrdiff_t h0 = band == 0 ? 0 : band * d->SH - d->PT;
+        const ptrdiff_t h1 = band == p->bands - 1 ? d->H : (band + 1) * d->SH - d->PT;
+        clear(p, n, h0, h1, c, channels);
+        for (ptrdiff_t oh = whole ? 0 : band; oh < (whole ? p->OH : band + 1); oh++)
+            run_row(p, n, oh, c, channels);
+    }
+}
+
+static cvl_status run_pool(pool p, const cvl_pool2d *from, const cvl_exec *run)
+{
+    cvl_exec exec;
+    ptrdiff_t x_size, y_size;
+    p.d = (cvl_pool2d)CVL_POOL2D_INIT;
+    if (!cvl_read(&p.d, from) || (p.d.N > 0 && !p.complete))
+        return CVL_ERR_ARGUMENT;
+    cvl_status status = cvl_read_exec(&exec, run, 0);
+    if (status == CVL_OK)
+        status = cvl_pool2d_output_shape(&p.d, &p.OH, &p.OW);
+    if (status != CVL_OK)
+        return status;
+    if (p.average && (p.d.DH != 1 || p.d.DW != 1))
+        return CVL_ERR_SHAPE;
+    if (!CVL_PRODUCT(&x_size, p.d.N, p.d.H, p.d.W, p.d.C) ||
+        !CVL_PRODUCT(&y_size, p.d.N, p.OH, p.OW, p.d.C))
+        return CVL_ERR_OVERFLOW;
+    if (!p.k)
+        return CVL_ERR_ISA;
+
+    const int overlap = p.d.SH < p.d.DH * (p.d.KH - 1) + 1;
+    p.bands = p.task == backward_tasks && overlap ? 1 : p.OH;
+    p.channels = p.d.N * p.bands < FEW_TASKS ? CHANNELS : p.d.C;
+    p.blocks = cvl_ceil_div(p.d.C, p.channels);
+    const double reads = (double)y_size * (double)p.d.KH * (double)p.d.KW;
+    const double bytes = ((double)x_size + (double)y_size) * sizeof(T);
+    cvl_parallel_for(exec.threads, p.d.N * p.bands * p.blocks, reads > bytes ? reads : bytes,
+                     CVL_FLUSH, p.task, &p);
+    return CVL_OK;
+}
+
+/* ------------------------------------------------------------------------ the operators */
+
+static void run_max(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4], ptrdiff_t x,
+                    ptrdiff_t y, ptrdiff_t divisor)
+{
+    (void)divisor;
+    p->k->max_pool(extent, step, p->y + y, p->x + x);
+}
+
+static void run_max_backward(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4],
+                             ptrdiff_t x, ptrdiff_t y, ptrdiff_t divisor)
+{
+    (void)divisor;
+    p->k->max_pool_backward(extent, step, p->dx + x, p->dy + y, p->x + x);
+}
+
+static void run_avg(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4], ptrdiff_t x,
+                    ptrdiff_t y, ptrdiff_t divisor)
+{
+    p->k->avg_pool(extent, step, p->y + y, p->x + x, (T)divisor);
+}
+
+static void run_avg_backward(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4],
+                             ptrdiff_t x, ptrdiff_t y, ptrdiff_t divisor)
+{
+    p->k->avg_pool_backward(extent, step, p->dx + x, p->dy + y, (T)divisor);
+}
+
+cvl_status NAME(max_pool2d_forward)(const cvl_pool2d *d, T *y, const T *x, const cvl_exec *run)
+{
+    const pool p = {.x = x, .y = y, .k = kernels(), .run = run_max, .task = forward_tasks,
+                    .complete = x && y};
+    return run_pool(p, d, run);
+}
+
+cvl_status NAME(max_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, const T *x,
+                                     const cvl_exec *run)
+{
+    const pool p = {.x = x, .dy = dy, .dx = dx, .k = kernels(), .run = run_max_backward,
+                    .task = backward_tasks, .complete = x && dy && dx};
+    return run_pool(p, d, run);
+}
+
+cvl_status NAME(avg_pool2d_forward)(const cvl_pool2d *d, T *y, const T *x, const cvl_exec *run)
+{
+    const pool p = {.x = x, .y = y, .k = kernels(), .run = run_avg, .task = forward_tasks,
+                    .average = 1, .complete = x && y};
+    return run_pool(p, d, run);
+}
+
+cvl_status NAME(avg_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, const cvl_exec *run)
+{
+    const pool p = {.dy = dy, .dx = dx, .k = kernels(), .run = run_avg_backward,
+                    .task = backward_tasks, .average = 1, .complete = dy && dx};
+    return run_pool(p, d, run);
+}

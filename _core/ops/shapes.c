@@ -1,0 +1,72 @@
+/* shapes.c: see shapes.h. */
+#include "shapes.h"
+
+/* Output positions along one axis; 0 where the kernel does not fit. Sizes are at most LIMIT, so
+ * nothing here overflows. */
+static ptrdiff_t output_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel,
+                             ptrdiff_t dilation, ptrdiff_t stride)
+{
+    ptrdiff_t reach = dilation * (kernel - 1) + 1;
+    return size + padding < reach ? 0 : (size + padding - reach) / stride + 1;
+}
+
+#define LIMIT ((ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2))
+
+cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
+{
+    cvl_conv2d d = CVL_CONV2D_INIT;
+    if (!cvl_read(&d, from) ||
+        (d.activation != CVL_ACTIVATION_NONE && d.activation != CVL_ACTIVATION_RELU))
+        return CVL_ERR_ARGUMENT;
+    const ptrdiff_t positive[] = {d.H,  d.W,  d.C,  d.OC, d.KH,    d.KW,
+                                  d.SH, d.SW, d.DH, d.DW, d.groups};
+    const ptrdiff_t any[] = {d.N, d.PT, d.PB, d.PL, d.PR};
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (positive[i] < 1)
+            return CVL_ERR_SHAPE;
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        if (any[i] < 0)
+            return CVL_ERR_SHAPE;
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (positive[i] > LIMIT)
+            return CVL_ERR_OVERFLOW;
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        if (any[i] > LIMIT)
+            return CVL_ERR_OVERFLOW;
+    if (d.C % d.groups != 0 || d.OC % d.groups != 0)
+        return CVL_ERR_SHAPE;
+    shape->d = d;
+    shape->OH = output_size(d.H, d.PT + d.PB, d.KH, d.DH, d.SH);
+    shape->OW = output_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW);
+    if (shape->OH < 1 || shape->OW < 1)
+        return CVL_ERR_SHAPE;
+    if (!CVL_PRODUCT(&shape->x_size, d.N, d.H, d.W, d.C) ||
+        !CVL_PRODUCT(&shape->w_size, d.KH, d.KW, d.C / d.groups, d.OC) ||
+        !CVL_PRODUCT(&shape->y_size, d.N, shape->OH, shape->OW, d.OC))
+        return CVL_ERR_OVERFLOW;
+    shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d.OC);
+    return CVL_OK;
+}
+
+void cvl_conv2d_flatten(cvl_conv2d_shape *shape)
+{
+    cvl_conv2d *d = &shape->d;
+    if (d->KH == 1 && d->KW == 1 && d->SH == 1 && d->SW == 1 &&
+        (d->PT | d->PB | d->PL | d->PR) == 0 && d->N > 0) {
+        d->W *= d->H * d->N;
+        d->H = d->N = 1;
+        shape->OH = 1;
+        shape->OW = d->W;
+    }
+}
+
+cvl_status cvl_conv2d_output_shape(const cvl_conv2d *from, ptrdiff_t *OH, ptrdiff_t *OW)
+{
+    cvl_conv2d_shape shape;
+    cvl_status status = OH && OW ? cvl_conv2d_read(&shape, from) : CVL_ERR_ARGUMENT;
+    if (status == CVL_OK) {
+        *OH = shape.OH;
+        *OW = shape.OW;
+    }
+    return status;
+}

@@ -1,0 +1,22 @@
+/* shapes.h: a convolution's descriptor, read, checked and completed. */
+#ifndef CVL_SHAPES_H
+#define CVL_SHAPES_H
+
+#include "common.h"
+
+/* A checked convolution. */
+typedef struct cvl_conv2d_shape {
+    cvl_conv2d d;
+    ptrdiff_t OH, OW;
+    ptrdiff_t x_size, w_size, y_size; /* elements */
+    double flops;                     /* of one pass: 2 per multiply-add */
+} cvl_conv2d_shape;
+
+/* Reads and checks `from`. */
+cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from);
+
+/* A 1x1 convolution with stride 1 and no padding is a matrix product over its pixels: the same
+ * convolution seen as one row of N*H*W pixels. Others are left alone. */
+void cvl_conv2d_flatten(cvl_conv2d_shape *shape);
+
+#endif

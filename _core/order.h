@@ -1,0 +1,30 @@
+/* order.h: every constant that fixes an order of summation.
+ *
+ * The library promises the same bits for any number of threads and on every level with FMA. So a
+ * sum may depend on the shape and on these constants, and on nothing else: not on a tile size, a
+ * thread count or a vector length. Changing one of them changes results in the last digits. */
+#ifndef CVL_ORDER_H
+#define CVL_ORDER_H
+
+/* Convolution, forward and backward data: one FMA chain per this many consecutive reduction
+ * indices k = (kh*KW + kw)*C + c; the chains are added in order. 384 keeps the rounding of long
+ * reductions near that of a pairwise sum and cuts 3x3 layers of 128 channels at whole taps. */
+#define CVL_ORDER_K 384
+
+/* Backward weights: one FMA chain per block of about this many output positions (whole output
+ * rows, or this many pixels exactly where the convolution is a plain matrix product). */
+#define CVL_ORDER_PIXELS 256
+
+/* Backward weights: the units of work, of 64 channels x 64 outputs of one tap, below which the
+ * blocks are dealt to several partial sums, so that small weights still give every thread work. */
+#define CVL_ORDER_UNITS 16
+
+/* Column sums (bias gradients, batch norm): at most this many blocks of positions, each of at
+ * least CVL_ORDER_BLOCK_BYTES, merged in order in double. */
+#define CVL_ORDER_BLOCKS 16
+#define CVL_ORDER_BLOCK_BYTES 32768
+
+/* Row sums (softmax): this many lanes, folded by a binary tree. */
+#define CVL_ORDER_LANES 64
+
+#endif

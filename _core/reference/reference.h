@@ -1,0 +1,70 @@
+/* reference.h: every operator in naive C, the oracle of the C tests and the peer of the benchmarks.
+ *
+ * One function cvl_reference_<op>_<pass> per public function, with its descriptor and its order of
+ * arguments, on double arrays (float32 data is widened first), without threads or workspace. The
+ * formulas are those of convlet.h, written as there: loops over indices, bounds tested one by one,
+ * sums in double or long double. Nothing is checked: descriptors are ones the operator accepts, and
+ * optional arguments may be NULL where convlet.h says so. */
+#ifndef CVL_REFERENCE_H
+#define CVL_REFERENCE_H
+
+#include "convlet.h"
+
+/* Counts the windows one by one, for descriptors with sane sizes; 0 where not even one fits. */
+void cvl_reference_conv2d_output_shape(const cvl_conv2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
+void cvl_reference_conv2d_forward(const cvl_conv2d *d, double *y, const double *x, const double *w,
+                                  const double *b);
+void cvl_reference_conv2d_backward_data(const cvl_conv2d *d, double *dx, const double *dy,
+                                        const double *w);
+void cvl_reference_conv2d_backward_weights(const cvl_conv2d *d, double *dw, double *db,
+                                           const double *dy, const double *x);
+
+void cvl_reference_linear_forward(const cvl_linear *d, double *y, const double *x, const double *w,
+                                  const double *b);
+void cvl_reference_linear_backward_data(const cvl_linear *d, double *dx, const double *dy,
+                                        const double *w);
+void cvl_reference_linear_backward_weights(const cvl_linear *d, double *dw, double *db,
+                                           const double *dy, const double *x);
+
+/* Moments in two passes; the gradient by the chain rule step by step, not in its collected form. */
+void cvl_reference_batch_norm_forward(const cvl_batch_norm *d, double *y, double *mean, double *var,
+                                      const double *x, const double *gamma, const double *beta,
+                                      const double *residual);
+void cvl_reference_batch_norm_inference(const cvl_batch_norm *d, double *y, const double *x,
+                                        const double *gamma, const double *beta,
+                                        const double *mean, const double *var,
+                                        const double *residual);
+void cvl_reference_batch_norm_backward(const cvl_batch_norm *d, double *dx, double *dgamma,
+                                       double *dbeta, double *dresidual, const double *dy,
+                                       const double *x, const double *y, const double *gamma,
+                                       const double *beta, const double *mean, const double *var);
+
+/* Everything between the arguments and the results in long double. */
+void cvl_reference_softmax_forward(const cvl_softmax *d, double *y, const double *z);
+void cvl_reference_log_softmax_forward(const cvl_softmax *d, double *y, const double *z);
+void cvl_reference_softmax_backward(const cvl_softmax *d, double *dz, const double *dy,
+                                    const double *y);
+void cvl_reference_log_softmax_backward(const cvl_softmax *d, double *dz, const double *dy,
+                                        const double *y);
+void cvl_reference_softmax_cross_entropy(const cvl_softmax_cross_entropy *d, double *loss,
+                                         double *dz, const double *z, const int64_t *labels);
+void cvl_reference_softmax_cross_entropy_soft(const cvl_softmax_cross_entropy *d, double *loss,
+                                              double *dz, const double *z, const double *q);
+
+void cvl_reference_relu_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_relu_backward(ptrdiff_t n, double *dx, const double *dy, const double *y);
+void cvl_reference_add(ptrdiff_t n, double *y, const double *a, const double *b);
+
+void cvl_reference_pool2d_output_shape(const cvl_pool2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
+void cvl_reference_max_pool2d_forward(const cvl_pool2d *d, double *y, const double *x);
+void cvl_reference_max_pool2d_backward(const cvl_pool2d *d, double *dx, const double *dy,
+                                       const double *x);
+void cvl_reference_avg_pool2d_forward(const cvl_pool2d *d, double *y, const double *x);
+void cvl_reference_avg_pool2d_backward(const cvl_pool2d *d, double *dx, const double *dy);
+
+void cvl_reference_sgd_step(const cvl_sgd *d, const cvl_segment_f64 *segments, ptrdiff_t count);
+void cvl_reference_adam_step(const cvl_adam *d, const cvl_segment_f64 *segments, ptrdiff_t count);
+void cvl_reference_adagrad_step(const cvl_adagrad *d, const cvl_segment_f64 *segments,
+                                ptrdiff_t count);
+
+#endif

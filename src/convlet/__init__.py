@@ -1,0 +1,45 @@
+"""convlet: train and run convolutional networks on NumPy arrays, on the CPU.
+
+Layers have two doors, `y = layer(x)` to infer and `y, pullback = layer.vjp(x)` to train. Images are
+channels last, (N, H, W, C).
+"""
+
+from . import data as data
+from . import init as init
+from . import layers as layers
+from . import losses as losses
+from . import models as models
+from . import ops as ops
+from . import optimizers as optimizers
+from .config import clear_cache as clear_cache
+from .config import show_config as show_config
+from .layers import AvgPool2d as AvgPool2d
+from .layers import BatchNorm as BatchNorm
+from .layers import Conv2d as Conv2d
+from .layers import Flatten as Flatten
+from .layers import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers import Layer as Layer
+from .layers import Linear as Linear
+from .layers import MaxPool2d as MaxPool2d
+from .layers import ReLU as ReLU
+from .layers import Residual as Residual
+from .layers import Sequential as Sequential
+from .layers import Softmax as Softmax
+from .losses import softmax_cross_entropy as softmax_cross_entropy
+from .ops import avg_pool2d as avg_pool2d
+from .ops import batch_norm as batch_norm
+from .ops import conv2d as conv2d
+from .ops import global_avg_pool2d as global_avg_pool2d
+from .ops import linear as linear
+from .ops import log_softmax as log_softmax
+from .ops import max_pool2d as max_pool2d
+from .ops import relu as relu
+from .ops import softmax as softmax
+from .optimizers import SGD as SGD
+from .optimizers import AdaGrad as AdaGrad
+from .optimizers import Adam as Adam
+from .parameter import Parameter as Parameter
+from .threads import get_num_threads as get_num_threads
+from .threads import num_threads as num_threads
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,277 @@
+"""The gate in Python: what people pass, turned into what the core takes, or into a clear error.
+
+Names in messages read "conv2d: x". Arrays come out dense, aligned, native and float32 or float64;
+one that already is passes through untouched.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+
+from ._core import empty
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+INT64 = np.dtype(np.int64)
+
+ACTIVATIONS = {None: 0, "relu": 1}
+
+_LARGEST_SIZE = 2**30
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def array(value, name):
+    """Return an array of the core's kind; one copy where its memory is laid out otherwise.
+
+    Raises
+    ------
+    TypeError : not an array, a masked one, or neither float32 nor float64.
+    """
+    if type(value) is np.ndarray:
+        dtype = value.dtype
+        if (dtype is FLOAT32 or dtype is FLOAT64) and value.flags.carray:
+            return value
+    value = _floats(as_ndarray(value, name), name)
+    return _dense(value, FLOAT32 if value.dtype.itemsize == 4 else FLOAT64)
+
+
+def array_like(value, name, like, like_name):
+    """Return `array(value)`, which must have the dtype of `like`."""
+    value = array(value, name)
+    if value.dtype is not like.dtype and value.dtype != like.dtype:
+        mixed_dtypes(name, value.dtype, like_name, like.dtype)
+    return value
+
+
+def mixed_dtypes(name, dtype, like_name, like_dtype):
+    """Raise the TypeError for two arrays that do not go together."""
+    raise TypeError(
+        f"{name} is {dtype} and {like_name} is {like_dtype}; expected one dtype: use "
+        f"{_short(name)}.astype(np.{like_dtype})"
+    )
+
+
+def as_ndarray(value, name):
+    """Return a plain ndarray over anything with the buffer protocol, __array__ or __dlpack__."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, and its mask would be ignored: fill it first, as by "
+            f"{_short(name)}.filled(0)"
+        )
+    try:
+        if hasattr(value, "__array__"):
+            return np.asarray(value)
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+        return np.asarray(memoryview(value))
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise TypeError(
+            f"{name} must be an array, got {type(value).__name__}: use "
+            f"np.asarray({_short(name)}, np.float32)"
+        ) from error
+
+
+def _floats(value, name):
+    if value.dtype.kind != "f" or value.dtype.itemsize not in (4, 8):
+        raise TypeError(
+            f"{name} has dtype {value.dtype}, expected float32 or float64: use "
+            f"{_short(name)}.astype(np.float32)"
+        )
+    return value
+
+
+def _dense(value, dtype):
+    """Return `value` as dense, aligned and native memory of `dtype`."""
+    if value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
+        return value
+    copy = empty(value.shape, "q" if dtype is INT64 else dtype.char)
+    np.copyto(copy, value, casting="unsafe")
+    return copy
+
+
+def float64(value, name):
+    """Return an array of float32 or float64 as float64."""
+    return _dense(_floats(as_ndarray(value, name), name), FLOAT64)
+
+
+def labels(value, name):
+    """Return an array of any integer dtype as int64; what int64 cannot hold turns negative."""
+    if value.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name} has dtype {value.dtype}, expected integer labels: use "
+            f"{_short(name)}.astype(np.int64)"
+        )
+    return _dense(value, INT64)
+
+
+def bad_label(value, name, classes):
+    """Raise the ValueError for the first label outside [0, classes)."""
+    wrong = np.argwhere((value < 0) | (value >= classes))
+    if not len(wrong):
+        raise RuntimeError(f"{name} changed while they were read")
+    index = tuple(wrong[0].tolist())
+    shown = index[0] if len(index) == 1 else index
+    raise ValueError(
+        f"{name} has {value[index]} at index {shown}, expected labels from 0 to {classes - 1}"
+    )
+
+
+def wrong_rank(shape, count, name, axes):
+    """Raise the ValueError for an array that does not have `count` axes, spelt out by `axes`."""
+    cure = ""
+    if count == 4 and len(shape) == 3:
+        short = _short(name)
+        cure = (
+            f": for a single image use {short}[np.newaxis], for images of one channel "
+            f"{short}[..., np.newaxis]"
+        )
+    raise ValueError(f"{name} must be {axes}, {count} axes, got shape {shape}{cure}")
+
+
+def at_least_one_axis(value, name):
+    """Raise for a single number."""
+    if value.ndim < 1:
+        raise ValueError(f"{name} must have at least one axis, got a single number")
+
+
+def shape(value, expected, name, axes=""):
+    """Raise unless an array has the expected shape; `axes` says what it stands for."""
+    if value.shape != expected:
+        raise ValueError(
+            f"{name} must have shape {expected}{axes and ' ' + axes}, got {value.shape}"
+        )
+
+
+def output(out, expected, dtype, name, inputs):
+    """Raise unless `out` can take a result in place."""
+    if type(out) is not np.ndarray:
+        raise TypeError(f"{name} must be an ndarray, got {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"{name} must have dtype {dtype}, got {out.dtype}")
+    shape(out, expected, name)
+    flags = out.flags
+    if not (flags.c_contiguous and flags.aligned and flags.writeable):
+        raise ValueError(f"{name} must be C-contiguous, aligned and writeable")
+    for value in inputs:
+        if value is not None and np.may_share_memory(out, value):
+            raise ValueError(f"{name} overlaps an input: give it memory of its own")
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def size(value, name, minimum=1):
+    """Return an integer from `minimum` to 2^30; floats and bools are TypeErrors."""
+    if type(value) is not int:
+        if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        value = operator.index(value)
+    if not minimum <= value <= _LARGEST_SIZE:
+        bound = f"at least {minimum}" if value < minimum else "at most 2**30"
+        raise ValueError(f"{name} must be {bound}, got {value}")
+    return value
+
+
+def pair(value, name, minimum=1):
+    """Return a pair of sizes from an integer or a pair."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an integer or a pair, got {value!r}")
+        return size(value[0], name, minimum), size(value[1], name, minimum)
+    value = size(value, name, minimum)
+    return value, value
+
+
+def padding_form(value, name):
+    """Return ((top, bottom), (left, right)), or "valid", "same" or "same_lower"."""
+    if isinstance(value, str):
+        if value not in ("valid", "same", "same_lower"):
+            raise ValueError(
+                f"{name} must be an integer, a pair, ((top, bottom), (left, right)), 'valid', "
+                f"'same' or 'same_lower', got {value!r}"
+            )
+        return value
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must have one entry for each of two axes, got {value!r}")
+        return pair(value[0], name, 0), pair(value[1], name, 0)
+    value = size(value, name, 0)
+    return (value, value), (value, value)
+
+
+def axis_padding(padding, axis, n, kernel, stride, dilation):
+    """Return the zeros before and after n values of axis 0 or 1, from a padding_form.
+
+    "same" gives ceil(n / stride) outputs, the odd zero after the values; "same_lower" before.
+    """
+    if padding == "valid":
+        return 0, 0
+    if isinstance(padding, str):
+        outputs = -(-n // stride)
+        total = max((outputs - 1) * stride + dilation * (kernel - 1) + 1 - n, 0)
+        small, large = total // 2, total - total // 2
+        return (small, large) if padding == "same" else (large, small)
+    return padding[axis]
+
+
+def positive_shape(value, name, axes):
+    """Return a shape of four sizes, of which only the first may be 0."""
+    if not isinstance(value, (tuple, list)) or len(value) != 4:
+        raise ValueError(f"{name} must be {axes}, got {value!r}")
+    return (size(value[0], name, 0), *(size(v, name) for v in value[1:]))
+
+
+def class_axis(axis, shape, where):
+    """Return the axis of the classes, counted from the front."""
+    if isinstance(axis, (bool, np.bool_)) or not hasattr(axis, "__index__"):
+        raise TypeError(f"{where}: axis must be an integer, got {axis!r}")
+    index = operator.index(axis)
+    if not -len(shape) <= index < len(shape):
+        raise ValueError(f"{where}: axis {index} is out of range for an array of shape {shape}")
+    index %= len(shape)
+    if shape[index] < 1:
+        raise ValueError(f"{where}: axis {axis} has no classes, got shape {shape}")
+    return index
+
+
+def axis_to_last(value, axis):
+    """Return a dense array with `axis` moved to the end, by one copy unless it is there."""
+    if axis == value.ndim - 1:
+        return value
+    return _dense(np.moveaxis(value, axis, -1), value.dtype)
+
+
+def axis_from_last(value, axis):
+    """Return a dense array with the last axis moved to `axis`."""
+    if axis == value.ndim - 1:
+        return value
+    return _dense(np.moveaxis(value, -1, axis), value.dtype)
+
+
+def activation(value, name):
+    """Return the core's number of an activation."""
+    if value is None or (isinstance(value, str) and value in ACTIVATIONS):
+        return ACTIVATIONS[value]
+    raise ValueError(f"{name} must be None or 'relu', got {value!r}")
+
+
+def epsilon(value, name):
+    """Return a finite float of at least 0."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be finite and at least 0, got {value}")
+    return number
+
+
+def _short(name):
+    """The variable in "conv2d: x"."""
+    return name.rsplit(" ", 1)[-1]

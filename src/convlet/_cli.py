@@ -1,0 +1,282 @@
+"""The command `convlet`: train on real data, show the configuration."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+
+import numpy as np
+
+import convlet
+
+from . import data, models, training
+
+EPILOG = """\
+Ctrl-C ends the training early and is no failure: what was reached is evaluated, printed and
+written as usual, and the exit status is 0; the history then covers the completed epochs.
+The last two lines of the output are a checksum of the weights and the accuracy on the test images.
+Exit status: 0 success, 1 the training or the writing of a file failed, 2 a bad argument,
+130 Ctrl-C before the training has begun or after it has ended.
+"""
+
+OPTIMIZERS = {
+    "sgd": lambda parameters, lr: convlet.SGD(parameters, lr, momentum=0.9),
+    "adam": lambda parameters, lr: convlet.Adam(parameters, lr),
+    "adagrad": lambda parameters, lr: convlet.AdaGrad(parameters, lr),
+}
+LEARNING_RATES = {"sgd": 0.02, "adam": 0.01, "adagrad": 0.05}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command on the given arguments, sys.argv's by default; return the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
+    except (FloatingPointError, OSError) as error:
+        print(f"convlet: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convlet", description="Train and run convolutional networks on NumPy arrays."
+    )
+    parser.add_argument("--version", action="version", version=f"convlet {convlet.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    config = commands.add_parser("config", help="print the instruction set and the threads in use")
+    config.set_defaults(run=_config)
+
+    train = commands.add_parser(
+        "train",
+        help="train a network on data that comes with the package",
+        description="Train a convolutional network on data that comes with the package.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.set_defaults(run=_train)
+    train.add_argument("dataset", choices=["digits"], help="1,797 handwritten digits of 8x8 pixels")
+    train.add_argument("--epochs", type=_count, default=15, metavar="N", help="default 15")
+    train.add_argument("--batch-size", type=_count, default=16, metavar="N", help="default 16")
+    rates = ", ".join(f"{rate} for {name}" for name, rate in LEARNING_RATES.items())
+    train.add_argument(
+        "--lr",
+        type=_rate,
+        metavar="RATE",
+        help=f"learning rate of the first step; it falls linearly to 0 (default {rates})",
+    )
+    train.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default adam")
+    train.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="seed of the initial weights and of the shuffling (default 0)",
+    )
+    train.add_argument(
+        "--threads", type=_threads, metavar="N", help="default: the CPUs this process may use"
+    )
+    train.add_argument(
+        "--history",
+        type=_output_file,
+        metavar="FILE.json",
+        help="write loss, accuracy and test_accuracy, one number per epoch each",
+    )
+    train.add_argument(
+        "--save",
+        type=_output_file,
+        metavar="FILE.npz",
+        help="write the trained model's state_dict()",
+    )
+    return parser
+
+
+def _config(options: argparse.Namespace) -> int:
+    convlet.show_config()
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    if options.history is not None and options.history == options.save:
+        raise argparse.ArgumentTypeError(
+            f"--history and --save name the same file: {options.history}"
+        )
+    with options.threads or contextlib.nullcontext():
+        return _train_digits(options)
+
+
+def _train_digits(options: argparse.Namespace) -> int:
+    (x, y), test = data.digits()
+    weights_rng, shuffle_rng = map(
+        np.random.default_rng, np.random.SeedSequence(options.seed).spawn(2)
+    )
+    model = models.digits(rng=weights_rng)
+    rate = LEARNING_RATES[options.optimizer] if options.lr is None else options.lr
+    steps = options.epochs * math.ceil(len(x) / options.batch_size)
+    optimizer = OPTIMIZERS[options.optimizer](
+        model.parameters(), lambda t: rate * (1 - (t - 1) / steps)
+    )
+
+    with _reporter() as report:
+        history = training.fit(
+            model,
+            optimizer,
+            x,
+            y,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            rng=shuffle_rng,
+            test=test,
+            progress=report,
+        )
+    completed = len(history["loss"])
+    if completed < options.epochs:
+        print(f"stopped after {completed} of {options.epochs} epochs")
+    print(f"weights sha256 {training.weights_sha256(model)}")
+    print(f"test accuracy {training.evaluate(model, *test):.4f}", flush=True)
+
+    if options.history is not None:
+        text = json.dumps(history, allow_nan=False) + "\n"
+        _write(options.history, lambda file: file.write(text.encode()))
+    if options.save is not None:
+        _write(options.save, lambda file: np.savez(file, **model.state_dict()))
+    return 0
+
+
+def _count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    return _whole_number(text, least=1)
+
+
+def _seed(text: str) -> int:
+    """Read a whole number of at least 0."""
+    return _whole_number(text, least=0)
+
+
+def _threads(text: str) -> convlet.num_threads:
+    """Read a number of threads that the library accepts."""
+    count = _whole_number(text, least=1)
+    try:
+        return convlet.num_threads(count)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("num_threads: ")) from error
+
+
+def _whole_number(text: str, *, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or value < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text}")
+    return value
+
+
+def _rate(text: str) -> float:
+    """Read a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 < value < math.inf):
+        raise argparse.ArgumentTypeError(f"expected a finite number above 0, got {text}")
+    return value
+
+
+def _output_file(text: str) -> str:
+    """Return the real path of a file that can be written, which is tried without touching it."""
+    path = os.path.realpath(text)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise argparse.ArgumentTypeError(f"cannot write {text}: it is not a regular file")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write {text}: the file is read-only")
+    try:
+        with open(_beside(path), "xb"):
+            pass
+        os.remove(_beside(path))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from error
+    return path
+
+
+def _write(path: str, write) -> None:
+    """Write a file whole or not at all: `write` fills a file beside it, which then replaces it."""
+    try:
+        with open(_beside(path), "xb") as file:
+            write(file)
+        os.replace(_beside(path), path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(_beside(path))
+        raise
+
+
+def _beside(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{os.getpid()}.part")
+
+
+def _reporter() -> contextlib.AbstractContextManager:
+    """Return a context that gives a progress callback: bars on a terminal, else lines."""
+    if sys.stderr.isatty():
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+
+            return _bars(tqdm)
+    return contextlib.nullcontext(_Lines())
+
+
+class _Lines:
+    """One line an epoch on standard output."""
+
+    def __init__(self):
+        self.start = time.perf_counter()
+
+    def __call__(self, reached: training.Progress) -> None:
+        if reached.images < reached.total:
+            return
+        speed = reached.images / max(time.perf_counter() - self.start, 1e-9)
+        print(
+            f"epoch {reached.epoch}/{reached.epochs}  loss {reached.loss:.4f}  "
+            f"accuracy {reached.accuracy:.4f}  test accuracy {reached.test_accuracy:.4f}  "
+            f"{speed:.0f} images/s",
+            flush=True,
+        )
+        self.start = time.perf_counter()
+
+
+@contextlib.contextmanager
+def _bars(tqdm):
+    """One bar an epoch on standard error, with loss, accuracy and images per second."""
+    bar = None
+
+    def report(reached: training.Progress) -> None:
+        nonlocal bar
+        if bar is None:
+            title = f"epoch {reached.epoch}/{reached.epochs}"
+            # two rows hold the one bar, also on a terminal that does not tell its size
+            bar = tqdm(desc=title, total=reached.total, unit=" images", nrows=2)
+        shown = {"loss": f"{reached.loss:.4f}", "accuracy": f"{reached.accuracy:.4f}"}
+        if reached.test_accuracy is not None:
+            shown["test"] = f"{reached.test_accuracy:.4f}"
+        bar.set_postfix(shown, refresh=False)
+        bar.update(reached.images - bar.n)
+        if reached.images == reached.total:
+            bar.close()
+            bar = None
+
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.close()

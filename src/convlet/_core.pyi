@@ -1,0 +1,145 @@
+"""Types of the extension: arrays dense, native and of one dtype, outputs first (see _core.pyx)."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+_Geometry: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+_Segment: TypeAlias = tuple[_Floats, _Floats, _Floats | None, _Floats | None]
+
+class Block:
+    def __new__(cls, bytes: int) -> Block: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def isa() -> str: ...
+def isa_levels() -> tuple[str, ...]: ...
+def thread_backend() -> str: ...
+def empty(shape: tuple[int, ...], code: str) -> NDArray[Any]: ...
+def clear_cache() -> None: ...
+def cache_info() -> dict[str, int]: ...
+def conv2d_forward(
+    y: _Floats, x: _Floats, w: _Floats, b: _Floats | None, geometry: _Geometry, threads: int
+) -> None: ...
+def conv2d_backward_data(
+    dx: _Floats, dy: _Floats, w: _Floats, geometry: _Geometry, threads: int
+) -> None: ...
+def conv2d_backward_weights(
+    dw: _Floats | None,
+    db: _Floats | None,
+    dy: _Floats,
+    x: _Floats,
+    geometry: _Geometry,
+    threads: int,
+) -> None: ...
+def conv2d_workspace(
+    direction: str,
+    code: str,
+    x_shape: tuple[int, int, int, int],
+    OC: int,
+    geometry: _Geometry,
+    threads: int,
+) -> int: ...
+def linear_forward(y: _Floats, x: _Floats, w: _Floats, b: _Floats | None, threads: int) -> None: ...
+def linear_backward_data(dx: _Floats, dy: _Floats, w: _Floats, threads: int) -> None: ...
+def linear_backward_weights(
+    dw: _Floats | None, db: _Floats | None, dy: _Floats, x: _Floats, threads: int
+) -> None: ...
+def batch_norm_forward(
+    y: _Floats,
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+    x: _Floats,
+    gamma: _Floats,
+    beta: _Floats,
+    residual: _Floats | None,
+    eps: float,
+    activation: int,
+    threads: int,
+) -> None: ...
+def batch_norm_inference(
+    y: _Floats,
+    x: _Floats,
+    gamma: _Floats,
+    beta: _Floats,
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+    residual: _Floats | None,
+    eps: float,
+    activation: int,
+    threads: int,
+) -> None: ...
+def batch_norm_backward(
+    dx: _Floats | None,
+    dgamma: _Floats,
+    dbeta: _Floats,
+    dresidual: _Floats | None,
+    dy: _Floats,
+    x: _Floats,
+    y: _Floats | None,
+    gamma: _Floats,
+    beta: _Floats | None,
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+    eps: float,
+    activation: int,
+    frozen: bool,
+    threads: int,
+) -> None: ...
+def softmax_forward(y: _Floats, z: _Floats, threads: int) -> None: ...
+def log_softmax_forward(y: _Floats, z: _Floats, threads: int) -> None: ...
+def softmax_backward(dz: _Floats, dy: _Floats, y: _Floats, threads: int) -> None: ...
+def log_softmax_backward(dz: _Floats, dy: _Floats, y: _Floats, threads: int) -> None: ...
+def softmax_cross_entropy(
+    loss: NDArray[np.float64],
+    dz: _Floats,
+    z: _Floats,
+    labels: NDArray[np.int64],
+    reduction: int,
+    threads: int,
+) -> None: ...
+def softmax_cross_entropy_soft(
+    loss: NDArray[np.float64],
+    dz: _Floats,
+    z: _Floats,
+    q: _Floats,
+    reduction: int,
+    threads: int,
+) -> None: ...
+def relu_forward(y: _Floats, x: _Floats, threads: int) -> None: ...
+def relu_backward(dx: _Floats, dy: _Floats, y: _Floats, threads: int) -> None: ...
+def add(y: _Floats, a: _Floats, b: _Floats, threads: int) -> None: ...
+def max_pool2d_forward(y: _Floats, x: _Floats, geometry: _Geometry, threads: int) -> None: ...
+def max_pool2d_backward(
+    dx: _Floats, dy: _Floats, x: _Floats, geometry: _Geometry, threads: int
+) -> None: ...
+def avg_pool2d_forward(y: _Floats, x: _Floats, geometry: _Geometry, threads: int) -> None: ...
+def avg_pool2d_backward(dx: _Floats, dy: _Floats, geometry: _Geometry, threads: int) -> None: ...
+def sgd_step(
+    segments: Sequence[_Segment],
+    lr: float,
+    momentum: float,
+    dampening: float,
+    l2: float,
+    weight_decay: float,
+    nesterov: bool,
+    first: bool,
+    threads: int,
+) -> None: ...
+def adam_step(
+    segments: Sequence[_Segment],
+    lr: float,
+    beta1: float,
+    beta2: float,
+    correction1: float,
+    correction2: float,
+    eps: float,
+    l2: float,
+    weight_decay: float,
+    threads: int,
+) -> None: ...
+def adagrad_step(
+    segments: Sequence[_Segment], lr: float, eps: float, l2: float, threads: int
+) -> None: ...

@@ -1,0 +1,56 @@
+"""What this installation is and how it will run; the block cache from outside."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from . import _core
+from .threads import get_num_threads
+
+
+def clear_cache() -> None:
+    """Free the memory that is kept for coming results; arrays in use keep theirs."""
+    _core.clear_cache()
+
+
+def show_config(mode: str = "stdout") -> dict | None:
+    """Print, or return, how convlet was built and how it will run.
+
+    Parameters
+    ----------
+    mode : "stdout" to print, "dicts" to return
+
+    Returns
+    -------
+    config : dict with "convlet", "isa", "isa_available", "threads", "thread_backend", "cache"
+        (hits, misses, idle_bytes, limit), "numpy" and "python"; None when it was printed.
+
+    Raises
+    ------
+    ValueError : mode is neither.
+    """
+    from . import __version__
+
+    config = {
+        "convlet": __version__,
+        "isa": _core.isa(),
+        "isa_available": list(_core.isa_levels()),
+        "threads": get_num_threads(),
+        "thread_backend": _core.thread_backend(),
+        "cache": _core.cache_info(),
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+    }
+    if mode == "dicts":
+        return config
+    if mode != "stdout":
+        raise ValueError(f"show_config: expected mode 'stdout' or 'dicts', got {mode!r}")
+    for name, value in config.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number}" for key, number in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        print(f"{name:15} {value}")
+    return None

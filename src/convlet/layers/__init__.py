@@ -1,0 +1,14 @@
+"""Layers: nouns that are called to infer, and whose `vjp` is called to train."""
+
+from .activation import ReLU as ReLU
+from .activation import Softmax as Softmax
+from .base import Layer as Layer
+from .batch_norm import BatchNorm as BatchNorm
+from .conv2d import Conv2d as Conv2d
+from .flatten import Flatten as Flatten
+from .linear import Linear as Linear
+from .pool import AvgPool2d as AvgPool2d
+from .pool import GlobalAvgPool2d as GlobalAvgPool2d
+from .pool import MaxPool2d as MaxPool2d
+from .residual import Residual as Residual
+from .sequential import Sequential as Sequential

@@ -1,0 +1,314 @@
+"""What every layer is: two doors, its parameters, its state."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from .._checks import array
+from ..parameter import FLOATS, pack
+from ..summary import Summary
+
+
+class Layer:
+    """A function of arrays with parameters; see `__call__` for inference and `vjp` for training.
+
+    A layer gives `_output_shape(shape)`, which raises what is wrong with a shape; `_apply(x)`; and
+    `_vjp(x, input_grad, commits)`, which returns (y, pull) and appends to `commits` the calls that
+    change its state. It names its parameters in `parameter_names`, and a container its layers in
+    `_children()`. Both doors check everything first, so `_apply` and `_vjp` find x as they need it.
+    """
+
+    parameter_names = ()
+    _packed = False
+    _rng = None
+    _draws = False
+    _is_view = False
+
+    def __call__(self, x):
+        """Infer: y from x, with running statistics; nothing is saved or changed.
+
+        Any number of threads may call it at once.
+
+        Parameters
+        ----------
+        x : array (N, ...), channels last, of the parameters' dtype
+
+        Returns
+        -------
+        y : ndarray (N, ...), of the same dtype
+
+        Raises
+        ------
+        TypeError : x is no plain array of the right dtype.
+        ValueError : its rank, channels or size do not suit this layer or one inside it; the message
+            names the layer, what it expected, what it got and what to do.
+        """
+        return self._apply(self._checked(x, training=False))
+
+    def vjp(self, x, *, input_grad=True):
+        """Train: y from x, and the pullback that turns a gradient of y into one of x.
+
+        The pullback adds to the `grad` of every trainable parameter, and returns dx. It is called
+        once; it drops what it saved when it has been called, or with the last reference to it.
+        Until then x, y and the parameters must not be written to.
+
+        Parameters
+        ----------
+        x : array (N, ...), channels last, of the parameters' dtype
+        input_grad : bool; False when dx is not wanted, and then it is not computed
+
+        Returns
+        -------
+        y : ndarray (N, ...)
+        pullback : callable, dy like y -> dx like x, or None with input_grad=False
+
+        Raises
+        ------
+        TypeError, ValueError : as in inference; nothing has been computed or changed.
+        FloatingPointError : a batch norm met statistics that are not finite; nothing has changed.
+        """
+        x = self._checked(x, training=True)
+        self._pack()
+        commits = []
+        y, pull = self._vjp(x, input_grad, commits)
+        for commit in commits:
+            commit()
+        return y, Pullback(self, y, pull)
+
+    def output_shape(self, shape):
+        """Return the shape of y for an x of this shape, or raise the ValueError of the doors."""
+        return self._check(tuple(shape), None, training=False)
+
+    def parameters(self):
+        """List the parameters of this layer and all inside it, each once, in layer order."""
+        self._pack()
+        return self._all_parameters()
+
+    def state_dict(self):
+        """Return copies of all that the layer has learnt, by names such as "0.weight".
+
+        Parameters (weight, bias, gamma, beta) and the statistics of batch norms (running_mean,
+        running_var, count), under the place of their layer in its containers.
+        """
+        return {key: value.copy() for key, (_, _, value) in self._state_places().items()}
+
+    def load_state_dict(self, state):
+        """Take over a state as `state_dict` returns it.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+
+        Raises
+        ------
+        ValueError : names are missing or unexpected, or shapes or dtypes differ; the message lists
+            every one of them, and nothing has been written.
+        """
+        places = self._state_places()
+        given = {key: np.asarray(state[key]) for key in state}
+        problems = [f"missing {key}" for key in places if key not in given]
+        problems += [f"unexpected {key}" for key in given if key not in places]
+        for key, (_, _, value) in places.items():
+            got = given.get(key, value)
+            if got.shape != value.shape:
+                problems.append(f"{key}: expected shape {value.shape}, got {got.shape}")
+            if got.dtype.newbyteorder("=") != value.dtype:
+                problems.append(f"{key}: expected {value.dtype}, got {got.dtype}")
+        if problems:
+            raise ValueError(
+                f"{self._label()}: the state is of another model; nothing was loaded\n  "
+                + "\n  ".join(problems)
+            )
+        for key, (layer, name, _) in places.items():
+            layer._load(name, given[key])
+
+    def freeze(self):
+        """Keep what has been learnt: parameters get no gradient and optimizers skip them.
+
+        A batch norm uses and keeps its running statistics at the training door too.
+        """
+        self._set_frozen(True)
+
+    def unfreeze(self):
+        """Undo `freeze`."""
+        self._set_frozen(False)
+
+    def astype(self, dtype):
+        """Return a new layer with everything it holds in float32 or float64."""
+        dtype = np.dtype(dtype)
+        if dtype not in FLOATS:
+            raise TypeError(f"{self._label()}: expected float32 or float64, got {dtype}")
+        new = copy.deepcopy(self)
+        for _, layer in new._walk():
+            layer._cast(dtype)
+        return new
+
+    def summary(self, shape):
+        """Tabulate shapes, parameters, multiply-adds and bytes for an x of this shape.
+
+        Parameters
+        ----------
+        shape : tuple (N, ...)
+
+        Returns
+        -------
+        Summary : prints as a table
+        """
+        return Summary(self, tuple(shape))
+
+    @property
+    def dtype(self):
+        """The dtype of the parameters, or None where there are none."""
+        own = self._own()
+        if own:
+            return own[0].dtype
+        return next((layer.dtype for _, layer in self._children() if layer.dtype), None)
+
+    # What a layer may replace.
+
+    def _check(self, shape, dtype, training):
+        """Return the output shape, or raise what is wrong with a shape and dtype (None: any)."""
+        own = self.dtype
+        if dtype is not None and dtype != own and (own is not None or dtype not in FLOATS):
+            expected = "float32 or float64" if own is None else f"{own}, as its parameters are"
+            raise TypeError(
+                f"{self!r}: expected x of {expected}, got {dtype}; "
+                f"use x.astype(np.{own or 'float32'})"
+            )
+        return self._output_shape(shape)
+
+    def _children(self):
+        """(name, layer) of the layers inside."""
+        return []
+
+    def _state(self):
+        """The layer's own state, arrays by name."""
+        named = ((name, getattr(self, name)) for name in self.parameter_names)
+        return {name: parameter.value for name, parameter in named if parameter is not None}
+
+    def _load(self, name, value):
+        getattr(self, name).value = value
+
+    def _freeze(self, frozen):
+        for parameter in self._own():
+            parameter.trainable = not frozen
+
+    def _cast(self, dtype):
+        for parameter in self._own():
+            parameter.cast(dtype)
+
+    def _multiply_adds(self, shape):
+        """Multiplications of a weight with a value, for an x of this shape."""
+        return 0
+
+    def _trace(self, shape, path=""):
+        """Yield (path, layer, input shape, output shape) in the order of computation."""
+        yield path, self, shape, self.output_shape(shape)
+
+    # What is the same for all.
+
+    def _checked(self, x, training):
+        x = array(x, f"{self._label()}: x")
+        self._check(x.shape, x.dtype, training)
+        return x
+
+    def _own(self):
+        named = (getattr(self, name) for name in self.parameter_names)
+        return [parameter for parameter in named if parameter is not None]
+
+    def _walk(self):
+        """Yield (path, layer) of this layer and all inside it, each layer once, in order."""
+        seen, stack = set(), [("", self)]
+        while stack:
+            path, layer = stack.pop()
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield path, layer
+                inner = [(join(path, name), child) for name, child in layer._children()]
+                stack.extend(reversed(inner))
+
+    def _all_parameters(self):
+        unique = {id(p): p for _, layer in self._walk() for p in layer._own()}
+        return list(unique.values())
+
+    def _trains(self):
+        return any(p.trainable for p in self._own()) or any(
+            child._trains() for _, child in self._children()
+        )
+
+    def _pack(self):
+        if not self._packed:
+            pack(self._all_parameters())
+            self._packed = True
+
+    def _spawn(self, rng):
+        """Give every layer that draws, and has no generator, one of its own, in layer order."""
+        if rng is not None:
+            rng = np.random.default_rng(rng)
+            for _, layer in self._walk():
+                if layer._draws:
+                    (child,) = rng.spawn(1)
+                    layer._rng = child if layer._rng is None else layer._rng
+
+    def _state_places(self):
+        """(layer, name, value) of every piece of state, by its key."""
+        return {
+            join(path, name): (layer, name, value)
+            for path, layer in self._walk()
+            for name, value in layer._state().items()
+        }
+
+    def _set_frozen(self, frozen):
+        for _, layer in self._walk():
+            layer._freeze(frozen)
+
+    def _label(self):
+        """What messages call the layer."""
+        return repr(self)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_packed": False, "_rng": None}
+
+
+class Pullback:
+    """Turns dy into dx, once, adding to the gradients of the parameters on the way."""
+
+    __slots__ = ("_layer", "_like", "_pull")
+
+    def __init__(self, layer, y, pull):
+        self._layer, self._like, self._pull = layer, (y.shape, y.dtype), pull
+
+    def __call__(self, dy):
+        """Return dx, or None where it was not wanted.
+
+        Raises
+        ------
+        RuntimeError : it has been called before.
+        TypeError, ValueError : dy is not like y; nothing has been written.
+        """
+        where = f"pullback of {self._layer._label()}"
+        if self._pull is None:
+            raise RuntimeError(f"{where}: it has been called before; call vjp for another one")
+        dy = array(dy, f"{where}: dy")
+        shape, dtype = self._like
+        if dy.shape != shape:
+            raise ValueError(f"{where}: expected dy of shape {shape}, as y has, got {dy.shape}")
+        if dy.dtype != dtype:
+            raise TypeError(
+                f"{where}: expected dy of {dtype}, as y is, got {dy.dtype}; "
+                f"use dy.astype(np.{dtype})"
+            )
+        pull, self._pull = self._pull, None
+        return pull(dy)
+
+
+def join(path, name):
+    """Return the path of a layer inside the one at a path."""
+    return f"{path}.{name}" if path else name
+
+
+def locate(error, place):
+    """Put the place of a layer before the message of its error, which is then raised again."""
+    error.args = (f"{place}, {error}",)

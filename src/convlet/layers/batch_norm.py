@@ -1,0 +1,215 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import _checks, init
+from ..ops import batch_norm_inference
+from ..ops.norm import batch_norm_gradients, batch_norm_training
+from ..parameter import Parameter
+from . import sizes
+from .base import Layer
+
+
+class BatchNorm(Layer):
+    """Normalise each channel over all other axes: y = γ (x - mean)/√(var + ε) + β.
+
+    Training takes mean and biased variance from the batch, and moves the running statistics
+    towards them; inference, and training of a frozen layer, takes the running statistics.
+
+        running ← running + momentum · (batch - running)
+
+    Parameters
+    ----------
+    channels : int
+    eps : float, 1e-5: ε, inside the root
+    momentum : float in [0, 1], 0.1: the weight of the new value
+    affine : bool, True; without, γ is 1 and β is 0 for ever
+    track_running_stats : bool, True; without, inference normalises by the batch at hand
+    running_var : "unbiased" or "biased": the variance that is kept, over N - 1 or over N
+
+    Attributes
+    ----------
+    gamma, beta : Parameter (channels,), at first 1 and 0, or None
+    running_mean, running_var : ndarray (channels,), at first 0 and 1, or None
+    count : int, the batches that running statistics have seen
+
+    Raises
+    ------
+    ValueError : an option is out of range. At the training door, x has fewer than two values per
+        channel.
+    FloatingPointError : at the training door, the statistics of x are not finite.
+
+    References
+    ----------
+    Ioffe & Szegedy 2015, arXiv:1502.03167
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, _ = BatchNorm(1, eps=1e-12).vjp(np.array([[1.0], [3.0]], np.float32))
+    >>> y.ravel()
+    array([-1.,  1.], dtype=float32)
+    """
+
+    parameter_names = ("gamma", "beta")
+
+    def __init__(
+        self,
+        channels,
+        *,
+        eps=1e-5,
+        momentum=0.1,
+        affine=True,
+        track_running_stats=True,
+        running_var="unbiased",
+    ):
+        self.channels = _checks.size(channels, "BatchNorm: channels")
+        self.eps = sizes.real(eps, "BatchNorm: eps")
+        self.momentum = sizes.real(momentum, "BatchNorm: momentum")
+        if not 0 < self.eps < math.inf:
+            raise ValueError(f"BatchNorm: expected a finite eps above 0, got {eps}")
+        if not 0 <= self.momentum <= 1:
+            raise ValueError(f"BatchNorm: expected a momentum from 0 to 1, got {momentum}")
+        if running_var not in ("unbiased", "biased"):
+            raise ValueError(
+                f"BatchNorm: expected running_var 'unbiased' or 'biased', got {running_var!r}"
+            )
+        self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
+        self.kept_variance, self.frozen, self.count = running_var, False, 0
+        shape = (self.channels,)
+        self._constants = (init.ones(shape), init.zeros(shape))
+        self.gamma = self.beta = self.running_mean = self.running_var = None
+        if affine:
+            self.gamma = Parameter(init.ones(shape), kind="norm", name="gamma")
+            self.beta = Parameter(init.zeros(shape), kind="norm", name="beta")
+        if track_running_stats:
+            self.running_mean, self.running_var = init.zeros(shape), init.ones(shape)
+
+    def _output_shape(self, shape):
+        expected = f"(N, ..., {self.channels})"
+        if len(shape) < 2:
+            raise ValueError(f"{self!r}: expected x of shape {expected}, got {shape}")
+        sizes.check_channels(self, shape, self.channels, expected)
+        return shape
+
+    def _check(self, shape, dtype, training):
+        out = super()._check(shape, dtype, training)
+        values = math.prod(shape[:-1])
+        if values < 2 and not self._takes_running(training):
+            raise ValueError(
+                f"{self!r}: expected at least two values per channel to take a variance of, got "
+                f"{values} in {shape}; use a larger batch, drop the last small one, or freeze() "
+                f"this layer"
+            )
+        return out
+
+    def _takes_running(self, training):
+        return self.track_running_stats and (self.frozen or not training)
+
+    def _scale_and_shift(self):
+        return (self.gamma.value, self.beta.value) if self.affine else self._constants
+
+    def _apply(self, x):
+        gamma, beta = self._scale_and_shift()
+        if self._takes_running(training=False):
+            mean, var = self.running_mean, self.running_var
+            return batch_norm_inference(x, gamma, beta, mean, var, eps=self.eps)
+        return batch_norm_training(x, gamma, beta, self.eps, None, None)[0]
+
+    def _vjp(self, x, input_grad, commits):
+        gamma, beta = self._scale_and_shift()
+        frozen = self._takes_running(training=True)
+        if frozen:
+            mean, var = self.running_mean, self.running_var
+            y = batch_norm_inference(x, gamma, beta, mean, var, eps=self.eps)
+        else:
+            y, mean, var = batch_norm_training(x, gamma, beta, self.eps, None, None)
+            commits.append(self._commit(mean, var, x.size // self.channels))
+
+        def pull(dy):
+            dx, dgamma, dbeta = batch_norm_gradients(
+                dy, x, gamma, mean, var, self.eps, None, None, None, False, frozen, input_grad
+            )
+            for parameter, gradient in ((self.gamma, dgamma), (self.beta, dbeta)):
+                if parameter is not None and parameter.trainable:
+                    parameter.accumulate(gradient)
+            return dx
+
+        return y, pull
+
+    def _commit(self, mean, var, values):
+        """Return the call that moves the running statistics, once those of the batch are finite."""
+        if self.kept_variance == "unbiased":
+            var = var * (values / (values - 1))
+        with np.errstate(over="ignore"):
+            batch = [statistic.astype(self.dtype) for statistic in (mean, var)]
+        if not np.isfinite(batch).all():
+            channel = int(np.argmin(np.isfinite(batch).all(axis=0)))
+            raise FloatingPointError(
+                f"{self!r}: the batch has mean {mean[channel]} and variance {var[channel]} in "
+                f"channel {channel}; look for values that are not finite in the input or, after a "
+                f"step that was too large, in the weights"
+            )
+
+        def commit():
+            if self.track_running_stats:
+                moved = [
+                    old + self.momentum * (new.astype(np.float64) - old)
+                    for old, new in zip((self.running_mean, self.running_var), batch, strict=True)
+                ]
+                self.running_mean, self.running_var = (a.astype(self.dtype) for a in moved)
+                self.count += 1
+
+        return commit
+
+    @property
+    def dtype(self):
+        """The dtype of parameters and statistics."""
+        return self._constants[0].dtype
+
+    def _statistics(self):
+        if not self.track_running_stats:
+            return {}
+        return {
+            "running_mean": self.running_mean,
+            "running_var": self.running_var,
+            "count": np.array(self.count, np.int64),
+        }
+
+    def _state(self):
+        return super()._state() | self._statistics()
+
+    def _load(self, name, value):
+        if name == "count":
+            self.count = int(value)
+        elif name in self._statistics():
+            setattr(self, name, value.astype(self.dtype))
+        else:
+            super()._load(name, value)
+
+    def _freeze(self, frozen):
+        super()._freeze(frozen)
+        self.frozen = frozen
+
+    def _cast(self, dtype):
+        super()._cast(dtype)
+        self._constants = tuple(a.astype(dtype) for a in self._constants)
+        if self.track_running_stats:
+            self.running_mean = self.running_mean.astype(dtype)
+            self.running_var = self.running_var.astype(dtype)
+
+    def __repr__(self):
+        options = sizes.options_repr(
+            [
+                ("eps", self.eps, 1e-5),
+                ("momentum", self.momentum, 0.1),
+                ("affine", self.affine, True),
+                ("track_running_stats", self.track_running_stats, True),
+                ("running_var", self.kept_variance, "unbiased"),
+            ]
+        )
+        return f"BatchNorm({self.channels}{options})"

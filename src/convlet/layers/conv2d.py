@@ -1,0 +1,145 @@
+"""Convolution of images."""
+
+from __future__ import annotations
+
+from .. import _checks, init
+from ..ops import conv2d, conv2d_backward, relu_backward
+from ..parameter import Parameter
+from . import sizes
+from .base import Layer
+
+
+class Conv2d(Layer):
+    """Slide a bank of filters over images: y = act(conv(x, weight) + bias).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or (KH, KW)
+    stride, dilation : int or pair, 1
+    padding : int, pair, ((top, bottom), (left, right)), "valid", "same" or "same_lower"; 0
+    groups : int, 1: output channels see only the input channels of their group
+    use_bias : bool, True
+    activation : None or "relu"
+    algorithm : "auto" or "im2col", as in `convlet.ops.conv2d`
+    rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
+
+    Attributes
+    ----------
+    weight : Parameter (KH, KW, in_channels / groups, out_channels), at first He normal by fan-in
+    bias : Parameter (out_channels,), at first 0, or None
+
+    Raises
+    ------
+    TypeError, ValueError : an option is out of range, or groups do not divide the channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Conv2d(3, 8, 3, padding="same", rng=0)
+    >>> layer(np.zeros((2, 5, 7, 3), np.float32)).shape
+    (2, 5, 7, 8)
+    """
+
+    parameter_names = ("weight", "bias")
+    _draws = True
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        *,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        use_bias=True,
+        activation=None,
+        algorithm="auto",
+        rng=None,
+    ):
+        self.in_channels = _checks.size(in_channels, "Conv2d: in_channels")
+        self.out_channels = _checks.size(out_channels, "Conv2d: out_channels")
+        self.kernel_size = _checks.pair(kernel_size, "Conv2d: kernel_size")
+        self.stride = _checks.pair(stride, "Conv2d: stride")
+        self.padding = _checks.padding_form(padding, "Conv2d: padding")
+        self.dilation = _checks.pair(dilation, "Conv2d: dilation")
+        self.groups = _checks.size(groups, "Conv2d: groups")
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: expected groups to divide {in_channels} input and {out_channels} output "
+                f"channels, got {groups}"
+            )
+        if activation not in (None, "relu"):
+            raise ValueError(f"Conv2d: expected activation None or 'relu', got {activation!r}")
+        if algorithm not in ("auto", "im2col"):
+            raise ValueError(
+                f"Conv2d: expected algorithm 'auto' or 'im2col', which serve every shape, got "
+                f"{algorithm!r}"
+            )
+        self.activation, self.algorithm = activation, algorithm
+        self._rng = init.generator(rng)
+        shape = (*self.kernel_size, in_channels // groups, out_channels)
+        self.weight = Parameter.drawn(self._draw, shape, name="weight")
+        self.bias = None
+        if use_bias:
+            self.bias = Parameter.drawn(init.zeros, (out_channels,), kind="bias", name="bias")
+
+    def _draw(self, shape):
+        return init.he_normal(shape, rng=self._rng)
+
+    def _output_shape(self, shape):
+        sizes.images(self, shape, self.in_channels)
+        n, h, w, _ = shape
+        return n, sizes.conv_size(self, 0, h), sizes.conv_size(self, 1, w), self.out_channels
+
+    def _options(self):
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "algorithm": self.algorithm,
+        }
+
+    def _apply(self, x):
+        bias = None if self.bias is None else self.bias.value
+        return conv2d(x, self.weight.value, bias, activation=self.activation, **self._options())
+
+    def _vjp(self, x, input_grad, commits):
+        weight, bias = self.weight, self.bias
+        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
+        y = self._apply(x)
+        mask = y if self.activation else None
+
+        def pull(dy):
+            if mask is not None:
+                dy = relu_backward(dy, mask)
+            dx, dw, db = conv2d_backward(dy, x, weight.value, needs=needs, **self._options())
+            weight.accumulate(dw)
+            if bias is not None:
+                bias.accumulate(db)
+            return dx
+
+        return y, pull
+
+    def _multiply_adds(self, shape):
+        n, oh, ow, oc = self._output_shape(shape)
+        kh, kw, c, _ = self.weight.shape
+        return n * oh * ow * oc * kh * kw * c
+
+    def __repr__(self):
+        options = sizes.options_repr(
+            [
+                ("stride", self.stride, 1),
+                ("padding", self.padding, 0),
+                ("dilation", self.dilation, 1),
+                ("groups", self.groups, 1),
+                ("use_bias", self.bias is not None, True),
+                ("activation", self.activation, None),
+                ("algorithm", self.algorithm, "auto"),
+            ]
+        )
+        kernel = sizes.short(self.kernel_size)
+        return f"Conv2d({self.in_channels}, {self.out_channels}, {kernel}{options})"

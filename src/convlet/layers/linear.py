@@ -1,0 +1,86 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import math
+
+from .. import _checks, init
+from ..ops import linear, linear_backward
+from ..parameter import Parameter
+from .base import Layer
+
+
+class Linear(Layer):
+    """Multiply the last axis by a matrix: y = x · weight + bias.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    use_bias : bool, True
+    rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
+
+    Attributes
+    ----------
+    weight : Parameter (in_features, out_features), at first He normal by fan-in
+    bias : Parameter (out_features,), at first 0, or None
+
+    Raises
+    ------
+    TypeError, ValueError : a size is no integer of at least 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Linear(4, 3, rng=0)(np.zeros((2, 4), np.float32))
+    array([[0., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
+
+    parameter_names = ("weight", "bias")
+    _draws = True
+
+    def __init__(self, in_features, out_features, *, use_bias=True, rng=None):
+        self.in_features = _checks.size(in_features, "Linear: in_features")
+        self.out_features = _checks.size(out_features, "Linear: out_features")
+        self._rng = init.generator(rng)
+        self.weight = Parameter.drawn(self._draw, (in_features, out_features), name="weight")
+        self.bias = None
+        if use_bias:
+            self.bias = Parameter.drawn(init.zeros, (out_features,), kind="bias", name="bias")
+
+    def _draw(self, shape):
+        return init.he_normal(shape, rng=self._rng)
+
+    def _output_shape(self, shape):
+        if len(shape) < 2 or shape[-1] != self.in_features:
+            features = math.prod(shape[1:])
+            message = f"{self!r}: expected x of shape (N, {self.in_features}), got {shape}"
+            if len(shape) > 2 and features == self.in_features:
+                message += "; put Flatten() before this layer"
+            else:
+                message += f"; x has {features} features per example: Linear({features}, ...)"
+            raise ValueError(message)
+        return (*shape[:-1], self.out_features)
+
+    def _apply(self, x):
+        return linear(x, self.weight.value, None if self.bias is None else self.bias.value)
+
+    def _vjp(self, x, input_grad, commits):
+        weight, bias = self.weight, self.bias
+        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
+
+        def pull(dy):
+            dx, dw, db = linear_backward(dy, x, weight.value, needs=needs)
+            weight.accumulate(dw)
+            if bias is not None:
+                bias.accumulate(db)
+            return dx
+
+        return self._apply(x), pull
+
+    def _multiply_adds(self, shape):
+        return math.prod(shape) * self.out_features
+
+    def __repr__(self):
+        bias = "" if self.bias is not None else ", use_bias=False"
+        return f"Linear({self.in_features}, {self.out_features}{bias})"

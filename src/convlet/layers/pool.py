@@ -1,0 +1,191 @@
+"""Pooling of images."""
+
+from __future__ import annotations
+
+from .. import _checks
+from ..ops import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+from . import sizes
+from .base import Layer
+
+
+class MaxPool2d(Layer):
+    """Take the largest value of each window.
+
+    Parameters
+    ----------
+    kernel_size : int or (KH, KW)
+    stride : int or pair; None is kernel_size
+    padding : as in Conv2d, at most half of the kernel; it never wins
+    dilation : int or pair, 1
+    ceil_mode : bool, False; round the output size up instead of down
+
+    Raises
+    ------
+    TypeError, ValueError : an option is out of range.
+
+    Notes
+    -----
+    Among equals the first in row order gets the gradient; a NaN in the window wins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> MaxPool2d(2)(np.arange(8, dtype=np.float32).reshape(1, 2, 4, 1)).ravel()
+    array([5., 7.], dtype=float32)
+    """
+
+    def __init__(self, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
+        self.kernel_size = _checks.pair(kernel_size, "MaxPool2d: kernel_size")
+        self.stride = self.kernel_size
+        if stride is not None:
+            self.stride = _checks.pair(stride, "MaxPool2d: stride")
+        self.padding = _checks.padding_form(padding, "MaxPool2d: padding")
+        self.dilation = _checks.pair(dilation, "MaxPool2d: dilation")
+        self.ceil_mode = bool(ceil_mode)
+
+    def _output_shape(self, shape):
+        sizes.images(self, shape)
+        n, h, w, c = shape
+        return n, sizes.pool_size(self, 0, h), sizes.pool_size(self, 1, w), c
+
+    def _options(self):
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode,
+        }
+
+    def _apply(self, x):
+        return max_pool2d(x, self.kernel_size, **self._options())
+
+    def _vjp(self, x, input_grad, commits):
+        def pull(dy):
+            if not input_grad:
+                return None
+            return max_pool2d_backward(dy, x, self.kernel_size, **self._options())
+
+        return self._apply(x), pull
+
+    def __repr__(self):
+        options = sizes.options_repr(
+            [
+                ("stride", self.stride, sizes.short(self.kernel_size)),
+                ("padding", self.padding, 0),
+                ("dilation", self.dilation, 1),
+                ("ceil_mode", self.ceil_mode, False),
+            ]
+        )
+        return f"MaxPool2d({sizes.short(self.kernel_size)}{options})"
+
+
+class AvgPool2d(Layer):
+    """Take the mean of each window.
+
+    Parameters
+    ----------
+    kernel_size : int or (KH, KW)
+    stride : int or pair; None is kernel_size
+    padding : as in Conv2d, at most half of the kernel
+    ceil_mode : bool, False; round the output size up instead of down
+    count_include_pad : bool, True; divide by all positions of the window in the padded image,
+        otherwise by those in the image
+
+    Raises
+    ------
+    TypeError, ValueError : an option is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> AvgPool2d(2)(np.arange(8, dtype=np.float32).reshape(1, 2, 4, 1)).ravel()
+    array([2.5, 4.5], dtype=float32)
+    """
+
+    dilation = (1, 1)
+
+    def __init__(
+        self, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+    ):
+        self.kernel_size = _checks.pair(kernel_size, "AvgPool2d: kernel_size")
+        self.stride = self.kernel_size
+        if stride is not None:
+            self.stride = _checks.pair(stride, "AvgPool2d: stride")
+        self.padding = _checks.padding_form(padding, "AvgPool2d: padding")
+        self.ceil_mode, self.count_include_pad = bool(ceil_mode), bool(count_include_pad)
+
+    def _output_shape(self, shape):
+        sizes.images(self, shape)
+        n, h, w, c = shape
+        return n, sizes.pool_size(self, 0, h), sizes.pool_size(self, 1, w), c
+
+    def _options(self):
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "ceil_mode": self.ceil_mode,
+            "count_include_pad": self.count_include_pad,
+        }
+
+    def _apply(self, x):
+        return avg_pool2d(x, self.kernel_size, **self._options())
+
+    def _vjp(self, x, input_grad, commits):
+        shape = x.shape
+
+        def pull(dy):
+            if not input_grad:
+                return None
+            return avg_pool2d_backward(dy, shape, self.kernel_size, **self._options())
+
+        return self._apply(x), pull
+
+    def __repr__(self):
+        options = sizes.options_repr(
+            [
+                ("stride", self.stride, sizes.short(self.kernel_size)),
+                ("padding", self.padding, 0),
+                ("ceil_mode", self.ceil_mode, False),
+                ("count_include_pad", self.count_include_pad, True),
+            ]
+        )
+        return f"AvgPool2d({sizes.short(self.kernel_size)}{options})"
+
+
+class GlobalAvgPool2d(Layer):
+    """Take the mean of each channel over its image: (N, H, W, C) -> (N, C).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GlobalAvgPool2d()(np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1))
+    array([[1.5]], dtype=float32)
+    """
+
+    def _output_shape(self, shape):
+        sizes.images(self, shape)
+        n, h, w, c = shape
+        if h < 1 or w < 1:
+            raise ValueError(f"{self!r}: expected images of at least one pixel, got {shape}")
+        return n, c
+
+    def _apply(self, x):
+        return global_avg_pool2d(x)
+
+    def _vjp(self, x, input_grad, commits):
+        shape = x.shape
+
+        def pull(dy):
+            return global_avg_pool2d_backward(dy, shape) if input_grad else None
+
+        return self._apply(x), pull
+
+    def __repr__(self):
+        return "GlobalAvgPool2d()"

@@ -1,0 +1,99 @@
+"""Layers one after the other."""
+
+from __future__ import annotations
+
+import textwrap
+
+from .base import Layer, join, locate
+
+
+class Sequential(Layer):
+    """Apply layers in their order; len, iteration, indexing and slicing as a tuple of layers.
+
+    Parameters
+    ----------
+    *layers : Layer; the same one may come twice, and then its gradients add up
+    rng : numpy Generator or seed. Every layer inside that draws its parameters, and has no
+        generator of its own (by its `rng=`, or by that of a container around it, the innermost
+        first), gets one spawned from this, in layer order. What is drawn already stays.
+
+    Raises
+    ------
+    TypeError : an argument is not a layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import Conv2d, Flatten, Linear, ReLU
+    >>> model = Sequential(Conv2d(1, 4, 3), ReLU(), Flatten(), Linear(16, 10), rng=0)
+    >>> model(np.zeros((2, 4, 4, 1), np.float32)).shape
+    (2, 10)
+    """
+
+    def __init__(self, *layers, rng=None):
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(
+                    f"Sequential: expected a layer at position {i}, got {type(layer).__name__}; "
+                    f"a list of layers is unpacked as Sequential(*layers)"
+                )
+        self._layers = layers
+        self._spawn(rng)
+
+    def __len__(self):
+        return len(self._layers)
+
+    def __iter__(self):
+        return iter(self._layers)
+
+    def __getitem__(self, index):
+        chosen = self._layers[index]
+        return Sequential(*chosen) if isinstance(index, slice) else chosen
+
+    def _children(self):
+        return [(str(i), layer) for i, layer in enumerate(self._layers)]
+
+    def _check(self, shape, dtype, training):
+        for i, layer in enumerate(self._layers):
+            try:
+                shape = layer._check(shape, dtype, training)
+            except (TypeError, ValueError) as error:
+                locate(error, f"layer {i} of Sequential")
+                raise
+        return shape
+
+    def _apply(self, x):
+        for layer in self._layers:
+            x = layer._apply(x)
+        return x
+
+    def _vjp(self, x, input_grad, commits):
+        pulls, needed = [], input_grad
+        for i, layer in enumerate(self._layers):
+            try:
+                x, pull = layer._vjp(x, needed, commits)
+            except FloatingPointError as error:
+                locate(error, f"layer {i} of Sequential")
+                raise
+            needed = needed or layer._trains()
+            if needed:
+                pulls.append(pull)
+
+        def pull_all(dy):
+            while pulls:
+                dy = pulls.pop()(dy)
+            return dy if input_grad else None
+
+        return x, pull_all
+
+    def _trace(self, shape, path=""):
+        for name, layer in self._children():
+            yield from layer._trace(shape, join(path, name))
+            shape = layer.output_shape(shape)
+
+    def _label(self):
+        return "Sequential"
+
+    def __repr__(self):
+        lines = "".join(f"{layer!r},\n" for layer in self._layers)
+        return f"Sequential(\n{textwrap.indent(lines, '    ')})" if lines else "Sequential()"

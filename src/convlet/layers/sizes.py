@@ -1,0 +1,98 @@
+"""What the layers say about sizes: options in range, shapes that fit, and how to write them."""
+
+from __future__ import annotations
+
+import numbers
+
+from .._checks import axis_padding
+
+
+def real(value, name):
+    """Return a float; anything that is no number is a TypeError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def conv_size(layer, axis, n):
+    """Return how many windows of a convolution fit on n rows (axis 0) or columns (axis 1)."""
+    begin, end, room = _room(layer, axis, n)
+    return room // layer.stride[axis] + 1
+
+
+def pool_size(layer, axis, n):
+    """Return how many windows of a pool fit on n rows (axis 0) or columns (axis 1).
+
+    With ceil_mode the last one may reach past the end, but begins in the image or before it.
+    """
+    begin, end, room = _room(layer, axis, n)
+    half = layer.kernel_size[axis] // 2
+    if max(begin, end) > half:
+        raise ValueError(
+            f"{layer!r}: expected padding of at most half of the kernel, {half}, got "
+            f"{max(begin, end)}"
+        )
+    stride = layer.stride[axis]
+    if not layer.ceil_mode:
+        return room // stride + 1
+    outputs = -(-room // stride) + 1
+    return outputs - 1 if (outputs - 1) * stride >= begin + n else outputs
+
+
+def _room(layer, axis, n):
+    """The zeros before and after n values, and how far a window can move over all of them."""
+    kernel, stride, dilation = (
+        sizes[axis] for sizes in (layer.kernel_size, layer.stride, layer.dilation)
+    )
+    begin, end = axis_padding(layer.padding, axis, n, kernel, stride, dilation)
+    span = dilation * (kernel - 1) + 1
+    room = begin + n + end - span
+    rounds_up = getattr(layer, "ceil_mode", False)
+    if n < 1 or room <= (-stride if rounds_up else -1):
+        what = ("rows", "columns")[axis]
+        raise ValueError(
+            f"{layer!r}: expected at least {span} {what} with padding, got {begin} + {n} + {end}; "
+            f"use larger images, more padding or a smaller kernel"
+        )
+    return begin, end, room
+
+
+def images(layer, shape, channels=None):
+    """Raise unless a shape is (N, H, W, C), with so many channels where a number is given."""
+    expected = f"(N, H, W, {channels or 'C'})"
+    if len(shape) != 4:
+        raise ValueError(
+            f"{layer!r}: expected x of shape {expected}, got {shape}; "
+            f"give images without channels a last axis by x[..., np.newaxis]"
+            if len(shape) == 3
+            else f"{layer!r}: expected x of shape {expected}, 4 axes, got {shape}"
+        )
+    if channels is not None:
+        check_channels(layer, shape, channels, expected)
+
+
+def check_channels(layer, shape, channels, expected):
+    """Raise unless the last axis has so many channels; hint at channels that come first."""
+    if shape[-1] == channels:
+        return
+    message = f"{layer!r}: expected x of shape {expected}, {channels} channels last, got {shape}"
+    if len(shape) == 4 and shape[1] == channels:
+        message += "; it looks channels-first (N, C, H, W): use x.transpose(0, 2, 3, 1)"
+    else:
+        message += f"; give x {channels} channels, or the layer {shape[-1]}"
+    raise ValueError(message)
+
+
+def short(value):
+    """Write a pair of equal numbers as one, for reprs."""
+    if not isinstance(value, tuple):
+        return value
+    first, second = map(short, value)
+    if isinstance(first, tuple) or isinstance(second, tuple):
+        return value
+    return first if first == second else (first, second)
+
+
+def options_repr(pairs):
+    """Write the options that are not at their default: (name, value, default) each."""
+    return "".join(f", {n}={short(v)!r}" for n, v, default in pairs if short(v) != default)

@@ -1,0 +1,52 @@
+"""The operators as functions of arrays: forward and backward, channels last, nothing kept.
+
+x is (N, H, W, C), float32 or float64; results have the dtype of x and belong to the caller. Sizes
+take an integer or a pair (rows, columns).
+"""
+
+from .activation import (
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    softmax,
+    softmax_backward,
+)
+from .conv import conv2d, conv2d_algorithm, conv2d_backward
+from .elementwise import add
+from .linear import linear, linear_backward
+from .loss import softmax_cross_entropy
+from .norm import batch_norm, batch_norm_backward, batch_norm_inference
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+
+__all__ = [
+    "add",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "conv2d",
+    "conv2d_algorithm",
+    "conv2d_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "relu",
+    "relu_backward",
+    "softmax",
+    "softmax_backward",
+    "softmax_cross_entropy",
+]

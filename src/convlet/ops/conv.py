@@ -1,0 +1,304 @@
+"""Two-dimensional convolution and its gradients."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from .. import _checks, _core
+from .._checks import array, array_like
+from .._core import empty
+from ..threads import get_num_threads
+
+_ALGORITHMS = ("auto", "im2col", "winograd", "winograd2")
+_X_AXES = "(N, H, W, C)"
+_W_AXES = "(KH, KW, C/groups, OC)"
+
+
+def conv2d(
+    x,
+    w,
+    b=None,
+    *,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    activation=None,
+    algorithm="auto",
+    out=None,
+):
+    """Cross-correlate a batch with a bank of filters.
+
+        y[n,i,j,o] = act(b[o] + Σ_{u,v,c} x[n, i·sh-top+u·dh, j·sw-left+v·dw, c] · w[u,v,c,o])
+
+    x counts as 0 outside its bounds. With groups, output channel o sees only the channels of its
+    own group.
+
+    Parameters
+    ----------
+    x : ndarray (N, H, W, C)
+    w : ndarray (KH, KW, C/groups, OC), of the dtype of x
+    b : ndarray (OC,), or None
+    stride : int or (sh, sw)
+    padding : int, (rows, columns), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
+        "same" is TensorFlow's rule: ceil(n / stride) outputs, an odd zero at the end; with
+        "same_lower" at the beginning.
+    dilation : int or (dh, dw)
+    groups : int, divides C and OC
+    activation : None or "relu"
+    algorithm : "auto", "im2col", "winograd" or "winograd2"
+    out : ndarray (N, OH, OW, OC) to write the result to, or None
+
+    Returns
+    -------
+    y : ndarray (N, OH, OW, OC)
+        OH = floor((H + top + bottom - dh·(KH - 1) - 1) / sh) + 1, OW alike; `out` if it was given.
+
+    Raises
+    ------
+    TypeError : an array is not float32 or float64, dtypes differ, or a size is not an integer.
+    ValueError : shapes do not go together, the kernel is larger than the padded input, an option is
+        out of range, `out` overlaps an input, or `algorithm` has no path for this shape.
+
+    Notes
+    -----
+    N·OH·OW·OC·KH·KW·C/groups multiply-adds. The bits of the result depend neither on the number of
+    threads nor on the ISA level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, w = np.ones((1, 3, 3, 1), np.float32), np.ones((3, 3, 1, 1), np.float32)
+    >>> conv2d(x, w, padding="same")[0, :, :, 0]
+    array([[4., 6., 4.],
+           [6., 9., 6.],
+           [4., 6., 4.]], dtype=float32)
+    """
+    given = x, w, b
+    x = array(x, "conv2d: x")
+    w = array_like(w, "conv2d: w", x, "x")
+    _check_algorithm(algorithm, "conv2d")
+    y_shape, geometry = _geometry(
+        x.shape, w.shape, stride, padding, dilation, groups, activation, "conv2d"
+    )
+    if b is not None:
+        b = array_like(b, "conv2d: b", x, "x")
+        if b.shape != y_shape[3:]:
+            _checks.shape(b, y_shape[3:], "conv2d: b", f"(the output channels of w {w.shape})")
+    if out is None:
+        y = empty(y_shape, x.dtype.char)
+    else:
+        _checks.output(out, y_shape, x.dtype, "conv2d: out", (x, w, b, *given))
+        y = out
+    _core.conv2d_forward(y, x, w, b, geometry, get_num_threads())
+    return y
+
+
+def conv2d_backward(
+    dy,
+    x,
+    w,
+    *,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    needs=(True, True, True),
+    algorithm="auto",
+):
+    """Gradients of Σ dy·conv2d(x, w, b).
+
+        dx[n,p,q,c] = Σ dy[n,i,j,o] · w[u,v,c,o]  over all i·sh-top+u·dh = p, j·sw-left+v·dw = q
+        dw[u,v,c,o] = Σ_{n,i,j} dy[n,i,j,o] · x[n, i·sh-top+u·dh, j·sw-left+v·dw, c]
+        db[o]       = Σ_{n,i,j} dy[n,i,j,o]
+
+    Parameters
+    ----------
+    dy : ndarray (N, OH, OW, OC), the gradient before any activation
+    x, w, stride, padding, dilation, groups, algorithm : as in `conv2d`
+    needs : three bools, which of dx, dw and db to compute
+
+    Returns
+    -------
+    dx, dw, db : ndarrays (N, H, W, C), (KH, KW, C/groups, OC) and (OC,), None where not needed
+        Input positions that no window reads get exactly 0.
+
+    Raises
+    ------
+    TypeError, ValueError : as in `conv2d`; dy does not have the shape of the output.
+    """
+    x = array(x, "conv2d_backward: x")
+    w = array_like(w, "conv2d_backward: w", x, "x")
+    dy = array_like(dy, "conv2d_backward: dy", x, "x")
+    _check_algorithm(algorithm, "conv2d_backward")
+    y_shape, geometry = _geometry(
+        x.shape, w.shape, stride, padding, dilation, groups, None, "conv2d_backward"
+    )
+    if dy.shape != y_shape:
+        _checks.shape(
+            dy, y_shape, "conv2d_backward: dy", f"(the output of x {x.shape} and w {w.shape})"
+        )
+    needs_dx, needs_dw, needs_db = needs
+    code, threads = x.dtype.char, get_num_threads()
+    dx = dw = db = None
+    if needs_dx:
+        dx = empty(x.shape, code)
+        _core.conv2d_backward_data(dx, dy, w, geometry, threads)
+    if needs_dw or needs_db:
+        dw = empty(w.shape, code) if needs_dw else None
+        db = empty(y_shape[3:], code) if needs_db else None
+        _core.conv2d_backward_weights(dw, db, dy, x, geometry, threads)
+    return dx, dw, db
+
+
+def conv2d_algorithm(
+    x_shape,
+    w_shape,
+    *,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    dtype="float32",
+    direction="forward",
+):
+    """Say which algorithm "auto" takes for a convolution, why, and what it costs.
+
+    Parameters
+    ----------
+    x_shape : (N, H, W, C)
+    w_shape : (KH, KW, C/groups, OC)
+    stride, padding, dilation, groups : as in `conv2d`
+    dtype : "float32" or "float64"
+    direction : "forward", "backward_data" or "backward_weights"
+
+    Returns
+    -------
+    dict with "algorithm", "multiply_adds", "bytes" (the three arrays, once each), "workspace"
+        (bytes of scratch with the current number of threads) and "reason"
+
+    Raises
+    ------
+    TypeError, ValueError : as in `conv2d`; dtype or direction is unknown.
+
+    Examples
+    --------
+    >>> conv2d_algorithm((1, 8, 8, 16), (3, 3, 16, 32), padding=1)["algorithm"]
+    'im2col'
+    """
+    where = "conv2d_algorithm"
+    x_shape = _checks.positive_shape(x_shape, f"{where}: x_shape", _X_AXES)
+    w_shape = _checks.positive_shape(w_shape, f"{where}: w_shape", _W_AXES)
+    dtype = np.dtype(dtype)
+    if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
+        raise TypeError(f"{where}: dtype must be float32 or float64, got {dtype}")
+    directions = ("forward", "backward_data", "backward_weights")
+    if direction not in directions:
+        raise ValueError(f"{where}: direction must be one of {directions}, got {direction!r}")
+    y_shape, geometry = _geometry(x_shape, w_shape, stride, padding, dilation, groups, None, where)
+    elements = math.prod(x_shape) + math.prod(w_shape) + math.prod(y_shape)
+    return {
+        "algorithm": "im2col",
+        "multiply_adds": math.prod(y_shape) * math.prod(w_shape[:3]),
+        "bytes": elements * dtype.itemsize,
+        "workspace": _core.conv2d_workspace(
+            direction, dtype.char, x_shape, w_shape[3], geometry, get_num_threads()
+        ),
+        "reason": "the direct engine serves every shape",
+    }
+
+
+def _check_algorithm(algorithm, where):
+    if algorithm == "auto" or algorithm == "im2col":
+        return
+    if algorithm not in _ALGORITHMS:
+        raise ValueError(f"{where}: algorithm must be one of {_ALGORITHMS}, got {algorithm!r}")
+    raise ValueError(
+        f"{where}: algorithm={algorithm!r} has no path for this shape in this version, which has "
+        f"the direct engine only: use 'auto' or 'im2col'"
+    )
+
+
+def _geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, where):
+    """The output shape and what the core wants to know of the window, remembered by shape."""
+    # Only exact integers, pairs of them and strings may become keys: 1 == True == 1.0.
+    if type(stride) is not int:
+        stride = _checks.pair(stride, f"{where}: stride")
+    if type(padding) is not int and type(padding) is not str:
+        padding = _checks.padding_form(padding, f"{where}: padding")
+    if type(dilation) is not int:
+        dilation = _checks.pair(dilation, f"{where}: dilation")
+    if type(groups) is not int:
+        groups = _checks.size(groups, f"{where}: groups")
+    if activation is not None and activation != "relu":
+        _checks.activation(activation, f"{where}: activation")
+    return _remembered_geometry(
+        x_shape, w_shape, stride, padding, dilation, groups, activation, where
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _remembered_geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, where):
+    strides = _checks.pair(stride, f"{where}: stride")
+    form = _checks.padding_form(padding, f"{where}: padding")
+    dilations = _checks.pair(dilation, f"{where}: dilation")
+    groups = _checks.size(groups, f"{where}: groups")
+    _check_shapes(x_shape, w_shape, groups, where)
+    outputs, pads = [], []
+    for axis in range(2):
+        n, kernel = x_shape[1 + axis], w_shape[axis]
+        begin, end = _checks.axis_padding(form, axis, n, kernel, strides[axis], dilations[axis])
+        span = dilations[axis] * (kernel - 1) + 1
+        if span > begin + n + end:
+            raise ValueError(
+                f"{where}: the kernel of w {w_shape} spans {span} {('rows', 'columns')[axis]} with "
+                f"dilation {dilations[axis]}, more than the {begin} + {n} + {end} of the padded "
+                f"input x {x_shape}: use larger images, more padding or a smaller kernel"
+            )
+        outputs.append((begin + n + end - span) // strides[axis] + 1)
+        pads += begin, end
+    y_shape = (x_shape[0], *outputs, w_shape[3])
+    geometry = (
+        *w_shape[:2],
+        *strides,
+        *dilations,
+        *pads,
+        groups,
+        _checks.ACTIVATIONS[activation],
+    )
+    return y_shape, geometry
+
+
+def _check_shapes(x_shape, w_shape, groups, where):
+    if len(x_shape) != 4:
+        _checks.wrong_rank(x_shape, 4, f"{where}: x", _X_AXES)
+    if len(w_shape) != 4:
+        _checks.wrong_rank(w_shape, 4, f"{where}: w", _W_AXES)
+    if min(x_shape[1:]) < 1 or min(w_shape) < 1:
+        raise ValueError(
+            f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES} and w {w_shape} "
+            f"{_W_AXES}"
+        )
+    channels, expected = x_shape[3], w_shape[2] * groups
+    if channels != expected:
+        of_groups = f" with groups={groups}" if groups != 1 else ""
+        message = (
+            f"{where}: x {x_shape} has {channels} channels, expected {expected} for w "
+            f"{w_shape}{of_groups}"
+        )
+        raise ValueError(message + _cure(x_shape, w_shape, groups))
+    if w_shape[3] % groups:
+        raise ValueError(
+            f"{where}: groups={groups} must divide the {w_shape[3]} output channels of w {w_shape}"
+        )
+
+
+def _cure(x_shape, w_shape, groups):
+    if x_shape[1] == w_shape[2] * groups:
+        return "; x looks like (N,C,H,W): use x.transpose(0,2,3,1)"
+    if x_shape[3] == w_shape[1] * groups:
+        return "; w looks like (OC,C,KH,KW): use w.transpose(2,3,1,0)"
+    return f"; w must be {_W_AXES}, the channels of x on its third axis"

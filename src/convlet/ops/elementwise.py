@@ -1,0 +1,34 @@
+"""Operators that join arrays element by element."""
+
+from __future__ import annotations
+
+from .. import _checks, _core
+from .._checks import array, array_like
+from .._core import empty
+from ..threads import get_num_threads
+
+
+def add(a, b):
+    """Add two arrays of one shape: y = a + b. The gradient of either is dy.
+
+    Parameters
+    ----------
+    a : ndarray
+    b : ndarray of the shape and dtype of a
+
+    Returns
+    -------
+    y : ndarray of that shape
+
+    Raises
+    ------
+    TypeError : an array is not float32 or float64, or dtypes differ.
+    ValueError : shapes differ; nothing is broadcast.
+    """
+    a = array(a, "add: a")
+    b = array_like(b, "add: b", a, "a")
+    _checks.shape(b, a.shape, "add: b", "(that of a)")
+    _checks.at_least_one_axis(a, "add: a")
+    y = empty(a.shape, a.dtype.char)
+    _core.add(y, a, b, get_num_threads())
+    return y

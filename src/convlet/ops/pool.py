@@ -1,0 +1,288 @@
+"""Pooling and its gradients."""
+
+from __future__ import annotations
+
+import functools
+
+from .. import _checks, _core
+from .._checks import array, array_like
+from .._core import empty
+from ..threads import get_num_threads
+
+_X_AXES = "(N, H, W, C)"
+
+
+def max_pool2d(x, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """Take the largest value of each window; padding never wins, a NaN always does.
+
+        y[n,i,j,c] = max_{u,v} x[n, i·sh-top+u·dh, j·sw-left+v·dw, c]
+
+    Parameters
+    ----------
+    x : ndarray (N, H, W, C)
+    kernel_size : int or (KH, KW)
+    stride : int or (sh, sw); None is kernel_size
+    padding : as in `conv2d`, at most half of the kernel
+    dilation : int or (dh, dw)
+    ceil_mode : bool, round the output size up; the last window still begins inside the image or in
+        the padding before it
+
+    Returns
+    -------
+    y : ndarray (N, OH, OW, C)
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64, or a size is not an integer.
+    ValueError : x does not have four axes, the kernel is larger than the padded input, or an option
+        is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+    where = "max_pool2d"
+    x = array(x, "max_pool2d: x")
+    y_shape, geometry = _geometry(
+        x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
+    )
+    y = empty(y_shape, x.dtype.char)
+    _core.max_pool2d_forward(y, x, geometry, get_num_threads())
+    return y
+
+
+def max_pool2d_backward(dy, x, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """Gradient of Σ dy·max_pool2d(x): each dy goes to the value that won its window.
+
+        dx[p] = Σ dy[i] over the windows i that x[p] won
+
+    Among equals the first in row order wins, among NaNs likewise.
+
+    Parameters
+    ----------
+    dy : ndarray (N, OH, OW, C)
+    x, kernel_size, stride, padding, dilation, ceil_mode : as in `max_pool2d`
+
+    Returns
+    -------
+    dx : ndarray (N, H, W, C)
+
+    Raises
+    ------
+    TypeError, ValueError : as in `max_pool2d`; dy does not have the shape of the output.
+    """
+    where = "max_pool2d_backward"
+    x = array(x, "max_pool2d_backward: x")
+    dy = array_like(dy, "max_pool2d_backward: dy", x, "x")
+    y_shape, geometry = _geometry(
+        x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
+    )
+    if dy.shape != y_shape:
+        _checks.shape(dy, y_shape, "max_pool2d_backward: dy", f"(the output of x {x.shape})")
+    dx = empty(x.shape, x.dtype.char)
+    _core.max_pool2d_backward(dx, dy, x, geometry, get_num_threads())
+    return dx
+
+
+def avg_pool2d(x, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """Take the mean of each window.
+
+        y[n,i,j,c] = Σ_{u,v} x[n, i·sh-top+u, j·sw-left+v, c] / count[i,j]
+
+    Parameters
+    ----------
+    x, kernel_size, stride, padding, ceil_mode : as in `max_pool2d`
+    count_include_pad : bool, whether count is the positions of the window in the padded image, or
+        in the image
+
+    Returns
+    -------
+    y : ndarray (N, OH, OW, C)
+
+    Raises
+    ------
+    TypeError, ValueError : as in `max_pool2d`.
+    """
+    where = "avg_pool2d"
+    x = array(x, "avg_pool2d: x")
+    y_shape, geometry = _geometry(
+        x.shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, where
+    )
+    y = empty(y_shape, x.dtype.char)
+    _core.avg_pool2d_forward(y, x, geometry, get_num_threads())
+    return y
+
+
+def avg_pool2d_backward(
+    dy, x_shape, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+):
+    """Gradient of Σ dy·avg_pool2d(x): dx[p] = Σ dy[i] / count[i] over the windows i that hold p.
+
+    Parameters
+    ----------
+    dy : ndarray (N, OH, OW, C)
+    x_shape : (N, H, W, C)
+    kernel_size, stride, padding, ceil_mode, count_include_pad : as in `avg_pool2d`
+
+    Returns
+    -------
+    dx : ndarray (N, H, W, C)
+
+    Raises
+    ------
+    TypeError, ValueError : as in `avg_pool2d`; dy does not have the shape of the output.
+    """
+    where = "avg_pool2d_backward"
+    dy = array(dy, "avg_pool2d_backward: dy")
+    x_shape = _checks.positive_shape(x_shape, "avg_pool2d_backward: x_shape", _X_AXES)
+    y_shape, geometry = _geometry(
+        x_shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, where
+    )
+    if dy.shape != y_shape:
+        _checks.shape(dy, y_shape, "avg_pool2d_backward: dy", f"(the output of x_shape {x_shape})")
+    dx = empty(x_shape, dy.dtype.char)
+    _core.avg_pool2d_backward(dx, dy, geometry, get_num_threads())
+    return dx
+
+
+def global_avg_pool2d(x):
+    """Take the mean of each channel of each image: y[n,c] = Σ_{h,w} x[n,h,w,c] / (H·W).
+
+    Parameters
+    ----------
+    x : ndarray (N, H, W, C)
+
+    Returns
+    -------
+    y : ndarray (N, C)
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x does not have four axes, or images without pixels.
+    """
+    where = "global_avg_pool2d"
+    x = array(x, "global_avg_pool2d: x")
+    y_shape, geometry = _whole_image(x.shape, where)
+    y = empty(y_shape, x.dtype.char)
+    _core.avg_pool2d_forward(y, x, geometry, get_num_threads())
+    return y.reshape(y_shape[0], y_shape[3])
+
+
+def global_avg_pool2d_backward(dy, x_shape):
+    """Gradient of Σ dy·global_avg_pool2d(x): dx[n,h,w,c] = dy[n,c] / (H·W).
+
+    Parameters
+    ----------
+    dy : ndarray (N, C)
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    dx : ndarray (N, H, W, C)
+
+    Raises
+    ------
+    TypeError, ValueError : as in `global_avg_pool2d`; dy does not have the shape of the output.
+    """
+    where = "global_avg_pool2d_backward"
+    dy = array(dy, "global_avg_pool2d_backward: dy")
+    x_shape = _checks.positive_shape(x_shape, "global_avg_pool2d_backward: x_shape", _X_AXES)
+    y_shape, geometry = _whole_image(x_shape, where)
+    _checks.shape(
+        dy, (x_shape[0], x_shape[3]), "global_avg_pool2d_backward: dy", f"(of x_shape {x_shape})"
+    )
+    dx = empty(x_shape, dy.dtype.char)
+    _core.avg_pool2d_backward(dx, dy.reshape(y_shape), geometry, get_num_threads())
+    return dx
+
+
+def _whole_image(x_shape, where):
+    _check_images(x_shape, where)
+    return _geometry(x_shape, x_shape[1:3], 1, 0, 1, False, True, where)
+
+
+def _check_images(x_shape, where):
+    if len(x_shape) != 4:
+        _checks.wrong_rank(x_shape, 4, f"{where}: x", _X_AXES)
+    if min(x_shape[1:]) < 1:
+        raise ValueError(f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES}")
+
+
+def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where):
+    """The output shape and what the core wants to know of the window, remembered by shape."""
+    # Only exact integers, pairs of them and strings may become keys: 1 == True == 1.0.
+    if type(kernel_size) is not int:
+        kernel_size = _checks.pair(kernel_size, f"{where}: kernel_size")
+    if stride is None:
+        stride = kernel_size
+    elif type(stride) is not int:
+        stride = _checks.pair(stride, f"{where}: stride")
+    if type(padding) is not int and type(padding) is not str:
+        padding = _checks.padding_form(padding, f"{where}: padding")
+    if type(dilation) is not int:
+        dilation = _checks.pair(dilation, f"{where}: dilation")
+    return _remembered_geometry(
+        x_shape,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        bool(ceil_mode),
+        bool(count_padding),
+        where,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _remembered_geometry(
+    x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where
+):
+    _check_images(x_shape, where)
+    kernels = _checks.pair(kernel_size, f"{where}: kernel_size")
+    strides = _checks.pair(stride, f"{where}: stride")
+    form = _checks.padding_form(padding, f"{where}: padding")
+    dilations = _checks.pair(dilation, f"{where}: dilation")
+    outputs, pads = [], []
+    for axis in range(2):
+        n, kernel = x_shape[1 + axis], kernels[axis]
+        begin, end = _checks.axis_padding(form, axis, n, kernel, strides[axis], dilations[axis])
+        if max(begin, end) > kernel // 2:
+            raise ValueError(
+                f"{where}: padding must be at most half of the kernel, {kernel // 2} for a kernel "
+                f"of {kernel}, got {max(begin, end)}"
+            )
+        outputs.append(_outputs(n, begin, end, kernel, strides[axis], dilations[axis], ceil_mode))
+        if outputs[axis] < 1:
+            span = dilations[axis] * (kernel - 1) + 1
+            raise ValueError(
+                f"{where}: the kernel of {kernel} spans {span} {('rows', 'columns')[axis]}, more "
+                f"than the {begin} + {n} + {end} of the padded input x {x_shape}: use larger "
+                f"images, more padding or a smaller kernel"
+            )
+        pads += begin, end
+    y_shape = (x_shape[0], *outputs, x_shape[3])
+    geometry = (
+        *kernels,
+        *strides,
+        *dilations,
+        *pads,
+        int(ceil_mode),
+        int(count_padding),
+    )
+    return y_shape, geometry
+
+
+def _outputs(n, begin, end, kernel, stride, dilation, ceil_mode):
+    """Windows on one axis: floor or, with ceil_mode, ceil((n + begin + end - span) / stride) + 1.
+
+    A window that would begin after the image is left out.
+    """
+    room = begin + n + end - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return room // stride + 1
+    outputs = -(-room // stride) + 1
+    return outputs - 1 if (outputs - 1) * stride >= begin + n else outputs

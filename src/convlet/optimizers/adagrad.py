@@ -1,0 +1,61 @@
+"""AdaGrad."""
+
+from __future__ import annotations
+
+from .. import _core
+from .base import Optimizer
+
+
+class AdaGrad(Optimizer):
+    """Steps scaled by the root of the sum of all squared gradients.
+
+        g ← g + l2·w;  v ← v + g²;  w ← w - lr/(1 + (t - 1)·lr_decay) · g / (√v + ε)
+
+    Where the denominator is 0 the update is 0.
+
+    Parameters
+    ----------
+    parameters : list of Parameter, or of {"params": [...], "lr": ...}
+    lr : number or function of t, 1e-2
+    eps : number or function of t, 1e-10: ε
+    initial_accumulator : number, 0: where v starts
+    lr_decay : number or function of t, 0
+    l2 : number or function of t, 0: adds l2·w to the gradient (PyTorch's weight_decay)
+
+    Raises
+    ------
+    TypeError, ValueError : a parameter twice or none at all, an option unknown or out of range.
+
+    References
+    ----------
+    Duchi, Hazan & Singer 2011, JMLR 12
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import Parameter
+    >>> w = Parameter(np.ones(2, np.float32))
+    >>> w.grad[...] = [1, -20]
+    >>> AdaGrad([w], lr=0.5).step()
+    >>> w.value
+    array([0.5, 1.5], dtype=float32)
+    """
+
+    moments = ("v",)
+
+    def __init__(
+        self, parameters, lr=1e-2, *, eps=1e-10, initial_accumulator=0.0, lr_decay=0.0, l2=0.0
+    ):
+        options = {"initial_accumulator": initial_accumulator, "lr_decay": lr_decay, "l2": l2}
+        super().__init__(parameters, lr=lr, eps=eps, **options)
+        for i in range(len(self._parameters)):
+            self._moment("v", i).fill(self._groups[self._group_of[i]]["initial_accumulator"])
+
+    def _check(self, group):
+        super()._check(group)
+        if callable(group["initial_accumulator"]):
+            raise TypeError("AdaGrad: expected initial_accumulator to be a number, got a function")
+
+    def _step(self, values, members, segments):
+        lr = values["lr"] / (1 + (values["t"] - 1) * values["lr_decay"])
+        _core.adagrad_step(segments, lr, values["eps"], values["l2"], values["threads"])

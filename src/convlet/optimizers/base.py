@@ -1,0 +1,245 @@
+"""What the optimizers share: groups, functions of the step, state, and the table of segments."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import numpy as np
+
+from ..parameter import Parameter
+from ..threads import get_num_threads
+
+
+class Optimizer:
+    """Steps parameters along their gradients.
+
+    `parameters` is a list of Parameter, or of groups: dicts of "params", such a list, and of
+    options that this group has differently. Every option that is a number may also be a function of
+    the step t = 1, 2, ...; it is called once for each step.
+
+    A kind of optimizer names the arrays that it keeps beside every parameter in `moments`, its
+    options that are no numbers in `flags`, and gives `_step(values, members, segments)`.
+    """
+
+    moments = ()
+    flags = ()
+
+    def __init__(self, parameters, **options):
+        self._t = 0
+        self._groups = [
+            options | group for group in _as_groups(parameters, set(options), type(self).__name__)
+        ]
+        self._parameters = [p for group in self._groups for p in group["params"]]
+        self._group_of = [i for i, group in enumerate(self._groups) for _ in group["params"]]
+        self._refuse_duplicates()
+        for group in self._groups:
+            self._check(group)
+        ends = np.cumsum([p.size for p in self._parameters]).tolist()
+        self._places = [
+            slice(end - p.size, end) for p, end in zip(self._parameters, ends, strict=True)
+        ]
+        dtypes = {p.dtype for p in self._parameters}
+        self._blocks = {
+            name: {dtype: np.zeros(ends[-1], dtype) for dtype in dtypes} for name in self.moments
+        }
+        self._histories = {}
+        self._plan = self._planned_for = None
+
+    def step(self):
+        """Step every trainable parameter, in place.
+
+        A gradient that is not finite makes weights and moments that are not finite: nothing is
+        skipped silently.
+
+        Raises
+        ------
+        ValueError : an option's function gave a number that is out of range or not finite; the
+            message names the option and t, and nothing has been written.
+        """
+        t, seen = self._t + 1, {}
+        values = [
+            {name: self._evaluate(name, option, t, seen) for name, option in group.items()}
+            for group in self._groups
+        ]
+        for group, members, segments in self._batches():
+            self._step(values[group] | {"t": t, "threads": get_num_threads()}, members, segments)
+        self._t = t
+
+    def zero_grad(self):
+        """Fill the gradient of every parameter with zeros."""
+        for parameter in self._parameters:
+            parameter.grad.fill(0)
+
+    def state_dict(self):
+        """Return copies of all that the optimizer remembers.
+
+        "step" is the number of steps taken. Arrays are named by the position of their parameter in
+        the list over all groups: "m.0", "v.0", and so on.
+        """
+        state = {"step": self._t}
+        for i in range(len(self._parameters)):
+            state |= {f"{name}.{i}": self._moment(name, i).copy() for name in self.moments}
+        return state | {name: history.copy() for name, history in self._histories.items()}
+
+    def load_state_dict(self, state):
+        """Take over a state as `state_dict` returns it.
+
+        Raises
+        ------
+        ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is no whole
+            number; the message lists every one of them, and nothing has been written.
+        """
+        expected = {name: np.asarray(value) for name, value in self.state_dict().items()}
+        given = {name: np.asarray(state[name]) for name in state}
+        problems = [f"missing {name}" for name in expected if name not in given]
+        problems += [f"unexpected {name}" for name in given if name not in expected]
+        for name in expected.keys() & given.keys():
+            if given[name].shape != expected[name].shape:
+                problems.append(
+                    f"{name}: expected shape {expected[name].shape}, got {given[name].shape}"
+                )
+            if given[name].dtype.newbyteorder("=") != expected[name].dtype:
+                problems.append(f"{name}: expected {expected[name].dtype}, got {given[name].dtype}")
+        if not problems and given["step"] < 0:
+            problems.append(f"step: expected at least 0, got {given['step']}")
+        if problems:
+            raise ValueError(
+                f"{type(self).__name__}: the state is of another optimizer; nothing was loaded\n  "
+                + "\n  ".join(problems)
+            )
+        self._t = int(given["step"])
+        for i in range(len(self._parameters)):
+            for name in self.moments:
+                self._moment(name, i)[...] = given[f"{name}.{i}"]
+        for name, history in self._histories.items():
+            history[...] = given[name]
+        self._plan = None
+
+    # What an optimizer may replace.
+
+    def _check(self, group):
+        """Raise what is wrong with the options of a group."""
+        for name, option in group.items():
+            self._evaluate(name, option, None, {})
+
+    def _alike(self, i):
+        """What parameters must have in common, beside their group, to be stepped together."""
+
+    # Options.
+
+    def _evaluate(self, name, option, t, seen):
+        """Return the number that an option is at step t; functions wait while t is None."""
+        if name == "params" or name in self.flags:
+            return option
+        if isinstance(option, (tuple, list)):
+            entries = enumerate(option)
+            return tuple(self._evaluate(f"{name}[{i}]", entry, t, seen) for i, entry in entries)
+        if callable(option):
+            if t is None:
+                return None
+            if id(option) not in seen:
+                seen[id(option)] = option(t)
+            option, when = seen[id(option)], f" at t = {t}"
+        else:
+            when = ""
+        where = type(self).__name__
+        if isinstance(option, (bool, np.bool_)) or not isinstance(option, numbers.Real):
+            raise TypeError(f"{where}: expected {name} to be a number{when}, got {option!r}")
+        below = 1 if name.startswith("betas") else math.inf
+        if not 0 <= option < below:
+            raise ValueError(
+                f"{where}: expected {name} to be at least 0 and "
+                f"{'below 1' if below == 1 else 'finite'}{when}, got {option}"
+            )
+        return float(option)
+
+    def _refuse_duplicates(self):
+        first = {}
+        for i, p in enumerate(self._parameters):
+            if first.setdefault(id(p), i) != i:
+                raise ValueError(
+                    f"{type(self).__name__}: parameter {i} is also parameter {first[id(p)]}, "
+                    f"{p!r}; list each once, as model.parameters() does"
+                )
+
+    # Memory.
+
+    def _moment(self, name, i):
+        """The moment beside parameter i."""
+        p = self._parameters[i]
+        return self._blocks[name][p.dtype][self._places[i]].reshape(p.shape)
+
+    def _batches(self):
+        """(group, positions, segments) of each call to the core, kept while nothing has moved."""
+        members = [i for i, p in enumerate(self._parameters) if p.trainable]
+        arrays = [self._parameters[i].value for i in members]
+        before = self._planned_for
+        if (
+            self._plan is None
+            or before[0] != members
+            or any(a is not b for a, b in zip(arrays, before[1], strict=True))
+        ):
+            together = {}
+            for i in members:
+                key = (self._group_of[i], self._parameters[i].dtype, self._alike(i))
+                together.setdefault(key, []).append(i)
+            self._plan = [(key[0], those, self._segments(those)) for key, those in together.items()]
+            self._planned_for = members, arrays
+        return self._plan
+
+    def _segments(self, positions):
+        """(w, g, m, v) of parameters of one dtype, each run of neighbours in memory as one."""
+        runs = []
+        for i in positions:
+            p, beside = self._parameters[i], self._places[i]
+            values, grads, first = p.place() or (p.value.reshape(-1), p.grad.reshape(-1), 0)
+            here = slice(first, first + p.size)
+            last = runs[-1] if runs else None
+            if last and last[0] is values and (last[2].stop, last[3].stop) == (first, beside.start):
+                here, beside = slice(last[2].start, here.stop), slice(last[3].start, beside.stop)
+                runs.pop()
+            runs.append((values, grads, here, beside))
+        dtype = self._parameters[positions[0]].dtype
+        m, v = (self._blocks[name][dtype] if name in self._blocks else None for name in ("m", "v"))
+        return [
+            (
+                values[here],
+                grads[here],
+                None if m is None else m[beside],
+                None if v is None else v[beside],
+            )
+            for values, grads, here, beside in runs
+        ]
+
+
+def _as_groups(parameters, options, where):
+    """Return the groups of a list of parameters or of dicts, with parameters checked."""
+    if isinstance(parameters, Parameter) or not hasattr(parameters, "__iter__"):
+        raise TypeError(
+            f"{where}: expected a list of parameters or groups, got {type(parameters).__name__}; "
+            f"pass model.parameters()"
+        )
+    entries = list(parameters)
+    if not any(isinstance(entry, dict) for entry in entries):
+        entries = [{"params": entries}]
+    groups = []
+    for i, entry in enumerate(entries):
+        if not isinstance(entry, dict) or "params" not in entry:
+            raise TypeError(
+                f"{where}: expected group {i} to be a dict with 'params', got {entry!r}"
+            )
+        unknown = sorted(entry.keys() - options - {"params"})
+        if unknown:
+            raise TypeError(
+                f"{where}: group {i} has the unknown options {unknown}; expected {sorted(options)}"
+            )
+        groups.append(entry | {"params": list(entry["params"])})
+    for p in (p for group in groups for p in group["params"]):
+        if not isinstance(p, Parameter):
+            raise TypeError(
+                f"{where}: expected parameters, got {type(p).__name__}; pass model.parameters()"
+            )
+    if not any(group["params"] for group in groups):
+        raise ValueError(f"{where}: expected at least one parameter, got none")
+    return groups

@@ -1,0 +1,168 @@
+"""Parameters: the arrays that training changes, and the blocks of memory they are packed in."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import numpy as np
+
+from ._checks import FLOAT32, FLOAT64, array
+
+KINDS = ("weight", "bias", "norm")
+FLOATS = (FLOAT32, FLOAT64)
+
+_lock = threading.RLock()  # one thread at a time draws, packs, or makes a first gradient
+
+
+class Parameter:
+    """An array that training changes, with its gradient beside it.
+
+    Parameters
+    ----------
+    value : array, float32 or float64, any shape; copied
+    kind : "weight", "bias" or "norm": what weight decay may go by
+    name : str, optional: what messages call it
+
+    Attributes
+    ----------
+    value, grad : ndarray; grad is 0 at first. Assigning copies in: shape and dtype must match, and
+        the memory stays. Both may be written to in place.
+    trainable : bool, True at first. A parameter that is not gets no gradient, and optimizers skip
+        it.
+    shape, dtype, size : those of value
+
+    Raises
+    ------
+    TypeError : value is neither float32 nor float64.
+    ValueError : kind is none of the three; something assigned has another shape.
+
+    Notes
+    -----
+    A parameter owns its memory until a model packs it (see `pack`), which happens once, at the
+    first `parameters()` or `vjp` of the outermost model; an array taken from `value` before that is
+    no longer the parameter's. Copies made by copy.deepcopy and pickle own their memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scale = Parameter(np.ones(3, np.float32), kind="norm", name="scale")
+    >>> scale.grad
+    array([0., 0., 0.], dtype=float32)
+    """
+
+    def __init__(self, value, *, kind="weight", name=None):
+        value = array(value, "Parameter: value")
+        self._begin(value.shape, value.dtype, kind, name)
+        self._value = value.copy()
+
+    def _begin(self, shape, dtype, kind, name):
+        if kind not in KINDS:
+            raise ValueError(f"Parameter: expected a kind in {KINDS}, got {kind!r}")
+        self.shape, self.dtype, self.kind, self.name = shape, dtype, kind, name
+        self.trainable = True
+        self._value = self._grad = self._draw = self._arena = None
+
+    @classmethod
+    def drawn(cls, draw, shape, *, kind="weight", name=None):
+        """Make a float32 parameter whose value is draw(shape), called when it is first needed."""
+        parameter = cls.__new__(cls)
+        parameter._begin(shape, FLOATS[0], kind, name)
+        parameter._draw = draw
+        return parameter
+
+    @property
+    def size(self):
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+    @property
+    def value(self):
+        """The array itself."""
+        if self._value is None:
+            with _lock:
+                if self._value is None:
+                    self._value = np.array(self._draw(self.shape), self.dtype, order="C")
+                    self._draw = None
+        return self._value
+
+    @value.setter
+    def value(self, value):
+        self._copy_in(self.value, value, "value")
+
+    @property
+    def grad(self):
+        """The sum of the gradients since it was last zeroed."""
+        if self._grad is None:
+            with _lock:
+                if self._grad is None:
+                    self._grad = np.zeros(self.shape, self.dtype)
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad):
+        self._copy_in(self.grad, grad, "grad")
+
+    def _copy_in(self, target, source, what):
+        source = array(source, f"{self!r}: {what}")
+        if source.shape != self.shape:
+            raise ValueError(
+                f"{self!r}: expected a {what} of shape {self.shape}, got {source.shape}; "
+                f"fill it with one number by {what}[...] = number"
+            )
+        if source.dtype != self.dtype:
+            raise TypeError(
+                f"{self!r}: expected a {what} of {self.dtype}, got {source.dtype}; "
+                f"convert it with .astype(np.{self.dtype})"
+            )
+        target[...] = source
+
+    def accumulate(self, gradient):
+        """Add to the gradient; None adds nothing."""
+        if gradient is not None:
+            np.add(self.grad, gradient, out=self._grad)
+
+    def place(self):
+        """Return (block of values, block of gradients, first index) of a packed parameter."""
+        return self._arena
+
+    def cast(self, dtype):
+        """Change the dtype of value and gradient; the parameter owns its memory again."""
+        value = self.value.astype(dtype)
+        grad = None if self._grad is None else self._grad.astype(dtype)
+        self._value, self._grad, self.dtype, self._arena = value, grad, np.dtype(dtype), None
+
+    def __getstate__(self):
+        grad = None if self._grad is None else self._grad.copy()
+        return self.value.copy(), grad, self.kind, self.name, self.trainable
+
+    def __setstate__(self, state):
+        value, grad, kind, name, trainable = state
+        self._begin(value.shape, value.dtype, kind, name)
+        self._value, self._grad, self.trainable = value, grad, trainable
+
+    def __repr__(self):
+        name = "" if self.name is None else f", name={self.name!r}"
+        return f"Parameter({self.dtype}{list(self.shape)}, kind={self.kind!r}{name})"
+
+
+def pack(parameters):
+    """Lay the values, and the gradients, of parameters in one block each, in their order.
+
+    An optimizer steps neighbours in one sweep. A parameter that is packed already stays where it
+    is; the others move now and never again. Each dtype has its own blocks.
+    """
+    with _lock:
+        for dtype in FLOATS:
+            movers = [p for p in parameters if p.dtype == dtype and p.place() is None]
+            total = sum(p.size for p in movers)
+            values, grads = np.empty(total, dtype), np.zeros(total, dtype)
+            first = 0
+            for p in movers:
+                value = values[first : first + p.size].reshape(p.shape)
+                grad = grads[first : first + p.size].reshape(p.shape)
+                value[...] = p.value
+                if p._grad is not None:
+                    grad[...] = p._grad
+                p._value, p._grad, p._arena = value, grad, (values, grads, first)
+                first += p.size

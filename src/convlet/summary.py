@@ -1,0 +1,67 @@
+"""A table of what a model is made of."""
+
+from __future__ import annotations
+
+import math
+
+HEADINGS = ("layer", "", "output shape", "parameters", "multiply-adds", "bytes")
+
+
+class Summary:
+    """Shapes, parameters, multiply-adds and bytes of a model, layer by layer; prints as a table.
+
+    Attributes
+    ----------
+    rows : list of dict with
+        path : str, the place of the layer, as in `state_dict`
+        layer : str, how it was made
+        output_shape : tuple
+        parameters : int, numbers in its parameters; 0 where a layer comes again
+        multiply_adds : int, multiplications of a weight with a value in one forward pass: those of
+            convolutions and linear layers
+        bytes : int, of the output; 0 where it is a view of the input
+    parameters, multiply_adds, bytes : int, the totals; parameters counts each once
+
+    Examples
+    --------
+    >>> from convlet import Linear
+    >>> total = Linear(100, 10).summary((32, 100))
+    >>> total.parameters, total.multiply_adds, total.bytes
+    (1010, 32000, 1280)
+    """
+
+    def __init__(self, model, shape):
+        self.input_shape, self.rows, counted = shape, [], set()
+        itemsize = 4 if model.dtype is None else model.dtype.itemsize
+        for path, layer, before, after in model._trace(shape):
+            fresh = {id(p): p.size for p in layer._own() if id(p) not in counted}
+            counted |= set(fresh)
+            self.rows.append(
+                {
+                    "path": path,
+                    "layer": layer._label(),
+                    "output_shape": after,
+                    "parameters": sum(fresh.values()),
+                    "multiply_adds": layer._multiply_adds(before),
+                    "bytes": 0 if layer._is_view else math.prod(after) * itemsize,
+                }
+            )
+        for name in ("parameters", "multiply_adds", "bytes"):
+            setattr(self, name, sum(row[name] for row in self.rows))
+
+    def __repr__(self):
+        cells = [HEADINGS, ("", "input", str(self.input_shape), "", "", "")]
+        for row in self.rows:
+            numbers = (f"{row[name]:,}" for name in ("parameters", "multiply_adds", "bytes"))
+            cells.append((row["path"], row["layer"], str(row["output_shape"]), *numbers))
+        totals = (f"{n:,}" for n in (self.parameters, self.multiply_adds, self.bytes))
+        cells.append(("total", "", "", *totals))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join(_line(line, widths) for line in cells)
+
+
+def _line(cells, widths):
+    """Pad one line: text to the left, numbers to the right."""
+    text = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
+    numbers = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
+    return "  ".join(text + numbers).rstrip()

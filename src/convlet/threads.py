@@ -1,0 +1,129 @@
+"""How many threads a call may use: a number for the process, and one for a `with` block."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+import os
+from contextvars import ContextVar
+from pathlib import Path
+
+_LARGEST = 1024  # what one call accepts; the core refuses more
+
+_chosen: ContextVar[int | None] = ContextVar("convlet_num_threads", default=None)
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that a call made here may use.
+
+    It is that of the innermost `num_threads` block; otherwise CONVLET_NUM_THREADS, otherwise the
+    first number of OMP_NUM_THREADS, otherwise the CPUs this process may use: its affinity, or its
+    cgroup's quota rounded up where that is less. Small work runs on fewer threads.
+
+    Raises
+    ------
+    ValueError : CONVLET_NUM_THREADS is not a number from 1 to 1024.
+
+    Examples
+    --------
+    >>> with num_threads(2):
+    ...     get_num_threads()
+    2
+    """
+    chosen = _chosen.get()
+    return _default() if chosen is None else chosen
+
+
+class num_threads:  # noqa: N801 (reads as a function)
+    """Let calls in a `with` block use up to `n` threads; results do not depend on it.
+
+    It holds for this thread, or this asyncio task, only.
+
+    Parameters
+    ----------
+    n : int from 1 to 1024
+
+    Raises
+    ------
+    TypeError : n is not an integer.
+    ValueError : n is out of range.
+    """
+
+    def __init__(self, n: int):
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            raise TypeError(f"num_threads: expected an integer, got {n!r}")
+        self._n = operator.index(n)
+        if not 1 <= self._n <= _LARGEST:
+            raise ValueError(f"num_threads: expected 1 to {_LARGEST} threads, got {n}")
+        self._tokens = []
+
+    def __enter__(self) -> int:
+        self._tokens.append(_chosen.set(self._n))
+        return self._n
+
+    def __exit__(self, *exception):
+        _chosen.reset(self._tokens.pop())
+
+
+@functools.cache
+def _default() -> int:
+    own = os.environ.get("CONVLET_NUM_THREADS", "").strip()
+    if own:
+        if not own.isdecimal() or not 1 <= int(own) <= _LARGEST:
+            raise ValueError(f"CONVLET_NUM_THREADS must be 1 to {_LARGEST}, got {own!r}")
+        return int(own)
+    openmp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if openmp.isdecimal() and int(openmp) >= 1:
+        return min(int(openmp), _LARGEST)
+    return min(_cpus(), _quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), _LARGEST)
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quota(membership: Path, mount: Path) -> float:
+    """CPUs that the tightest cgroup above this process grants, rounded up; infinite without one.
+
+    A line of `membership` is "id:controllers:path", with no controllers in version 2. A container
+    may show its own group as the mount's root, so the root is always looked at.
+    """
+    quota = math.inf
+    for line in _read(membership).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = mount / "cpu" if controllers else mount
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            quota = min(quota, _quota_v1(folder) if controllers else _quota_v2(folder))
+            if folder == root:
+                break
+    return max(1, math.ceil(quota)) if quota < math.inf else quota
+
+
+def _quota_v2(folder: Path) -> float:
+    """cpu.max holds "quota period", or "max period"."""
+    return _ratio(*_read(folder / "cpu.max").split()[:2])
+
+
+def _quota_v1(folder: Path) -> float:
+    """A quota of -1 is none."""
+    return _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+
+
+def _ratio(quota: str = "", period: str = "") -> float:
+    quota, period = quota.strip(), period.strip()
+    if not (quota.isdecimal() and period.isdecimal() and int(period)):
+        return math.inf
+    return int(quota) / int(period)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

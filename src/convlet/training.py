@@ -1,0 +1,153 @@
+"""A small training loop over the two doors of a model, for classifiers with integer labels."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .data import iterate
+from .losses import softmax_cross_entropy
+
+
+class Progress(NamedTuple):
+    """What `fit` has reached, as its `progress` callback sees it after every batch."""
+
+    epoch: int  # from 1
+    epochs: int
+    images: int  # seen in this epoch
+    total: int  # images of an epoch
+    loss: float  # mean over the images seen in this epoch
+    accuracy: float  # likewise
+    test_accuracy: float | None  # a number in the last call of an epoch when there is a test set
+
+
+def fit(
+    model,
+    optimizer,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int,
+    rng: np.random.Generator | int | None = None,
+    test: tuple[np.ndarray, np.ndarray] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, list[float]]:
+    """Train a classifier with softmax cross-entropy on shuffled batches.
+
+    KeyboardInterrupt ends the training early and is not passed on: the model keeps the weights
+    reached, the gradients are zero again, and the history covers the epochs that were completed.
+
+    Parameters
+    ----------
+    model : layer, x (N, ...) -> logits (N, classes)
+    optimizer : optimizer over the parameters of model
+    x : ndarray (n, ...)
+    y : ndarray (n,), integer labels
+    epochs : int, at least 1
+    batch_size : int, at least 1; the last batch of an epoch holds what is left
+    rng : numpy Generator or seed of the shuffling, or None for fresh entropy
+    test : (x, y) to evaluate on after every epoch, or None
+    progress : called with a Progress after every batch, or None
+
+    Returns
+    -------
+    history : dict of lists with one float per completed epoch: "loss" and "accuracy" are means
+        over the epoch's images, each taken before the step on its batch; "test_accuracy" is there
+        when test is.
+
+    Raises
+    ------
+    ValueError : epochs or batch_size is below 1, x is empty, or x and y differ in length.
+    FloatingPointError : the loss of a batch is not finite; the step on it has not been taken.
+    """
+    if epochs < 1:
+        raise ValueError(f"fit: expected epochs of at least 1, got {epochs}")
+    if len(x) == 0:
+        raise ValueError(f"fit: expected at least one example, got x of shape {np.shape(x)}")
+    rng = np.random.default_rng(rng)
+    completed = []
+    try:
+        for epoch in range(1, epochs + 1):
+            images, summed_loss, correct = 0, 0.0, 0
+            for x_batch, labels in iterate(x, y, batch_size, rng):
+                logits, pullback = model.vjp(x_batch, input_grad=False)
+                loss, dlogits = softmax_cross_entropy(logits, labels)
+                if not math.isfinite(loss):
+                    raise FloatingPointError(
+                        f"fit: the loss is {loss} in epoch {epoch} after {images} images; "
+                        f"a smaller learning rate may help"
+                    )
+                pullback(dlogits)
+                optimizer.step()
+                optimizer.zero_grad()
+
+                images += len(labels)
+                summed_loss += loss * len(labels)
+                correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
+                test_accuracy = None
+                if test is not None and images == len(x):
+                    test_accuracy = evaluate(model, *test)
+                reached = Progress(
+                    epoch,
+                    epochs,
+                    images,
+                    len(x),
+                    summed_loss / images,
+                    correct / images,
+                    test_accuracy,
+                )
+                if progress is not None:
+                    progress(reached)
+            completed.append(reached)
+    except KeyboardInterrupt:
+        optimizer.zero_grad()
+    names = ["loss", "accuracy"] + (["test_accuracy"] if test is not None else [])
+    return {name: [getattr(epoch, name) for epoch in completed] for name in names}
+
+
+def evaluate(model, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> float:
+    """Return the share of examples whose largest logit is that of their label.
+
+    Parameters
+    ----------
+    model : layer, x (N, ...) -> logits (N, classes); used through its inference door
+    x : ndarray (n, ...)
+    y : ndarray (n,), integer labels
+    batch_size : int, at least 1
+
+    Raises
+    ------
+    ValueError : batch_size is below 1, x is empty, or x and y differ in length.
+    """
+    if batch_size < 1:
+        raise ValueError(f"evaluate: expected a batch_size of at least 1, got {batch_size}")
+    if len(x) == 0 or len(x) != len(y):
+        raise ValueError(
+            f"evaluate: expected at least one example and a label for each, got {len(x)} examples "
+            f"and {len(y)} labels"
+        )
+    correct = 0
+    for start in range(0, len(x), batch_size):
+        rows = slice(start, start + batch_size)
+        correct += int(np.count_nonzero(model(x[rows]).argmax(axis=-1) == y[rows]))
+    return correct / len(x)
+
+
+def weights_sha256(model) -> str:
+    """Return a checksum of everything a model has learnt, the same on every platform.
+
+    It covers the entries of `state_dict()` in order: the name, the type, the shape and the
+    little-endian bytes of each.
+    """
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        value = np.asarray(value)
+        value = value.astype(value.dtype.newbyteorder("<"))
+        digest.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

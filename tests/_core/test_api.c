@@ -1,0 +1,291 @@
+/* test_api.c: what holds for every function: versions of descriptors, floating-point state,
+ * subnormal numbers, fork. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* fork and alarm beside -std=c11 */
+#endif
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+static void test_names(void)
+{
+    check_case("names");
+    const char *wanted = getenv("CONVLET_ISA"), *backend = cvl_thread_backend();
+    int count = 0, listed = 0;
+    while (cvl_isa_available(count))
+        listed += strcmp(cvl_isa_available(count++), cvl_isa()) == 0;
+    CHECK(listed == 1);
+    CHECK(strcmp(cvl_isa_available(0), "baseline") == 0);
+    CHECK(strcmp(cvl_isa(), wanted && *wanted ? wanted : cvl_isa_available(count - 1)) == 0);
+    CHECK(strcmp(backend, "openmp") == 0 || strcmp(backend, "none") == 0);
+    for (int a = CVL_OK; a <= CVL_ERR_ISA; a++)
+        for (int b = CVL_OK; b < a; b++)
+            CHECK(strcmp(cvl_status_string((cvl_status)a), cvl_status_string((cvl_status)b)) != 0);
+    CHECK(cvl_status_string((cvl_status)99) != NULL);
+}
+
+/* ---------------------------------------------------------------- descriptors of other versions */
+
+/* A 2x2 convolution of 3x3 pixels, always the same numbers. */
+static void run_conv2d(T *y, const cvl_conv2d *d, cvl_status expected)
+{
+    T x[18], w[16];
+    for (int i = 0; i < 18; i++)
+        x[i] = random_integer(4);
+    for (int i = 0; i < 16; i++)
+        w[i] = random_integer(4);
+    cvl_exec run = run_with(1, NAME(conv2d_forward_workspace_size)(d, 1));
+    CHECK(NAME(conv2d_forward)(d, y, x, w, NULL, &run) == expected);
+}
+
+static cvl_conv2d small_conv2d(void)
+{
+    cvl_conv2d d = CVL_CONV2D_INIT;
+    d.N = 1;
+    d.H = d.W = 3;
+    d.C = d.OC = d.KH = d.KW = 2;
+    return d;
+}
+
+static void test_descriptor_versions(void)
+{
+    enum { COUNT = 8 };
+    T y[COUNT], y_old[COUNT];
+    cvl_conv2d d = small_conv2d();
+    check_case("a current descriptor");
+    run_conv2d(y, &d, CVL_OK);
+
+    check_case("an older descriptor, which ends before groups");
+    d.size = offsetof(cvl_conv2d, groups);
+    d.groups = 77;
+    d.activation = CVL_ACTIVATION_RELU;
+    run_conv2d(y_old, &d, CVL_OK);
+    check_same("y", COUNT, y_old, y);
+
+    check_case("an older descriptor, which ends before activation");
+    d = small_conv2d();
+    d.size = offsetof(cvl_conv2d, activation);
+    d.activation = (cvl_activation)77;
+    run_conv2d(y_old, &d, CVL_OK);
+    check_same("y", COUNT, y_old, y);
+
+    check_case("a newer, larger descriptor");
+    struct {
+        cvl_conv2d d;
+        ptrdiff_t unknown[4];
+    } newer = {small_conv2d(), {1, 2, 3, 4}};
+    newer.d.size = sizeof newer;
+    run_conv2d(y_old, &newer.d, CVL_OK);
+    check_same("y", COUNT, y_old, y);
+
+    check_case("an older exec, which ends before the workspace");
+    T *untouched_y = output(COUNT), *x = input_random(18), *w = input_random(16);
+    d = small_conv2d();
+    cvl_exec run = run_with(1, NAME(conv2d_forward_workspace_size)(&d, 1));
+    run.size = offsetof(cvl_exec, workspace);
+    if (run.workspace_bytes > 0)
+        CHECK(NAME(conv2d_forward)(&d, untouched_y, x, w, NULL, &run) == CVL_ERR_WORKSPACE);
+    CHECK(run.workspace_bytes == 0 || untouched(untouched_y, COUNT * sizeof(T)));
+    check_memory();
+}
+
+/* ---------------------------------------------------------------- floating-point state */
+
+/* The control word of this thread, without the flags that operations raise. */
+static unsigned long long control_word(void)
+{
+#if defined(__x86_64__)
+    return _mm_getcsr() & ~0x3fu;
+#elif defined(__aarch64__)
+    unsigned long long word;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(word));
+    return word;
+#else
+    return 0;
+#endif
+}
+
+static void set_flush(int on)
+{
+#if defined(__x86_64__)
+    _mm_setcsr(on ? _mm_getcsr() | 0x8040u : _mm_getcsr() & ~0x8040u);
+#elif defined(__aarch64__)
+    unsigned long long word = control_word();
+    word = on ? word | 1ull << 24 : word & ~(1ull << 24);
+    __asm__ volatile("msr fpcr, %0" : : "r"(word));
+#else
+    (void)on;
+#endif
+}
+
+/* Enough work for several threads, in an operator that flushes. */
+static cvl_conv2d large_conv2d(void)
+{
+    cvl_conv2d d = CVL_CONV2D_INIT;
+    d.N = 6;
+    d.H = d.W = 20;
+    d.C = 9;
+    d.OC = 12;
+    d.KH = d.KW = 3;
+    return d;
+}
+enum { LARGE_X = 6 * 20 * 20 * 9, LARGE_W = 9 * 9 * 12, LARGE_Y = 6 * 18 * 18 * 12 };
+
+static T *run_large(const cvl_conv2d *d, const T *x, const T *w, int threads)
+{
+    T *y = output(LARGE_Y);
+    cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(d, threads));
+    CHECK(NAME(conv2d_forward)(d, y, x, w, NULL, &run) == CVL_OK);
+    return y;
+}
+
+static void test_state(void)
+{
+    for (int flush = 0; flush <= 1; flush++) {
+        check_case("floating-point state, flush %d", flush);
+        cvl_conv2d d = large_conv2d(), bad = large_conv2d();
+        bad.SH = 0;
+        T *x = input_random(LARGE_X), *w = input_random(LARGE_W), *y = output(LARGE_Y);
+        cvl_exec run = run_with(3, 0);
+        set_flush(flush);
+        unsigned long long before = control_word();
+        run_large(&d, x, w, 1);
+        CHECK(control_word() == before);
+        run_large(&d, x, w, 3);
+        CHECK(control_word() == before);
+        CHECK(NAME(relu_forward)(LARGE_X, y, x, &run) == CVL_OK);
+        CHECK(control_word() == before);
+        CHECK(NAME(conv2d_forward)(&bad, y, x, w, NULL, &run) == CVL_ERR_SHAPE);
+        CHECK(control_word() == before);
+        set_flush(0);
+        check_memory();
+    }
+}
+
+#ifdef _OPENMP
+/* The library's workers are also the caller's: their state, too, is as it was. */
+static void test_worker_state(void)
+{
+    check_case("floating-point state of the workers");
+    cvl_conv2d d = large_conv2d();
+    T *x = input_random(LARGE_X), *w = input_random(LARGE_W);
+    unsigned long long expected = control_word();
+    int changed = 0;
+    run_large(&d, x, w, 3);
+#pragma omp parallel num_threads(3) reduction(+ : changed)
+    changed += control_word() != expected;
+    CHECK(changed == 0);
+    check_memory();
+}
+#endif
+
+static void test_flushed(void)
+{
+    check_case("subnormals are flushed");
+    T tiny = (T)SMALLEST_NORMAL / 2, one = 1, half = (T)0.5, y = 1;
+    T four[4] = {tiny, tiny, tiny, tiny};
+    T smallest_normal = (T)SMALLEST_NORMAL;
+    cvl_linear linear = CVL_LINEAR_INIT;
+    linear.M = linear.IN = linear.OUT = 1;
+    cvl_exec run = run_with(1, NAME(linear_forward_workspace_size)(&linear, 1));
+    CHECK(NAME(linear_forward)(&linear, &y, &tiny, &one, NULL, &run) == CVL_OK);
+    CHECK(y == 0); /* an input */
+    y = 1;
+    CHECK(NAME(linear_forward)(&linear, &y, &smallest_normal, &half, NULL, &run) == CVL_OK);
+    CHECK(y == 0); /* a result */
+    cvl_pool2d pool = CVL_POOL2D_INIT;
+    pool.N = pool.C = 1;
+    pool.H = pool.W = pool.KH = pool.KW = 2;
+    y = 1;
+    CHECK(NAME(avg_pool2d_forward)(&pool, &y, four, &run) == CVL_OK);
+    CHECK(y == 0);
+    cvl_sgd sgd = CVL_SGD_INIT;
+    sgd.lr = 0.5;
+    T gradient = smallest_normal;
+    NAME(segment) segment = {1, &smallest_normal, &gradient, NULL, NULL};
+    CHECK(NAME(sgd_step)(&sgd, &segment, 1, &run) == CVL_OK);
+    CHECK(smallest_normal == 0);
+    check_memory();
+}
+
+static void test_gradual(void)
+{
+    check_case("subnormals are kept");
+    /* exp(z[1]) is about SMALLEST_NORMAL / 50. */
+    T z[2] = {0, sizeof(T) == sizeof(float) ? (T)-91 : (T)-712}, y[2] = {0, 0}, loss_gradient[2];
+    T tiny = (T)SMALLEST, sum = 0;
+    double loss = 0;
+    int64_t label = 0;
+    cvl_exec run = run_with(1, 0);
+    CHECK(NAME(relu_forward)(1, &sum, &tiny, &run) == CVL_OK);
+    CHECK(sum == tiny && sum > 0);
+    CHECK(NAME(add)(1, &sum, &tiny, &tiny, &run) == CVL_OK);
+    CHECK(sum > tiny);
+    cvl_softmax softmax = CVL_SOFTMAX_INIT;
+    softmax.N = 1;
+    softmax.C = 2;
+    CHECK(NAME(softmax_forward)(&softmax, y, z, &run) == CVL_OK);
+    CHECK(y[1] > 0 && y[1] < (T)SMALLEST_NORMAL);
+    cvl_softmax_cross_entropy entropy = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+    entropy.N = 1;
+    entropy.C = 2;
+    run = run_with(1, NAME(softmax_cross_entropy_workspace_size)(&entropy, 1));
+    CHECK(NAME(softmax_cross_entropy)(&entropy, &loss, loss_gradient, z, &label, &run) == CVL_OK);
+    CHECK(loss > 0 && loss_gradient[0] < 0 && loss_gradient[1] > 0);
+    check_memory();
+}
+
+/* ---------------------------------------------------------------- fork */
+
+#if defined(__unix__) || defined(__APPLE__)
+/* After a parallel region in the parent, its child computes the same bits, and does not hang. */
+static void test_fork(void)
+{
+    check_case("fork");
+    cvl_conv2d d = large_conv2d();
+    T *x = input_random(LARGE_X), *w = input_random(LARGE_W), *y = run_large(&d, x, w, 3);
+    T *y_child = output(LARGE_Y);
+    cvl_exec run = run_with(3, NAME(conv2d_forward_workspace_size)(&d, 3));
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        cvl_status status = NAME(conv2d_forward)(&d, y_child, x, w, NULL, &run);
+        _exit(status != CVL_OK || memcmp(y_child, y, LARGE_Y * sizeof(T)) != 0);
+    }
+    int result = -1;
+    CHECK(child > 0 && waitpid(child, &result, 0) == child);
+    CHECK(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+    check_same("the parent's next y", LARGE_Y, run_large(&d, x, w, 3), y);
+    check_memory();
+}
+#endif
+
+static void test_all(void)
+{
+    test_names();
+    test_descriptor_versions();
+    test_state();
+    test_flushed();
+    test_gradual();
+#ifdef _OPENMP
+    test_worker_state();
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+    test_fork();
+#endif
+}
+
+int main(void)
+{
+    return check_main(test_all);
+}

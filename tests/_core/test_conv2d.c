@@ -1,0 +1,178 @@
+/* test_conv2d.c: the three passes of convolution against six loops. */
+#include "check.h"
+
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE}
+
+static const cvl_conv2d cases[] = {
+    /*   N  H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups */
+    CASE(1, 1,  1,  1,  1,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(0, 5,  4,  3,  2,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* empty batch */
+    CASE(2, 5,  7,  3,  13, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* primes */
+    CASE(1, 2,  3,  4,  5,  5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),  /* kernel larger than the image */
+    CASE(1, 9,  8,  2,  3,  2, 1, 3, 5, 1, 1, 0, 0, 0, 0, 1),  /* stride larger than the kernel */
+    CASE(2, 8,  10, 6,  7,  3, 3, 2, 2, 1, 1, 0, 0, 0, 0, 1),  /* last row and column never read */
+    CASE(1, 11, 9,  5,  4,  3, 2, 1, 2, 2, 3, 2, 1, 0, 3, 1),  /* dilation, lopsided padding */
+    CASE(1, 7,  5,  3,  2,  2, 3, 2, 1, 3, 2, 5, 4, 6, 5, 1),  /* windows wholly in the padding */
+    CASE(1, 3,  3,  1,  1,  1, 1, 2, 2, 1, 1, 4, 3, 2, 5, 1),  /* 1x1 with padding and stride */
+    CASE(3, 6,  5,  17, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* a plain matrix product */
+    CASE(2, 7,  6,  8,  33, 1, 1, 2, 3, 1, 1, 0, 0, 0, 0, 1),
+    CASE(2, 6,  5,  12, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),  /* groups */
+    CASE(1, 8,  9,  23, 23, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 23), /* depthwise */
+    CASE(1, 7,  7,  5,  15, 5, 3, 1, 1, 1, 2, 2, 2, 2, 2, 5),  /* depthwise, three outputs each */
+    CASE(2, 6,  6,  14, 14, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 7),
+    CASE(2, 7,  7,  9,  10, 7, 7, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* one output pixel */
+    CASE(1, 1,  40, 3,  17, 1, 9, 1, 1, 1, 1, 0, 0, 4, 4, 1),  /* one row */
+    CASE(1, 40, 1,  3,  1,  9, 1, 1, 1, 1, 1, 4, 4, 0, 0, 1),  /* one column */
+    /* Long reductions: K = 657 and 769, cut at 384 inside a tap; enough work for three threads. */
+    CASE(2, 9,  9,  73, 19, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(9, 5,  5,  769, 6, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(1, 6,  6,  19, 65, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    /* Many pixels, so that backward weights has several blocks; few and many channels. */
+    CASE(5, 17, 13, 8,  24, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(3, 33, 31, 1,  9,  5, 5, 2, 2, 1, 1, 2, 2, 2, 2, 1),
+    CASE(17, 9, 9,  16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4),
+    CASE(1, 13, 11, 66, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+};
+
+typedef struct sizes {
+    ptrdiff_t x, y, w, OH, OW;
+} sizes;
+
+static sizes sizes_of(const cvl_conv2d *d)
+{
+    sizes s;
+    cvl_reference_conv2d_output_shape(d, &s.OH, &s.OW);
+    s.x = d->N * d->H * d->W * d->C;
+    s.y = d->N * s.OH * s.OW * d->OC;
+    s.w = d->KH * d->KW * (d->C / d->groups) * d->OC;
+    return s;
+}
+
+static void name_case(const char *what, const cvl_conv2d *d)
+{
+    check_case("%s N%td H%td W%td C%td OC%td K%tdx%td S%tdx%td D%tdx%td P%td,%td,%td,%td G%td",
+               what, d->N, d->H, d->W, d->C, d->OC, d->KH, d->KW, d->SH, d->SW, d->DH, d->DW,
+               d->PT, d->PB, d->PL, d->PR, d->groups);
+}
+
+/* Integers of at most 8: every sum here is below 2^24, so float32 must give it exactly. */
+enum { REAL = 0, INTEGER = 8 };
+
+static T *operand(ptrdiff_t n, int limit)
+{
+    return limit ? input_integers(n, limit) : input_random(n);
+}
+
+/* A sum of `terms` products, rounded once per product and per addition, is off by at most
+ * (terms + extra) u sum|x||w| / (1 - ...); the double reference as much. The factor 2 holds both
+ * and the second order. */
+static void compare(const char *what, ptrdiff_t n, const T *got, const double *want,
+                    ptrdiff_t terms, const double *scale, int limit)
+{
+    if (limit)
+        check_exact(what, n, got, want);
+    else
+        check_within(what, n, got, want, 2 * (double)(terms + 3) * UNIT, scale);
+}
+
+static void test_output_shape(const cvl_conv2d *d)
+{
+    ptrdiff_t OH = -1, OW = -1;
+    sizes s = sizes_of(d);
+    CHECK(cvl_conv2d_output_shape(d, &OH, &OW) == CVL_OK);
+    CHECK(OH == s.OH && OW == s.OW);
+}
+
+static void test_forward(cvl_conv2d d, int limit, int with_bias)
+{
+    name_case(limit ? "forward, integers" : "forward", &d);
+    sizes s = sizes_of(&d);
+    d.activation = with_bias ? CVL_ACTIVATION_RELU : CVL_ACTIVATION_NONE;
+    T *x = operand(s.x, limit), *w = operand(s.w, limit), *b = operand(d.OC, limit), *first = NULL;
+    double *wide_x = widened(x, s.x), *wide_w = widened(w, s.w), *wide_b = widened(b, d.OC);
+    double *want = doubles(s.y), *scale = doubles(s.y);
+    cvl_reference_conv2d_forward(&d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
+    cvl_reference_conv2d_forward(&d, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
+                                 with_bias ? magnitude(wide_b, d.OC) : NULL);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(s.y);
+        cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_forward)(&d, y, x, w, with_bias ? b : NULL, &run) == CVL_OK);
+        if (first)
+            check_same("y", s.y, y, first);
+        else
+            compare("y", s.y, first = y, want, d.KH * d.KW * d.C / d.groups, scale, limit);
+    }
+    check_memory();
+}
+
+static void test_backward_data(cvl_conv2d d, int limit)
+{
+    name_case(limit ? "backward data, integers" : "backward data", &d);
+    sizes s = sizes_of(&d);
+    T *dy = operand(s.y, limit), *w = operand(s.w, limit), *first = NULL;
+    double *wide_dy = widened(dy, s.y), *wide_w = widened(w, s.w);
+    double *want = doubles(s.x), *scale = doubles(s.x);
+    cvl_reference_conv2d_backward_data(&d, want, wide_dy, wide_w);
+    cvl_reference_conv2d_backward_data(&d, scale, magnitude(wide_dy, s.y), magnitude(wide_w, s.w));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *dx = output(s.x);
+        cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
+        if (first)
+            check_same("dx", s.x, dx, first);
+        else
+            compare("dx", s.x, first = dx, want, d.KH * d.KW * d.OC / d.groups, scale, limit);
+    }
+    check_memory();
+}
+
+static void test_backward_weights(cvl_conv2d d, int limit)
+{
+    name_case(limit ? "backward weights, integers" : "backward weights", &d);
+    sizes s = sizes_of(&d);
+    ptrdiff_t pixels = d.N * s.OH * s.OW;
+    T *dy = operand(s.y, limit), *x = operand(s.x, limit), *first = NULL, *first_db = NULL;
+    double *wide_dy = widened(dy, s.y), *wide_x = widened(x, s.x);
+    double *want = doubles(s.w), *scale = doubles(s.w);
+    double *want_db = doubles(d.OC), *scale_db = doubles(d.OC);
+    cvl_reference_conv2d_backward_weights(&d, want, want_db, wide_dy, wide_x);
+    cvl_reference_conv2d_backward_weights(&d, scale, scale_db, magnitude(wide_dy, s.y),
+                                          magnitude(wide_x, s.x));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *dw = output(s.w), *db = output(d.OC), *dw_alone = output(s.w), *db_alone = output(d.OC);
+        cvl_exec run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_backward_weights)(&d, dw, db, dy, x, &run) == CVL_OK);
+        CHECK(NAME(conv2d_backward_weights)(&d, dw_alone, NULL, dy, x, &run) == CVL_OK);
+        CHECK(NAME(conv2d_backward_weights)(&d, NULL, db_alone, dy, x, &run) == CVL_OK);
+        check_same("dw without db", s.w, dw_alone, dw);
+        check_same("db without dw", d.OC, db_alone, db);
+        if (first) {
+            check_same("dw", s.w, dw, first);
+            check_same("db", d.OC, db, first_db);
+        } else {
+            compare("dw", s.w, first = dw, want, pixels, scale, limit);
+            compare("db", d.OC, first_db = db, want_db, pixels, scale_db, limit);
+        }
+    }
+    check_memory();
+}
+
+static void test_all(void)
+{
+    for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
+        name_case("output shape", d);
+        test_output_shape(d);
+        for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
+            test_forward(*d, limit, 0);
+            test_forward(*d, limit, 1);
+            test_backward_data(*d, limit);
+            test_backward_weights(*d, limit);
+        }
+    }
+}
+
+int main(void)
+{
+    return check_main(test_all);
+}

@@ -1,0 +1,142 @@
+/* test_linear.c: the three passes of the linear operator against three loops. */
+#include "check.h"
+
+static const cvl_linear cases[] = {
+    /*                   M    IN   OUT */
+    {sizeof(cvl_linear), 1,   1,   1},
+    {sizeof(cvl_linear), 0,   3,   2},
+    {sizeof(cvl_linear), 7,   13,  5},
+    {sizeof(cvl_linear), 1,   1000, 10},
+    {sizeof(cvl_linear), 2,   1,   301},
+    {sizeof(cvl_linear), 6,   16,  16},
+    {sizeof(cvl_linear), 33,  769, 31}, /* two cuts of the reduction, work for three threads */
+    {sizeof(cvl_linear), 300, 17,  65}, /* two blocks of rows in the backward pass */
+    {sizeof(cvl_linear), 513, 400, 1},
+    {sizeof(cvl_linear), 5,   2,   770},
+};
+
+enum { REAL = 0, INTEGER = 8 };
+
+static T *operand(ptrdiff_t n, int limit)
+{
+    return limit ? input_integers(n, limit) : input_random(n);
+}
+
+/* The bound of a sum of products, as in test_conv2d.c; integers are exact. */
+static void compare(const char *what, ptrdiff_t n, const T *got, const double *want,
+                    ptrdiff_t terms, const double *scale, int limit)
+{
+    if (limit)
+        check_exact(what, n, got, want);
+    else
+        check_within(what, n, got, want, 2 * (double)(terms + 3) * UNIT, scale);
+}
+
+/* The header promises a 1x1 convolution over M pixels. */
+static void test_against_conv2d(const cvl_linear *d, const T *y, const T *x, const T *w, const T *b)
+{
+    cvl_conv2d conv = CVL_CONV2D_INIT;
+    conv.N = conv.H = conv.KH = conv.KW = 1;
+    conv.W = d->M;
+    conv.C = d->IN;
+    conv.OC = d->OUT;
+    T *y_conv = output(d->M * d->OUT);
+    cvl_exec run = run_with(1, NAME(conv2d_forward_workspace_size)(&conv, 1));
+    CHECK(NAME(conv2d_forward)(&conv, y_conv, x, w, b, &run) == CVL_OK);
+    check_same("y of the convolution", d->M * d->OUT, y_conv, y);
+}
+
+static void test_forward(const cvl_linear *d, int limit, int with_bias)
+{
+    check_case("forward M%td IN%td OUT%td limit %d", d->M, d->IN, d->OUT, limit);
+    ptrdiff_t size_x = d->M * d->IN, size_y = d->M * d->OUT, size_w = d->IN * d->OUT;
+    T *x = operand(size_x, limit), *w = operand(size_w, limit), *first = NULL;
+    T *b = with_bias ? operand(d->OUT, limit) : NULL;
+    double *wide_x = widened(x, size_x), *wide_w = widened(w, size_w);
+    double *wide_b = with_bias ? widened(b, d->OUT) : NULL;
+    double *want = doubles(size_y), *scale = doubles(size_y);
+    cvl_reference_linear_forward(d, want, wide_x, wide_w, wide_b);
+    cvl_reference_linear_forward(d, scale, magnitude(wide_x, size_x), magnitude(wide_w, size_w),
+                                 with_bias ? magnitude(wide_b, d->OUT) : NULL);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(size_y);
+        cvl_exec run = run_with(threads, NAME(linear_forward_workspace_size)(d, threads));
+        CHECK(NAME(linear_forward)(d, y, x, w, b, &run) == CVL_OK);
+        if (first)
+            check_same("y", size_y, y, first);
+        else
+            compare("y", size_y, first = y, want, d->IN, scale, limit);
+    }
+    if (d->M > 0)
+        test_against_conv2d(d, first, x, w, b);
+    check_memory();
+}
+
+static void test_backward_data(const cvl_linear *d, int limit)
+{
+    check_case("backward data M%td IN%td OUT%td limit %d", d->M, d->IN, d->OUT, limit);
+    ptrdiff_t size_x = d->M * d->IN, size_y = d->M * d->OUT, size_w = d->IN * d->OUT;
+    T *dy = operand(size_y, limit), *w = operand(size_w, limit), *first = NULL;
+    double *wide_dy = widened(dy, size_y), *wide_w = widened(w, size_w);
+    double *want = doubles(size_x), *scale = doubles(size_x);
+    cvl_reference_linear_backward_data(d, want, wide_dy, wide_w);
+    cvl_reference_linear_backward_data(d, scale, magnitude(wide_dy, size_y),
+                                       magnitude(wide_w, size_w));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *dx = output(size_x);
+        cvl_exec run = run_with(threads, NAME(linear_backward_data_workspace_size)(d, threads));
+        CHECK(NAME(linear_backward_data)(d, dx, dy, w, &run) == CVL_OK);
+        if (first)
+            check_same("dx", size_x, dx, first);
+        else
+            compare("dx", size_x, first = dx, want, d->OUT, scale, limit);
+    }
+    check_memory();
+}
+
+static void test_backward_weights(const cvl_linear *d, int limit)
+{
+    check_case("backward weights M%td IN%td OUT%td limit %d", d->M, d->IN, d->OUT, limit);
+    ptrdiff_t size_x = d->M * d->IN, size_y = d->M * d->OUT, size_w = d->IN * d->OUT;
+    T *dy = operand(size_y, limit), *x = operand(size_x, limit), *first = NULL, *first_db = NULL;
+    double *wide_dy = widened(dy, size_y), *wide_x = widened(x, size_x);
+    double *want = doubles(size_w), *scale = doubles(size_w);
+    double *want_db = doubles(d->OUT), *scale_db = doubles(d->OUT);
+    cvl_reference_linear_backward_weights(d, want, want_db, wide_dy, wide_x);
+    cvl_reference_linear_backward_weights(d, scale, scale_db, magnitude(wide_dy, size_y),
+                                          magnitude(wide_x, size_x));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *dw = output(size_w), *db = output(d->OUT);
+        T *dw_alone = output(size_w), *db_alone = output(d->OUT);
+        cvl_exec run = run_with(threads, NAME(linear_backward_weights_workspace_size)(d, threads));
+        CHECK(NAME(linear_backward_weights)(d, dw, db, dy, x, &run) == CVL_OK);
+        CHECK(NAME(linear_backward_weights)(d, dw_alone, NULL, dy, x, &run) == CVL_OK);
+        CHECK(NAME(linear_backward_weights)(d, NULL, db_alone, dy, x, &run) == CVL_OK);
+        check_same("dw without db", size_w, dw_alone, dw);
+        check_same("db without dw", d->OUT, db_alone, db);
+        if (first) {
+            check_same("dw", size_w, dw, first);
+            check_same("db", d->OUT, db, first_db);
+        } else {
+            compare("dw", size_w, first = dw, want, d->M, scale, limit);
+            compare("db", d->OUT, first_db = db, want_db, d->M, scale_db, limit);
+        }
+    }
+    check_memory();
+}
+
+static void test_all(void)
+{
+    for (const cvl_linear *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++)
+        for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
+            test_forward(d, limit, 0);
+            test_forward(d, limit, 1);
+            test_backward_data(d, limit);
+            test_backward_weights(d, limit);
+        }
+}
+
+int main(void)
+{
+    return check_main(test_all);
+}

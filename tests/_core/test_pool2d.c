@@ -1,0 +1,143 @@
+/* test_pool2d.c: max and average pooling against loops that test every bound. */
+#include "check.h"
+
+#include <math.h>
+
+static const cvl_pool2d cases[] = {
+#define CASE(...) {sizeof(cvl_pool2d), __VA_ARGS__}
+    /*   N  H   W   C   KH KW SH SW DH DW PT PB PL PR ceil count_pad */
+    CASE(1, 1,  1,  1,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1),
+    CASE(0, 4,  4,  3,  2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1),  /* empty batch */
+    CASE(2, 8,  8,  16, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1),  /* the common one */
+    CASE(2, 7,  5,  3,  2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1),  /* last row and column never read */
+    CASE(2, 7,  5,  3,  2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 1, 1),  /* ceil: short last windows */
+    CASE(1, 9,  8,  17, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0, 1),  /* overlapping, padded */
+    CASE(1, 9,  8,  17, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0),  /* padding not counted */
+    CASE(2, 6,  7,  5,  3, 2, 1, 3, 1, 1, 1, 0, 1, 1, 1, 1),  /* lopsided, ceil */
+    CASE(2, 6,  7,  5,  3, 2, 1, 3, 1, 1, 1, 0, 1, 1, 1, 0),
+    CASE(1, 5,  5,  2,  2, 3, 4, 5, 1, 1, 0, 0, 0, 0, 1, 1),  /* stride larger than the window */
+    CASE(1, 6,  6,  2,  3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1),  /* ceil drops a window in padding */
+    CASE(3, 6,  5,  33, 6, 5, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1),  /* global */
+    CASE(1, 1,  30, 7,  1, 4, 1, 2, 1, 1, 0, 0, 2, 1, 0, 0),  /* one row */
+    CASE(1, 11, 12, 4,  3, 2, 2, 1, 2, 3, 1, 1, 1, 0, 0, 1),  /* dilation: max only */
+    CASE(1, 11, 12, 4,  3, 2, 2, 3, 2, 3, 1, 1, 1, 0, 1, 1),
+    CASE(5, 23, 19, 13, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1),  /* work for three threads */
+    CASE(3, 28, 28, 40, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1),
+#undef CASE
+};
+
+typedef struct sizes {
+    ptrdiff_t x, y;
+} sizes;
+
+static sizes sizes_of(const cvl_pool2d *d)
+{
+    ptrdiff_t OH, OW;
+    cvl_reference_pool2d_output_shape(d, &OH, &OW);
+    return (sizes){d->N * d->H * d->W * d->C, d->N * OH * OW * d->C};
+}
+
+static void name_case(const char *what, const cvl_pool2d *d)
+{
+    check_case("%s N%td H%td W%td C%td K%tdx%td S%tdx%td D%tdx%td P%td,%td,%td,%td ceil %d pad %d",
+               what, d->N, d->H, d->W, d->C, d->KH, d->KW, d->SH, d->SW, d->DH, d->DW, d->PT,
+               d->PB, d->PL, d->PR, d->ceil_mode, d->count_include_pad);
+}
+
+static void test_output_shape(const cvl_pool2d *d)
+{
+    ptrdiff_t OH = -1, OW = -1, want_OH, want_OW;
+    name_case("output shape", d);
+    cvl_reference_pool2d_output_shape(d, &want_OH, &want_OW);
+    CHECK(cvl_pool2d_output_shape(d, &OH, &OW) == CVL_OK);
+    CHECK(OH == want_OH && OW == want_OW);
+}
+
+/* Values with ties (small integers), or with a NaN and infinities here and there. */
+static T *max_input(ptrdiff_t n, int specials)
+{
+    T *values = (T *)doubles(n);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        values[i] = random_integer(3);
+        if (specials && i % 11 == 4)
+            values[i] = (T)NAN;
+        if (specials && i % 7 == 2)
+            values[i] = (T)(i % 2 ? INFINITY : -INFINITY);
+    }
+    return input_bytes(values, (size_t)n * sizeof(T));
+}
+
+static void test_max(const cvl_pool2d *d, int specials)
+{
+    name_case(specials ? "max with NaN" : "max", d);
+    sizes s = sizes_of(d);
+    T *x = max_input(s.x, specials), *dy = input_random(s.y), *first = NULL;
+    double *wide_x = widened(x, s.x), *wide_dy = widened(dy, s.y);
+    double *want = doubles(s.y), *want_dx = doubles(s.x), *scale = doubles(s.x), *none = doubles(s.y);
+    for (ptrdiff_t i = 0; i < s.y; i++)
+        none[i] = 0;
+    cvl_reference_max_pool2d_forward(d, want, wide_x);
+    cvl_reference_max_pool2d_backward(d, want_dx, wide_dy, wide_x);
+    cvl_reference_max_pool2d_backward(d, scale, magnitude(wide_dy, s.y), wide_x);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(s.y), *dx = output(s.x);
+        cvl_exec run = run_with(threads, 0);
+        CHECK(NAME(max_pool2d_forward)(d, y, x, &run) == CVL_OK);
+        check_within("y", s.y, y, want, 0, none);
+        CHECK(NAME(max_pool2d_backward)(d, dx, dy, x, &run) == CVL_OK);
+        /* A position is in at most KH*KW windows: so many additions, the first of them to 0. */
+        check_within("dx", s.x, dx, want_dx, (double)(d->KH * d->KW - 1) * 2 * UNIT, scale);
+        if (first)
+            check_same("dx", s.x, dx, first);
+        first = dx;
+    }
+    check_memory();
+}
+
+static void test_avg(const cvl_pool2d *d)
+{
+    name_case("avg", d);
+    sizes s = sizes_of(d);
+    T *x = input_random(s.x), *dy = input_random(s.y), *first = NULL, *first_dx = NULL;
+    double *wide_x = widened(x, s.x), *wide_dy = widened(dy, s.y);
+    double *want = doubles(s.y), *scale = doubles(s.y);
+    double *want_dx = doubles(s.x), *scale_dx = doubles(s.x);
+    /* KH*KW additions, and two roundings of the divisor's reciprocal or quotient; the double
+     * reference as much. */
+    double factor = 2 * (double)(d->KH * d->KW + 2) * UNIT;
+    cvl_reference_avg_pool2d_forward(d, want, wide_x);
+    cvl_reference_avg_pool2d_forward(d, scale, magnitude(wide_x, s.x));
+    cvl_reference_avg_pool2d_backward(d, want_dx, wide_dy);
+    cvl_reference_avg_pool2d_backward(d, scale_dx, magnitude(wide_dy, s.y));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(s.y), *dx = output(s.x);
+        cvl_exec run = run_with(threads, 0);
+        CHECK(NAME(avg_pool2d_forward)(d, y, x, &run) == CVL_OK);
+        check_within("y", s.y, y, want, factor, scale);
+        CHECK(NAME(avg_pool2d_backward)(d, dx, dy, &run) == CVL_OK);
+        check_within("dx", s.x, dx, want_dx, factor, scale_dx);
+        if (first) {
+            check_same("y", s.y, y, first);
+            check_same("dx", s.x, dx, first_dx);
+        }
+        first = y;
+        first_dx = dx;
+    }
+    check_memory();
+}
+
+static void test_all(void)
+{
+    for (const cvl_pool2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
+        test_output_shape(d);
+        test_max(d, 0);
+        test_max(d, 1);
+        if (d->DH == 1 && d->DW == 1)
+            test_avg(d);
+    }
+}
+
+int main(void)
+{
+    return check_main(test_all);
+}

@@ -1,0 +1,186 @@
+"""Parameters: what they copy, what they refuse, and the memory they live in."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import convlet as cl
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def small_model():
+    return cl.Sequential(cl.Conv2d(2, 3, 3), cl.BatchNorm(3), cl.Flatten(), cl.Linear(3, 4), rng=0)
+
+
+def test_value_is_copied_and_gradient_is_zero():
+    """A parameter holds a copy of its value, and a gradient of zeros of the same kind."""
+    source = np.arange(6, dtype=np.float64).reshape(2, 3)
+    p = cl.Parameter(source, kind="bias", name="b")
+    source[...] = 7
+
+    np.testing.assert_array_equal([[0, 1, 2], [3, 4, 5]], p.value)
+    np.testing.assert_array_equal(np.zeros((2, 3)), p.grad)
+    assert (np.float64, np.float64) == (p.value.dtype, p.grad.dtype)
+    assert ("bias", "b", True, 6) == (p.kind, p.name, p.trainable, p.size)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda a: a[:, ::-1],
+        lambda a: np.asfortranarray(a),
+        lambda a: a.astype(">f4"),
+        lambda a: np.broadcast_to(a[:1], a.shape),
+    ],
+)
+def test_value_of_any_layout(layout):
+    """Strided, Fortran-ordered, byte-swapped and read-only values become plain ones."""
+    source = layout(np.arange(6, dtype=np.float32).reshape(2, 3))
+    value = cl.Parameter(source).value
+
+    np.testing.assert_array_equal(source, value)
+    assert value.flags.carray
+    assert np.float32 == value.dtype
+
+
+@pytest.mark.parametrize("what", ["value", "grad"])
+def test_assignment_copies_into_the_same_memory(what):
+    """Assigning a value or a gradient keeps the array and takes the numbers."""
+    p = cl.Parameter(np.zeros((2, 2), np.float32))
+    before, new = getattr(p, what), np.ones((2, 2), np.float32)
+    setattr(p, what, new)
+    new[...] = 5
+
+    assert getattr(p, what) is before
+    np.testing.assert_array_equal(np.ones((2, 2)), before)
+
+
+@pytest.mark.parametrize("what", ["value", "grad"])
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (np.ones(4, np.float32), ValueError, r"shape \(2, 2\), got \(4,\)"),
+        (np.ones((1, 2), np.float32), ValueError, r"shape \(2, 2\), got \(1, 2\)"),
+        (np.ones((2, 2)), TypeError, "float32, got float64"),
+        (np.ones((2, 2), int), TypeError, "int64, expected float32"),
+        (None, TypeError, "NoneType"),
+        (np.ma.ones((2, 2), np.float32), TypeError, "masked"),
+    ],
+)
+def test_assignment_refuses_what_does_not_fit(what, wrong, error, message):
+    """Another shape or type is an error that names both, and nothing is written."""
+    p = cl.Parameter(np.zeros((2, 2), np.float32))
+    with pytest.raises(error, match=message):
+        setattr(p, what, wrong)
+
+    assert not getattr(p, what).any()
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (np.ones(3, int), TypeError),
+        (np.ones(3, np.float16), TypeError),
+        (np.ones(3, complex), TypeError),
+        (None, TypeError),
+        (np.ma.ones(3), TypeError),
+        (["a"], TypeError),
+    ],
+)
+def test_values_that_are_refused(value, error):
+    """Only plain arrays of float32 and float64 become parameters."""
+    with pytest.raises(error, match="Parameter"):
+        cl.Parameter(value)
+
+
+def test_unknown_kind():
+    """The kind is one of three."""
+    with pytest.raises(ValueError, match="'weight', 'bias', 'norm'.*got 'scale'"):
+        cl.Parameter(np.ones(1), kind="scale")
+
+
+def test_model_packs_values_and_gradients_in_order():
+    """The outermost model lays its parameters side by side, values and gradients apart."""
+    model = small_model()
+    before = [p.value.copy() for p in model[0].parameters()]
+    model = small_model()
+    parameters = model.parameters()
+
+    for what in ("value", "grad"):
+        arrays = [getattr(p, what) for p in parameters]
+        for left, right in zip(arrays, arrays[1:], strict=False):
+            assert address(left) + left.nbytes == address(right)
+    for value, p in zip(before, parameters, strict=False):
+        np.testing.assert_array_equal(value, p.value)
+
+
+def test_packed_parameters_never_move():
+    """After the first use neither training nor another model changes where parameters are."""
+    model = small_model()
+    parameters = model.parameters()
+    places = [(address(p.value), address(p.grad)) for p in parameters]
+    x = np.ones((2, 3, 3, 2), np.float32)
+    for _ in range(2):
+        y, pullback = model.vjp(x)
+        pullback(y)
+        cl.SGD(parameters, lr=0.1).step()
+    outer = cl.Sequential(model, cl.Linear(4, 2))
+    outer.parameters()
+    outer.load_state_dict(outer.state_dict())
+    outer.freeze()
+
+    assert places == [(address(p.value), address(p.grad)) for p in parameters]
+
+
+def test_packing_keeps_values_gradients_and_foreign_parameters():
+    """Numbers survive the move, and a part that is packed already stays where it is."""
+    inner = cl.Linear(2, 3, rng=1)
+    first = address(inner.parameters()[0].value)
+    outer = cl.Sequential(inner, cl.Linear(3, 2, rng=2))
+    weight = outer[1].weight
+    weight.grad[...] = 4
+    value = weight.value.copy()
+    outer.parameters()
+
+    assert first == address(inner.weight.value)
+    np.testing.assert_array_equal(value, weight.value)
+    np.testing.assert_array_equal(np.full((3, 2), 4), weight.grad)
+
+
+def test_two_types_have_two_blocks():
+    """Parameters of both types in one model are packed by type."""
+    model = cl.Sequential(cl.Linear(2, 2, rng=0), cl.Linear(2, 2, rng=0).astype("float64"))
+    dtypes = [p.value.dtype for p in model.parameters()]
+
+    assert [np.float32, np.float32, np.float64, np.float64] == dtypes
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_have_memory_of_their_own(duplicate):
+    """Deep copies and pickles of a packed model hold equal numbers elsewhere, packed again."""
+    model = small_model()
+    model.parameters()[0].grad[...] = 3
+    model.parameters()[1].trainable = False
+    twin = duplicate(model)
+    pairs = list(zip(model.parameters(), twin.parameters(), strict=True))
+
+    for p, q in pairs:
+        np.testing.assert_array_equal(p.value, q.value)
+        np.testing.assert_array_equal(p.grad, q.grad)
+        assert not np.shares_memory(p.value, q.value)
+        assert (p.kind, p.name, p.trainable) == (q.kind, q.name, q.trainable)
+    values = [q.value for _, q in pairs]
+    for left, right in zip(values, values[1:], strict=False):
+        assert address(left) + left.nbytes == address(right)
+
+
+def test_repr():
+    """The representation names type, shape, kind and name."""
+    p = cl.Parameter(np.ones((2, 3), np.float32), name="weight")
+
+    assert "Parameter(float32[2, 3], kind='weight', name='weight')" == repr(p)

@@ -1,0 +1,809 @@
+"""The reference: finite differences, hand-computed values and the formulas it states."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES, load_conv_cases
+from convlet import reference as ref
+from convlet.gradcheck import gradcheck
+
+
+def by_name(cases):
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+def rng_of(case):
+    return np.random.default_rng(list(case.name.encode()))
+
+
+def conv_integers(case):
+    rng = rng_of(case)
+    shapes = (case.x_shape, case.w_shape, (case.oc,), case.y_shape)
+    return [rng.integers(-8, 9, shape) for shape in shapes]
+
+
+# --- convolution ----------------------------------------------------------------------------
+
+
+def conv_by_definition(x, w, b, axes, groups):
+    """One output at a time, skipping what lies outside the image."""
+    n = x.shape[0]
+    kh, kw, group_c, oc = w.shape
+    h, wd = axes
+    y = np.zeros((n, h.out, wd.out, oc), x.dtype) + b
+    for i, j, u, v in itertools.product(range(h.out), range(wd.out), range(kh), range(kw)):
+        row = i * h.stride - h.begin + u * h.dilation
+        column = j * wd.stride - wd.begin + v * wd.dilation
+        if not (0 <= row < h.n and 0 <= column < wd.n):
+            continue
+        for g in range(groups):
+            pixels = x[:, row, column, g * group_c : (g + 1) * group_c]
+            outputs = slice(g * (oc // groups), (g + 1) * (oc // groups))
+            y[:, i, j, outputs] += pixels @ w[u, v, :, outputs]
+    return y
+
+
+@by_name(CONV_CASES)
+def test_conv2d_is_its_definition(case):
+    """The convolution equals loops over output pixels and taps, exactly, on integers."""
+    x, w, b, _ = conv_integers(case)
+    axes, groups = ref._conv_geometry(x.shape, w.shape, *case.options.values())
+
+    y = ref.conv2d(x, w, b, **case.options)
+
+    assert np.array_equal(y, conv_by_definition(x, w, b, axes, groups))
+    assert y.shape == case.y_shape
+
+
+@by_name(CONV_CASES)
+def test_conv2d_gradients(case):
+    """The three gradients of the convolution agree with finite differences."""
+    rng = rng_of(case)
+    inputs = tuple(rng.standard_normal(s) for s in (case.x_shape, case.w_shape, (case.oc,)))
+
+    gradcheck(
+        lambda x, w, b: ref.conv2d(x, w, b, **case.options),
+        inputs,
+        lambda dy, x, w, b: ref.conv2d_backward(dy, x, w, **case.options),
+        names=("x", "w", "b"),
+        samples=40,
+    )
+
+
+@by_name(CONV_CASES)
+def test_conv2d_backward_is_the_adjoint(case):
+    """On integers <dy, conv(x, w)> = <dx, x> = <dw, w> holds exactly."""
+    x, w, _, dy = conv_integers(case)
+
+    y = ref.conv2d(x, w, **case.options)
+    dx, dw, db = ref.conv2d_backward(dy, x, w, **case.options)
+
+    assert np.vdot(dy, y) == np.vdot(dx, x) == np.vdot(dw, w)
+    assert np.array_equal(db, dy.sum(axis=(0, 1, 2)))
+
+
+@by_name(CONV_CASES)
+def test_conv2d_output_shape(case):
+    """The output shape is the one written in the table."""
+    assert ref.conv2d_output_shape(case.x_shape, case.w_shape, **case.options) == case.y_shape
+
+
+def test_conv2d_output_shape_of_the_problem_file():
+    """Every problem of the file has the output size that the file gives."""
+    cases = load_conv_cases()
+
+    shapes = [ref.conv2d_output_shape(c.x_shape, c.w_shape, **c.options) for c in cases]
+
+    assert len(cases) == 259
+    assert shapes == [case.y_shape for case in cases]
+
+
+def test_conv2d_of_ones():
+    """Ones under a 3x3 kernel of ones count the pixels each window meets."""
+    image, kernel = np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 1))
+
+    y = ref.conv2d(image, kernel, padding="same")
+
+    assert np.array_equal(y[0, :, :, 0], [[4, 6, 4], [6, 9, 6], [4, 6, 4]])
+
+
+def test_conv2d_does_not_flip_the_kernel():
+    """A unit impulse gives the kernel turned by 180 degrees: this is cross-correlation."""
+    impulse = np.zeros((1, 5, 5, 1))
+    impulse[0, 2, 2, 0] = 1
+    kernel = np.arange(9.0).reshape(3, 3, 1, 1)
+
+    y = ref.conv2d(impulse, kernel)
+
+    assert np.array_equal(y[0, :, :, 0], [[8, 7, 6], [5, 4, 3], [2, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("padding", "expected"), [("same", [12, 34, 50]), ("same_lower", [1, 23, 45])]
+)
+def test_conv2d_same_places_the_odd_pixel(padding, expected):
+    """With an odd total, "same" pads one more at the end and "same_lower" at the beginning."""
+    x = np.array([1.0, 2, 3, 4, 5]).reshape(1, 1, 5, 1)
+    w = np.array([10.0, 1]).reshape(1, 2, 1, 1)
+
+    y = ref.conv2d(x, w, stride=(1, 2), padding=padding)
+
+    assert y.ravel().tolist() == expected
+
+
+def test_conv2d_unread_pixels_have_no_gradient():
+    """Rows and columns that no window reaches get a gradient of exactly 0."""
+    case = next(c for c in CONV_CASES if c.name == "last-rows-never-read")
+    x, w, _, _ = conv_integers(case)
+
+    dx, _, _ = ref.conv2d_backward(np.ones(case.y_shape), x, w + 20.0, **case.options)
+
+    read = np.ix_([0, 1, 2, 4, 5, 6], [0, 1, 2, 5, 6, 7])
+    assert np.all(dx[0][read] > 0)
+    dx[0][read] = 0
+    assert np.all(dx == 0)
+
+
+def test_conv2d_activation():
+    """The fused ReLU is the ReLU of the convolution."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((2, 5, 5, 3)), rng.standard_normal((3, 3, 3, 4)), np.ones(4)
+
+    y = ref.conv2d(x, w, b, activation="relu")
+
+    assert np.array_equal(y, np.maximum(ref.conv2d(x, w, b), 0))
+
+
+@pytest.mark.parametrize("needs", list(itertools.product((False, True), repeat=3)))
+def test_backward_computes_what_is_needed(needs):
+    """A gradient that is not needed is None, and the others are unchanged."""
+    rng = np.random.default_rng(0)
+    x, w, dy = (rng.standard_normal(s) for s in ((2, 4, 4, 2), (3, 3, 2, 3), (2, 2, 2, 3)))
+    pairs = [
+        (ref.conv2d_backward(dy, x, w), ref.conv2d_backward(dy, x, w, needs=needs)),
+        (
+            ref.linear_backward(dy, x[:, :2, :2], w[0, 0]),
+            ref.linear_backward(dy, x[:, :2, :2], w[0, 0], needs=needs),
+        ),
+    ]
+
+    for full, partial in pairs:
+        assert [g is not None for g in partial] == list(needs)
+        assert all(p is None or np.array_equal(p, f) for f, p in zip(full, partial, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "options"),
+    [
+        (ValueError, "spans 5 pixels, more than the 0 \\+ 4 \\+ 0", {"dilation": 2}),
+        (ValueError, "stride must be at least 1, got 0", {"stride": 0}),
+        (ValueError, "dilation must be at least 1, got -1", {"dilation": (1, -1)}),
+        (ValueError, "padding must be at least 0, got -1", {"padding": ((0, -1), (0, 0))}),
+        (ValueError, "padding must be an integer or a pair", {"padding": ((1, 1, 1), 0)}),
+        (ValueError, "padding must have two entries", {"padding": (1, 1, 1)}),
+        (ValueError, "padding must be 'valid'", {"padding": "full"}),
+        (ValueError, "stride must be an integer or a pair", {"stride": (1, 1, 1)}),
+        (ValueError, "groups=3 must split the 4 channels", {"groups": 3}),
+        (ValueError, "activation must be None or 'relu', got 'tanh'", {"activation": "tanh"}),
+        (TypeError, "stride must be an integer, got 2.0", {"stride": 2.0}),
+        (TypeError, "padding must be an integer, got True", {"padding": True}),
+        (TypeError, "groups must be an integer", {"groups": "1"}),
+    ],
+)
+def test_conv2d_refuses(error, message, options):
+    """An impossible geometry is an error that names the argument and its value."""
+    with pytest.raises(error, match=message):
+        ref.conv2d(np.ones((1, 4, 4, 4)), np.ones((3, 3, 4, 4)), **options)
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape"),
+    [
+        ((4, 4, 4), (3, 3, 4, 4)),
+        ((1, 4, 4, 3), (3, 3, 4, 4)),
+        ((1, 0, 4, 4), (3, 3, 4, 4)),
+        ((1, 4, 4, 0), (3, 3, 0, 4)),
+    ],
+)
+def test_conv2d_refuses_shapes(x_shape, w_shape):
+    """Arrays of the wrong rank, with other channels or with nothing to read are errors."""
+    with pytest.raises(ValueError, match=r"x must be|channels|at least one pixel"):
+        ref.conv2d(np.ones(x_shape), np.ones(w_shape), padding=2)
+
+
+# --- linear, elementwise --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [(), (1,), (5,), (0,), (2, 3)], ids=str)
+def test_linear_gradients(rows):
+    """The three gradients of the linear map agree with finite differences, for any leading axes."""
+    rng = np.random.default_rng(0)
+    inputs = tuple(rng.standard_normal(s) for s in ((*rows, 7), (7, 3), (3,)))
+
+    gradcheck(ref.linear, inputs, lambda dy, x, w, b: ref.linear_backward(dy, x, w))
+
+
+def test_linear_by_hand():
+    """A 2x2 linear map of one row, with and without bias."""
+    x, w = np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]])
+
+    assert ref.linear(x, w).tolist() == [[13, 16]]
+    assert ref.linear(x, w, np.array([1.0, -1.0])).tolist() == [[14, 15]]
+
+
+def test_relu_gradient():
+    """The ReLU's gradient agrees with finite differences away from 0."""
+    x = np.random.default_rng(0).permutation(np.linspace(-2, 2, 48)).reshape(2, 3, 4, 2)
+
+    gradcheck(ref.relu, x, lambda dy, x: ref.relu_backward(dy, ref.relu(x)))
+
+
+def test_relu_at_special_values():
+    """NaN stays NaN, zeros stay zeros, and 0 gets no gradient."""
+    x = np.array([np.nan, -0.0, 0.0, -np.inf, np.inf])
+
+    y = ref.relu(x)
+
+    assert np.array_equal(y, [np.nan, 0, 0, 0, np.inf], equal_nan=True)
+    assert ref.relu_backward(np.ones(5), y).tolist() == [1, 0, 0, 0, 1]
+
+
+def test_add():
+    """add is the elementwise sum."""
+    assert ref.add(np.array([1.0, 2.0]), np.array([3.0, 5.0])).tolist() == [4, 7]
+
+
+# --- batch norm -----------------------------------------------------------------------------
+
+
+def norm_arrays(case, activation=None, residual=False):
+    """x, gamma, beta, residual whose pre-activations keep clear of the kink of a ReLU."""
+    rng = rng_of(case)
+    channels = case.shape[-1]
+    while True:
+        x = case.offset + case.scale * rng.standard_normal(case.shape)
+        gamma = rng.uniform(0.5, 1.5, channels) * rng.choice([-1, 1], channels)
+        beta, r = rng.standard_normal(channels), rng.standard_normal(case.shape)
+        y, mean, var = ref.batch_norm(x, gamma, beta, residual=r if residual else None)
+        if activation is None or np.abs(y).min() > 4e-4 * np.abs(gamma).max():
+            return x, gamma, beta, r, y, mean, var
+
+
+@by_name(NORM_CASES)
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_batch_norm_gradients(case, activation, residual):
+    """All gradients of training batch norm agree with finite differences, fused or not."""
+    x, gamma, beta, r, *_ = norm_arrays(case, activation, residual)
+    inputs = (x, gamma, beta, r) if residual else (x, gamma, beta)
+
+    def forward(x, gamma, beta, r=None):
+        return ref.batch_norm(x, gamma, beta, residual=r, activation=activation)[0]
+
+    def backward(dy, x, gamma, beta, r=None):
+        y, mean, var = ref.batch_norm(x, gamma, beta, residual=r, activation=activation)
+        return ref.batch_norm_backward(
+            dy, x, gamma, mean, var, y=y, activation=activation, residual=residual
+        )
+
+    names = ("x", "gamma", "beta", "residual")[: len(inputs)]
+    gradcheck(forward, inputs, backward, names=names, eps=1e-4 * case.scale, samples=60)
+
+
+@by_name(NORM_CASES)
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_frozen_batch_norm_gradients(case, activation):
+    """With given statistics the gradients are those of batch_norm_inference."""
+    x, gamma, beta, _, _, mean, var = norm_arrays(case, activation)
+
+    gradcheck(
+        lambda x, gamma, beta: ref.batch_norm_inference(
+            x, gamma, beta, mean, var, activation=activation
+        ),
+        (x, gamma, beta),
+        lambda dy, x, gamma, beta: ref.batch_norm_backward(
+            dy, x, gamma, mean, var, beta=beta, activation=activation, frozen=True
+        ),
+        eps=1e-4 * case.scale,
+        samples=60,
+    )
+
+
+@by_name(NORM_CASES)
+def test_batch_norm_mask_from_beta_or_y(case):
+    """The ReLU's mask recomputed from x and beta is the mask read from y."""
+    x, gamma, beta, _, _, mean, var = norm_arrays(case, "relu")
+    y = ref.batch_norm_inference(x, gamma, beta, mean, var, activation="relu")
+    dy = rng_of(case).standard_normal(case.shape)
+
+    from_beta = ref.batch_norm_backward(dy, x, gamma, mean, var, beta=beta, activation="relu")
+    from_y = ref.batch_norm_backward(dy, x, gamma, mean, var, y=y, activation="relu")
+
+    assert all(np.array_equal(a, b) for a, b in zip(from_beta, from_y, strict=True))
+
+
+def test_batch_norm_by_hand():
+    """Two values 1 and 3 have mean 2 and biased variance 1."""
+    y, mean, var = ref.batch_norm(
+        np.array([[1.0], [3.0]]), np.array([2.0]), np.array([5.0]), eps=3.0
+    )
+
+    assert (mean.tolist(), var.tolist(), y.tolist()) == ([2], [1], [[4], [6]])
+
+
+def test_batch_norm_refuses():
+    """No value per channel, or an activation without a mask, is an error."""
+    x, one, zero = np.ones((2, 1)), np.ones(1), np.zeros(1)
+
+    with pytest.raises(ValueError, match="at least one value per channel"):
+        ref.batch_norm(np.ones((0, 2, 2, 1)), one, zero)
+    with pytest.raises(ValueError, match="activation needs y"):
+        ref.batch_norm_backward(x, x, one, one, one, activation="relu")
+    with pytest.raises(ValueError, match="activation needs y"):
+        ref.batch_norm_backward(x, x, one, one, one, beta=zero, activation="relu", residual=True)
+
+
+# --- pooling --------------------------------------------------------------------------------
+
+
+def pool_input(case):
+    """Distinct values, at least 0.01 apart, so that no maximum changes hands."""
+    size = int(np.prod(case.x_shape))
+    return 0.01 * rng_of(case).permutation(size).reshape(case.x_shape)
+
+
+def windows(case, dilation):
+    """The rows and columns inside the image which each window meets, by output pixel."""
+    axes = ref._pool_geometry(
+        case.x_shape, case.kernel, case.stride, case.padding, dilation, case.ceil_mode
+    )
+    inside = []
+    for a in axes:
+        starts = [i * a.stride - a.begin for i in range(a.out)]
+        taps = [[s + u * a.dilation for u in range(a.kernel)] for s in starts]
+        inside.append([[p for p in positions if 0 <= p < a.n] for positions in taps])
+    for (i, rows), (j, columns) in itertools.product(*map(enumerate, inside)):
+        yield i, j, np.ix_(rows, columns)
+
+
+@by_name(POOL_CASES)
+def test_max_pool2d(case):
+    """The maximum is that of the pixels inside each window; its gradient is a finite difference."""
+    x, options = pool_input(case), case.max_options
+
+    y = ref.max_pool2d(x, case.kernel, **options)
+
+    assert y.shape == case.y_shape
+    for i, j, pixels in windows(case, case.dilation):
+        assert np.array_equal(y[:, i, j], x[:, *pixels].max(axis=(1, 2)))
+    gradcheck(
+        lambda x: ref.max_pool2d(x, case.kernel, **options),
+        x,
+        lambda dy, x: ref.max_pool2d_backward(dy, x, case.kernel, **options),
+        samples=100,
+    )
+
+
+@by_name([case for case in POOL_CASES if case.dilation == (1, 1)])
+def test_avg_pool2d(case):
+    """The mean is that of each window; its gradient is a finite difference."""
+    x, options = pool_input(case), case.avg_options
+
+    y = ref.avg_pool2d(x, case.kernel, **options)
+
+    assert y.shape == case.y_shape
+    if not case.count_include_pad:
+        for i, j, pixels in windows(case, (1, 1)):
+            assert np.allclose(y[:, i, j], x[:, *pixels].mean(axis=(1, 2)), rtol=1e-14, atol=0)
+    gradcheck(
+        lambda x: ref.avg_pool2d(x, case.kernel, **options),
+        x,
+        lambda dy, x: ref.avg_pool2d_backward(dy, x.shape, case.kernel, **options),
+        samples=100,
+    )
+
+
+def test_avg_pool2d_divisors():
+    """Padding counts when asked for, and what a rounded-up window adds beyond it never does."""
+    x = np.ones((1, 4, 4, 1))
+    options = {"stride": 3, "padding": 1, "ceil_mode": True}
+
+    counted = ref.avg_pool2d(x, 3, **options)[0, :, :, 0]
+    excluded = ref.avg_pool2d(x, 3, count_include_pad=False, **options)[0, :, :, 0]
+    beyond = ref.avg_pool2d(np.ones((1, 5, 5, 1)), 3, stride=3, ceil_mode=True)[0, :, :, 0]
+
+    assert np.allclose(counted, [[4 / 9, 4 / 9], [4 / 9, 4 / 9]])
+    assert np.array_equal(excluded, np.ones((2, 2)))
+    assert np.array_equal(beyond, np.ones((2, 2)))
+
+
+def test_ceil_mode_drops_a_window_that_starts_outside():
+    """Rounding up adds a window only when it starts in the image or in the padding before it."""
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+
+    assert ref.max_pool2d(x, 1, stride=3, ceil_mode=True).ravel().tolist() == [0, 3, 12, 15]
+    assert ref.max_pool2d(x[:, :3, :3], 1, stride=3, ceil_mode=True).ravel().tolist() == [0]
+    padded = ref.max_pool2d(x[:, :3, :3], 2, padding=1, ceil_mode=True)
+    assert padded.ravel().tolist() == [0, 2, 8, 10]
+    assert ref.max_pool2d(x[:, :3, :3], 2, ceil_mode=True).ravel().tolist() == [5, 6, 9, 10]
+
+
+def test_max_pool2d_ties_go_to_the_first():
+    """Among equal values, -inf included, the first in row-major order gets the gradient."""
+    for value in (0.0, -np.inf):
+        x = np.full((1, 2, 2, 1), value)
+
+        dx = ref.max_pool2d_backward(np.full((1, 1, 1, 1), 7.0), x, 2)
+
+        assert dx.ravel().tolist() == [7, 0, 0, 0]
+
+
+def test_max_pool2d_padding_never_wins():
+    """A corner pixel of -inf wins over the padding around it."""
+    x = np.full((1, 1, 1, 1), -np.inf)
+
+    y = ref.max_pool2d(x, 3, stride=1, padding=1)
+    dx = ref.max_pool2d_backward(np.ones((1, 1, 1, 1)), x, 3, stride=1, padding=1)
+
+    assert (y.item(), dx.item()) == (-np.inf, 1)
+
+
+def test_max_pool2d_nan_wins():
+    """A NaN is the maximum of its window and gets the gradient, the first NaN if there are two."""
+    x = np.array([1.0, np.nan, np.nan, np.inf]).reshape(1, 2, 2, 1)
+
+    assert np.isnan(ref.max_pool2d(x, 2)).all()
+    assert ref.max_pool2d_backward(np.ones((1, 1, 1, 1)), x, 2).ravel().tolist() == [0, 1, 0, 0]
+
+
+def test_pool_refuses_padding_beyond_half_the_kernel():
+    """Padding of more than half the kernel would leave windows without a pixel."""
+    for pool in (ref.max_pool2d, ref.avg_pool2d):
+        with pytest.raises(ValueError, match="at most half of the kernel, got 2"):
+            pool(np.ones((1, 4, 4, 1)), 3, padding=2)
+
+
+def test_global_avg_pool2d():
+    """The mean over the image, and its gradient by finite differences."""
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 4))
+
+    assert np.allclose(ref.global_avg_pool2d(x)[1, 2], x[1, :, :, 2].sum() / 15, rtol=1e-14)
+    gradcheck(ref.global_avg_pool2d, x, lambda dy, x: ref.global_avg_pool2d_backward(dy, x.shape))
+
+
+# --- softmax and cross-entropy --------------------------------------------------------------
+
+
+def logits_of(case):
+    return case.offset + case.scale * rng_of(case).standard_normal(case.shape)
+
+
+@by_name(CLASS_CASES)
+def test_softmax_gradients(case):
+    """Softmax and log-softmax agree with finite differences, and rows sum to 1."""
+    z, axis = logits_of(case), case.axis
+
+    y = ref.softmax(z, axis=axis)
+
+    assert np.allclose(y.sum(axis=axis), 1, rtol=1e-14)
+    assert np.allclose(np.exp(ref.log_softmax(z, axis=axis)), y, rtol=1e-12, atol=0)
+    gradcheck(
+        lambda z: ref.softmax(z, axis=axis),
+        z,
+        lambda dy, z: ref.softmax_backward(dy, ref.softmax(z, axis=axis), axis=axis),
+        samples=60,
+    )
+    gradcheck(
+        lambda z: ref.log_softmax(z, axis=axis),
+        z,
+        lambda dy, z: ref.log_softmax_backward(dy, ref.log_softmax(z, axis=axis), axis=axis),
+        samples=60,
+    )
+
+
+@by_name(CLASS_CASES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("kind", ["labels", "soft"])
+def test_cross_entropy_gradient(case, reduction, kind):
+    """dlogits is the gradient of the sum of what is returned, for labels and for soft targets."""
+    z, rng = logits_of(case), rng_of(case)
+    if kind == "labels":
+        target = rng.integers(0, case.shape[case.axis], case.rows_shape)
+    else:
+        target = rng.uniform(0, 1, case.shape)
+
+    def forward(z):
+        return np.sum(call(z)[0])
+
+    def call(z):
+        return ref.softmax_cross_entropy(z, target, axis=case.axis, reduction=reduction)
+
+    loss, _ = call(z)
+    assert loss.shape == case.rows_shape if reduction == "none" else isinstance(loss, float)
+    gradcheck(forward, z, lambda dy, z: dy * call(z)[1], samples=60)
+
+
+@by_name(CLASS_CASES)
+def test_cross_entropy_of_one_hot_targets(case):
+    """A label and its one-hot row give the same loss, and a mean is a sum over rows."""
+    z, classes = logits_of(case), case.shape[case.axis]
+    labels = rng_of(case).integers(0, classes, case.rows_shape)
+    one_hot = np.moveaxis(np.eye(classes)[labels], -1, case.axis)
+
+    loss, dz = ref.softmax_cross_entropy(z, labels, axis=case.axis, reduction="none")
+    soft_loss, soft_dz = ref.softmax_cross_entropy(z, one_hot, axis=case.axis, reduction="none")
+    mean, _ = ref.softmax_cross_entropy(z, labels, axis=case.axis)
+
+    assert np.array_equal(loss, soft_loss)
+    assert np.allclose(dz, soft_dz, rtol=0, atol=1e-15)
+    assert mean == (loss.sum() / loss.size if loss.size else 0.0)
+
+
+def test_cross_entropy_of_a_confident_row():
+    """A loss near 0 keeps its relative accuracy, and so does the gradient at the label."""
+    gap = np.array([[40.0, 0.0]])
+
+    loss, dz = ref.softmax_cross_entropy(gap, np.array([0]))
+
+    assert loss == pytest.approx(np.exp(-40.0), rel=1e-15, abs=0)
+    assert dz[0].tolist() == pytest.approx([-np.exp(-40.0), np.exp(-40.0)], rel=1e-15, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([1e308, -1e308, 0.0], 0.0),
+        ([0.0, 1e308, 1e308], 1e308),
+        ([0.0, 0.0, -np.inf], np.log(2)),
+        ([-np.inf, 0.0, 0.0], np.inf),
+        ([0.0, np.inf, 0.0], np.nan),
+        ([-np.inf, -np.inf, -np.inf], np.nan),
+        ([0.0, np.nan, 0.0], np.nan),
+    ],
+)
+def test_cross_entropy_at_the_limits(row, expected):
+    """Huge and infinite logits give the limit of the loss; without a limit it is NaN."""
+    loss, dz = ref.softmax_cross_entropy(np.array([row]), np.array([0]))
+
+    assert loss == pytest.approx(expected, rel=1e-15, nan_ok=True)
+    assert np.isfinite(dz).all() == (not np.isnan(expected))
+
+
+def test_cross_entropy_skips_classes_without_weight():
+    """A soft target of 0 adds nothing, also where the logit is -inf."""
+    loss, _ = ref.softmax_cross_entropy(np.array([[0.0, 0.0, -np.inf]]), np.array([[0.5, 0.5, 0]]))
+
+    assert loss == pytest.approx(np.log(2), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "target", "options"),
+    [
+        (ValueError, "label 3 at \\(1,\\) is outside 0 ... 2", np.array([0, 3]), {}),
+        (ValueError, "label -1 at \\(0,\\)", np.array([-1, 3]), {}),
+        (ValueError, "labels \\(3,\\) must have the shape \\(2,\\)", np.array([0, 1, 2]), {}),
+        (ValueError, "soft targets \\(2,\\)", np.array([0.0, 1.0]), {}),
+        (TypeError, "integers or floats, got bool", np.array([True, False]), {}),
+        (ValueError, "reduction must be", np.array([0, 1]), {"reduction": "max"}),
+    ],
+)
+def test_cross_entropy_refuses(error, message, target, options):
+    """A bad target is an error that names the value, its place and the range."""
+    with pytest.raises(error, match=message):
+        ref.softmax_cross_entropy(np.zeros((2, 3)), target, **options)
+
+
+def test_softmax_refuses_no_classes():
+    """Logits without a class have no probabilities."""
+    with pytest.raises(ValueError, match="no classes"):
+        ref.softmax(np.zeros((2, 0)))
+
+
+# --- optimizers -----------------------------------------------------------------------------
+
+
+def test_sgd_is_a_step_down_the_gradient():
+    """Without momentum w loses lr·(g + l2·w), after a decoupled decay of lr·weight_decay."""
+    w, g = np.array([1.0, -2.0]), np.array([0.5, 4.0])
+
+    new, _ = ref.sgd_step(w, g, lr=0.5, l2=1.0, weight_decay=0.25, dampening=0.5)
+
+    assert new.tolist() == [0.875 - 0.75, -1.75 - 1.0]
+    assert ref.sgd_step(w, g, g, lr=0.5, dampening=0.5)[0].tolist() == [0.75, -4.0]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_momentum_unrolled(nesterov):
+    """v_t = Σ μ^{t-i} (1-τ) g_i with an undamped first gradient; Nesterov looks one step ahead."""
+    gradients = np.random.default_rng(0).standard_normal((6, 3))
+    w, velocity, mu, tau, lr = np.zeros(3), None, 0.9, 0.25, 0.1
+    damped = gradients * np.array([1, *[1 - tau] * 5])[:, None]
+
+    for t, g in enumerate(gradients, start=1):
+        before = w
+        w, velocity = ref.sgd_step(
+            w, g, velocity, lr=lr, momentum=mu, dampening=tau, nesterov=nesterov
+        )
+        expected = sum(mu ** (t - i) * damped[i - 1] for i in range(1, t + 1))
+        step = g + mu * expected if nesterov else expected
+
+        assert np.allclose(velocity, expected, rtol=1e-13)
+        assert np.allclose(before - w, lr * step, rtol=1e-12)
+
+
+def test_adam_unrolled():
+    """m_t = (1-β₁) Σ β₁^{t-i} g_i and v_t alike; the step divides by 1 - β^t."""
+    gradients = np.random.default_rng(0).standard_normal((20, 4))
+    w, m, v, products = np.zeros(4), np.zeros(4), np.zeros(4), (1.0, 1.0)
+    b1, b2, t = 0.9, 0.99, len(gradients)
+
+    for g in gradients:
+        before = w
+        w, m, v, products = ref.adam_step(w, g, m, v, products, lr=0.1, betas=(b1, b2))
+
+    powers = np.arange(t - 1, -1, -1.0)[:, None]
+    expected_m = (1 - b1) * (b1**powers * gradients).sum(axis=0)
+    expected_v = (1 - b2) * (b2**powers * gradients**2).sum(axis=0)
+    step = 0.1 * expected_m / (1 - b1**t) / (np.sqrt(expected_v / (1 - b2**t)) + 1e-8)
+    assert np.allclose(m, expected_m, rtol=1e-13)
+    assert np.allclose(v, expected_v, rtol=1e-13)
+    assert np.allclose(before - w, step, rtol=1e-12)
+
+
+def test_adam_contains_adagrad():
+    """With β₁ = 0, β₂(t) = 1 - 1/t, η(t) = η₀/√t and ε = 0 Adam's step is AdaGrad's."""
+    rng = np.random.default_rng(0)
+    adam = adagrad = rng.standard_normal(5)
+    m, v, total, products = np.zeros(5), np.zeros(5), np.zeros(5), (1.0, 1.0)
+
+    for t in range(1, 501):
+        g = rng.standard_normal(5)
+        g[0] = 0
+        g[1] *= t > 50
+        lr, betas = 0.1 / np.sqrt(t), (0.0, 1 - 1 / t)
+        adam, m, v, products = ref.adam_step(adam, g, m, v, products, lr=lr, betas=betas, eps=0.0)
+        adagrad, total = ref.adagrad_step(adagrad, g, total, lr=0.1, eps=0.0)
+
+        assert np.allclose(adam, adagrad, rtol=1e-12, atol=0)
+        assert np.allclose(v * t, total, rtol=1e-12, atol=0)
+
+
+def test_adam_amsgrad_keeps_the_largest_v():
+    """AMSGrad divides by the largest v so far."""
+    w, m, v, products, v_max = np.zeros(1), np.zeros(1), np.zeros(1), (1.0, 1.0), np.zeros(1)
+    largest = 0.0
+
+    for t, g in enumerate((3.0, 0.1, 0.0), start=1):
+        before = w
+        w, m, v, products, v_max = ref.adam_step(
+            w, np.array([g]), m, v, products, lr=1.0, betas=(0.5, 0.5), v_max=v_max
+        )
+        largest = max(largest, v.item())
+        correction = 1 - 0.5**t
+        step = m / correction / (np.sqrt(largest / correction) + 1e-8)
+
+        assert v_max.item() == largest
+        assert np.allclose(before - w, step, rtol=1e-12)
+
+
+def test_adam_eps_modes():
+    """At the first step |g| = 1 gives 1/(1 + ε), or 1/(1 + ε/√(1-β₂)) with ε before correction."""
+    zeros = np.zeros(1)
+    steps = {
+        mode: -ref.adam_step(zeros, np.ones(1), zeros, zeros, lr=1.0, eps=0.5, eps_mode=mode)[0]
+        for mode in ("paper", "hat")
+    }
+
+    assert steps["paper"].item() == pytest.approx(1 / 1.5)
+    assert steps["hat"].item() == pytest.approx(1 / (1 + 0.5 / np.sqrt(0.001)))
+    with pytest.raises(ValueError, match="eps_mode must be"):
+        ref.adam_step(zeros, zeros, zeros, zeros, eps_mode="keras")
+
+
+def test_a_zero_denominator_is_a_zero_update():
+    """With ε = 0 and gradients that are 0 neither Adam nor AdaGrad moves."""
+    w, zeros = np.ones(2), np.zeros(2)
+
+    assert ref.adam_step(w, zeros, zeros, zeros, eps=0.0)[0].tolist() == [1, 1]
+    assert ref.adagrad_step(w, zeros, zeros, eps=0.0)[0].tolist() == [1, 1]
+
+
+def test_l2_adds_to_the_gradient():
+    """l2=λ is the same as a gradient of g + λw, for each optimizer."""
+    w, g, s = np.array([1.0, -2.0]), np.array([0.5, 4.0]), np.ones(2)
+
+    assert np.array_equal(
+        ref.sgd_step(w, g, s, lr=0.1, momentum=0.9, l2=0.5)[0],
+        ref.sgd_step(w, g + 0.5 * w, s, lr=0.1, momentum=0.9)[0],
+    )
+    assert np.array_equal(
+        ref.adam_step(w, g, s, s, l2=0.5)[0], ref.adam_step(w, g + 0.5 * w, s, s)[0]
+    )
+    assert np.array_equal(
+        ref.adagrad_step(w, g, s, l2=0.5)[0], ref.adagrad_step(w, g + 0.5 * w, s)[0]
+    )
+
+
+# --- all of them ----------------------------------------------------------------------------
+
+
+def every_call(a):
+    """A call of every function on arrays made by a(shape)."""
+    image, kernel, vector, rows = a((2, 4, 4, 4)), a((3, 3, 2, 4)), a((4,)), a((3, 4))
+    pooled = a((2, 2, 2, 4))
+    labels = np.array([0, 3, 1])
+    labels.flags.writeable = False
+    options = {"activation": "relu", "residual": True}
+    return {
+        "conv2d": lambda: ref.conv2d(image, kernel, vector, groups=2),
+        "conv2d_backward": lambda: ref.conv2d_backward(pooled, image, kernel, groups=2),
+        "linear": lambda: ref.linear(rows, a((4, 4)), vector),
+        "linear_backward": lambda: ref.linear_backward(rows, rows, a((4, 4))),
+        "relu": lambda: ref.relu(image),
+        "relu_backward": lambda: ref.relu_backward(image, image),
+        "batch_norm": lambda: ref.batch_norm(
+            image, vector, vector, residual=image, activation="relu"
+        ),
+        "batch_norm_inference": lambda: ref.batch_norm_inference(
+            image, vector, vector, vector, a((4,))
+        ),
+        "batch_norm_backward": lambda: ref.batch_norm_backward(
+            image, image, vector, vector, a((4,)), y=image, **options
+        ),
+        "batch_norm_backward without activation": lambda: ref.batch_norm_backward(
+            image, image, vector, vector, a((4,)), residual=True
+        ),
+        "max_pool2d": lambda: ref.max_pool2d(image, 2),
+        "max_pool2d_backward": lambda: ref.max_pool2d_backward(pooled, image, 2),
+        "avg_pool2d": lambda: ref.avg_pool2d(image, 2),
+        "avg_pool2d_backward": lambda: ref.avg_pool2d_backward(pooled, image.shape, 2),
+        "global_avg_pool2d": lambda: ref.global_avg_pool2d(image),
+        "global_avg_pool2d_backward": lambda: ref.global_avg_pool2d_backward(rows, (3, 2, 2, 4)),
+        "add": lambda: ref.add(image, image),
+        "softmax": lambda: ref.softmax(rows),
+        "softmax_backward": lambda: ref.softmax_backward(rows, rows),
+        "log_softmax": lambda: ref.log_softmax(rows),
+        "log_softmax_backward": lambda: ref.log_softmax_backward(rows, rows),
+        "softmax_cross_entropy": lambda: ref.softmax_cross_entropy(rows, labels, reduction="none"),
+        "softmax_cross_entropy of soft targets": lambda: ref.softmax_cross_entropy(
+            rows, rows, reduction="none"
+        ),
+        "sgd_step": lambda: ref.sgd_step(rows, rows, rows, lr=0.1, momentum=0.9, l2=0.1),
+        "adam_step": lambda: ref.adam_step(rows, rows, rows, rows)[:3],
+        "adagrad_step": lambda: ref.adagrad_step(rows, rows, rows),
+    }
+
+
+CALLS = sorted(every_call(np.ones))
+
+
+def as_tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtype_is_kept_and_outputs_are_new(name, dtype):
+    """Read-only inputs suffice, every output has their dtype, and none shares their memory."""
+    arrays = []
+
+    def positive(shape):
+        array = np.random.default_rng(len(arrays)).uniform(0.1, 1, shape).astype(dtype)
+        array.flags.writeable = False
+        arrays.append(array)
+        return array
+
+    outputs = as_tuple(every_call(positive)[name]())
+
+    assert {output.dtype for output in outputs} == {np.dtype(dtype)}
+    assert not any(np.shares_memory(o, a) for o in outputs for a in arrays)
+
+
+def test_every_public_function_is_called():
+    """The table above covers all public functions of the module."""
+    public = {n for n, f in vars(ref).items() if callable(f) and not n.startswith("_")}
+    called = {name.split(" ")[0] for name in CALLS}
+
+    assert public - called == {"NamedTuple", "conv2d_output_shape"}

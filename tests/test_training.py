@@ -1,0 +1,271 @@
+"""The training loop: its history, what an interruption leaves, and the checksum of the weights."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convlet as cl
+from convlet import data, models, training
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def digits():
+    """The first 160 training and 60 test images."""
+    (x, y), (x_test, y_test) = data.digits()
+    return (x[:160], y[:160]), (x_test[:60], y_test[:60])
+
+
+def start(seed=0):
+    """Return a fresh digits model and an optimizer over it."""
+    model = models.digits(rng=seed)
+    return model, cl.Adam(model.parameters(), lr=1e-2)
+
+
+def test_digits_model_is_the_documented_one():
+    """models.digits has the shapes of its docstring and draws from its generator."""
+    model = models.digits(rng=0)
+    shapes = [parameter.value.shape for parameter in model.parameters()]
+
+    expected = [(3, 3, 1, 16), (16,), (16,), (3, 3, 16, 32), (32,), (32,), (512, 10), (10,)]
+    assert expected == shapes
+    assert model(np.zeros((2, 8, 8, 1), np.float32)).shape == (2, 10)
+    assert training.weights_sha256(model) == training.weights_sha256(models.digits(rng=0))
+    assert training.weights_sha256(model) != training.weights_sha256(models.digits(rng=1))
+
+
+def test_fit_learns_and_keeps_a_history(digits):
+    """The loss falls, and every list has one Python float per epoch."""
+    train, test = digits
+    model, optimizer = start()
+
+    history = training.fit(model, optimizer, *train, epochs=6, batch_size=32, rng=0, test=test)
+
+    assert list(history) == ["loss", "accuracy", "test_accuracy"]
+    for values in history.values():
+        assert [float] * 6 == [type(value) for value in values]
+    assert history["loss"][-1] < history["loss"][0] / 4
+    assert history["accuracy"][-1] > 0.9
+    assert history["test_accuracy"][-1] == training.evaluate(model, *test)
+
+
+def test_fit_without_a_test_set_has_no_test_accuracy(digits):
+    """With nothing to evaluate on, the history makes no statement about it."""
+    model, optimizer = start()
+
+    history = training.fit(model, optimizer, *digits[0], epochs=1, batch_size=64, rng=0)
+
+    assert list(history) == ["loss", "accuracy"]
+
+
+def test_fit_repeats_itself_bit_for_bit(digits):
+    """The same seeds give the same history and the same weights, other seeds other ones."""
+
+    def run(seed):
+        model, optimizer = start()
+        history = training.fit(model, optimizer, *digits[0], epochs=2, batch_size=32, rng=seed)
+        return history, training.weights_sha256(model)
+
+    assert run(0) == run(0)
+    assert run(0)[1] != run(1)[1]
+
+
+def test_fit_is_the_two_doors_spelled_out(digits):
+    """One epoch of fit leaves the weights of the loop written by hand."""
+    x, y = digits[0]
+    model, optimizer = start()
+    training.fit(model, optimizer, x, y, epochs=1, batch_size=50, rng=5)
+
+    by_hand, optimizer = start()
+    for x_batch, labels in data.iterate(x, y, 50, rng=5):
+        logits, pullback = by_hand.vjp(x_batch, input_grad=False)
+        _, dlogits = cl.softmax_cross_entropy(logits, labels)
+        pullback(dlogits)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert training.weights_sha256(by_hand) == training.weights_sha256(model)
+
+
+def test_fit_reports_its_progress(digits):
+    """The callback sees every batch, and the test accuracy with the last batch of an epoch."""
+    train, test = digits
+    model, optimizer = start()
+    seen = []
+
+    history = training.fit(
+        model,
+        optimizer,
+        *train,
+        epochs=2,
+        batch_size=100,
+        rng=0,
+        test=test,
+        progress=seen.append,
+    )
+
+    assert [(p.epoch, p.images) for p in seen] == [(1, 100), (1, 160), (2, 100), (2, 160)]
+    assert [seen[0].test_accuracy, seen[2].test_accuracy] == [None, None]
+    assert history["test_accuracy"] == [seen[1].test_accuracy, seen[3].test_accuracy]
+    assert history["loss"] == [seen[1].loss, seen[3].loss]
+    assert {(2, 160)} == {(p.epochs, p.total) for p in seen}
+
+
+@pytest.mark.parametrize(("calls", "completed"), [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)])
+def test_fit_ends_cleanly_when_interrupted(digits, calls, completed):
+    """An interruption keeps the weights reached, zero gradients and the completed epochs."""
+    train, test = digits
+    model, optimizer = start()
+    reached = []
+
+    def interrupt(progress):
+        reached.append(training.weights_sha256(model))
+        if len(reached) == calls:
+            raise KeyboardInterrupt
+
+    history = training.fit(
+        model,
+        optimizer,
+        *train,
+        epochs=9,
+        batch_size=100,
+        rng=0,
+        test=test,
+        progress=interrupt,
+    )
+
+    assert [completed] * 3 == [len(values) for values in history.values()]
+    assert reached[-1] == training.weights_sha256(model)
+    assert all(not parameter.grad.any() for parameter in model.parameters())
+
+
+def test_fit_interrupted_within_a_step_zeroes_the_gradients(digits):
+    """An interruption between pullback and step leaves no gradient for a later training."""
+    model, optimizer = start()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    optimizer.step = interrupt
+    before = [parameter.value.copy() for parameter in model.parameters()]
+    history = training.fit(model, optimizer, *digits[0], epochs=1, batch_size=32, rng=0)
+
+    assert history == {"loss": [], "accuracy": []}
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(value, parameter.value)
+        assert not parameter.grad.any()
+
+
+def test_fit_stops_at_a_loss_that_is_not_finite():
+    """A loss of NaN is an error that names the place, and the step on it is not taken."""
+    model = cl.Sequential(cl.Flatten(), cl.Linear(4, 3), rng=0)
+    optimizer = cl.SGD(model.parameters(), lr=0.1)
+    before = training.weights_sha256(model)
+    x = np.full((6, 2, 2, 1), np.nan, np.float32)
+
+    with pytest.raises(FloatingPointError, match="loss is nan in epoch 1 after 0 images"):
+        training.fit(model, optimizer, x, np.zeros(6, int), epochs=1, batch_size=2, rng=0)
+    assert before == training.weights_sha256(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size of at least 1, got 0"),
+        ({"y": np.zeros(3, int)}, "expected as many labels as examples, 6, got 3"),
+        ({"x": np.zeros((0, 2, 2, 1), np.float32)}, "at least one example"),
+    ],
+)
+def test_fit_refuses_bad_arguments(change, message):
+    """Arguments that leave nothing to train on are errors that name the value."""
+    model = cl.Sequential(cl.Flatten(), cl.Linear(4, 3), rng=0)
+    good = {
+        "x": np.zeros((6, 2, 2, 1), np.float32),
+        "y": np.zeros(6, int),
+        "epochs": 1,
+        "batch_size": 2,
+    }
+
+    with pytest.raises(ValueError, match=message):
+        training.fit(model, cl.SGD(model.parameters(), lr=0.1), **(good | change))
+
+
+def test_evaluate_counts_the_largest_logits():
+    """The accuracy is that of the arg-max, whatever the batch size."""
+    logits = np.random.default_rng(0).normal(size=(23, 4)).astype(np.float32)
+    labels = np.random.default_rng(1).integers(4, size=23)
+
+    def identity(x):
+        return x
+
+    expected = sum(int(np.argmax(z)) == label for z, label in zip(logits, labels, strict=True)) / 23
+    for batch_size in (1, 5, 23, 100):
+        assert expected == training.evaluate(identity, logits, labels, batch_size)
+
+
+def test_evaluate_refuses_bad_arguments():
+    """Nothing to evaluate, unequal lengths and a batch size below 1 are errors."""
+    x, y = np.zeros((3, 2)), np.zeros(3, int)
+    with pytest.raises(ValueError, match="got 0 examples and 0 labels"):
+        training.evaluate(np.asarray, x[:0], y[:0])
+    with pytest.raises(ValueError, match="got 3 examples and 2 labels"):
+        training.evaluate(np.asarray, x, y[:2])
+    with pytest.raises(ValueError, match="batch_size of at least 1, got 0"):
+        training.evaluate(np.asarray, x, y, 0)
+
+
+class Weights:
+    """A model that is nothing but its state."""
+
+    def __init__(self, **state):
+        self.state = state
+
+    def state_dict(self):
+        return self.state
+
+
+def test_weights_sha256_is_the_documented_one():
+    """The checksum covers name, type, shape and little-endian bytes of each entry, in order."""
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)
+    parts = [b"a <f4 (2, 3)\n", a.astype("<f4").tobytes(), b"b <i8 ()\n", b"\7" + bytes(7)]
+
+    assert hashlib.sha256(b"".join(parts)).hexdigest() == training.weights_sha256(Weights(a=a, b=b))
+
+
+def test_weights_sha256_sees_every_difference():
+    """Byte order in memory and layout do not count; values, names, types and shapes do."""
+    a = np.arange(6, dtype=np.float32).reshape(2, 3)
+    checksum = training.weights_sha256(Weights(a=a))
+
+    for same in (a.astype(">f4"), np.asfortranarray(a)):
+        assert checksum == training.weights_sha256(Weights(a=same))
+    for other in (a + 1, a.astype(np.float64), a.reshape(3, 2)):
+        assert checksum != training.weights_sha256(Weights(a=other))
+    assert checksum != training.weights_sha256(Weights(b=a))
+
+
+def test_weights_sha256_covers_running_statistics(digits):
+    """A training forward pass without a step changes the checksum."""
+    model, _ = start()
+    before = training.weights_sha256(model)
+    model.vjp(digits[0][0], input_grad=False)
+
+    assert before != training.weights_sha256(model)
+
+
+def test_readme_network_is_the_example_and_learns():
+    """The README shows the code of examples/ten_lines.py, ten lines of it, and they work."""
+    docstring, code = (ROOT / "examples" / "ten_lines.py").read_text().split("\n\n", 1)
+    assert docstring.startswith('"""')
+    assert f"```python\n{code}```" in (ROOT / "README.md").read_text()
+    assert len([line for line in code.splitlines() if line]) == 10
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    name, accuracy = done.stdout.rsplit(maxsplit=1)
+    assert (name, done.stderr) == ("test accuracy", "")
+    assert float(accuracy) > 0.95

@@ -1,9 +1,9 @@
 # The block cache: memory for everything that leaves the library, and for scratch.
 #
-# Fresh pages cost several times more than filling kept ones, so blocks that were given back are kept,
-# sorted by size class: whole pages, with steps of 1/8 between powers of two. A block comes from its
-# class, newest first (it is the warmest), or from malloc. Above the limit the blocks idle longest
-# are freed. One lock guards it all; nothing below it touches a Python object.
+# Fresh pages cost several times more than filling kept ones, so blocks that were given back are
+# kept, sorted by size class: whole pages, with steps of 1/8 between powers of two. A block comes
+# from its class, newest first (it is the warmest), or from malloc. Above the limit the blocks idle
+# longest are freed. One lock guards it all; nothing under it touches a Python object.
 
 cdef enum:
     PAGE = 4096

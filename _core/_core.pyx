@@ -56,8 +56,8 @@ def thread_backend():
 
 if cvl_isa() == NULL:
     raise ImportError(
-        f"CONVLET_ISA={os.environ.get('CONVLET_ISA')!r} names no level that this build has and this "
-        f"CPU can run; available: {', '.join(isa_levels())}"
+        f"CONVLET_ISA={os.environ.get('CONVLET_ISA')!r} names no level that this build has and "
+        f"this CPU can run; available: {', '.join(isa_levels())}"
     )
 
 include "_operators.pxi"

@@ -163,13 +163,13 @@ cdef const char *cvl_status_string(cvl_status status) noexcept nogil:
 
 
 cdef cvl_status cvl_conv2d_output_shape(
-    const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
+        const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
     return c_conv2d_output_shape(d, OH, OW)
 
 
 cdef cvl_status cvl_conv2d_forward(
-    char dtype, const cvl_conv2d *d, void *y, const void *x, const void *w, const void *b,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_conv2d *d, void *y, const void *x, const void *w, const void *b,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_conv2d_forward_f32(
             d, <float *>y, <const float *>x, <const float *>w, <const float *>b, run)
@@ -178,15 +178,15 @@ cdef cvl_status cvl_conv2d_forward(
 
 
 cdef size_t cvl_conv2d_forward_workspace_size(
-    char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
+        char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_conv2d_forward_workspace_size_f32(d, threads)
     return cvl_conv2d_forward_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_conv2d_backward_data(
-    char dtype, const cvl_conv2d *d, void *dx, const void *dy, const void *w,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_conv2d *d, void *dx, const void *dy, const void *w,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_conv2d_backward_data_f32(
             d, <float *>dx, <const float *>dy, <const float *>w, run)
@@ -194,15 +194,15 @@ cdef cvl_status cvl_conv2d_backward_data(
 
 
 cdef size_t cvl_conv2d_backward_data_workspace_size(
-    char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
+        char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_conv2d_backward_data_workspace_size_f32(d, threads)
     return cvl_conv2d_backward_data_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_conv2d_backward_weights(
-    char dtype, const cvl_conv2d *d, void *dw, void *db, const void *dy, const void *x,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_conv2d *d, void *dw, void *db, const void *dy, const void *x,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_conv2d_backward_weights_f32(
             d, <float *>dw, <float *>db, <const float *>dy, <const float *>x, run)
@@ -211,15 +211,15 @@ cdef cvl_status cvl_conv2d_backward_weights(
 
 
 cdef size_t cvl_conv2d_backward_weights_workspace_size(
-    char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
+        char dtype, const cvl_conv2d *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_conv2d_backward_weights_workspace_size_f32(d, threads)
     return cvl_conv2d_backward_weights_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_linear_forward(
-    char dtype, const cvl_linear *d, void *y, const void *x, const void *w, const void *b,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_linear *d, void *y, const void *x, const void *w, const void *b,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_linear_forward_f32(
             d, <float *>y, <const float *>x, <const float *>w, <const float *>b, run)
@@ -228,15 +228,15 @@ cdef cvl_status cvl_linear_forward(
 
 
 cdef size_t cvl_linear_forward_workspace_size(
-    char dtype, const cvl_linear *d, int threads) noexcept nogil:
+        char dtype, const cvl_linear *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_linear_forward_workspace_size_f32(d, threads)
     return cvl_linear_forward_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_linear_backward_data(
-    char dtype, const cvl_linear *d, void *dx, const void *dy, const void *w,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_linear *d, void *dx, const void *dy, const void *w,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_linear_backward_data_f32(
             d, <float *>dx, <const float *>dy, <const float *>w, run)
@@ -244,15 +244,15 @@ cdef cvl_status cvl_linear_backward_data(
 
 
 cdef size_t cvl_linear_backward_data_workspace_size(
-    char dtype, const cvl_linear *d, int threads) noexcept nogil:
+        char dtype, const cvl_linear *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_linear_backward_data_workspace_size_f32(d, threads)
     return cvl_linear_backward_data_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_linear_backward_weights(
-    char dtype, const cvl_linear *d, void *dw, void *db, const void *dy, const void *x,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_linear *d, void *dw, void *db, const void *dy, const void *x,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_linear_backward_weights_f32(
             d, <float *>dw, <float *>db, <const float *>dy, <const float *>x, run)
@@ -261,15 +261,15 @@ cdef cvl_status cvl_linear_backward_weights(
 
 
 cdef size_t cvl_linear_backward_weights_workspace_size(
-    char dtype, const cvl_linear *d, int threads) noexcept nogil:
+        char dtype, const cvl_linear *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_linear_backward_weights_workspace_size_f32(d, threads)
     return cvl_linear_backward_weights_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_batch_norm_forward(
-    char dtype, const cvl_batch_norm *d, void *y, double *mean, double *var, const void *x,
-    const void *gamma, const void *beta, const void *residual, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_batch_norm *d, void *y, double *mean, double *var, const void *x,
+        const void *gamma, const void *beta, const void *residual, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_forward_f32(
             d, <float *>y, mean, var, <const float *>x, <const float *>gamma, <const float *>beta,
@@ -280,16 +280,16 @@ cdef cvl_status cvl_batch_norm_forward(
 
 
 cdef size_t cvl_batch_norm_forward_workspace_size(
-    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_forward_workspace_size_f32(d, threads)
     return cvl_batch_norm_forward_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_batch_norm_inference(
-    char dtype, const cvl_batch_norm *d, void *y, const void *x, const void *gamma,
-    const void *beta, const double *mean, const double *var, const void *residual,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_batch_norm *d, void *y, const void *x, const void *gamma,
+        const void *beta, const double *mean, const double *var, const void *residual,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_inference_f32(
             d, <float *>y, <const float *>x, <const float *>gamma, <const float *>beta, mean, var,
@@ -300,16 +300,16 @@ cdef cvl_status cvl_batch_norm_inference(
 
 
 cdef size_t cvl_batch_norm_inference_workspace_size(
-    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_inference_workspace_size_f32(d, threads)
     return cvl_batch_norm_inference_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_batch_norm_backward(
-    char dtype, const cvl_batch_norm *d, void *dx, void *dgamma, void *dbeta, void *dresidual,
-    const void *dy, const void *x, const void *y, const void *gamma, const void *beta,
-    const double *mean, const double *var, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_batch_norm *d, void *dx, void *dgamma, void *dbeta, void *dresidual,
+        const void *dy, const void *x, const void *y, const void *gamma, const void *beta,
+        const double *mean, const double *var, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_backward_f32(
             d, <float *>dx, <float *>dgamma, <float *>dbeta, <float *>dresidual, <const float *>dy,
@@ -322,37 +322,37 @@ cdef cvl_status cvl_batch_norm_backward(
 
 
 cdef size_t cvl_batch_norm_backward_workspace_size(
-    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_backward_workspace_size_f32(d, threads)
     return cvl_batch_norm_backward_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_softmax_forward(
-    char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_softmax_forward_f32(d, <float *>y, <const float *>z, run)
     return cvl_softmax_forward_f64(d, <double *>y, <const double *>z, run)
 
 
 cdef cvl_status cvl_softmax_backward(
-    char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_softmax_backward_f32(d, <float *>dz, <const float *>dy, <const float *>y, run)
     return cvl_softmax_backward_f64(d, <double *>dz, <const double *>dy, <const double *>y, run)
 
 
 cdef cvl_status cvl_log_softmax_forward(
-    char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_log_softmax_forward_f32(d, <float *>y, <const float *>z, run)
     return cvl_log_softmax_forward_f64(d, <double *>y, <const double *>z, run)
 
 
 cdef cvl_status cvl_log_softmax_backward(
-    char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax *d, void *dz, const void *dy, const void *y,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_log_softmax_backward_f32(
             d, <float *>dz, <const float *>dy, <const float *>y, run)
@@ -360,16 +360,16 @@ cdef cvl_status cvl_log_softmax_backward(
 
 
 cdef cvl_status cvl_softmax_cross_entropy_labels(
-    char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
-    const int64_t *labels, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
+        const int64_t *labels, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_softmax_cross_entropy_f32(d, loss, <float *>dz, <const float *>z, labels, run)
     return cvl_softmax_cross_entropy_f64(d, loss, <double *>dz, <const double *>z, labels, run)
 
 
 cdef cvl_status cvl_softmax_cross_entropy_soft(
-    char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
-    const void *q, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
+        const void *q, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_softmax_cross_entropy_soft_f32(
             d, loss, <float *>dz, <const float *>z, <const float *>q, run)
@@ -378,88 +378,88 @@ cdef cvl_status cvl_softmax_cross_entropy_soft(
 
 
 cdef size_t cvl_softmax_cross_entropy_workspace_size(
-    char dtype, const cvl_softmax_cross_entropy *d, int threads) noexcept nogil:
+        char dtype, const cvl_softmax_cross_entropy *d, int threads) noexcept nogil:
     if dtype == b'f':
         return cvl_softmax_cross_entropy_workspace_size_f32(d, threads)
     return cvl_softmax_cross_entropy_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_relu_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+        char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_relu_forward_f32(n, <float *>y, <const float *>x, run)
     return cvl_relu_forward_f64(n, <double *>y, <const double *>x, run)
 
 
 cdef cvl_status cvl_relu_backward(
-    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_relu_backward_f32(n, <float *>dx, <const float *>dy, <const float *>y, run)
     return cvl_relu_backward_f64(n, <double *>dx, <const double *>dy, <const double *>y, run)
 
 
 cdef cvl_status cvl_add(
-    char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_add_f32(n, <float *>y, <const float *>a, <const float *>b, run)
     return cvl_add_f64(n, <double *>y, <const double *>a, <const double *>b, run)
 
 
 cdef cvl_status cvl_pool2d_output_shape(
-    const cvl_pool2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
+        const cvl_pool2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
     return c_pool2d_output_shape(d, OH, OW)
 
 
 cdef cvl_status cvl_max_pool2d_forward(
-    char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_max_pool2d_forward_f32(d, <float *>y, <const float *>x, run)
     return cvl_max_pool2d_forward_f64(d, <double *>y, <const double *>x, run)
 
 
 cdef cvl_status cvl_max_pool2d_backward(
-    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const void *x,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *dx, const void *dy, const void *x,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_max_pool2d_backward_f32(d, <float *>dx, <const float *>dy, <const float *>x, run)
     return cvl_max_pool2d_backward_f64(d, <double *>dx, <const double *>dy, <const double *>x, run)
 
 
 cdef cvl_status cvl_avg_pool2d_forward(
-    char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_avg_pool2d_forward_f32(d, <float *>y, <const float *>x, run)
     return cvl_avg_pool2d_forward_f64(d, <double *>y, <const double *>x, run)
 
 
 cdef cvl_status cvl_avg_pool2d_backward(
-    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_avg_pool2d_backward_f32(d, <float *>dx, <const float *>dy, run)
     return cvl_avg_pool2d_backward_f64(d, <double *>dx, <const double *>dy, run)
 
 
 cdef cvl_status cvl_sgd_step(
-    char dtype, const cvl_sgd *d, const void *segments, Py_ssize_t count,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_sgd *d, const void *segments, Py_ssize_t count,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_sgd_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
     return cvl_sgd_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
 
 
 cdef cvl_status cvl_adam_step(
-    char dtype, const cvl_adam *d, const void *segments, Py_ssize_t count,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_adam *d, const void *segments, Py_ssize_t count,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_adam_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
     return cvl_adam_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
 
 
 cdef cvl_status cvl_adagrad_step(
-    char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
-    const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_adagrad_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
     return cvl_adagrad_step_f64(d, <const cvl_segment_f64 *>segments, count, run)

@@ -1,6 +1,7 @@
 """Parameters: what they copy, what they refuse, and the memory they live in."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_values_that_are_refused(value, error):
 
 def test_unknown_kind():
     """The kind is one of three."""
-    with pytest.raises(ValueError, match="'weight', 'bias', 'norm'.*got 'scale'"):
+    with pytest.raises(ValueError, match=r"'weight', 'bias', 'norm'.*got 'scale'"):
         cl.Parameter(np.ones(1), kind="scale")
 
 
@@ -113,7 +114,7 @@ def test_model_packs_values_and_gradients_in_order():
 
     for what in ("value", "grad"):
         arrays = [getattr(p, what) for p in parameters]
-        for left, right in zip(arrays, arrays[1:], strict=False):
+        for left, right in itertools.pairwise(arrays):
             assert address(left) + left.nbytes == address(right)
     for value, p in zip(before, parameters, strict=False):
         np.testing.assert_array_equal(value, p.value)
@@ -175,7 +176,7 @@ def test_copies_have_memory_of_their_own(duplicate):
         assert not np.shares_memory(p.value, q.value)
         assert (p.kind, p.name, p.trainable) == (q.kind, q.name, q.trainable)
     values = [q.value for _, q in pairs]
-    for left, right in zip(values, values[1:], strict=False):
+    for left, right in itertools.pairwise(values):
         assert address(left) + left.nbytes == address(right)
 
 

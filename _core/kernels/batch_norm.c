@@ -12,13 +12,6 @@
 /* The planes of one element per column that the passes share; the last two are backward's. */
 enum { HIGH, SCALE, SHIFT, SLOPE, OFFSET };
 
-/* Arrays that a group of the wider loops keeps in registers: up to 5. */
-#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-enum { WIDE_VECTORS = 4 };
-#else
-enum { WIDE_VECTORS = 2 };
-#endif
-
 #define EACH(j) _Pragma("GCC unroll 4") for (int j = 0; j < NV; j++)
 
 INLINE void load_plane(V *v, const T *planes, int plane, ptrdiff_t ld, const int NV,
@@ -136,13 +129,13 @@ INLINE void apply_group(T *y, const ptrdiff_t *shape, const T *x, const T *resid
                         const int NV, const int lanes)
 {
     const ptrdiff_t ld = shape[2];
-    V high[WIDE_VECTORS], scale[WIDE_VECTORS], shift[WIDE_VECTORS];
+    V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
     for (ptrdiff_t row = 0; row < shape[0]; row++) {
         const ptrdiff_t at = row * ld + column;
-        V v[WIDE_VECTORS];
+        V v[SWEEP_VECTORS];
         EACH(j) v[j] = vsub(load_lanes(x + at + j * VL, lanes), high[j]);
         EACH(j) v[j] = vfma(v[j], scale[j], shift[j]);
         if (add)
@@ -157,13 +150,13 @@ void KERNEL(batch_norm_apply)(T *y, const ptrdiff_t *shape, const T *x, const T 
                               const T *planes, int relu)
 {
     if (residual && relu)
-        SWEEP(shape[1], WIDE_VECTORS, apply_group, y, shape, x, residual, planes, 1, 1);
+        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 1, 1);
     else if (residual)
-        SWEEP(shape[1], WIDE_VECTORS, apply_group, y, shape, x, residual, planes, 0, 1);
+        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 0, 1);
     else if (relu)
-        SWEEP(shape[1], WIDE_VECTORS, apply_group, y, shape, x, residual, planes, 1, 0);
+        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 1, 0);
     else
-        SWEEP(shape[1], WIDE_VECTORS, apply_group, y, shape, x, residual, planes, 0, 0);
+        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 0, 0);
 }
 
 /* ---------------------------------------------------------------------------- backward */
@@ -185,8 +178,8 @@ INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *
                             ptrdiff_t column, const int NV, const int lanes)
 {
     const ptrdiff_t ld = shape[2];
-    V high[WIDE_VECTORS], scale[WIDE_VECTORS], shift[WIDE_VECTORS];
-    V u[WIDE_VECTORS], v[WIDE_VECTORS];
+    V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
+    V u[SWEEP_VECTORS], v[SWEEP_VECTORS];
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
@@ -212,21 +205,21 @@ void KERNEL(batch_norm_gradients)(T *sums, T *g, const ptrdiff_t *shape, const T
                                   const T *y, const T *planes)
 {
     if (g && y)
-        SWEEP(shape[1], WIDE_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y, 1);
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y, 1);
     else if (g)
-        SWEEP(shape[1], WIDE_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
               1);
     else if (y)
-        SWEEP(shape[1], WIDE_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y, 0);
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y, 0);
     else
-        SWEEP(shape[1], WIDE_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
               0);
 }
 
 void KERNEL(batch_norm_gradients_recomputed)(T *sums, const ptrdiff_t *shape, const T *dy,
                                              const T *x, const T *planes)
 {
-    SWEEP(shape[1], WIDE_VECTORS, gradients_group, sums, NULL, shape, dy, x, NULL, planes,
+    SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, NULL, shape, dy, x, NULL, planes,
           MASK_RECOMPUTED, 0);
 }
 
@@ -260,8 +253,8 @@ INLINE void dx_group(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, con
                      const int lanes)
 {
     const ptrdiff_t ld = shape[2];
-    V high[WIDE_VECTORS], scale[WIDE_VECTORS], shift[WIDE_VECTORS];
-    V slope[WIDE_VECTORS], offset[WIDE_VECTORS];
+    V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
+    V slope[SWEEP_VECTORS], offset[SWEEP_VECTORS];
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
@@ -281,13 +274,13 @@ void KERNEL(batch_norm_dx)(T *dx, const ptrdiff_t *shape, const T *dy, const T *
                            const T *planes)
 {
     if (y)
-        SWEEP(shape[1], WIDE_VECTORS, dx_group, dx, shape, dy, x, y, planes, MASK_Y);
+        SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx, shape, dy, x, y, planes, MASK_Y);
     else
-        SWEEP(shape[1], WIDE_VECTORS, dx_group, dx, shape, dy, x, y, planes, MASK_NONE);
+        SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx, shape, dy, x, y, planes, MASK_NONE);
 }
 
 void KERNEL(batch_norm_dx_recomputed)(T *dx, const ptrdiff_t *shape, const T *dy, const T *x,
                                       const T *planes)
 {
-    SWEEP(shape[1], WIDE_VECTORS, dx_group, dx, shape, dy, x, NULL, planes, MASK_RECOMPUTED);
+    SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx, shape, dy, x, NULL, planes, MASK_RECOMPUTED);
 }

@@ -10,10 +10,11 @@ typedef struct windows {
     ptrdiff_t rows, columns, row_step, column_step;
     const T *x, *dy;
     T *y, *dx;
+    int tiled; /* dx is written, not added to */
     V divisor;
 } windows;
 
-/* What happens to n channels of one window: it begins at element `at` of x, its pixel at `out` of y. */
+/* What happens to n channels of one window, which begin at element `at` of x and `out` of y. */
 typedef void visit(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n);
 
 INLINE void visit_channels(const ptrdiff_t extent[4], const ptrdiff_t step[4], const windows *w,
@@ -43,6 +44,13 @@ INLINE void visit_windows(const ptrdiff_t extent[4], const ptrdiff_t step[4], wi
         w.columns = extent[2];
         visit_channels(extent, step, &w, visit_window);
     }
+}
+
+/* Where windows tile the image, dx need neither be cleared nor read. */
+INLINE void give(const windows *w, ptrdiff_t at, V given, ptrdiff_t n)
+{
+    T *p = w->dx + at;
+    vstore_part(p, w->tiled ? given : vadd(vload_part(p, n), given), n);
 }
 
 /* ---------------------------------------------------------------------------------- max */
@@ -77,7 +85,7 @@ INLINE void give_to_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdi
             const V given = vselect(veq(v, v), vselect(veq(v, best), dy, vzero()), dy);
             const V kept = vselect(veq(v, best), vzero(), dy);
             dy = vselect(veq(v, v), kept, vzero());
-            vstore_part(w->dx + p, vadd(vload_part(w->dx + p, n), given), n);
+            give(w, p, given, n);
         }
 }
 
@@ -87,9 +95,10 @@ void KERNEL(max_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, 
 }
 
 void KERNEL(max_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
-                               const T *dy, const T *x)
+                               const T *dy, const T *x, int tiled)
 {
-    visit_windows(extent, step, (windows){.x = x, .dx = dx, .dy = dy}, give_to_largest);
+    visit_windows(extent, step, (windows){.x = x, .dx = dx, .dy = dy, .tiled = tiled},
+                  give_to_largest);
 }
 
 /* ------------------------------------------------------------------------------ average */
@@ -111,10 +120,8 @@ INLINE void give_to_all(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t
 {
     const V given = vdiv(vload_part(w->dy + out, n), w->divisor);
     for (ptrdiff_t r = 0; r < w->rows; r++)
-        for (ptrdiff_t c = 0; c < w->columns; c++) {
-            T *p = w->dx + at + r * w->row_step + c * w->column_step;
-            vstore_part(p, vadd(vload_part(p, n), given), n);
-        }
+        for (ptrdiff_t c = 0; c < w->columns; c++)
+            give(w, at + r * w->row_step + c * w->column_step, given, n);
 }
 
 void KERNEL(avg_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, const T *x,
@@ -124,8 +131,9 @@ void KERNEL(avg_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, 
 }
 
 void KERNEL(avg_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
-                               const T *dy, T divisor)
+                               const T *dy, T divisor, int tiled)
 {
-    visit_windows(extent, step, (windows){.dx = dx, .dy = dy, .divisor = vset1(divisor)},
+    visit_windows(extent, step,
+                  (windows){.dx = dx, .dy = dy, .tiled = tiled, .divisor = vset1(divisor)},
                   give_to_all);
 }

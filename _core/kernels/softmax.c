@@ -221,7 +221,9 @@ void KERNEL(cross_entropy_soft)(ptrdiff_t rows, ptrdiff_t C, double *loss, T *dz
         const ptrdiff_t first = place(C, z, r.largest);
         const double rest = sum(&r, exponential, first), all = rest + dz[first];
         const double others = sum(&targets, element, first), total = others + q[first];
-        *loss = all < INFINITY ? sum(&r, weighted_distance, -1) + total * log1p_positive(rest) : all;
+        *loss = all;
+        if (all < INFINITY)
+            *loss = sum(&r, weighted_distance, -1) + total * log1p_positive(rest);
         const V factor = vset1((T)(weight * total / all)), minus_weight = vset1((T)-weight);
         for (ptrdiff_t c = 0; c < C; c += VL) {
             const V minus_q = vmul(vload_part(q + c, C - c), minus_weight);

@@ -2,10 +2,10 @@
 #include "columns.h"
 
 /* These fix the order of summation, beside the constants of order.h. A row is made a multiple of
- * 64 elements, four of the widest vectors, as long as it stays within 1024; else of 16 within
- * 2048; else it is one pixel. A piece of 4096 elements lies in L1 with what it becomes; 64 keeps
- * its chains short. 32 pieces make 512 KiB of float32, a chain of 32. */
-enum { WIDE = 64, WIDE_MAX = 1024, NARROW = 16, NARROW_MAX = 2048 };
+ * 64 elements, four of the widest vectors, or else of 16, as long as it stays within 1024: longer
+ * ones lose more to strides of a page than whole vectors gain. A piece of 4096 elements lies in L1
+ * with what it becomes; 64 rows keep its chains short, as do 32 pieces for theirs. */
+enum { WIDE = 64, NARROW = 16, ROW_MAX = 1024 };
 enum { PIECE = 4096, CHAIN_MIN = 8, CHAIN_MAX = 64, FOLD = 32 };
 
 /* Below this many pixels of that many channels a task is a slab of 64 channels: twice as fast at
@@ -15,10 +15,10 @@ enum { SLAB_PIXELS = 1024, SLAB_CHANNELS = 128, SLAB = CVL_COLUMNS_RANGE };
 
 static ptrdiff_t row_length(ptrdiff_t C)
 {
-    for (ptrdiff_t L = C; L <= WIDE_MAX; L += C)
+    for (ptrdiff_t L = C; L <= ROW_MAX; L += C)
         if (L % WIDE == 0)
             return L;
-    for (ptrdiff_t L = C; L <= NARROW_MAX; L += C)
+    for (ptrdiff_t L = C; L <= ROW_MAX; L += C)
         if (L % NARROW == 0)
             return L;
     return C;

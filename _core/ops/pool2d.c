@@ -26,6 +26,7 @@ struct pool {
     runner *run;
     cvl_task *task;
     int average, complete; /* complete: no array is missing */
+    int tiled;             /* every input is in exactly one window */
 };
 
 /* ------------------------------------------------------------------------------ windows */
@@ -107,15 +108,24 @@ static void backward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wo
     const cvl_pool2d *d = &p->d;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t c = task % p->blocks * p->channels, channels = cvl_min(p->channels, d->C - c);
+        const ptrdiff_t c = task % p->blocks * p->channels;
+        const ptrdiff_t channels = cvl_min(p->channels, d->C - c);
         const ptrdiff_t n = task / p->blocks / p->bands, band = task / p->blocks % p->bands;
         const int whole = p->bands == 1;
         const ptrdiff_t h0 = band == 0 ? 0 : band * d->SH - d->PT;
         const ptrdiff_t h1 = band == p->bands - 1 ? d->H : (band + 1) * d->SH - d->PT;
-        clear(p, n, h0, h1, c, channels);
+        if (!p->tiled)
+            clear(p, n, h0, h1, c, channels);
         for (ptrdiff_t oh = whole ? 0 : band; oh < (whole ? p->OH : band + 1); oh++)
             run_row(p, n, oh, c, channels);
     }
+}
+
+/* Whether the windows of one axis lie side by side and reach the input's end. */
+static int tiles(ptrdiff_t windows, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride,
+                 ptrdiff_t dilation, ptrdiff_t before)
+{
+    return stride == kernel && dilation == 1 && windows * kernel - before >= size;
 }
 
 static cvl_status run_pool(pool p, const cvl_pool2d *from, const cvl_exec *run)
@@ -140,6 +150,8 @@ static cvl_status run_pool(pool p, const cvl_pool2d *from, const cvl_exec *run)
 
     const int overlap = p.d.SH < p.d.DH * (p.d.KH - 1) + 1;
     p.bands = p.task == backward_tasks && overlap ? 1 : p.OH;
+    p.tiled = tiles(p.OH, p.d.H, p.d.KH, p.d.SH, p.d.DH, p.d.PT) &&
+              tiles(p.OW, p.d.W, p.d.KW, p.d.SW, p.d.DW, p.d.PL);
     p.channels = p.d.N * p.bands < FEW_TASKS ? CHANNELS : p.d.C;
     p.blocks = cvl_ceil_div(p.d.C, p.channels);
     const double reads = (double)y_size * (double)p.d.KH * (double)p.d.KW;
@@ -162,7 +174,7 @@ static void run_max_backward(const pool *p, const ptrdiff_t extent[4], const ptr
                              ptrdiff_t x, ptrdiff_t y, ptrdiff_t divisor)
 {
     (void)divisor;
-    p->k->max_pool_backward(extent, step, p->dx + x, p->dy + y, p->x + x);
+    p->k->max_pool_backward(extent, step, p->dx + x, p->dy + y, p->x + x, p->tiled);
 }
 
 static void run_avg(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4], ptrdiff_t x,
@@ -174,7 +186,7 @@ static void run_avg(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t st
 static void run_avg_backward(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4],
                              ptrdiff_t x, ptrdiff_t y, ptrdiff_t divisor)
 {
-    p->k->avg_pool_backward(extent, step, p->dx + x, p->dy + y, (T)divisor);
+    p->k->avg_pool_backward(extent, step, p->dx + x, p->dy + y, (T)divisor, p->tiled);
 }
 
 cvl_status NAME(max_pool2d_forward)(const cvl_pool2d *d, T *y, const T *x, const cvl_exec *run)

@@ -9,7 +9,7 @@ static ptrdiff_t windows(ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride, ptr
                          ptrdiff_t before, ptrdiff_t after, int ceil_mode)
 {
     const ptrdiff_t room = size + before + after - dilation * (kernel - 1) - 1;
-    if (room < 0)
+    if (room < 0 && !ceil_mode)
         return 0;
     ptrdiff_t count = (ceil_mode ? cvl_ceil_div(room, stride) : room / stride) + 1;
     if ((count - 1) * stride >= size + before)

@@ -67,7 +67,8 @@ static cvl_status run_call(call s, const cvl_softmax_cross_entropy *d, double *l
     cvl_exec exec;
     size_t needed;
     cvl_status status = read_call(&s, &needed, d);
-    if (status == CVL_ERR_ARGUMENT || !loss || (s.d.N > 0 && (!s.dz || !s.z || (!s.labels && !s.q))))
+    if (status == CVL_ERR_ARGUMENT || !loss || !run ||
+        (s.d.N > 0 && (!s.dz || !s.z || (!s.labels && !s.q))))
         return CVL_ERR_ARGUMENT;
     if (status == CVL_OK)
         status = cvl_read_exec(&exec, run, needed);

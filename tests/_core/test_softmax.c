@@ -16,7 +16,7 @@ typedef struct shape {
 
 static const shape cases[] = {
     {0, 5}, {1, 1},  {3, 2},   {5, 10},  {4, 7},    {2, 63},   {2, 64},
-    {2, 65}, {3, 130}, {1, 1000}, {37, 17}, {700, 100}, {2500, 10},
+    {2, 65}, {3, 130}, {1, 1000}, {37, 17}, {110, 100}, {1100, 10}, /* work for three threads */
 };
 
 /* Logits of a beginning, of a trained and of a confident network, the last with terms down to the
@@ -203,7 +203,7 @@ static double soft_bounds(ptrdiff_t C, const double *z_n, const double *q_n, dou
     for (ptrdiff_t c = 0; c < C; c++) {
         double D = r.largest - z_n[c], p = exp(-D) / r.all;
         bound_n[c] = 2 * UNIT * (p * (6 + D + r.all_error + sum_error(C)) * sum + 3 * fabs(q_n[c])) +
-                     4 * SMALLEST;
+                     4 * SMALLEST * (1 + sum); /* Q multiplies what e_c lost */
     }
     bound_n[first] = 2 * UNIT * ((sum_error(C) + 2) * 2 * sum +
                                  (r.rest_error / r.all + r.all_error * r.rest / r.all) * sum);
@@ -360,9 +360,9 @@ static void test_all(void)
         test_backward(cases[i]);
         for (size_t k = 0; k < sizeof spreads / sizeof spreads[0]; k++) {
             test_forward(cases[i], spreads[k]);
+            /* Every shape meets every reduction, each with one of the spreads. */
             for (int soft = 0; soft <= 1; soft++)
-                for (int reduction = CVL_REDUCTION_NONE; reduction <= CVL_REDUCTION_MEAN; reduction++)
-                    test_cross_entropy(cases[i], spreads[k], soft, (cvl_reduction)reduction);
+                test_cross_entropy(cases[i], spreads[k], soft, (cvl_reduction)((i + k) % 3));
         }
     }
     test_not_finite();

@@ -21,10 +21,10 @@ class Layer:
     """
 
     parameter_names = ()
-    _packed = False
+    _packed = False  # whether this layer, as the outermost one, has packed its parameters
+    _draws = False  # whether parameters are drawn at random, from _rng or fresh entropy
     _rng = None
-    _draws = False
-    _is_view = False
+    _is_view = False  # whether y shares the memory of x
 
     def __call__(self, x):
         """Infer: y from x, with running statistics; nothing is saved or changed.
@@ -161,10 +161,14 @@ class Layer:
     @property
     def dtype(self):
         """The dtype of the parameters, or None where there are none."""
-        own = self._own()
-        if own:
-            return own[0].dtype
-        return next((layer.dtype for _, layer in self._children() if layer.dtype), None)
+        for name in self.parameter_names:
+            parameter = getattr(self, name)
+            if parameter is not None:
+                return parameter.dtype
+        for _, layer in self._children():
+            if layer.dtype is not None:
+                return layer.dtype
+        return None
 
     # What a layer may replace.
 
@@ -181,7 +185,7 @@ class Layer:
 
     def _children(self):
         """(name, layer) of the layers inside."""
-        return []
+        return ()
 
     def _state(self):
         """The layer's own state, arrays by name."""
@@ -269,6 +273,7 @@ class Layer:
         return repr(self)
 
     def __getstate__(self):
+        # A copy packs its own memory, and its parameters have been drawn.
         return self.__dict__ | {"_packed": False, "_rng": None}
 
 

@@ -66,7 +66,7 @@ class Conv2d(Layer):
         self.padding = _checks.padding_form(padding, "Conv2d: padding")
         self.dilation = _checks.pair(dilation, "Conv2d: dilation")
         self.groups = _checks.size(groups, "Conv2d: groups")
-        if in_channels % groups or out_channels % groups:
+        if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"Conv2d: expected groups to divide {in_channels} input and {out_channels} output "
                 f"channels, got {groups}"
@@ -80,11 +80,11 @@ class Conv2d(Layer):
             )
         self.activation, self.algorithm = activation, algorithm
         self._rng = init.generator(rng)
-        shape = (*self.kernel_size, in_channels // groups, out_channels)
+        shape = (*self.kernel_size, self.in_channels // self.groups, self.out_channels)
         self.weight = Parameter.drawn(self._draw, shape, name="weight")
         self.bias = None
         if use_bias:
-            self.bias = Parameter.drawn(init.zeros, (out_channels,), kind="bias", name="bias")
+            self.bias = Parameter.drawn(init.zeros, shape[-1:], kind="bias", name="bias")
 
     def _draw(self, shape):
         return init.he_normal(shape, rng=self._rng)

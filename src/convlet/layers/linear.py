@@ -43,10 +43,11 @@ class Linear(Layer):
         self.in_features = _checks.size(in_features, "Linear: in_features")
         self.out_features = _checks.size(out_features, "Linear: out_features")
         self._rng = init.generator(rng)
-        self.weight = Parameter.drawn(self._draw, (in_features, out_features), name="weight")
+        shape = (self.in_features, self.out_features)
+        self.weight = Parameter.drawn(self._draw, shape, name="weight")
         self.bias = None
         if use_bias:
-            self.bias = Parameter.drawn(init.zeros, (out_features,), kind="bias", name="bias")
+            self.bias = Parameter.drawn(init.zeros, shape[-1:], kind="bias", name="bias")
 
     def _draw(self, shape):
         return init.he_normal(shape, rng=self._rng)

@@ -16,7 +16,7 @@ def real(value, name):
 
 def conv_size(layer, axis, n):
     """Return how many windows of a convolution fit on n rows (axis 0) or columns (axis 1)."""
-    begin, end, room = _room(layer, axis, n)
+    _, _, room = _room(layer, axis, n)
     return room // layer.stride[axis] + 1
 
 
@@ -41,9 +41,7 @@ def pool_size(layer, axis, n):
 
 def _room(layer, axis, n):
     """The zeros before and after n values, and how far a window can move over all of them."""
-    kernel, stride, dilation = (
-        sizes[axis] for sizes in (layer.kernel_size, layer.stride, layer.dilation)
-    )
+    kernel, stride, dilation = layer.kernel_size[axis], layer.stride[axis], layer.dilation[axis]
     begin, end = axis_padding(layer.padding, axis, n, kernel, stride, dilation)
     span = dilation * (kernel - 1) + 1
     room = begin + n + end - span

@@ -1,0 +1,34 @@
+"""Every operator of convlet in plain NumPy: the readable definition, and the oracle of the tests.
+
+Arrays are channels last: x (N,H,W,C), w (KH,KW,C/groups,OC). The dtype of the inputs is kept, sums
+included; the definition is meant for float64, where finite differences confirm each gradient.
+Sizes (kernel, stride, dilation, padding) are an int or a pair; padding may also be
+((top, bottom), (left, right)), "valid", "same" (TensorFlow's rule: ceil(n/stride) outputs, the odd
+pixel at the end) or "same_lower" (the odd pixel at the beginning). Inputs are never written.
+"""
+
+from .activation import log_softmax as log_softmax
+from .activation import log_softmax_backward as log_softmax_backward
+from .activation import relu as relu
+from .activation import relu_backward as relu_backward
+from .activation import softmax as softmax
+from .activation import softmax_backward as softmax_backward
+from .conv import conv2d as conv2d
+from .conv import conv2d_backward as conv2d_backward
+from .conv import conv2d_output_shape as conv2d_output_shape
+from .elementwise import add as add
+from .linear import linear as linear
+from .linear import linear_backward as linear_backward
+from .loss import softmax_cross_entropy as softmax_cross_entropy
+from .norm import batch_norm as batch_norm
+from .norm import batch_norm_backward as batch_norm_backward
+from .norm import batch_norm_inference as batch_norm_inference
+from .optimizer import adagrad_step as adagrad_step
+from .optimizer import adam_step as adam_step
+from .optimizer import sgd_step as sgd_step
+from .pool import avg_pool2d as avg_pool2d
+from .pool import avg_pool2d_backward as avg_pool2d_backward
+from .pool import global_avg_pool2d as global_avg_pool2d
+from .pool import global_avg_pool2d_backward as global_avg_pool2d_backward
+from .pool import max_pool2d as max_pool2d
+from .pool import max_pool2d_backward as max_pool2d_backward

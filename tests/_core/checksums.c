@@ -1,0 +1,363 @@
+/* checksums.c: one 64-bit FNV-1a checksum of the output bytes per operator, over fixed inputs.
+ *
+ * The lines are the same on every level with FMA, on x86 and on aarch64, for any number of threads.
+ * Without an argument the program prints them; with the name of a file it checks that every line
+ * is in it. checksums.txt is what it printed when results last changed on purpose:
+ *     ninja -C build tests/_core/checksums_f32 tests/_core/checksums_f64
+ *     (build/tests/_core/checksums_f32; build/tests/_core/checksums_f64) > tests/_core/checksums.txt
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+#define FNV_BASIS 0xcbf29ce484222325u
+#define FNV_PRIME 0x100000001b3u
+enum { THREADS = 3, SKIPPED = 77 };
+
+static uint64_t checksum;
+static char *expected; /* the text of the file, or NULL */
+
+static void add_bytes(const void *bytes, size_t count)
+{
+    for (const unsigned char *byte = bytes; count > 0; count--, byte++)
+        checksum = (checksum ^ *byte) * FNV_PRIME;
+}
+
+static void add_array(const T *x, ptrdiff_t n)
+{
+    add_bytes(x, (size_t)n * sizeof(T));
+}
+
+static void add_doubles(const double *x, ptrdiff_t n)
+{
+    add_bytes(x, (size_t)n * sizeof(double));
+}
+
+static void begin(const char *name)
+{
+    check_case("%s", name);
+    checksum = FNV_BASIS;
+}
+
+/* Prints the line of an operator, or looks for it. */
+static void end(const char *name)
+{
+    char line[128];
+    snprintf(line, sizeof line, "%s_%s %016llx\n", name,
+             sizeof(T) == sizeof(float) ? "f32" : "f64", (unsigned long long)checksum);
+    if (!expected)
+        fputs(line, stdout);
+    else if (!CHECK(strstr(expected, line)))
+        printf("got %s", line);
+    check_memory();
+}
+
+/* ---------------------------------------------------------------- convolution, linear */
+
+static const cvl_conv2d convolutions[] = {
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__}
+    /*   N   H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups activation */
+    CASE(9,  9,  9,  65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_NONE),
+    CASE(17, 9,  9,  3,  33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_RELU),
+    CASE(3,  11, 13, 12, 18, 3, 2, 2, 1, 1, 2, 1, 0, 2, 1, 3, CVL_ACTIVATION_NONE),
+    CASE(2,  14, 15, 23, 23, 5, 5, 1, 2, 1, 1, 2, 2, 2, 2, 23, CVL_ACTIVATION_NONE),
+    CASE(5,  9,  9,  67, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_RELU),
+    CASE(4,  9,  7,  70, 9,  1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
+#undef CASE
+};
+
+static void conv2d_forward(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w, ptrdiff_t y)
+{
+    T *out = output(y), *in = input_random(x), *weights = input_random(w), *b = input_random(d->OC);
+    cvl_exec run = run_with(THREADS, NAME(conv2d_forward_workspace_size)(d, THREADS));
+    CHECK(NAME(conv2d_forward)(d, out, in, weights, b, &run) == CVL_OK);
+    add_array(out, y);
+}
+
+static void conv2d_backward_data(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w, ptrdiff_t y)
+{
+    T *dx = output(x), *dy = input_random(y), *weights = input_random(w);
+    cvl_exec run = run_with(THREADS, NAME(conv2d_backward_data_workspace_size)(d, THREADS));
+    CHECK(NAME(conv2d_backward_data)(d, dx, dy, weights, &run) == CVL_OK);
+    add_array(dx, x);
+}
+
+static void conv2d_backward_weights(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w, ptrdiff_t y)
+{
+    T *dw = output(w), *db = output(d->OC), *dy = input_random(y), *in = input_random(x);
+    cvl_exec run = run_with(THREADS, NAME(conv2d_backward_weights_workspace_size)(d, THREADS));
+    CHECK(NAME(conv2d_backward_weights)(d, dw, db, dy, in, &run) == CVL_OK);
+    add_array(dw, w);
+    add_array(db, d->OC);
+}
+
+static void sum_conv2d(const char *name, void (*pass)(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w,
+                                                      ptrdiff_t y))
+{
+    begin(name);
+    for (size_t i = 0; i < sizeof convolutions / sizeof convolutions[0]; i++) {
+        const cvl_conv2d *d = &convolutions[i];
+        ptrdiff_t OH, OW;
+        CHECK(cvl_conv2d_output_shape(d, &OH, &OW) == CVL_OK);
+        pass(d, d->N * d->H * d->W * d->C, d->KH * d->KW * (d->C / d->groups) * d->OC,
+             d->N * OH * OW * d->OC);
+    }
+    end(name);
+}
+
+static void sum_linear(void)
+{
+    const cvl_linear d = {sizeof d, 65, 777, 33};
+    const ptrdiff_t size_x = d.M * d.IN, size_w = d.IN * d.OUT, size_y = d.M * d.OUT;
+    begin("linear");
+    T *x = input_random(size_x), *w = input_random(size_w), *b = input_random(d.OUT);
+    T *dy = input_random(size_y), *y = output(size_y), *dx = output(size_x), *dw = output(size_w);
+    T *db = output(d.OUT);
+    cvl_exec run = run_with(THREADS, NAME(linear_forward_workspace_size)(&d, THREADS));
+    CHECK(NAME(linear_forward)(&d, y, x, w, b, &run) == CVL_OK);
+    run = run_with(THREADS, NAME(linear_backward_data_workspace_size)(&d, THREADS));
+    CHECK(NAME(linear_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
+    run = run_with(THREADS, NAME(linear_backward_weights_workspace_size)(&d, THREADS));
+    CHECK(NAME(linear_backward_weights)(&d, dw, db, dy, x, &run) == CVL_OK);
+    add_array(y, size_y);
+    add_array(dx, size_x);
+    add_array(dw, size_w);
+    add_array(db, d.OUT);
+    end("linear");
+}
+
+/* ---------------------------------------------------------------- batch norm */
+
+static void batch_norm(ptrdiff_t M, ptrdiff_t C, int relu, int with_residual)
+{
+    const ptrdiff_t n = M * C;
+    cvl_batch_norm d = CVL_BATCH_NORM_INIT;
+    d.M = M;
+    d.C = C;
+    d.activation = relu ? CVL_ACTIVATION_RELU : CVL_ACTIVATION_NONE;
+    T *x = input_random(n), *gamma = input_random(C), *beta = input_random(C);
+    T *residual = with_residual ? input_random(n) : NULL, *dy = input_random(n), *y = output(n);
+    T *y_inference = output(n), *dx = output(n), *dgamma = output(C), *dbeta = output(C);
+    T *dresidual = with_residual ? output(n) : NULL;
+    double *mean = doubles(C), *var = doubles(C);
+    cvl_exec run = run_with(THREADS, NAME(batch_norm_forward_workspace_size)(&d, THREADS));
+    CHECK(NAME(batch_norm_forward)(&d, y, mean, var, x, gamma, beta, residual, &run) == CVL_OK);
+    run = run_with(THREADS, NAME(batch_norm_inference_workspace_size)(&d, THREADS));
+    CHECK(NAME(batch_norm_inference)(&d, y_inference, x, gamma, beta, mean, var, residual, &run) ==
+          CVL_OK);
+    run = run_with(THREADS, NAME(batch_norm_backward_workspace_size)(&d, THREADS));
+    CHECK(NAME(batch_norm_backward)(&d, dx, dgamma, dbeta, dresidual, dy, x,
+                                    with_residual ? y : NULL, gamma, beta, mean, var, &run) ==
+          CVL_OK);
+    add_array(y, n);
+    add_array(y_inference, n);
+    add_doubles(mean, C);
+    add_doubles(var, C);
+    add_array(dx, n);
+    add_array(dgamma, C);
+    add_array(dbeta, C);
+    if (dresidual)
+        add_array(dresidual, n);
+}
+
+static void sum_batch_norm(void)
+{
+    begin("batch_norm");
+    batch_norm(9 * 81, 65, 0, 0);
+    batch_norm(3001, 3, 1, 0);
+    batch_norm(49, 259, 1, 1);
+    batch_norm(2000, 64, 1, 1);
+    end("batch_norm");
+}
+
+/* ---------------------------------------------------------------- softmax, cross-entropy */
+
+/* Wide enough that some exponentials are subnormal. */
+static T *logits(ptrdiff_t n)
+{
+    const double spread = sizeof(T) == sizeof(float) ? 50 : 370;
+    T *z = (T *)doubles(n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        z[i] = (T)(spread * (double)random_unit());
+    return input_bytes(z, (size_t)n * sizeof(T));
+}
+
+static void sum_softmax(void)
+{
+    begin("softmax");
+    for (ptrdiff_t C = 1; C < 300; C = 2 * C + 3) {
+        const cvl_softmax d = {sizeof d, 40, C};
+        const ptrdiff_t n = d.N * C;
+        T *z = logits(n), *dy = input_random(n), *y = output(n), *log_y = output(n);
+        T *dz = output(n), *dz_log = output(n);
+        cvl_exec run = run_with(THREADS, 0);
+        CHECK(NAME(softmax_forward)(&d, y, z, &run) == CVL_OK);
+        CHECK(NAME(log_softmax_forward)(&d, log_y, z, &run) == CVL_OK);
+        CHECK(NAME(softmax_backward)(&d, dz, dy, y, &run) == CVL_OK);
+        CHECK(NAME(log_softmax_backward)(&d, dz_log, dy, log_y, &run) == CVL_OK);
+        add_array(y, n);
+        add_array(log_y, n);
+        add_array(dz, n);
+        add_array(dz_log, n);
+    }
+    end("softmax");
+}
+
+static void sum_cross_entropy(void)
+{
+    begin("softmax_cross_entropy");
+    for (int reduction = CVL_REDUCTION_NONE; reduction <= CVL_REDUCTION_MEAN; reduction++) {
+        const cvl_softmax_cross_entropy d = {sizeof d, 777, 37, (cvl_reduction)reduction};
+        const ptrdiff_t n = d.N * d.C, losses = reduction == CVL_REDUCTION_NONE ? d.N : 1;
+        int64_t labels[777];
+        for (ptrdiff_t i = 0; i < d.N; i++)
+            labels[i] = (int64_t)(random_bits() % (uint64_t)d.C);
+        T *z = input_random(n), *confident = logits(n), *q = input_random(n), *dz = output(n);
+        double *loss = doubles(losses);
+        cvl_exec run = run_with(THREADS, NAME(softmax_cross_entropy_workspace_size)(&d, THREADS));
+        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, z, labels, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dz, n);
+        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, confident, labels, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dz, n);
+        CHECK(NAME(softmax_cross_entropy_soft)(&d, loss, dz, z, q, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dz, n);
+    }
+    end("softmax_cross_entropy");
+}
+
+/* ---------------------------------------------------------------- elementwise, pooling */
+
+static void sum_elementwise(void)
+{
+    enum { COUNT = 100003 };
+    begin("elementwise");
+    T *a = input_random(COUNT), *b = input_random(COUNT);
+    T *y = output(COUNT), *dx = output(COUNT), *sum = output(COUNT);
+    cvl_exec run = run_with(THREADS, 0);
+    CHECK(NAME(relu_forward)(COUNT, y, a, &run) == CVL_OK);
+    CHECK(NAME(relu_backward)(COUNT, dx, b, y, &run) == CVL_OK);
+    CHECK(NAME(add)(COUNT, sum, a, b, &run) == CVL_OK);
+    add_array(y, COUNT);
+    add_array(dx, COUNT);
+    add_array(sum, COUNT);
+    end("elementwise");
+}
+
+static void sum_pool2d(void)
+{
+    static const cvl_pool2d cases[] = {
+        /*                   N  H   W   C   KH KW SH SW DH DW PT PB PL PR ceil count_pad */
+        {sizeof(cvl_pool2d), 3, 18, 17, 35, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1},
+        {sizeof(cvl_pool2d), 2, 17, 13, 19, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0},
+        {sizeof(cvl_pool2d), 5, 9,  7,  65, 9, 7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1},
+        {sizeof(cvl_pool2d), 2, 15, 11, 3,  3, 2, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1},
+    };
+    begin("pool2d");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const cvl_pool2d *d = &cases[i];
+        ptrdiff_t OH, OW;
+        CHECK(cvl_pool2d_output_shape(d, &OH, &OW) == CVL_OK);
+        const ptrdiff_t size_x = d->N * d->H * d->W * d->C, size_y = d->N * OH * OW * d->C;
+        T *x = input_random(size_x), *dy = input_random(size_y), *y = output(size_y);
+        T *dx = output(size_x);
+        cvl_exec run = run_with(THREADS, 0);
+        CHECK(NAME(max_pool2d_forward)(d, y, x, &run) == CVL_OK);
+        CHECK(NAME(max_pool2d_backward)(d, dx, dy, x, &run) == CVL_OK);
+        add_array(y, size_y);
+        add_array(dx, size_x);
+        CHECK(NAME(avg_pool2d_forward)(d, y, x, &run) == CVL_OK);
+        CHECK(NAME(avg_pool2d_backward)(d, dx, dy, &run) == CVL_OK);
+        add_array(y, size_y);
+        add_array(dx, size_x);
+    }
+    end("pool2d");
+}
+
+/* ---------------------------------------------------------------- optimizers */
+
+enum { PARAMETERS = 20011, STEPS = 5 };
+
+static NAME(segment) new_segment(void)
+{
+    NAME(segment) s = {PARAMETERS, output(PARAMETERS), input_random(PARAMETERS),
+                       output(PARAMETERS), output(PARAMETERS)};
+    for (int i = 0; i < PARAMETERS; i++) {
+        s.w[i] = random_unit();
+        s.m[i] = s.v[i] = 0;
+    }
+    return s;
+}
+
+static void add_segment(const NAME(segment) *s)
+{
+    add_array(s->w, s->n);
+    add_array(s->m, s->n);
+    add_array(s->v, s->n);
+}
+
+static void sum_optimizers(void)
+{
+    begin("optimizers");
+    cvl_exec run = run_with(THREADS, 0);
+    NAME(segment) sgd_segment = new_segment(), adam_segment = new_segment();
+    NAME(segment) adagrad_segment = new_segment();
+    cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0.1, 0.01, 0.02, 1, 1};
+    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02};
+    cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-10, 0.01};
+    double power1 = 1, power2 = 1;
+    for (int step = 0; step < STEPS; step++) {
+        power1 *= adam.beta1;
+        power2 *= adam.beta2;
+        adam.correction1 = 1 - power1;
+        adam.correction2 = 1 - power2;
+        CHECK(NAME(sgd_step)(&sgd, &sgd_segment, 1, &run) == CVL_OK);
+        CHECK(NAME(adam_step)(&adam, &adam_segment, 1, &run) == CVL_OK);
+        CHECK(NAME(adagrad_step)(&adagrad, &adagrad_segment, 1, &run) == CVL_OK);
+        sgd.first = 0;
+    }
+    add_segment(&sgd_segment);
+    add_segment(&adam_segment);
+    add_segment(&adagrad_segment);
+    end("optimizers");
+}
+
+/* The file's text, zero-terminated; NULL where it cannot be read. */
+static char *read_text(const char *name)
+{
+    enum { MOST = 1 << 16 };
+    char *text = calloc(MOST, 1);
+    FILE *file = fopen(name, "r");
+    if (!text || !file || fread(text, 1, MOST - 1, file) == 0)
+        return NULL;
+    fclose(file);
+    return text;
+}
+
+int main(int argc, char **argv)
+{
+    if (!cvl_isa())
+        return SKIPPED;
+    if (argc > 1) {
+        expected = read_text(argv[1]);
+        CHECK(expected);
+    }
+    sum_conv2d("conv2d_forward", conv2d_forward);
+    sum_conv2d("conv2d_backward_data", conv2d_backward_data);
+    sum_conv2d("conv2d_backward_weights", conv2d_backward_weights);
+    sum_linear();
+    sum_batch_norm();
+    sum_softmax();
+    sum_cross_entropy();
+    sum_elementwise();
+    sum_pool2d();
+    sum_optimizers();
+    if (!expected)
+        return 0;
+    free(expected);
+    return check_report();
+}

@@ -1,0 +1,90 @@
+"""What `import convlet` brings in, leaves alone, and says about itself."""
+
+import doctest
+import importlib
+import importlib.metadata
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import convlet as cl
+
+# Of the standard library, beyond what NumPy has loaded already; and two names that Cython enters.
+ALLOWED = {"__future__", "copy", "textwrap"} | {"_core", "cython_runtime"}
+
+
+def run(program):
+    """Run a program in a process of its own and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout
+
+
+def test_import_brings_nothing_optional_and_little_else():
+    """Beside NumPy and convlet itself, `import convlet` loads a few small modules at most."""
+    program = (
+        "import sys, numpy; before = set(sys.modules); import convlet\n"
+        "print(*(set(sys.modules) - before))"
+    )
+    new = set(run(program).split())
+
+    assert {name for name in new if name.split(".")[0] not in ALLOWED | {"convlet"}} == set()
+
+
+def test_import_and_work_keep_the_floating_point_state():
+    """Neither import nor work leaves the process flushing subnormals or rounding otherwise."""
+    program = """
+import numpy as np
+def state():
+    tiny, one = np.float32(1e-40), np.float64(1)
+    return float(tiny * np.float32(1)), float(tiny + tiny), float(one + 2.0**-53), float(one / 3)
+before = state()
+import convlet as cl
+assert state() == before
+for threads in (1, 2):
+    with cl.num_threads(threads):
+        model = cl.Sequential(cl.Conv2d(8, 16, 3), cl.BatchNorm(16), cl.MaxPool2d(2), rng=0)
+        y, pullback = model.vjp(np.ones((8, 32, 32, 8), np.float32) * np.arange(8, dtype="f4"))
+        pullback(y)
+        cl.Adam(model.parameters()).step()
+        cl.softmax(y)
+        assert state() == before
+"""
+
+    assert "" == run(program)
+
+
+def test_version():
+    """The package knows the version it is installed as."""
+    assert importlib.metadata.version("convlet") == cl.__version__
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Sequential", "Residual", "Conv2d", "Linear", "BatchNorm", "MaxPool2d", "AvgPool2d"),
+        *("GlobalAvgPool2d", "Flatten", "ReLU", "Softmax", "Layer", "Parameter", "SGD", "Adam"),
+        *("AdaGrad", "softmax_cross_entropy", "softmax", "log_softmax", "conv2d", "batch_norm"),
+        *("linear", "relu", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "num_threads"),
+        *("get_num_threads", "show_config", "clear_cache", "ops", "layers", "optimizers"),
+        *("losses", "init", "data", "models"),
+    ],
+)
+def test_public_names(name):
+    """What the documentation calls cl.<name> is there."""
+    assert hasattr(cl, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [m.name for m in pkgutil.walk_packages(cl.__path__, "convlet.") if "__main__" not in m.name],
+)
+def test_examples_in_docstrings(name):
+    """Every example of a docstring gives what it shows."""
+    results = doctest.testmod(importlib.import_module(name))
+
+    assert 0 == results.failed

@@ -1,5 +1,5 @@
 # The core for other Cython code: `from convlet._core cimport ...`, to be called without the GIL.
-# Types are those of convlet.h (compile with convlet.get_include()), which is also the manual. Each
+# Types are those of convlet.h, which is also the manual and is installed in convlet/include. Each
 # function stands for the pair of that name in the header, `..._f32` and `..._f64`: `dtype` is b'f'
 # or b'd' and says what the array pointers point at.
 

@@ -269,7 +269,8 @@ cdef size_t cvl_linear_backward_weights_workspace_size(
 
 cdef cvl_status cvl_batch_norm_forward(
         char dtype, const cvl_batch_norm *d, void *y, double *mean, double *var, const void *x,
-        const void *gamma, const void *beta, const void *residual, const cvl_exec *run) noexcept nogil:
+        const void *gamma, const void *beta, const void *residual,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_batch_norm_forward_f32(
             d, <float *>y, mean, var, <const float *>x, <const float *>gamma, <const float *>beta,
@@ -329,7 +330,8 @@ cdef size_t cvl_batch_norm_backward_workspace_size(
 
 
 cdef cvl_status cvl_softmax_forward(
-        char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax *d, void *y, const void *z,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_softmax_forward_f32(d, <float *>y, <const float *>z, run)
     return cvl_softmax_forward_f64(d, <double *>y, <const double *>z, run)
@@ -344,7 +346,8 @@ cdef cvl_status cvl_softmax_backward(
 
 
 cdef cvl_status cvl_log_softmax_forward(
-        char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_softmax *d, void *y, const void *z,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_log_softmax_forward_f32(d, <float *>y, <const float *>z, run)
     return cvl_log_softmax_forward_f64(d, <double *>y, <const double *>z, run)
@@ -413,7 +416,8 @@ cdef cvl_status cvl_pool2d_output_shape(
 
 
 cdef cvl_status cvl_max_pool2d_forward(
-        char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *y, const void *x,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_max_pool2d_forward_f32(d, <float *>y, <const float *>x, run)
     return cvl_max_pool2d_forward_f64(d, <double *>y, <const double *>x, run)
@@ -428,14 +432,16 @@ cdef cvl_status cvl_max_pool2d_backward(
 
 
 cdef cvl_status cvl_avg_pool2d_forward(
-        char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *y, const void *x,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_avg_pool2d_forward_f32(d, <float *>y, <const float *>x, run)
     return cvl_avg_pool2d_forward_f64(d, <double *>y, <const double *>x, run)
 
 
 cdef cvl_status cvl_avg_pool2d_backward(
-        char dtype, const cvl_pool2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil:
+        char dtype, const cvl_pool2d *d, void *dx, const void *dy,
+        const cvl_exec *run) noexcept nogil:
     if dtype == b'f':
         return cvl_avg_pool2d_backward_f32(d, <float *>dx, <const float *>dy, run)
     return cvl_avg_pool2d_backward_f64(d, <double *>dx, <const double *>dy, run)

@@ -113,7 +113,8 @@ def conv2d_workspace(
 # ---------------------------------------------------------------- linear
 # x is (..., IN), y is (..., OUT) with as many rows.
 
-cdef int describe_linear(cvl_linear *d, const Py_buffer *inputs, const Py_buffer *outputs) except -1:
+cdef int describe_linear(
+        cvl_linear *d, const Py_buffer *inputs, const Py_buffer *outputs) except -1:
     d[0] = CVL_LINEAR_INIT
     d.IN, d.OUT = channels_of(inputs), channels_of(outputs)
     d.M = count_of(inputs) // d.IN

@@ -106,7 +106,8 @@ def adam_step(
     cdef cvl_exec run
     cdef cvl_status status
     cdef Segments table = new_segments(segments, True, True)
-    d.lr, d.beta1, d.beta2, d.correction1, d.correction2 = lr, beta1, beta2, correction1, correction2
+    d.lr, d.beta1, d.beta2 = lr, beta1, beta2
+    d.correction1, d.correction2 = correction1, correction2
     d.eps, d.l2, d.weight_decay = eps, l2, weight_decay
     prepare_step(&run, threads)
     with nogil:

@@ -24,6 +24,28 @@
 #define CVL_ORDER_BLOCKS 16
 #define CVL_ORDER_BLOCK_BYTES 32768
 
+/* Inside a block the matrix is seen as rows of whole pixels: a multiple of ROW_WIDE elements (four
+ * of the widest vectors), else of ROW_NARROW, as long as that stays within ROW_MAX: longer ones
+ * lose more to strides of a page than whole vectors gain. A chain runs down the rows of a piece of
+ * about PIECE elements, which lies in L1 with what it becomes, and that are CHAIN_MIN to CHAIN_MAX
+ * rows; FOLD pieces are added up before they are folded into double. */
+#define CVL_ORDER_ROW_WIDE 64
+#define CVL_ORDER_ROW_NARROW 16
+#define CVL_ORDER_ROW_MAX 1024
+#define CVL_ORDER_PIECE 4096
+#define CVL_ORDER_CHAIN_MIN 8
+#define CVL_ORDER_CHAIN_MAX 64
+#define CVL_ORDER_FOLD 32
+
+/* Below this many pixels of that many channels a block is a slab of 64 channels and all pixels:
+ * twice as fast at 392 pixels of 512 channels, where blocks would be a dozen pixels. At many pixels
+ * it is slower, by the strided lines. */
+#define CVL_ORDER_SLAB_PIXELS 1024
+#define CVL_ORDER_SLAB_CHANNELS 128
+
+/* Batch norm: the pivot of a block is the mean of this many of its first pixels. */
+#define CVL_ORDER_PIVOT 16
+
 /* Row sums (softmax): this many lanes, folded by a binary tree. */
 #define CVL_ORDER_LANES 64
 

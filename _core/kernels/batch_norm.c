@@ -17,7 +17,8 @@ enum { HIGH, SCALE, SHIFT, SLOPE, OFFSET };
 INLINE void load_plane(V *v, const T *planes, int plane, ptrdiff_t ld, const int NV,
                        const int lanes)
 {
-    EACH(j) v[j] = load_lanes(planes + plane * ld + j * VL, lanes);
+    EACH (j)
+        v[j] = load_lanes(planes + plane * ld + j * VL, lanes);
 }
 
 /* ----------------------------------------------------------------------------- moments */
@@ -47,15 +48,16 @@ INLINE void moments_group(T *sums, const ptrdiff_t *shape, const T *x, const T *
     const ptrdiff_t ld = shape[2];
     V k[SWEEP_VECTORS], sum[SWEEP_VECTORS], squares[SWEEP_VECTORS];
     load_plane(k, pivot + column, 0, ld, NV, lanes);
-    EACH(j) sum[j] = squares[j] = vzero();
+    EACH (j)
+        sum[j] = squares[j] = vzero();
     x += column;
     for (ptrdiff_t row = 0; row < shape[0]; row++, x += ld)
-        EACH(j) {
+        EACH (j) {
             const V d = vsub(load_lanes(x + j * VL, lanes), k[j]);
             sum[j] = vadd(sum[j], d);
             squares[j] = vfma(d, d, squares[j]);
         }
-    EACH(j) {
+    EACH (j) {
         add_lanes(sums + column + j * VL, sum[j], lanes);
         add_lanes(sums + ld + column + j * VL, squares[j], lanes);
     }
@@ -136,13 +138,18 @@ INLINE void apply_group(T *y, const ptrdiff_t *shape, const T *x, const T *resid
     for (ptrdiff_t row = 0; row < shape[0]; row++) {
         const ptrdiff_t at = row * ld + column;
         V v[SWEEP_VECTORS];
-        EACH(j) v[j] = vsub(load_lanes(x + at + j * VL, lanes), high[j]);
-        EACH(j) v[j] = vfma(v[j], scale[j], shift[j]);
+        EACH (j)
+            v[j] = vsub(load_lanes(x + at + j * VL, lanes), high[j]);
+        EACH (j)
+            v[j] = vfma(v[j], scale[j], shift[j]);
         if (add)
-            EACH(j) v[j] = vadd(v[j], load_lanes(residual + at + j * VL, lanes));
+            EACH (j)
+                v[j] = vadd(v[j], load_lanes(residual + at + j * VL, lanes));
         if (relu)
-            EACH(j) v[j] = vmax(vzero(), v[j]);
-        EACH(j) store_lanes(y + at + j * VL, v[j], lanes);
+            EACH (j)
+                v[j] = vmax(vzero(), v[j]);
+        EACH (j)
+            store_lanes(y + at + j * VL, v[j], lanes);
     }
 }
 
@@ -183,9 +190,10 @@ INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
-    EACH(j) u[j] = v[j] = vzero();
+    EACH (j)
+        u[j] = v[j] = vzero();
     for (ptrdiff_t row = 0; row < shape[0]; row++)
-        EACH(j) {
+        EACH (j) {
             const ptrdiff_t at = row * ld + column + j * VL;
             const V d = vsub(load_lanes(x + at, lanes), high[j]);
             const V g = passed(load_lanes(dy + at, lanes), d, scale[j], shift[j],
@@ -195,7 +203,7 @@ INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *
             u[j] = vadd(u[j], g);
             v[j] = vfma(g, d, v[j]);
         }
-    EACH(j) {
+    EACH (j) {
         add_lanes(sums + column + j * VL, u[j], lanes);
         add_lanes(sums + ld + column + j * VL, v[j], lanes);
     }
@@ -205,12 +213,14 @@ void KERNEL(batch_norm_gradients)(T *sums, T *g, const ptrdiff_t *shape, const T
                                   const T *y, const T *planes)
 {
     if (g && y)
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y, 1);
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y,
+              1);
     else if (g)
         SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
               1);
     else if (y)
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y, 0);
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y,
+              0);
     else
         SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
               0);
@@ -261,7 +271,7 @@ INLINE void dx_group(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, con
     load_plane(slope, planes + column, SLOPE, ld, NV, lanes);
     load_plane(offset, planes + column, OFFSET, ld, NV, lanes);
     for (ptrdiff_t row = 0; row < shape[0]; row++)
-        EACH(j) {
+        EACH (j) {
             const ptrdiff_t at = row * ld + column + j * VL;
             const V d = vsub(load_lanes(x + at, lanes), high[j]);
             const V g = passed(load_lanes(dy + at, lanes), d, scale[j], shift[j],

@@ -13,15 +13,15 @@
 /* Calls group(arguments, first column, vectors, lanes of each vector): NV vectors at a time, then
  * one, then the first lanes of one. The last two arguments are constants where it is inlined,
  * but for the lanes of the last call. */
-#define SWEEP(width, NV, group, ...)                      \
-    do {                                                  \
-        ptrdiff_t p_ = 0;                                 \
-        for (; p_ + (NV)*VL <= (width); p_ += (NV)*VL)    \
-            group(__VA_ARGS__, p_, NV, VL);               \
-        for (; p_ + VL <= (width); p_ += VL)              \
-            group(__VA_ARGS__, p_, 1, VL);                \
-        if (p_ < (width))                                 \
-            group(__VA_ARGS__, p_, 1, (int)((width)-p_)); \
+#define SWEEP(width, NV, group, ...)                        \
+    do {                                                    \
+        ptrdiff_t p_ = 0;                                   \
+        for (; p_ + (NV) * VL <= (width); p_ += (NV) * VL)  \
+            group(__VA_ARGS__, p_, NV, VL);                 \
+        for (; p_ + VL <= (width); p_ += VL)                \
+            group(__VA_ARGS__, p_, 1, VL);                  \
+        if (p_ < (width))                                   \
+            group(__VA_ARGS__, p_, 1, (int)((width) - p_)); \
     } while (0)
 
 /* Vectors of a group: four chains hide the latency of an addition, and 64 floats are one group at

@@ -8,7 +8,7 @@
 
 #include <float.h>
 
-enum { PIVOT_PIXELS = 16, FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
+enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
 
 typedef struct batch_norm_job batch_norm_job;
 typedef void span_step(const batch_norm_job *job, ptrdiff_t task);
@@ -27,12 +27,12 @@ struct batch_norm_job {
 
     const T *x, *gamma, *beta;
     const double *mean, *var;
-    const T *residual;                      /* forward */
-    T *y;                                   /* forward */
-    double *mean_out, *var_out;             /* forward: mean and var again */
-    const T *dy, *mask;                     /* backward; mask: y, or NULL */
-    int recompute;                          /* backward: the mask is had from x */
-    T *dx, *dgamma, *dbeta, *dresidual;     /* backward */
+    const T *residual;                  /* forward */
+    T *y;                               /* forward */
+    double *mean_out, *var_out;         /* forward: mean and var again */
+    const T *dy, *mask;                 /* backward; mask: y, or NULL */
+    int recompute;                      /* backward: the mask is had from x */
+    T *dx, *dgamma, *dbeta, *dresidual; /* backward */
 
     T *planes;       /* (FORWARD_PLANES or BACKWARD_PLANES, L), by column */
     double *inverse; /* (C) 1 / sqrt(var + eps) */
@@ -90,7 +90,8 @@ static size_t workspace_size(const cvl_batch_norm *d, scratch_kind kind)
 }
 
 /* Checks the run and takes its workspace. */
-static cvl_status open_run(batch_norm_job *job, cvl_exec *exec, scratch_kind kind, const cvl_exec *run)
+static cvl_status open_run(batch_norm_job *job, cvl_exec *exec, scratch_kind kind,
+                           const cvl_exec *run)
 {
     cvl_status status = cvl_read_exec(exec, run, carve(job, kind, NULL));
     if (status != CVL_OK)
@@ -234,7 +235,7 @@ static void reduce_moments(const batch_norm_job *job, ptrdiff_t task)
     cvl_span span = NAME(columns_span)(plan, task);
     const accumulators a = clear_accumulators(job, &span);
     T *pivot = job->pivots + span.block * plan->L + span.column;
-    job->kernels->batch_norm_pivot(pivot, cvl_min(span.pixels, PIVOT_PIXELS), span.channels,
+    job->kernels->batch_norm_pivot(pivot, cvl_min(span.pixels, CVL_ORDER_PIVOT), span.channels,
                                    plan->C, job->x + span.row * plan->L + span.column);
     repeat(pivot, plan);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, plan);) {
@@ -242,8 +243,7 @@ static void reduce_moments(const batch_norm_job *job, ptrdiff_t task)
         if (piece.fold)
             fold(job, &a, &span);
     }
-    job->kernels->batch_norm_close(a.totals[0], span.channels, plan->L, pivot,
-                                   (double)span.pixels);
+    job->kernels->batch_norm_close(a.totals[0], span.channels, plan->L, pivot, (double)span.pixels);
 }
 
 static void finish_moments(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
@@ -269,9 +269,19 @@ cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean,
                                     const T *x, const T *gamma, const T *beta, const T *residual,
                                     const cvl_exec *run)
 {
-    batch_norm_job job = {.y = y, .mean = mean, .mean_out = mean, .var = var, .var_out = var, .x = x,
-               .gamma = gamma, .beta = beta, .residual = residual, .reduce = reduce_moments,
-               .finish = finish_moments, .apply = apply_affine, .passes = residual ? 4 : 3};
+    batch_norm_job job = {.y = y,
+                          .mean = mean,
+                          .mean_out = mean,
+                          .var = var,
+                          .var_out = var,
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .residual = residual,
+                          .reduce = reduce_moments,
+                          .finish = finish_moments,
+                          .apply = apply_affine,
+                          .passes = residual ? 4 : 3};
     cvl_exec exec;
     if (!y || !mean || !var || !x || !gamma || !beta)
         return CVL_ERR_ARGUMENT;
@@ -293,9 +303,16 @@ cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x,
                                       const T *beta, const double *mean, const double *var,
                                       const T *residual, const cvl_exec *run)
 {
-    batch_norm_job job = {.y = y, .mean = mean, .var = var, .x = x, .gamma = gamma, .beta = beta,
-               .residual = residual, .finish = affine, .apply = apply_affine,
-               .passes = residual ? 6 : 4};
+    batch_norm_job job = {.y = y,
+                          .mean = mean,
+                          .var = var,
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .residual = residual,
+                          .finish = affine,
+                          .apply = apply_affine,
+                          .passes = residual ? 6 : 4};
     cvl_exec exec;
     if (!y || !mean || !var || !x || !gamma || !beta)
         return CVL_ERR_ARGUMENT;
@@ -371,10 +388,21 @@ cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, 
                                      const T *gamma, const T *beta, const double *mean,
                                      const double *var, const cvl_exec *run)
 {
-    batch_norm_job job = {.dx = dx, .dgamma = dgamma, .dbeta = dbeta, .dresidual = dresidual, .dy = dy,
-               .x = x, .gamma = gamma, .beta = beta, .mean = mean, .var = var, .prepare = affine,
-               .reduce = reduce_gradients, .finish = finish_gradients,
-               .apply = dx ? apply_gradients : NULL, .passes = 5 + (y != NULL) + (dresidual != NULL)};
+    batch_norm_job job = {.dx = dx,
+                          .dgamma = dgamma,
+                          .dbeta = dbeta,
+                          .dresidual = dresidual,
+                          .dy = dy,
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .mean = mean,
+                          .var = var,
+                          .prepare = affine,
+                          .reduce = reduce_gradients,
+                          .finish = finish_gradients,
+                          .apply = dx ? apply_gradients : NULL,
+                          .passes = 5 + (y != NULL) + (dresidual != NULL)};
     cvl_exec exec;
     if (!dgamma || !dbeta || !dy || !x || !gamma || !mean || !var)
         return CVL_ERR_ARGUMENT;

@@ -1,25 +1,13 @@
 /* columns.c: see columns.h. */
 #include "columns.h"
 
-/* These fix the order of summation, beside the constants of order.h. A row is made a multiple of
- * 64 elements, four of the widest vectors, or else of 16, as long as it stays within 1024: longer
- * ones lose more to strides of a page than whole vectors gain. A piece of 4096 elements lies in L1
- * with what it becomes; 64 rows keep its chains short, as do 32 pieces for theirs. */
-enum { WIDE = 64, NARROW = 16, ROW_MAX = 1024 };
-enum { PIECE = 4096, CHAIN_MIN = 8, CHAIN_MAX = 64, FOLD = 32 };
-
-/* Below this many pixels of that many channels a task is a slab of 64 channels: twice as fast at
- * 392 pixels of 512 channels, where blocks would be a dozen pixels. At many pixels it is slower,
- * by the strided lines. */
-enum { SLAB_PIXELS = 1024, SLAB_CHANNELS = 128, SLAB = CVL_COLUMNS_RANGE };
-
 static ptrdiff_t row_length(ptrdiff_t C)
 {
-    for (ptrdiff_t L = C; L <= ROW_MAX; L += C)
-        if (L % WIDE == 0)
+    for (ptrdiff_t L = C; L <= CVL_ORDER_ROW_MAX; L += C)
+        if (L % CVL_ORDER_ROW_WIDE == 0)
             return L;
-    for (ptrdiff_t L = C; L <= ROW_MAX; L += C)
-        if (L % NARROW == 0)
+    for (ptrdiff_t L = C; L <= CVL_ORDER_ROW_MAX; L += C)
+        if (L % CVL_ORDER_ROW_NARROW == 0)
             return L;
     return C;
 }
@@ -27,17 +15,18 @@ static ptrdiff_t row_length(ptrdiff_t C)
 cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C)
 {
     cvl_columns plan = {.M = M, .C = C, .blocks = 1};
-    if (M <= SLAB_PIXELS && C >= SLAB_CHANNELS) {
+    if (M <= CVL_ORDER_SLAB_PIXELS && C >= CVL_ORDER_SLAB_CHANNELS) {
         plan.L = C;
         plan.rows = M;
-        plan.chain = CHAIN_MAX;
-        plan.slabs = plan.tasks = cvl_ceil_div(C, SLAB);
+        plan.chain = CVL_ORDER_CHAIN_MAX;
+        plan.slabs = plan.tasks = cvl_ceil_div(C, CVL_COLUMNS_RANGE);
         return plan;
     }
     plan.L = row_length(C);
     plan.rows = M * C / plan.L;
     plan.tail = M * C % plan.L;
-    plan.chain = cvl_max(CHAIN_MIN, cvl_min(CHAIN_MAX, PIECE / plan.L));
+    plan.chain =
+        cvl_max(CVL_ORDER_CHAIN_MIN, cvl_min(CVL_ORDER_CHAIN_MAX, CVL_ORDER_PIECE / plan.L));
     plan.blocks = M * C * (ptrdiff_t)sizeof(T) / CVL_ORDER_BLOCK_BYTES;
     plan.blocks = cvl_min(plan.blocks, cvl_min(plan.rows, CVL_ORDER_BLOCKS));
     plan.blocks = plan.tasks = cvl_max(plan.blocks, 1);
@@ -47,7 +36,8 @@ cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C)
 cvl_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task)
 {
     if (plan->slabs) {
-        const ptrdiff_t column = task * SLAB, width = cvl_min(SLAB, plan->C - column);
+        const ptrdiff_t column = task * CVL_COLUMNS_RANGE,
+                        width = cvl_min(CVL_COLUMNS_RANGE, plan->C - column);
         return (cvl_span){.pixels = plan->M,
                           .column = column,
                           .width = width,
@@ -76,7 +66,7 @@ int NAME(next_piece)(cvl_piece *piece, cvl_span *span, const cvl_columns *plan)
     *piece = (cvl_piece){span->row * plan->L + span->column, {rows, width, plan->L}, 0};
     if (span->row < span->end)
         span->row += rows;
-    piece->fold = ++span->pieces == FOLD || (span->row == span->end && span->tail == 0);
+    piece->fold = ++span->pieces == CVL_ORDER_FOLD || (span->row == span->end && span->tail == 0);
     if (piece->fold)
         span->pieces = 0;
     return 1;
@@ -136,8 +126,7 @@ size_t NAME(column_sums_workspace)(ptrdiff_t M, ptrdiff_t C)
     return carve(&job, NULL);
 }
 
-void NAME(column_sums)(T *sums, const T *x, ptrdiff_t M, ptrdiff_t C, void *workspace,
-                       int threads)
+void NAME(column_sums)(T *sums, const T *x, ptrdiff_t M, ptrdiff_t C, void *workspace, int threads)
 {
     sum_job job = {.kernels = kernels(), .plan = NAME(columns_plan)(M, C), .out = sums, .x = x};
     carve(&job, workspace);

@@ -54,7 +54,6 @@ static inline ptrdiff_t cvl_columns_ranges(const cvl_columns *plan)
 /* sums[c] = sum_m x[m,c] for x (M,C); zeros where M is 0. The workspace is as large as the first
  * function says and aligned to 64 bytes. */
 size_t NAME(column_sums_workspace)(ptrdiff_t M, ptrdiff_t C);
-void NAME(column_sums)(T *sums, const T *x, ptrdiff_t M, ptrdiff_t C, void *workspace,
-                       int threads);
+void NAME(column_sums)(T *sums, const T *x, ptrdiff_t M, ptrdiff_t C, void *workspace, int threads);
 
 #endif

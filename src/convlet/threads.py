@@ -7,7 +7,10 @@ import math
 import operator
 import os
 from contextvars import ContextVar
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LARGEST = 1024  # what one call accepts; the core refuses more
 
@@ -76,6 +79,8 @@ def _default() -> int:
     openmp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if openmp.isdecimal() and int(openmp) >= 1:
         return min(int(openmp), _LARGEST)
+    from pathlib import Path  # on demand: it is a good part of the time of `import convlet`
+
     return min(_cpus(), _quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), _LARGEST)
 
 

@@ -115,7 +115,8 @@ def test_seed_decides_the_weights(one_epoch):
 
 def test_defaults_reach_the_promised_accuracy():
     """Over seeds 0 to 4 the median test accuracy is at least 0.985 and each at least 0.98."""
-    accuracies = [ending(run("--seed", seed).stdout)[1] for seed in range(5)]
+    # one thread: the result is the same, and a busy machine does not wait at barriers
+    accuracies = [ending(run("--seed", seed, "--threads", 1).stdout)[1] for seed in range(5)]
 
     assert statistics.median(accuracies) >= 0.985, accuracies
     assert min(accuracies) >= 0.98, accuracies

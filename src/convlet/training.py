@@ -101,9 +101,10 @@ def fit(
                     correct / images,
                     test_accuracy,
                 )
+                if images == len(x):
+                    completed.append(reached)
                 if progress is not None:
                     progress(reached)
-            completed.append(reached)
     except KeyboardInterrupt:
         optimizer.zero_grad()
     names = ["loss", "accuracy"] + (["test_accuracy"] if test is not None else [])

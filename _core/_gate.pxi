@@ -11,20 +11,22 @@ cdef enum:
     WRITE = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE
     ANY_RANK = 0
 
-# Type codes of the buffer protocol; FLOAT is either of the first two.
+# Type codes of the buffer protocol. FLOAT stands for either of the next two, OTHER for the rest.
 cdef enum:
-    FLOAT = 0
+    OTHER = 0
+    FLOAT = 1
     FLOAT32 = 0x66  # f
     FLOAT64 = 0x64  # d
     INT64 = 0x71  # q
 
 
 cdef char code_of(const Py_buffer *view) noexcept:
-    """The type code, 0 where it is none of ours: longer formats are structures or byte-swapped."""
-    cdef char code = view.format[0] if view.format and not view.format[1] else 0
-    if code == b"l" and sizeof(long) == sizeof(int64_t):
-        code = INT64
-    return code
+    """The type code; a longer format is a structure, or not in native byte order."""
+    if not view.format or not view.format[0] or view.format[1]:
+        return OTHER
+    if view.format[0] == b"l" and sizeof(long) == sizeof(int64_t):
+        return INT64
+    return view.format[0]
 
 
 cdef tuple shape_of(const Py_buffer *view):
@@ -46,7 +48,10 @@ cdef Py_ssize_t channels_of(const Py_buffer *view) except -1:
 
 cdef int check_view(const Py_buffer *view, str name, char code, int rank) except -1:
     cdef char got = code_of(view)
-    if got != code and (code != FLOAT or (got != FLOAT32 and got != FLOAT64)):
+    cdef bint fits = got == code
+    if code == FLOAT:
+        fits = got == FLOAT32 or got == FLOAT64
+    if not fits:
         expected = "'f' or 'd'" if code == FLOAT else repr(chr(code))
         format = view.format.decode() if view.format else "B"
         raise TypeError(f"{name} must have the type code {expected}, got {format!r}")

@@ -35,6 +35,9 @@ cdef class Segments:
             raise ValueError(f"{name} must have the shape {shape_of(like)}, got {shape_of(view)}")
         return view
 
+    def __cinit__(self):
+        self.code = FLOAT
+
     cdef int fill(self, list segments, bint needs_m, bint needs_v) except -1:
         cdef Py_ssize_t i
         cdef Py_buffer *w

@@ -68,9 +68,7 @@ class TestConv2d:
         x, w, dy = draw(case.x_shape, dtype), draw(case.w_shape, dtype), draw(case.y_shape, dtype)
         gradients = ops.conv2d_backward(dy, x, w, **case.options)
         expected = reference.conv2d_backward(*wide(dy, x, w), **case.options)
-        magnitudes = reference.conv2d_backward(
-            *(np.abs(a) for a in wide(dy, x, w)), **case.options
-        )
+        magnitudes = reference.conv2d_backward(*(np.abs(a) for a in wide(dy, x, w)), **case.options)
 
         for actual, wanted, magnitude in zip(gradients, expected, magnitudes, strict=True):
             assert actual.dtype == dtype
@@ -221,9 +219,7 @@ class TestPool2d:
 
         np.testing.assert_array_equal(y, reference.max_pool2d(x, case.kernel, **case.max_options))
         args = (x.astype(np.float64), case.kernel)
-        expected = reference.max_pool2d_backward(
-            dy.astype(np.float64), *args, **case.max_options
-        )
+        expected = reference.max_pool2d_backward(dy.astype(np.float64), *args, **case.max_options)
         magnitude = reference.max_pool2d_backward(
             np.abs(dy).astype(np.float64), *args, **case.max_options
         )

@@ -1,0 +1,237 @@
+"""The block cache: what is kept stays, what is given back is used again, and there is a limit."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import convlet
+from convlet import _core, ops
+
+PAGE = 4096
+
+
+def info():
+    return _core.cache_info()
+
+
+@pytest.mark.parametrize("code", ["f", "d", "q"])
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (0, 3), (1,), (3, 5), (1025,), (2, 0, 2**40), (70, 1000)]
+)
+def test_empty(shape, code):
+    a = _core.empty(shape, code)
+
+    assert a.shape == shape
+    assert a.dtype == np.dtype(code)
+    assert a.ctypes.data % PAGE == 0 or a.size == 0
+    assert a.flags.c_contiguous
+    assert a.flags.writeable
+    a[...] = 1
+    assert np.all(a == 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (((-1,), "f"), ValueError),
+        (((2,), "i"), ValueError),
+        (((2.0,), "f"), TypeError),
+        (([2], "f"), TypeError),
+        (((2**40, 2**40), "f"), MemoryError),
+        (((2**62,), "d"), MemoryError),
+        (((2**59,), "f"), MemoryError),
+    ],
+)
+def test_empty_refuses(arguments, error):
+    with pytest.raises(error):
+        _core.empty(*arguments)
+
+
+@pytest.mark.parametrize("nbytes", [1, 4095, 4096, 4097, 9 * 4096, 100_000, 1_000_001, 40_000_000])
+def test_a_block_wastes_at_most_an_eighth_beyond_whole_pages(nbytes):
+    pages = -(-nbytes // PAGE)
+    block = memoryview(_core.Block(nbytes))
+
+    assert nbytes <= block.nbytes <= pages * PAGE * 9 / 8
+    assert not block.readonly
+
+
+def test_a_block_is_used_again_when_the_last_array_dies():
+    convlet.clear_cache()
+    a = _core.empty((5000,), "f")
+    address = a.ctypes.data
+    view = a.reshape(50, 100)[::2, 10:]
+    del a
+    before = info()
+    other = _core.empty((5000,), "f")
+    assert other.ctypes.data != address  # the view keeps the block
+    del view
+    again = _core.empty((5000,), "f")
+
+    assert again.ctypes.data == address
+    assert info()["hits"] == before["hits"] + 1
+    assert info()["misses"] == before["misses"] + 1
+
+
+def test_clear_cache_frees_what_is_idle_only():
+    kept = ops.relu(np.arange(10000, dtype=np.float32))
+    del_me = _core.empty((10000,), "f")
+    del del_me
+    assert info()["idle_bytes"] > 0
+
+    convlet.clear_cache()
+
+    assert info()["idle_bytes"] == 0
+    np.testing.assert_array_equal(kept, np.arange(10000))
+
+
+def test_kept_results_survive():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((4, 9, 9, 3)), rng.standard_normal((3, 3, 3, 5))
+    kept, copies = [], []
+    for i in range(20):
+        y = ops.conv2d(x + i, w)
+        kept += [y, *ops.conv2d_backward(y, x, w), ops.softmax(y)]
+        copies += [a.copy() for a in kept[-5:]]
+        ops.relu(y)
+
+    for a, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(a, copy)
+
+
+def test_the_miss_counter_stands_still_after_the_first_round():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((4, 9, 9, 3)), rng.standard_normal((3, 3, 3, 5))
+    gamma = np.ones(5)
+
+    def step():
+        y = ops.conv2d(x, w, padding=1)
+        normal, mean, var = ops.batch_norm(y, gamma, gamma)
+        loss, dlogits = ops.softmax_cross_entropy(normal, np.zeros((4, 9, 9), int))
+        dx, _, _ = ops.batch_norm_backward(dlogits, y, gamma, mean, var)
+        ops.conv2d_backward(dx, x, w, padding=1)
+        return loss
+
+    convlet.clear_cache()
+    step()
+    before = info()
+    for _ in range(5):
+        step()
+
+    assert info()["misses"] == before["misses"]
+    assert info()["hits"] > before["hits"]
+
+
+def in_process(program, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_random_shapes_stay_under_the_limit():
+    """500 shapes of up to 6 MB, some kept for a while, with a limit of 20 MB."""
+    program = """
+import numpy as np
+from convlet import _core
+rng = np.random.default_rng(0)
+kept, largest = [], 0
+for _ in range(500):
+    a = _core.empty(tuple(int(n) for n in rng.integers(0, 115, 3)), "f")
+    a.fill(1)
+    kept.append(a)
+    del kept[: int(rng.integers(0, 3)) if len(kept) < 8 else 4], a
+    largest = max(largest, _core.cache_info()["idle_bytes"])
+assert all((a == 1).all() for a in kept)
+assert _core.cache_info()["limit"] == 20_000_000
+print(largest)
+"""
+    done = in_process(program, CONVLET_CACHE_LIMIT="20000000")
+
+    assert done.returncode == 0, done.stderr
+    assert 10_000_000 < int(done.stdout) <= 20_000_000  # full, and not above
+
+
+def test_a_limit_of_nothing_keeps_nothing():
+    program = """
+import numpy as np
+from convlet import _core, ops
+for _ in range(3):
+    ops.relu(np.ones(5000, np.float32))
+print(_core.cache_info())
+"""
+    done = in_process(program, CONVLET_CACHE_LIMIT="0")
+
+    assert done.stdout.strip() == str({"hits": 0, "misses": 3, "idle_bytes": 0, "limit": 0})
+
+
+@pytest.mark.parametrize("limit", ["-1", "many", "1e9", str(2**70)])
+def test_a_limit_that_is_no_number_of_bytes(limit):
+    done = in_process("import convlet", CONVLET_CACHE_LIMIT=limit)
+
+    assert done.returncode != 0
+    assert (
+        f"ImportError: CONVLET_CACHE_LIMIT must be a number of bytes, got {limit!r}" in done.stderr
+    )
+
+
+def test_the_block_idle_longest_is_freed_first():
+    program = """
+from convlet import _core
+sizes = [1000, 2000, 3000, 4000]
+blocks = [_core.empty((n * 1024 // 4,), "f") for n in sizes]
+while blocks:
+    del blocks[0]
+def is_kept(n):
+    hits = _core.cache_info()["hits"]
+    block = _core.empty((n * 1024 // 4,), "f")
+    return _core.cache_info()["hits"] > hits, block
+print([is_kept(n)[0] for n in reversed(sizes)])
+"""
+    done = in_process(program, CONVLET_CACHE_LIMIT=str(8000 * 1024))
+
+    assert done.stdout.strip() == "[True, True, False, False]", done.stderr
+
+
+def test_threads_share_the_cache():
+    """Eight threads fill and check arrays of their own while blocks go round."""
+    failures = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        kept = []
+        for _ in range(300):
+            a = _core.empty((int(rng.integers(1, 20000)),), "d")
+            a.fill(seed)
+            kept.append(a)
+            y = ops.relu(a)
+            if len(kept) > 4:
+                if not all((b == seed).all() for b in (y, *kept)):
+                    failures.append(seed)
+                del kept[0]
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not failures
+
+
+def test_blocks_in_reference_cycles_come_back():
+    convlet.clear_cache()
+    ring = [_core.empty((100_000,), "f")]
+    ring.append(ring)
+    del ring
+    gc.collect()
+
+    assert info()["idle_bytes"] >= 400_000

@@ -1,0 +1,169 @@
+"""The number of threads: where it comes from, and that it holds where it was set."""
+
+import asyncio
+import math
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import convlet
+from convlet import threads
+
+
+def default_in_process(**environment):
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    return subprocess.run(
+        [sys.executable, "-c", "import convlet; print(convlet.get_num_threads())"],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"CONVLET_NUM_THREADS": "3"}, 3),
+        ({"CONVLET_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, 3),
+        ({"OMP_NUM_THREADS": "5"}, 5),
+        ({"OMP_NUM_THREADS": "4,2"}, 4),
+        ({"OMP_NUM_THREADS": "100000"}, 1024),
+    ],
+)
+def test_default_from_the_environment(environment, expected):
+    assert default_in_process(**environment).stdout.strip() == str(expected)
+
+
+@pytest.mark.parametrize("openmp", ["", "0", "-1", "many"])
+def test_default_without_a_usable_environment(openmp):
+    done = default_in_process(OMP_NUM_THREADS=openmp)
+
+    assert 1 <= int(done.stdout) <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("own", ["0", "-1", "many", "2.5", "100000"])
+def test_own_variable_must_be_right(own):
+    done = default_in_process(CONVLET_NUM_THREADS=own)
+
+    assert f"CONVLET_NUM_THREADS must be 1 to 1024, got {own!r}" in done.stderr
+
+
+def test_num_threads_nests_and_restores():
+    before = convlet.get_num_threads()
+    with convlet.num_threads(3) as n:
+        assert n == convlet.get_num_threads() == 3
+        with convlet.num_threads(5):
+            assert convlet.get_num_threads() == 5
+        assert convlet.get_num_threads() == 3
+    assert convlet.get_num_threads() == before
+
+
+def test_num_threads_restores_after_an_error_and_can_be_used_again():
+    before = convlet.get_num_threads()
+    four = convlet.num_threads(4)
+    with pytest.raises(KeyError), four:
+        raise KeyError
+    with four, four:
+        assert convlet.get_num_threads() == 4
+
+    assert convlet.get_num_threads() == before
+
+
+@pytest.mark.parametrize("bad", [True, 2.0, "2", None])
+def test_num_threads_takes_integers_only(bad):
+    with pytest.raises(TypeError, match="num_threads"):
+        convlet.num_threads(bad)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1025, 2**40])
+def test_num_threads_takes_a_range(bad):
+    with pytest.raises(ValueError, match="1 to 1024"):
+        convlet.num_threads(bad)
+
+
+def test_other_threads_keep_their_number():
+    seen = []
+    before = convlet.get_num_threads()
+    with convlet.num_threads(before + 6):
+        thread = threading.Thread(target=lambda: seen.append(convlet.get_num_threads()))
+        thread.start()
+        thread.join()
+
+    assert seen == [before]
+
+
+def test_other_tasks_keep_their_number():
+    async def task(n):
+        with convlet.num_threads(n):
+            await asyncio.sleep(0)
+            return convlet.get_num_threads()
+
+    async def both():
+        return await asyncio.gather(task(2), task(7))
+
+    assert asyncio.run(both()) == [2, 7]
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("max 100000", math.inf),
+        ("150000 100000", 2),
+        ("200000 100000", 2),
+        ("10000 100000", 1),
+        ("", math.inf),
+        ("max", math.inf),
+    ],
+)
+def test_quota_of_a_cgroup(tmp_path, quota, expected):
+    (tmp_path / "cgroup").write_text("0::/app/worker\n")
+    (tmp_path / "app" / "worker").mkdir(parents=True)
+    (tmp_path / "app" / "worker" / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "app" / "cpu.max").write_text(quota)
+
+    assert threads._quota(tmp_path / "cgroup", tmp_path) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", math.inf), ("250000", 3)])
+def test_quota_of_a_cgroup_version_1(tmp_path, quota, expected):
+    (tmp_path / "cgroup").write_text("4:cpu,cpuacct:/app\n3:memory:/app\n")
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+
+    assert threads._quota(tmp_path / "cgroup", tmp_path) == expected
+
+
+def test_no_cgroup_is_no_quota(tmp_path):
+    assert threads._quota(tmp_path / "cgroup", tmp_path) == math.inf
+
+
+def test_show_config_tells_the_threads(capsys):
+    with convlet.num_threads(3):
+        assert convlet.show_config() is None
+        told = convlet.show_config("dicts")
+
+    assert "threads         3\n" in capsys.readouterr().out
+    assert told["threads"] == 3
+    assert told["isa"] in told["isa_available"]
+    assert told["thread_backend"] in ("openmp", "none")
+    assert set(told["cache"]) == {"hits", "misses", "idle_bytes", "limit"}
+    with pytest.raises(ValueError, match="'dicts'"):
+        convlet.show_config("json")
+
+
+def test_isa_that_this_cpu_lacks():
+    done = default_in_process(CONVLET_ISA="avx1024")
+
+    assert done.returncode != 0
+    assert "ImportError: CONVLET_ISA='avx1024'" in done.stderr
+    assert "baseline" in done.stderr
+
+
+def test_every_isa_of_this_cpu_can_be_chosen():
+    for isa in convlet.show_config("dicts")["isa_available"]:
+        assert default_in_process(CONVLET_ISA=isa).returncode == 0

@@ -1,4 +1,4 @@
-"""The digits that travel with the package, the strict IDX reader, and shuffled batches."""
+"""The digits that travel with the package, and the strict IDX reader."""
 
 import hashlib
 from pathlib import Path
@@ -93,11 +93,11 @@ def test_idx_round_trip(tmp_path, shape):
         (b"", "expected a magic of 4 bytes, got a file of 0"),
         (b"\0\0\x08", "expected a magic of 4 bytes, got a file of 3"),
         (b"\0\0\x0d\x01\0\0\0\0", "expected the magic 00 00 08 .* got 00 00 0d 01"),
-        (b"\x1f\x8b\x08\x01\0\0\0\0", "expected the magic 00 00 08 .* got 1f 8b 08 01"),
+        (b"\x1f\x8c\x08\x01\0\0\0\0", "expected the magic 00 00 08 .* got 1f 8c 08 01"),
         (b"\0\0\x08\0", "at least one axis .* got 00 00 08 00"),
         (b"\0\0\x08\x02\0\0\0\x01", "expected a header of 12 bytes for 2 axes, got a file of 8"),
         (b"\0\0\x08\x01\0\0\0\x03ab", r"is truncated: expected 11 bytes .*\(3,\), got 10"),
-        (b"\0\0\x08\x01\0\0\0\x01ab", r"has trailing bytes: expected 9 bytes .*\(1,\), got 10"),
+        (b"\0\0\x08\x01\0\0\0\x01ab", r"has trailing bytes: expected 9 bytes .*\(1,\), got more"),
     ],
 )
 def test_idx_reader_is_strict(tmp_path, content, message):
@@ -117,36 +117,3 @@ def test_idx_writer_refuses_other_types(tmp_path):
     with pytest.raises(ValueError, match="at least one axis"):
         write_idx(tmp_path / "values", np.uint8(3))
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 10, 99])
-def test_iterate_gives_every_example_once(batch_size):
-    """Batches keep examples and labels together, cover the set, and only the last is smaller."""
-    x, y = np.arange(20).reshape(10, 2), np.arange(10)
-
-    batches = list(data.iterate(x, y, batch_size, rng=0))
-
-    for x_batch, y_batch in batches:
-        np.testing.assert_array_equal(x[y_batch], x_batch)
-    assert y.tolist() == sorted(np.concatenate([labels for _, labels in batches]).tolist())
-    assert {min(batch_size, 10)} >= {len(labels) for _, labels in batches[:-1]}
-
-
-def test_iterate_shuffles_by_its_seed():
-    """The same seed gives the same order, and a generator moves on from pass to pass."""
-    x = np.arange(100)
-    rng = np.random.default_rng(3)
-    first, second = (np.concatenate([y for _, y in data.iterate(x, x, 7, rng)]) for _ in range(2))
-    again = np.concatenate([y for _, y in data.iterate(x, x, 7, rng=3)])
-
-    np.testing.assert_array_equal(first, again)
-    assert first.tolist() != second.tolist()
-    assert first.tolist() != x.tolist()
-
-
-def test_iterate_refuses_bad_input_at_the_call():
-    """Unequal lengths and a batch size below 1 are errors before the first batch is asked for."""
-    with pytest.raises(ValueError, match="expected as many labels as examples, 3, got 2"):
-        data.iterate(np.zeros(3), np.zeros(2), 1)
-    with pytest.raises(ValueError, match="batch_size of at least 1, got 0"):
-        data.iterate(np.zeros(3), np.zeros(3), 0)

@@ -72,7 +72,7 @@ def test_version():
         *("AdaGrad", "softmax_cross_entropy", "softmax", "log_softmax", "conv2d", "batch_norm"),
         *("linear", "relu", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "num_threads"),
         *("get_num_threads", "show_config", "clear_cache", "ops", "layers", "optimizers"),
-        *("losses", "init", "data", "models"),
+        *("losses", "init", "data", "models", "Concat", "Lambda"),
     ],
 )
 def test_public_names(name):

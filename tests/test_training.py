@@ -82,7 +82,7 @@ def test_fit_is_the_two_doors_spelled_out(digits):
     training.fit(model, optimizer, x, y, epochs=1, batch_size=50, rng=5)
 
     by_hand, optimizer = start()
-    for x_batch, labels in data.iterate(x, y, 50, rng=5):
+    for x_batch, labels in data.Batches(x, y, 50, rng=5):
         logits, pullback = by_hand.vjp(x_batch, input_grad=False)
         _, dlogits = cl.softmax_cross_entropy(logits, labels)
         pullback(dlogits)
@@ -113,6 +113,29 @@ def test_fit_reports_its_progress(digits):
     assert history["test_accuracy"] == [seen[1].test_accuracy, seen[3].test_accuracy]
     assert history["loss"] == [seen[1].loss, seen[3].loss]
     assert {(2, 160)} == {(p.epochs, p.total) for p in seen}
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [("keep", [70, 140, 160]), ("drop", [70, 140]), ("merge", [70, 160])]
+)
+def test_fit_treats_the_last_batch_as_told(digits, last, expected):
+    """What is left after whole batches is kept, dropped or merged, and an epoch counts the rest."""
+    model, optimizer = start()
+    seen = []
+    history = training.fit(
+        model,
+        optimizer,
+        *digits[0],
+        epochs=1,
+        batch_size=70,
+        rng=0,
+        last=last,
+        progress=seen.append,
+    )
+
+    assert expected == [p.images for p in seen]
+    assert {expected[-1]} == {p.total for p in seen}
+    assert 1 == len(history["loss"])
 
 
 @pytest.mark.parametrize(("calls", "completed"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2)])
@@ -176,7 +199,7 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs of at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"y": np.zeros(3, int)}, "expected as many labels as examples, 6, got 3"),
         ({"x": np.zeros((0, 2, 2, 1), np.float32)}, "at least one example"),
     ],

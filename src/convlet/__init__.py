@@ -15,9 +15,11 @@ from .config import clear_cache as clear_cache
 from .config import show_config as show_config
 from .layers import AvgPool2d as AvgPool2d
 from .layers import BatchNorm as BatchNorm
+from .layers import Concat as Concat
 from .layers import Conv2d as Conv2d
 from .layers import Flatten as Flatten
 from .layers import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers import Lambda as Lambda
 from .layers import Layer as Layer
 from .layers import Linear as Linear
 from .layers import MaxPool2d as MaxPool2d

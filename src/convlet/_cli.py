@@ -9,6 +9,8 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +31,44 @@ OPTIMIZERS = {
     "adam": lambda parameters, lr: convlet.Adam(parameters, lr),
     "adagrad": lambda parameters, lr: convlet.AdaGrad(parameters, lr),
 }
-LEARNING_RATES = {"sgd": 0.02, "adam": 0.01, "adagrad": 0.05}
+
+
+class Dataset(NamedTuple):
+    """What can be trained on, and how it is trained by default."""
+
+    load: Callable
+    image: tuple[int, int, int]
+    model: str
+    epochs: int
+    batch_size: int
+    rates: dict[str, float]
+    from_files: bool = True
+
+
+SMALL_RATES = {"sgd": 0.02, "adam": 0.001, "adagrad": 0.01}
+DATASETS = {
+    "digits": Dataset(
+        data.digits,
+        (8, 8, 1),
+        "digits",
+        epochs=15,
+        batch_size=16,
+        rates={"sgd": 0.02, "adam": 0.01, "adagrad": 0.05},
+        from_files=False,
+    ),
+    "mnist": Dataset(data.mnist, (28, 28, 1), "lenet", 5, 64, SMALL_RATES),
+    "fashion-mnist": Dataset(data.fashion_mnist, (28, 28, 1), "lenet", 10, 64, SMALL_RATES),
+    "cifar10": Dataset(data.cifar10, (32, 32, 3), "resnet20", 30, 128, SMALL_RATES),
+}
+MODELS = {
+    "digits": lambda channels, rng: models.digits(rng),
+    "lenet": lambda channels, rng: models.lenet(rng=rng),
+    "resnet20": lambda channels, rng: models.resnet20(channels=channels, rng=rng),
+    "resnet32": lambda channels, rng: models.resnet32(channels=channels, rng=rng),
+    "resnet56": lambda channels, rng: models.resnet56(channels=channels, rng=rng),
+    "resnet18": lambda channels, rng: models.resnet18(10, channels=channels, rng=rng),
+    "mobilenet_small": lambda channels, rng: models.mobilenet_small(channels=channels, rng=rng),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,21 +98,34 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser(
         "train",
-        help="train a network on data that comes with the package",
-        description="Train a convolutional network on data that comes with the package.",
+        help="train a network on the digits that come with the package, or on files of yours",
+        description="Train a convolutional network on the digits that come with the package, or on "
+        "the original files of MNIST, Fashion-MNIST or CIFAR-10 (binary version).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=_train)
-    train.add_argument("dataset", choices=["digits"], help="1,797 handwritten digits of 8x8 pixels")
-    train.add_argument("--epochs", type=_count, default=15, metavar="N", help="default 15")
-    train.add_argument("--batch-size", type=_count, default=16, metavar="N", help="default 16")
-    rates = ", ".join(f"{rate} for {name}" for name, rate in LEARNING_RATES.items())
+    train.add_argument(
+        "dataset",
+        choices=DATASETS,
+        help="digits: 1,797 handwritten digits of 8x8 pixels; the others need --data",
+    )
+    train.add_argument("--data", metavar="DIR", help="folder with the original files")
+    train.add_argument(
+        "--model",
+        choices=MODELS,
+        help=f"a network of convlet.models that takes the images (default {_defaults('model')})",
+    )
+    train.add_argument("--epochs", type=_count, metavar="N", help=f"default {_defaults('epochs')}")
+    train.add_argument(
+        "--batch-size", type=_count, metavar="N", help=f"default {_defaults('batch_size')}"
+    )
     train.add_argument(
         "--lr",
         type=_rate,
         metavar="RATE",
-        help=f"learning rate of the first step; it falls linearly to 0 (default {rates})",
+        help="learning rate of the first step; it falls linearly to 0 (default "
+        f"{_rates('digits')} on digits, else {_rates('mnist')})",
     )
     train.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default adam")
     train.add_argument(
@@ -101,6 +153,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _defaults(field: str) -> str:
+    """Tell what an option is for each data set."""
+    return ", ".join(f"{getattr(dataset, field)} for {name}" for name, dataset in DATASETS.items())
+
+
+def _rates(name: str) -> str:
+    return ", ".join(f"{rate} for {rule}" for rule, rate in DATASETS[name].rates.items())
+
+
 def _config(options: argparse.Namespace) -> int:
     convlet.show_config()
     return 0
@@ -111,17 +172,52 @@ def _train(options: argparse.Namespace) -> int:
         raise argparse.ArgumentTypeError(
             f"--history and --save name the same file: {options.history}"
         )
-    with options.threads or contextlib.nullcontext():
-        return _train_digits(options)
-
-
-def _train_digits(options: argparse.Namespace) -> int:
-    (x, y), test = data.digits()
+    dataset = DATASETS[options.dataset]
+    options.model = options.model or dataset.model
+    options.epochs = options.epochs or dataset.epochs
+    options.batch_size = options.batch_size or dataset.batch_size
+    if options.lr is None:
+        options.lr = dataset.rates[options.optimizer]
     weights_rng, shuffle_rng = map(
         np.random.default_rng, np.random.SeedSequence(options.seed).spawn(2)
     )
-    model = models.digits(rng=weights_rng)
-    rate = LEARNING_RATES[options.optimizer] if options.lr is None else options.lr
+    model = MODELS[options.model](dataset.image[-1], weights_rng)
+    try:
+        model.output_shape((1, *dataset.image))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"--model {options.model} does not take the images of {options.dataset}: {error}"
+        ) from error
+    (x, y), test = _load(dataset, options)
+    with options.threads or contextlib.nullcontext():
+        return _fit(options, model, x, y, test, shuffle_rng)
+
+
+def _load(dataset: Dataset, options: argparse.Namespace):
+    """Return ((x, y), (x_test, y_test)), or raise what is wrong with --data or its files."""
+    if not dataset.from_files:
+        if options.data is not None:
+            raise argparse.ArgumentTypeError(
+                f"--data: {options.dataset} come with the package, got {options.data}"
+            )
+        return dataset.load()
+    if options.data is None:
+        raise argparse.ArgumentTypeError(
+            f"--data: {options.dataset} needs the folder with its original files"
+        )
+    try:
+        train, test = dataset.load(options.data)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"--data: {error}") from error
+    for part, (x, _) in (("training", train), ("test", test)):
+        if len(x) == 0:
+            raise argparse.ArgumentTypeError(f"--data: {options.data} has no {part} images")
+    return train, test
+
+
+def _fit(options: argparse.Namespace, model, x, y, test, shuffle_rng) -> int:
+    """Train, and print and write what the options ask for."""
+    rate = options.lr
     steps = options.epochs * math.ceil(len(x) / options.batch_size)
     optimizer = OPTIMIZERS[options.optimizer](
         model.parameters(), lambda t: rate * (1 - (t - 1) / steps)

@@ -118,8 +118,8 @@ class Parameter:
         target[...] = source
 
     def accumulate(self, gradient):
-        """Add to the gradient; None adds nothing."""
-        if gradient is not None:
+        """Add to the gradient, unless it is None or the parameter is frozen."""
+        if gradient is not None and self.trainable:
             np.add(self.grad, gradient, out=self._grad)
 
     def place(self):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .data import iterate
+from .data import Batches
 from .losses import softmax_cross_entropy
 
 
@@ -34,6 +34,7 @@ def fit(
     epochs: int,
     batch_size: int,
     rng: np.random.Generator | int | None = None,
+    last: str = "keep",
     test: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, list[float]]:
@@ -49,8 +50,9 @@ def fit(
     x : ndarray (n, ...)
     y : ndarray (n,), integer labels
     epochs : int, at least 1
-    batch_size : int, at least 1; the last batch of an epoch holds what is left
+    batch_size : int, at least 1
     rng : numpy Generator or seed of the shuffling, or None for fresh entropy
+    last : "keep", "drop" or "merge" what is left for the last batch, as in `convlet.data.Batches`
     test : (x, y) to evaluate on after every epoch, or None
     progress : called with a Progress after every batch, or None
 
@@ -69,12 +71,12 @@ def fit(
         raise ValueError(f"fit: expected epochs of at least 1, got {epochs}")
     if len(x) == 0:
         raise ValueError(f"fit: expected at least one example, got x of shape {np.shape(x)}")
-    rng = np.random.default_rng(rng)
+    batches = Batches(x, y, batch_size, rng=rng, last=last)
     completed = []
     try:
         for epoch in range(1, epochs + 1):
             images, summed_loss, correct = 0, 0.0, 0
-            for x_batch, labels in iterate(x, y, batch_size, rng):
+            for x_batch, labels in batches:
                 logits, pullback = model.vjp(x_batch, input_grad=False)
                 loss, dlogits = softmax_cross_entropy(logits, labels)
                 if not math.isfinite(loss):
@@ -90,18 +92,18 @@ def fit(
                 summed_loss += loss * len(labels)
                 correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
                 test_accuracy = None
-                if test is not None and images == len(x):
+                if test is not None and images == batches.examples:
                     test_accuracy = evaluate(model, *test)
                 reached = Progress(
                     epoch,
                     epochs,
                     images,
-                    len(x),
+                    batches.examples,
                     summed_loss / images,
                     correct / images,
                     test_accuracy,
                 )
-                if images == len(x):
+                if images == batches.examples:
                     completed.append(reached)
                 if progress is not None:
                     progress(reached)

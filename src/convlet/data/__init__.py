@@ -1,17 +1,21 @@
-"""Real data to train on, read from files that travel inside the package."""
+"""Real data to train on: digits inside the package, readers of original files, and batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from .batches import Batches as Batches
+from .cifar import cifar10 as cifar10
+from .cifar import cifar100 as cifar100
 from .idx import read_idx as read_idx
+from .mnist import fashion_mnist as fashion_mnist
+from .mnist import mnist as mnist
 
 _HERE = Path(__file__).parent
 
-__all__ = ["digits", "iterate", "read_idx"]
+__all__ = ["Batches", "cifar10", "cifar100", "digits", "fashion_mnist", "mnist", "read_idx"]
 
 
 def digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -38,40 +42,3 @@ def digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarra
     y = read_idx(_HERE / "digits-labels.idx1-ubyte").astype(np.int64)
     test = np.arange(len(x)) % 5 == 0
     return (x[~test], y[~test]), (x[test], y[test])
-
-
-def iterate(
-    x: np.ndarray, y: np.ndarray, batch_size: int, rng: np.random.Generator | int | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Go once through a data set in shuffled batches.
-
-    The order is drawn when the first batch is asked for. Every example comes exactly once; the
-    last batch holds what is left and may be smaller.
-
-    Parameters
-    ----------
-    x : ndarray (n, ...)
-    y : ndarray (n, ...)
-    batch_size : int, at least 1
-    rng : numpy Generator, seed, or None for fresh entropy
-
-    Yields
-    ------
-    (x, y) of at most batch_size examples, copies of the rows drawn
-
-    Raises
-    ------
-    ValueError : x and y differ in length, or batch_size is below 1; the message names the values.
-    """
-    if len(x) != len(y):
-        raise ValueError(f"iterate: expected as many labels as examples, {len(x)}, got {len(y)}")
-    if batch_size < 1:
-        raise ValueError(f"iterate: expected a batch_size of at least 1, got {batch_size}")
-    return _batches(x, y, batch_size, np.random.default_rng(rng))
-
-
-def _batches(x, y, batch_size, rng):
-    order = rng.permutation(len(x))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        yield x[rows], y[rows]

@@ -6,21 +6,34 @@ size per axis, then the values in row-major order. Only unsigned bytes (type cod
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import math
 import os
 import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
 _UNSIGNED_BYTE = 8
+_GZIP = b"\x1f\x8b"
+_MOST_AXES = 64  # NumPy's
+_CHUNK = 1 << 20
 
 
-def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """Read an IDX file of unsigned bytes.
+def read_idx(path: str | os.PathLike, *, shape: tuple[int | None, ...] | None = None) -> np.ndarray:
+    """Read an IDX file of unsigned bytes, plain or compressed by gzip.
+
+    Memory follows what the file holds, never what its header claims, and no more is decompressed
+    than the header promises and one byte.
 
     Parameters
     ----------
     path : str or path of the file
+    shape : tuple of int or None, optional: the shape expected, None where any size will do. Another
+        one is refused when the header has been read.
 
     Returns
     -------
@@ -28,35 +41,80 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
 
     Raises
     ------
-    ValueError : the magic is not that of unsigned bytes, the file is shorter than its header
-        promises, or bytes follow the last value; the message names the file, what was expected
-        and what was found.
+    ValueError : the magic is not that of unsigned bytes, the shape is not the expected one, the
+        file is shorter than its header promises, bytes follow the last value, or the compressed
+        data is damaged; the message names the file, what was expected and what was found.
     """
-    with open(path, "rb") as file:
-        content = file.read()
     name = os.fspath(path)
-    if len(content) < 4:
-        raise ValueError(f"{name}: expected a magic of 4 bytes, got a file of {len(content)}")
-    if content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE or content[3] == 0:
+    with _opened(path) as file:
+        found = _header(file, name)
+        if shape is not None and not _matches(found, shape):
+            expected = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(f"{name}: expected the shape ({expected}), got {found}")
+        due = math.prod(found)
+        values = _read(file, due + 1)
+    header = 4 + 4 * len(found)
+    if len(values) != due:
+        short = len(values) < due
+        raise ValueError(
+            f"{name} {'is truncated' if short else 'has trailing bytes'}: expected {header + due} "
+            f"bytes for the shape {found}, got {header + len(values) if short else 'more'}"
+        )
+    return np.frombuffer(values, np.uint8).reshape(found)
+
+
+@contextlib.contextmanager
+def _opened(path) -> Iterator[BinaryIO]:
+    """Open a file, through gzip if it begins as such; damaged gzip data is a ValueError."""
+    with open(path, "rb") as file:
+        if file.peek(2)[:2] != _GZIP:
+            yield file
+            return
+        try:
+            with gzip.GzipFile(fileobj=file) as content:
+                yield content
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{os.fspath(path)}: the gzip data is damaged: {error}") from error
+
+
+def _header(file: BinaryIO, name: str) -> tuple[int, ...]:
+    """Read magic and sizes, and return the sizes."""
+    magic = _read(file, 4)
+    if len(magic) < 4:
+        raise ValueError(f"{name}: expected a magic of 4 bytes, got a file of {len(magic)}")
+    if magic[:2] != b"\0\0" or magic[2] != _UNSIGNED_BYTE or magic[3] == 0:
         raise ValueError(
             f"{name}: expected the magic 00 00 08 and at least one axis (an IDX file of unsigned "
-            f"bytes), got {content[:4].hex(' ')}"
+            f"bytes), got {magic.hex(' ')}"
         )
-    axes = content[3]
-    header = 4 + 4 * axes
-    if len(content) < header:
+    axes = magic[3]
+    sizes = _read(file, 4 * axes)
+    if len(sizes) < 4 * axes:
         raise ValueError(
-            f"{name}: expected a header of {header} bytes for {axes} axes, got a file of "
-            f"{len(content)}"
+            f"{name}: expected a header of {4 + 4 * axes} bytes for {axes} axes, got a file of "
+            f"{4 + len(sizes)}"
         )
-    shape = struct.unpack(f">{axes}I", content[4:header])
-    expected = header + math.prod(shape)
-    if len(content) != expected:
-        fault = "is truncated" if len(content) < expected else "has trailing bytes"
-        raise ValueError(
-            f"{name} {fault}: expected {expected} bytes for the shape {shape}, got {len(content)}"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
+    shape = struct.unpack(f">{axes}I", sizes)
+    if axes > _MOST_AXES or math.prod(max(size, 1) for size in shape) >= 2**63:
+        raise ValueError(f"{name}: expected a shape that an array can have, got {shape}")
+    return shape
+
+
+def _read(file: BinaryIO, most: int) -> bytearray:
+    """Read so many bytes, or what there is, in memory that grows with what comes."""
+    content = bytearray()
+    while len(content) < most:
+        chunk = file.read(min(most - len(content), _CHUNK))
+        if not chunk:
+            break
+        content += chunk
+    return content
+
+
+def _matches(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(found) == len(expected) and all(
+        size is None or size == got for got, size in zip(found, expected, strict=True)
+    )
 
 
 def write_idx(path: str | os.PathLike, values: np.ndarray) -> None:

@@ -4,6 +4,8 @@ from .activation import ReLU as ReLU
 from .activation import Softmax as Softmax
 from .base import Layer as Layer
 from .batch_norm import BatchNorm as BatchNorm
+from .composition import Concat as Concat
+from .composition import Lambda as Lambda
 from .conv2d import Conv2d as Conv2d
 from .flatten import Flatten as Flatten
 from .linear import Linear as Linear

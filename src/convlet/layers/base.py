@@ -9,16 +9,51 @@ import numpy as np
 from .._checks import array
 from ..parameter import FLOATS, pack
 from ..summary import Summary
+from .own import measured_shape, own_forward, own_pullback
 
 
 class Layer:
     """A function of arrays with parameters; see `__call__` for inference and `vjp` for training.
 
-    A layer gives `_output_shape(shape)`, which raises what is wrong with a shape; `_apply(x)`; and
-    `_vjp(x, input_grad, commits)`, which returns (y, pull) and appends to `commits` the calls that
-    change its state. It names its parameters in `parameter_names`, and a container its layers in
-    `_children()`. Both doors check everything first, so `_apply` and `_vjp` find x as they need it.
+    A layer of your own derives from this class and gives
+
+    - `forward(x)`, which returns (y, pullback): y, a function of x alone and the same at both
+      doors, and a function that takes dy, of the shape of y, to dx, of the shape of x. On the way
+      it adds to its parameters by `parameter.accumulate(gradient)`, which passes over frozen ones.
+      x and dy are read-only;
+    - `parameter_names`, the names of the attributes that are a `Parameter`, if there are any;
+    - `output_shape(shape)`, if it likes: the shape of y, or a ValueError that says what is wrong.
+      Without, `forward` is called on ones once for each new shape, and what it returns is measured.
+
+    It then works wherever a layer does. Layers that hold other layers are made of `Sequential`,
+    `Residual` and `Concat`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import Layer, Linear, Parameter, Sequential
+    >>> class Scale(Layer):
+    ...     parameter_names = ("scale",)
+    ...
+    ...     def __init__(self, channels):
+    ...         self.scale = Parameter(np.full(channels, 2, np.float32), kind="norm", name="scale")
+    ...
+    ...     def forward(self, x):
+    ...         def pullback(dy):
+    ...             self.scale.accumulate((dy * x).sum(axis=tuple(range(x.ndim - 1))))
+    ...             return dy * self.scale.value
+    ...
+    ...         return x * self.scale.value, pullback
+    >>> model = Sequential(Linear(3, 2), Scale(2))
+    >>> y, pullback = model.vjp(np.ones((1, 3), np.float32))
+    >>> pullback(np.ones_like(y)).shape, list(model.state_dict())
+    ((1, 3), ['0.weight', '0.bias', '1.scale'])
     """
+
+    # The layers of this package give `_output_shape(shape)`, which raises what is wrong with a
+    # shape; `_apply(x)`; and `_vjp(x, input_grad, commits)`, which returns (y, pull) and appends to
+    # `commits` the calls that change its state. A container names its layers in `_children()`. Both
+    # doors check everything first, so `_apply` and `_vjp` find x as they need it.
 
     parameter_names = ()
     _packed = False  # whether this layer, as the outermost one, has packed its parameters
@@ -172,6 +207,18 @@ class Layer:
 
     # What a layer may replace.
 
+    def _output_shape(self, shape):
+        if type(self).output_shape is not Layer.output_shape:
+            return tuple(self.output_shape(shape))
+        return measured_shape(self, shape)
+
+    def _apply(self, x):
+        return own_forward(self, x)[0]
+
+    def _vjp(self, x, input_grad, commits):
+        y, pull = own_forward(self, x)
+        return y, own_pullback(self, x, pull, input_grad)
+
     def _check(self, shape, dtype, training):
         """Return the output shape, or raise what is wrong with a shape and dtype (None: any)."""
         own = self.dtype
@@ -271,6 +318,9 @@ class Layer:
     def _label(self):
         """What messages call the layer."""
         return repr(self)
+
+    def __repr__(self):
+        return f"{type(self).__name__}(...)"
 
     def __getstate__(self):
         # A copy packs its own memory, and its parameters have been drawn.

@@ -13,6 +13,10 @@ from .activation import relu as relu
 from .activation import relu_backward as relu_backward
 from .activation import softmax as softmax
 from .activation import softmax_backward as softmax_backward
+from .composition import concat as concat
+from .composition import concat_backward as concat_backward
+from .composition import pad_shortcut as pad_shortcut
+from .composition import pad_shortcut_backward as pad_shortcut_backward
 from .conv import conv2d as conv2d
 from .conv import conv2d_backward as conv2d_backward
 from .conv import conv2d_output_shape as conv2d_output_shape

@@ -1,10 +1,10 @@
-"""Ready-made networks."""
+"""The network of `convlet train digits`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .layers import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from ..layers import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
 
 def digits(rng: np.random.Generator | int | None = None) -> Sequential:

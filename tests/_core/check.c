@@ -18,7 +18,14 @@
 #endif
 
 /* Bytes of UNWRITTEN make a NaN in either type. */
-enum { GUARD = 0xA5, UNWRITTEN = 0xFF, GUARD_BYTES = 64, ALIGNMENT = 64, MAX_PIECES = 512, SKIPPED = 77 };
+enum {
+    GUARD = 0xA5,
+    UNWRITTEN = 0xFF,
+    GUARD_BYTES = 64,
+    ALIGNMENT = 64,
+    MAX_PIECES = 512,
+    SKIPPED = 77
+};
 
 static int passed, failed;
 static char current_case[256] = "start";
@@ -68,7 +75,7 @@ T random_integer(int limit)
 
 /* ---------------------------------------------------------------- memory */
 
-/* One array: its bytes, the whole readable block they lie in, and what they must hold in the end. */
+/* One array: its bytes, the readable block they lie in, and what they must hold in the end. */
 typedef struct piece {
     unsigned char *at, *block, *mapping, *copy;
     size_t bytes, block_bytes, mapping_bytes;
@@ -142,14 +149,9 @@ static void map_block(piece *p)
     p->at = p->block + ALIGNMENT;
 }
 
-static void unmap_block(piece *p)
-{
-    free(p->mapping);
-}
+static void unmap_block(piece *p) { free(p->mapping); }
 
-static void watch_for_crashes(void)
-{
-}
+static void watch_for_crashes(void) {}
 
 #endif
 
@@ -163,10 +165,7 @@ static piece *guarded(size_t bytes)
     return p;
 }
 
-void *output_bytes(size_t bytes)
-{
-    return guarded(bytes)->at;
-}
+void *output_bytes(size_t bytes) { return guarded(bytes)->at; }
 
 void *input_bytes(const void *content, size_t bytes)
 {
@@ -177,10 +176,7 @@ void *input_bytes(const void *content, size_t bytes)
     return p->at;
 }
 
-T *output(ptrdiff_t n)
-{
-    return output_bytes((size_t)n * sizeof(T));
-}
+T *output(ptrdiff_t n) { return output_bytes((size_t)n * sizeof(T)); }
 
 static T *input(ptrdiff_t n, int limit)
 {
@@ -192,15 +188,9 @@ static T *input(ptrdiff_t n, int limit)
     return at;
 }
 
-T *input_random(ptrdiff_t n)
-{
-    return input(n, 0);
-}
+T *input_random(ptrdiff_t n) { return input(n, 0); }
 
-T *input_integers(ptrdiff_t n, int limit)
-{
-    return input(n, limit);
-}
+T *input_integers(ptrdiff_t n, int limit) { return input(n, limit); }
 
 cvl_exec run_with(int threads, size_t workspace_bytes)
 {

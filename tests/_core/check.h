@@ -16,8 +16,8 @@
 #if defined(CVL_F32)
 #define T float
 #define DTYPE f32
-#define UNIT 0x1p-24          /* unit roundoff */
-#define SMALLEST 0x1p-149     /* the least subnormal */
+#define UNIT 0x1p-24      /* unit roundoff */
+#define SMALLEST 0x1p-149 /* the least subnormal */
 #define SMALLEST_NORMAL 0x1p-126
 #elif defined(CVL_F64)
 #define T double
@@ -49,8 +49,8 @@ int check_report(void);
 
 /* The same numbers on every machine, from integers alone; seeded anew by check_case. */
 uint64_t random_bits(void);
-T random_unit(void);          /* in [-1, 1], all digits used */
-T random_integer(int limit);  /* in [-limit, limit] */
+T random_unit(void);         /* in [-1, 1], all digits used */
+T random_integer(int limit); /* in [-limit, limit] */
 
 /* Guarded memory. Inputs are compared with a copy at the end, outputs start as NaN; what the
  * library both reads and writes is an output that the test fills. */
@@ -66,7 +66,7 @@ cvl_exec run_with(int threads, size_t workspace_bytes);
 
 /* Memory for the reference, not guarded. */
 double *doubles(ptrdiff_t n);
-double *widened(const T *x, ptrdiff_t n); /* x in double */
+double *widened(const T *x, ptrdiff_t n);        /* x in double */
 double *magnitude(const double *x, ptrdiff_t n); /* |x| */
 
 /* Checks that every input and every byte around the arrays is as it was, and frees all of the

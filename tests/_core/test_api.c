@@ -285,7 +285,4 @@ static void test_all(void)
 #endif
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -3,6 +3,7 @@
 
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE}
 
+/* clang-format off */
 static const cvl_conv2d cases[] = {
     /*   N  H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups */
     CASE(1, 1,  1,  1,  1,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
@@ -33,6 +34,7 @@ static const cvl_conv2d cases[] = {
     CASE(17, 9, 9,  16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4),
     CASE(1, 13, 11, 66, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
 };
+/* clang-format on */
 
 typedef struct sizes {
     ptrdiff_t x, y, w, OH, OW;
@@ -51,8 +53,8 @@ static sizes sizes_of(const cvl_conv2d *d)
 static void name_case(const char *what, const cvl_conv2d *d)
 {
     check_case("%s N%td H%td W%td C%td OC%td K%tdx%td S%tdx%td D%tdx%td P%td,%td,%td,%td G%td",
-               what, d->N, d->H, d->W, d->C, d->OC, d->KH, d->KW, d->SH, d->SW, d->DH, d->DW,
-               d->PT, d->PB, d->PL, d->PR, d->groups);
+               what, d->N, d->H, d->W, d->C, d->OC, d->KH, d->KW, d->SH, d->SW, d->DH, d->DW, d->PT,
+               d->PB, d->PL, d->PR, d->groups);
 }
 
 /* Integers of at most 8: every sum here is below 2^24, so float32 must give it exactly. */
@@ -172,7 +174,4 @@ static void test_all(void)
     }
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -10,8 +10,8 @@ static const ptrdiff_t sizes[] = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 
 /* Random values with a special one in every fifth place. */
 static T *input_with_specials(ptrdiff_t n)
 {
-    static const double specials[] = {0.0,       -0.0,          SMALLEST,  -SMALLEST, INFINITY,
-                                      -INFINITY, SMALLEST * 5, -SMALLEST * 7};
+    static const double specials[] = {0.0,      -0.0,      SMALLEST,     -SMALLEST,
+                                      INFINITY, -INFINITY, SMALLEST * 5, -SMALLEST * 7};
     T *values = (T *)doubles(n);
     for (ptrdiff_t i = 0; i < n; i++)
         values[i] = i % 5 == 3 ? (T)specials[i / 5 % 8] : random_unit();
@@ -108,7 +108,4 @@ static void test_all(void)
     test_add_subnormals();
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -37,12 +37,12 @@ static void check_untouched(void)
 }
 
 /* `call` with what it names, on fresh arrays, returns `expected` and touches nothing. */
-#define REFUSED(expected, call)          \
-    do {                                 \
-        check_case("%s", #call);         \
-        new_arrays();                    \
-        CHECK((call) == (expected));     \
-        check_untouched();               \
+#define REFUSED(expected, call)      \
+    do {                             \
+        check_case("%s", #call);     \
+        new_arrays();                \
+        CHECK((call) == (expected)); \
+        check_untouched();           \
     } while (0)
 
 /* ---------------------------------------------------------------- convolution */
@@ -75,9 +75,9 @@ static void refuse_conv2d(const char *why, const cvl_conv2d *d, cvl_status expec
 static void test_conv2d_descriptors(void)
 {
     static const size_t sizes[] = {
-        offsetof(cvl_conv2d, H),  offsetof(cvl_conv2d, W),  offsetof(cvl_conv2d, C),
-        offsetof(cvl_conv2d, OC), offsetof(cvl_conv2d, KH), offsetof(cvl_conv2d, KW),
-        offsetof(cvl_conv2d, SH), offsetof(cvl_conv2d, SW), offsetof(cvl_conv2d, DH),
+        offsetof(cvl_conv2d, H),  offsetof(cvl_conv2d, W),     offsetof(cvl_conv2d, C),
+        offsetof(cvl_conv2d, OC), offsetof(cvl_conv2d, KH),    offsetof(cvl_conv2d, KW),
+        offsetof(cvl_conv2d, SH), offsetof(cvl_conv2d, SW),    offsetof(cvl_conv2d, DH),
         offsetof(cvl_conv2d, DW), offsetof(cvl_conv2d, groups)};
     static const size_t paddings[] = {offsetof(cvl_conv2d, N), offsetof(cvl_conv2d, PT),
                                       offsetof(cvl_conv2d, PB), offsetof(cvl_conv2d, PL),
@@ -429,7 +429,4 @@ static void test_all(void)
     test_optimizers();
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

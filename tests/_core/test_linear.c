@@ -1,6 +1,7 @@
 /* test_linear.c: the three passes of the linear operator against three loops. */
 #include "check.h"
 
+/* clang-format off */
 static const cvl_linear cases[] = {
     /*                   M    IN   OUT */
     {sizeof(cvl_linear), 1,   1,   1},
@@ -14,6 +15,7 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 513, 400, 1},
     {sizeof(cvl_linear), 5,   2,   770},
 };
+/* clang-format on */
 
 enum { REAL = 0, INTEGER = 8 };
 
@@ -136,7 +138,4 @@ static void test_all(void)
         }
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -54,8 +54,8 @@ static void reference_segments(cvl_segment_f64 *segments, const state *s)
 /* One step with every thread count; `step` is a call on `segments`, `bounds` fills the allowed
  * errors of w, m and v from the state before and the reference after. */
 typedef cvl_status stepper(const void *d, const NAME(segment) *segments, const cvl_exec *run);
-typedef void bounder(const void *d, const state *s, int i, ptrdiff_t k, const cvl_segment_f64 *after,
-                     double *w, double *m, double *v);
+typedef void bounder(const void *d, const state *s, int i, ptrdiff_t k,
+                     const cvl_segment_f64 *after, double *w, double *m, double *v);
 
 static void compare(const char *what, ptrdiff_t n, const T *got, const double *want,
                     const double *bound, const T *first)
@@ -118,6 +118,7 @@ static void bound_sgd(const void *descriptor, const state *s, int i, ptrdiff_t k
 
 static void test_sgd(void)
 {
+    /* clang-format off */
     static const cvl_sgd cases[] = {
         /*               lr   momentum dampening l2 decay nesterov first */
         {sizeof(cvl_sgd), 0.1, 0,   0,   0,    0,    0, 0},
@@ -127,6 +128,7 @@ static void test_sgd(void)
         {sizeof(cvl_sgd), 0.1, 0.9, 0,   0.01, 0,    1, 1},
         {sizeof(cvl_sgd), 0.7, 0.8, 0,   0,    0.1,  1, 0},
     };
+    /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         check_case("sgd %zu", c);
         state s = new_state();
@@ -167,6 +169,7 @@ static void bound_adam(const void *descriptor, const state *s, int i, ptrdiff_t 
 
 static void test_adam(void)
 {
+    /* clang-format off */
     static const cvl_adam cases[] = {
         /*                 lr    beta1 beta2  correction1, 2  eps   l2    decay */
         {sizeof(cvl_adam), 1e-3, 0.9,  0.999, 0.1,   0.001,   1e-8, 0,    0},
@@ -174,6 +177,7 @@ static void test_adam(void)
         {sizeof(cvl_adam), 0.01, 0.8,  0.99,  1,     1,       1e-3, 0,    0.3},
         {sizeof(cvl_adam), 0.1,  0,    0.5,   1,     1,       0,    0.01, 0}, /* as AdaGrad */
     };
+    /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         check_case("adam %zu", c);
         state s = new_state();
@@ -206,12 +210,14 @@ static void bound_adagrad(const void *descriptor, const state *s, int i, ptrdiff
 
 static void test_adagrad(void)
 {
+    /* clang-format off */
     static const cvl_adagrad cases[] = {
         /*                    lr    eps    l2 */
         {sizeof(cvl_adagrad), 0.01, 1e-10, 0},
         {sizeof(cvl_adagrad), 0.3,  1e-2,  0.2},
         {sizeof(cvl_adagrad), 0.1,  0,     0},
     };
+    /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         check_case("adagrad %zu", c);
         state s = new_state();
@@ -256,7 +262,4 @@ static void test_all(void)
     test_zero_denominator();
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+/* clang-format off */
 static const cvl_pool2d cases[] = {
 #define CASE(...) {sizeof(cvl_pool2d), __VA_ARGS__}
     /*   N  H   W   C   KH KW SH SW DH DW PT PB PL PR ceil count_pad */
@@ -25,6 +26,7 @@ static const cvl_pool2d cases[] = {
     CASE(3, 28, 28, 40, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1),
 #undef CASE
 };
+/* clang-format on */
 
 typedef struct sizes {
     ptrdiff_t x, y;
@@ -40,8 +42,8 @@ static sizes sizes_of(const cvl_pool2d *d)
 static void name_case(const char *what, const cvl_pool2d *d)
 {
     check_case("%s N%td H%td W%td C%td K%tdx%td S%tdx%td D%tdx%td P%td,%td,%td,%td ceil %d pad %d",
-               what, d->N, d->H, d->W, d->C, d->KH, d->KW, d->SH, d->SW, d->DH, d->DW, d->PT,
-               d->PB, d->PL, d->PR, d->ceil_mode, d->count_include_pad);
+               what, d->N, d->H, d->W, d->C, d->KH, d->KW, d->SH, d->SW, d->DH, d->DW, d->PT, d->PB,
+               d->PL, d->PR, d->ceil_mode, d->count_include_pad);
 }
 
 static void test_output_shape(const cvl_pool2d *d)
@@ -73,7 +75,8 @@ static void test_max(const cvl_pool2d *d, int specials)
     sizes s = sizes_of(d);
     T *x = max_input(s.x, specials), *dy = input_random(s.y), *first = NULL;
     double *wide_x = widened(x, s.x), *wide_dy = widened(dy, s.y);
-    double *want = doubles(s.y), *want_dx = doubles(s.x), *scale = doubles(s.x), *none = doubles(s.y);
+    double *want = doubles(s.y), *want_dx = doubles(s.x), *scale = doubles(s.x),
+           *none = doubles(s.y);
     for (ptrdiff_t i = 0; i < s.y; i++)
         none[i] = 0;
     cvl_reference_max_pool2d_forward(d, want, wide_x);
@@ -137,7 +140,4 @@ static void test_all(void)
     }
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -15,7 +15,7 @@ typedef struct shape {
 } shape;
 
 static const shape cases[] = {
-    {0, 5}, {1, 1},  {3, 2},   {5, 10},  {4, 7},    {2, 63},   {2, 64},
+    {0, 5},  {1, 1},   {3, 2},    {5, 10},  {4, 7},     {2, 63},    {2, 64},
     {2, 65}, {3, 130}, {1, 1000}, {37, 17}, {110, 100}, {1100, 10}, /* work for three threads */
 };
 
@@ -31,14 +31,11 @@ static T *logits(ptrdiff_t n, double spread)
     return input_bytes(z, (size_t)n * sizeof(T));
 }
 
-static double sum_error(ptrdiff_t C)
-{
-    return (double)C / 64 + 8;
-}
+static double sum_error(ptrdiff_t C) { return (double)C / 64 + 8; }
 
 /* The parts of the bounds of one row, for a sum that leaves out class `t`. */
 typedef struct row_errors {
-    double largest, all, rest; /* m, the sum of all e, of all but e_t */
+    double largest, all, rest;    /* m, the sum of all e, of all but e_t */
     double all_error, rest_error; /* relative, in u; rest_error absolute: it may be 0 */
 } row_errors;
 
@@ -144,9 +141,9 @@ static void test_backward(shape s)
         }
         for (ptrdiff_t i = row * s.C; i < (row + 1) * s.C; i++) {
             double p = exp(wide_log[i]);
-            bound[i] = 2 * UNIT * wide_y[i] *
-                           ((sum_error(s.C) + 3) * products + 2 * fabs(wide_dy[i])) +
-                       SMALLEST;
+            bound[i] =
+                2 * UNIT * wide_y[i] * ((sum_error(s.C) + 3) * products + 2 * fabs(wide_dy[i])) +
+                SMALLEST;
             /* dz = dy - exp(y) sum dy: an ulp of exp, the sum's error, one rounding. */
             log_bound[i] = 2 * UNIT * (p * (sum_error(s.C) + 4) * sum + fabs(wide_dy[i]));
         }
@@ -179,9 +176,10 @@ static double label_bounds(ptrdiff_t C, const double *z_n, ptrdiff_t t, const do
 {
     row_errors r = errors_of(C, z_n, t);
     for (ptrdiff_t c = 0; c < C; c++)
-        bound_n[c] = 2 * UNIT * (5 + r.largest - z_n[c] + r.all_error) * fabs(dz_n[c]) +
-                     4 * SMALLEST;
-    bound_n[t] = 2 * UNIT * (r.rest_error / r.all + (r.all_error + 4) * r.rest / r.all) + 4 * SMALLEST;
+        bound_n[c] =
+            2 * UNIT * (5 + r.largest - z_n[c] + r.all_error) * fabs(dz_n[c]) + 4 * SMALLEST;
+    bound_n[t] =
+        2 * UNIT * (r.rest_error / r.all + (r.all_error + 4) * r.rest / r.all) + 4 * SMALLEST;
     double distance = r.largest - z_n[t];
     if (distance > 0)
         return 2 * UNIT * (r.all_error + 1) + 8 * 0x1p-53 * (distance + log(r.all));
@@ -202,13 +200,16 @@ static double soft_bounds(ptrdiff_t C, const double *z_n, const double *q_n, dou
     }
     for (ptrdiff_t c = 0; c < C; c++) {
         double D = r.largest - z_n[c], p = exp(-D) / r.all;
-        bound_n[c] = 2 * UNIT * (p * (6 + D + r.all_error + sum_error(C)) * sum + 3 * fabs(q_n[c])) +
-                     4 * SMALLEST * (1 + sum); /* Q multiplies what e_c lost */
+        bound_n[c] =
+            2 * UNIT * (p * (6 + D + r.all_error + sum_error(C)) * sum + 3 * fabs(q_n[c])) +
+            4 * SMALLEST * (1 + sum); /* Q multiplies what e_c lost */
     }
-    bound_n[first] = 2 * UNIT * ((sum_error(C) + 2) * 2 * sum +
-                                 (r.rest_error / r.all + r.all_error * r.rest / r.all) * sum);
-    return 2 * UNIT * ((sum_error(C) + 2) * (weighted + sum * log_sum) +
-                       sum * (r.rest_error / r.all + 3 * log_sum));
+    bound_n[first] = 2 * UNIT *
+                     ((sum_error(C) + 2) * 2 * sum +
+                      (r.rest_error / r.all + r.all_error * r.rest / r.all) * sum);
+    return 2 * UNIT *
+           ((sum_error(C) + 2) * (weighted + sum * log_sum) +
+            sum * (r.rest_error / r.all + 3 * log_sum));
 }
 
 typedef struct entropy_problem {
@@ -280,8 +281,7 @@ static void test_cross_entropy(shape s, double spread, int soft, cvl_reduction r
     for (int threads = 1; threads <= 3; threads++) {
         T *dz = output(n);
         double *loss = output_bytes((size_t)losses * sizeof(double));
-        cvl_exec run =
-            run_with(threads, NAME(softmax_cross_entropy_workspace_size)(&p.d, threads));
+        cvl_exec run = run_with(threads, NAME(softmax_cross_entropy_workspace_size)(&p.d, threads));
         CHECK((soft ? NAME(softmax_cross_entropy_soft)(&p.d, loss, dz, p.z, p.q, &run)
                     : NAME(softmax_cross_entropy)(&p.d, loss, dz, p.z, p.labels, &run)) == CVL_OK);
         if (first) {
@@ -369,7 +369,4 @@ static void test_all(void)
     test_one_class();
 }
 
-int main(void)
-{
-    return check_main(test_all);
-}
+int main(void) { return check_main(test_all); }

@@ -19,10 +19,7 @@ void KERNEL(relu_forward)(ptrdiff_t n, T *y, const T *x)
         vstore_part(y + i, vmax(vzero(), vload_part(x + i, n - i)), n - i);
 }
 
-INLINE V pass(V dy, V y)
-{
-    return vselect(vgt(y, vzero()), dy, vzero());
-}
+INLINE V pass(V dy, V y) { return vselect(vgt(y, vzero()), dy, vzero()); }
 
 void KERNEL(relu_backward)(ptrdiff_t n, T *dx, const T *dy, const T *y)
 {

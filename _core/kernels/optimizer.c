@@ -4,10 +4,7 @@
 #include "simd.h"
 
 /* a / b, and 0 where b is 0. */
-INLINE V quotient(V a, V b)
-{
-    return vselect(veq(b, vzero()), vzero(), vdiv(a, b));
-}
+INLINE V quotient(V a, V b) { return vselect(veq(b, vzero()), vzero(), vdiv(a, b)); }
 
 /* k: -lr, momentum, 1 - dampening, l2, 1 - lr weight_decay. m NULL: no momentum. */
 void KERNEL(sgd)(ptrdiff_t n, T *w, const T *g, T *m, const T *k, int nesterov, int first)

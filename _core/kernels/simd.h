@@ -265,10 +265,7 @@ INLINE void vstore_n(T *p, V v, int n)
 }
 #endif
 
-INLINE V vload_part(const T *p, ptrdiff_t n)
-{
-    return n >= VL ? vload(p) : vload_n(p, (int)n);
-}
+INLINE V vload_part(const T *p, ptrdiff_t n) { return n >= VL ? vload(p) : vload_n(p, (int)n); }
 INLINE void vstore_part(T *p, V v, ptrdiff_t n)
 {
     if (n >= VL)

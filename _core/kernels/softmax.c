@@ -29,10 +29,7 @@ typedef struct row {
 /* The terms c, c + 1, ... of a sum, of which n exist; the others may be anything. */
 typedef V term(const row *r, ptrdiff_t c, ptrdiff_t n);
 
-INLINE V element(const row *r, ptrdiff_t c, ptrdiff_t n)
-{
-    return vload_part(r->a + c, n);
-}
+INLINE V element(const row *r, ptrdiff_t c, ptrdiff_t n) { return vload_part(r->a + c, n); }
 
 INLINE V product(const row *r, ptrdiff_t c, ptrdiff_t n)
 {

@@ -18,10 +18,17 @@ static const float exp_coefficients[] = {0x1.9f085ap-13f, 0x1.6d8d52p-10f, 0x1.1
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
 /* As above: within 2^-64, rounded to double. */
-static const double exp_coefficients[] = {
-    0x1.1e3d16ca1490fp-29, 0x1.af6c1da16340cp-26, 0x1.27e5b488964a3p-22, 0x1.71ddf0028f783p-19,
-    0x1.a01a0136534b3p-16, 0x1.a01a01b38a11bp-13, 0x1.6c16c16c305cbp-10, 0x1.111111110ec3fp-7,
-    0x1.5555555555503p-5,  0x1.555555555555bp-3,  0.5};
+static const double exp_coefficients[] = {0x1.1e3d16ca1490fp-29,
+                                          0x1.af6c1da16340cp-26,
+                                          0x1.27e5b488964a3p-22,
+                                          0x1.71ddf0028f783p-19,
+                                          0x1.a01a0136534b3p-16,
+                                          0x1.a01a01b38a11bp-13,
+                                          0x1.6c16c16c305cbp-10,
+                                          0x1.111111110ec3fp-7,
+                                          0x1.5555555555503p-5,
+                                          0x1.555555555555bp-3,
+                                          0.5};
 #endif
 
 /* exp(x) within 1 ulp for every x, infinite and NaN included; a subnormal result is rounded once
@@ -62,13 +69,13 @@ INLINE double log1p_positive(double x)
         lost = (u > 2 ? 1 - (u - x) : x - (u - 1)) / u; /* what rounding 1 + x left out */
     }
     const double s = f / (2 + f), z = s * s;
-    const double p = z * (0x1.5555555555593p-1 +
-                          z * (0x1.999999997fb31p-2 +
-                               z * (0x1.2492494217a01p-2 +
-                                    z * (0x1.c71c51e7fa044p-3 +
-                                         z * (0x1.7466462bcaff5p-3 +
-                                              z * (0x1.39a0f519d0a5ep-3 +
-                                                   z * 0x1.2f0d8d8eb2e94p-3))))));
+    const double p =
+        z * (0x1.5555555555593p-1 +
+             z * (0x1.999999997fb31p-2 +
+                  z * (0x1.2492494217a01p-2 +
+                       z * (0x1.c71c51e7fa044p-3 +
+                            z * (0x1.7466462bcaff5p-3 +
+                                 z * (0x1.39a0f519d0a5ep-3 + z * 0x1.2f0d8d8eb2e94p-3))))));
     /* 2 atanh(s) = 2s + s p = f - (f^2/2 - s (f^2/2 + p)): f enters exactly. */
     const double half_square = 0.5 * f * f;
     const double tail = s * (half_square + p) + (k * 0x1.a39ef35793c76p-33 + lost);

@@ -126,9 +126,15 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
     steps s = {segments, count, {0}, 0, 0, NULL, step_adam};
-    const double k[] = {-d.lr / d.correction1, d.beta1,           1 - d.beta1,
-                        d.beta2,               1 - d.beta2,       1 / d.correction2,
-                        d.eps,                 d.l2,              1 - d.lr * d.weight_decay};
+    const double k[] = {-d.lr / d.correction1,
+                        d.beta1,
+                        1 - d.beta1,
+                        d.beta2,
+                        1 - d.beta2,
+                        1 / d.correction2,
+                        d.eps,
+                        d.l2,
+                        1 - d.lr * d.weight_decay};
     if (!isfinite(d.correction1) || !isfinite(d.correction2) || d.correction2 <= 0 ||
         !round_constants(&s, k, sizeof k / sizeof *k))
         return CVL_ERR_ARGUMENT;

@@ -69,8 +69,8 @@ static void run_row(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptrdi
                 break;
         }
         const ptrdiff_t extent[4] = {end - ow, rows.count, columns.count, channels};
-        const ptrdiff_t divisor = d->count_include_pad ? rows.padded * columns.padded
-                                                       : rows.count * columns.count;
+        const ptrdiff_t divisor =
+            d->count_include_pad ? rows.padded * columns.padded : rows.count * columns.count;
         p->run(p, extent, step, (x_row + columns.first) * d->C + c, (y_row + ow) * d->C + c,
                divisor);
     }
@@ -191,29 +191,44 @@ static void run_avg_backward(const pool *p, const ptrdiff_t extent[4], const ptr
 
 cvl_status NAME(max_pool2d_forward)(const cvl_pool2d *d, T *y, const T *x, const cvl_exec *run)
 {
-    const pool p = {.x = x, .y = y, .k = kernels(), .run = run_max, .task = forward_tasks,
-                    .complete = x && y};
+    const pool p = {
+        .x = x, .y = y, .k = kernels(), .run = run_max, .task = forward_tasks, .complete = x && y};
     return run_pool(p, d, run);
 }
 
 cvl_status NAME(max_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, const T *x,
                                      const cvl_exec *run)
 {
-    const pool p = {.x = x, .dy = dy, .dx = dx, .k = kernels(), .run = run_max_backward,
-                    .task = backward_tasks, .complete = x && dy && dx};
+    const pool p = {.x = x,
+                    .dy = dy,
+                    .dx = dx,
+                    .k = kernels(),
+                    .run = run_max_backward,
+                    .task = backward_tasks,
+                    .complete = x && dy && dx};
     return run_pool(p, d, run);
 }
 
 cvl_status NAME(avg_pool2d_forward)(const cvl_pool2d *d, T *y, const T *x, const cvl_exec *run)
 {
-    const pool p = {.x = x, .y = y, .k = kernels(), .run = run_avg, .task = forward_tasks,
-                    .average = 1, .complete = x && y};
+    const pool p = {.x = x,
+                    .y = y,
+                    .k = kernels(),
+                    .run = run_avg,
+                    .task = forward_tasks,
+                    .average = 1,
+                    .complete = x && y};
     return run_pool(p, d, run);
 }
 
 cvl_status NAME(avg_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, const cvl_exec *run)
 {
-    const pool p = {.dy = dy, .dx = dx, .k = kernels(), .run = run_avg_backward,
-                    .task = backward_tasks, .average = 1, .complete = dy && dx};
+    const pool p = {.dy = dy,
+                    .dx = dx,
+                    .k = kernels(),
+                    .run = run_avg_backward,
+                    .task = backward_tasks,
+                    .average = 1,
+                    .complete = dy && dx};
     return run_pool(p, d, run);
 }

@@ -341,6 +341,9 @@ def test_own_layer_is_a_layer_like_any_other():
     np.testing.assert_allclose(model[1].scale.value, before - 0.1 * model[1].scale.grad, rtol=1e-6)
     twin = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(model(x), twin(x))
+    other = cl.Sequential(cl.Linear(3, 2), Scale(2), rng=1)
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(model(x), other(x))
     assert np.float64 == model.astype("float64")(x.astype(np.float64)).dtype
 
 

@@ -1,12 +1,15 @@
 """The ready-made networks: parameters, shapes, gradients, and that they can be trained."""
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import convlet as cl
-from convlet import models, reference
+from convlet import _core, models, reference
 from convlet.gradcheck import gradcheck
 from convlet.models import mobilenet, resnet
 
@@ -153,6 +156,58 @@ def test_they_learn(make):
     assert losses[-1] < losses[0] / 2, losses
     twin = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(model(x), twin(x))
+
+
+PROGRAM = """
+import numpy as np
+import convlet as cl
+from convlet import _core, training
+from convlet.models import mobilenet, resnet
+
+rng = np.random.default_rng(0)
+sums = []
+for model in (
+    resnet.cifar(1, "pad", (9, 17), 5, 3, 0),
+    resnet.imagenet(1, (9, 17), 5, 3, 0),
+    mobilenet.build(3, 9, ((17, 2), (33, 1)), 5, 0),
+    cl.Sequential(
+        cl.Concat(cl.Conv2d(3, 7, 3, padding=1), cl.Conv2d(3, 9, 1), cl.Sequential()),
+        cl.Lambda(lambda x: x * x, lambda dy, x: 2 * dy * x),
+        cl.GlobalAvgPool2d(),
+        cl.Linear(19, 5),
+        rng=0,
+    ),
+):
+    optimizer = cl.Adam(model.parameters(), lr=1e-3)
+    for n in (9, 17):
+        x = rng.standard_normal((n, 17, 9, 3)).astype(np.float32)
+        logits, pullback = model.vjp(x)
+        _, dlogits = cl.softmax_cross_entropy(logits, np.arange(n) % 5)
+        dx = pullback(dlogits)
+        optimizer.step()
+        optimizer.zero_grad()
+    sums += [training.weights_sha256(model), float(dx.sum()).hex()]
+print(_core.isa(), *sums)
+"""
+LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
+
+
+@pytest.mark.skipif(not LEVELS, reason="this CPU has no level with FMA")
+def test_training_gives_the_same_bits():
+    """Networks of each form train to the same bits for 1, 2 and 3 threads on every level."""
+    results = set()
+    for level in LEVELS:
+        for threads in (1, 2, 3):
+            environment = os.environ | {"CONVLET_ISA": level, "CONVLET_NUM_THREADS": str(threads)}
+            done = subprocess.run(
+                [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
+            )
+            assert (0, "") == (done.returncode, done.stderr)
+            used, *sums = done.stdout.split()
+            assert level == used
+            results.add(tuple(sums))
+
+    assert 1 == len(results)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 6, 3), (1, 1, 1, 3), (2, 4, 4, 5), (0, 3, 3, 2)])

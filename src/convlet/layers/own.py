@@ -14,13 +14,15 @@ def measured_shape(layer, shape):
     """Return the shape of y that `forward` gives for ones of a shape, tried once for each."""
     dtype = layer.dtype or _checks.FLOAT32
     known = layer.__dict__.setdefault("_shapes", {})
-    if (shape, dtype) not in known:
-        if len(known) >= _SHAPES_KEPT:
-            known.clear()
+    measured = known.get((shape, dtype))
+    if measured is None:
         with np.errstate(all="ignore"):
             y, _ = _call(layer, np.ones(shape, dtype))
-        known[shape, dtype] = y.shape
-    return known[shape, dtype]
+        measured = y.shape
+        if len(known) >= _SHAPES_KEPT:
+            known.clear()
+        known[shape, dtype] = measured
+    return measured
 
 
 def own_forward(layer, x):

@@ -765,7 +765,7 @@ def every_call(a):
         "global_avg_pool2d_backward": lambda: ref.global_avg_pool2d_backward(rows, (3, 2, 2, 4)),
         "add": lambda: ref.add(image, image),
         "concat": lambda: ref.concat(image, image),
-        "concat_backward": lambda: tuple(g.copy() for g in ref.concat_backward(image, (1, 3))),
+        "concat_backward": lambda: ref.concat_backward(image, (1, 3)),
         "pad_shortcut": lambda: ref.pad_shortcut(image, 6, 2),
         "pad_shortcut_backward": lambda: ref.pad_shortcut_backward(image, (2, 8, 8, 2), 2),
         "softmax": lambda: ref.softmax(rows),

@@ -10,7 +10,7 @@ def concat(*xs):
 
 def concat_backward(dy, channels):
     """dx_i = dy[..., o_i : o_{i+1}]; `channels` are those of each x_i."""
-    return tuple(np.split(dy, np.cumsum(channels)[:-1], axis=-1))
+    return tuple(part.copy() for part in np.split(dy, np.cumsum(channels)[:-1], axis=-1))
 
 
 def pad_shortcut(x, channels, stride=1):

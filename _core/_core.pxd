@@ -57,12 +57,14 @@ cdef extern from "convlet.h" nogil:
         const float *g
         float *m
         float *v
+        float *extra
     ctypedef struct cvl_segment_f64:
         Py_ssize_t n
         double *w
         const double *g
         double *m
         double *v
+        double *extra
     ctypedef struct cvl_sgd:
         size_t size
         double lr, momentum, dampening, l2, weight_decay
@@ -70,9 +72,20 @@ cdef extern from "convlet.h" nogil:
     ctypedef struct cvl_adam:
         size_t size
         double lr, beta1, beta2, correction1, correction2, eps, l2, weight_decay
+        int eps_hat, amsgrad
     ctypedef struct cvl_adagrad:
         size_t size
         double lr, eps, l2
+    ctypedef struct cvl_nadam:
+        size_t size
+        double lr, beta1, beta2, mu, next_mu, correction1, next_correction1, correction2, eps, l2
+    ctypedef struct cvl_rmsprop:
+        size_t size
+        double lr, alpha, eps, momentum, l2
+        int centered
+    ctypedef struct cvl_lion:
+        size_t size
+        double lr, beta1, beta2, weight_decay
 
     # The INIT macros as values that can be assigned.
     cvl_exec CVL_EXEC_INIT "((cvl_exec)CVL_EXEC_INIT)"
@@ -86,6 +99,9 @@ cdef extern from "convlet.h" nogil:
     cvl_sgd CVL_SGD_INIT "((cvl_sgd)CVL_SGD_INIT)"
     cvl_adam CVL_ADAM_INIT "((cvl_adam)CVL_ADAM_INIT)"
     cvl_adagrad CVL_ADAGRAD_INIT "((cvl_adagrad)CVL_ADAGRAD_INIT)"
+    cvl_nadam CVL_NADAM_INIT "((cvl_nadam)CVL_NADAM_INIT)"
+    cvl_rmsprop CVL_RMSPROP_INIT "((cvl_rmsprop)CVL_RMSPROP_INIT)"
+    cvl_lion CVL_LION_INIT "((cvl_lion)CVL_LION_INIT)"
 
 
 cdef const char *cvl_isa() noexcept nogil
@@ -193,3 +209,26 @@ cdef cvl_status cvl_adam_step(
 cdef cvl_status cvl_adagrad_step(
     char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
     const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_nadam_step(
+    char dtype, const cvl_nadam *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_rmsprop_step(
+    char dtype, const cvl_rmsprop *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_lion_step(
+    char dtype, const cvl_lion *d, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_clip(
+    char dtype, double limit, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_scale(
+    char dtype, double factor, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_blend(
+    char dtype, double rate, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_sum_squares(
+    char dtype, double *sums, const void *segments, Py_ssize_t count,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_sum_squares_workspace_size(
+    char dtype, const void *segments, Py_ssize_t count, int threads) noexcept nogil

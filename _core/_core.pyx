@@ -32,6 +32,7 @@ cdef dict DTYPES = {
 DTYPES["q"] = (np.dtype(np.int64), 8)
 
 include "_functions.pxi"
+include "_segment_functions.pxi"
 include "_cache.pxi"
 include "_gate.pxi"
 

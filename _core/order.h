@@ -46,7 +46,10 @@
 /* Batch norm: the pivot of a block is the mean of this many of its first pixels. */
 #define CVL_ORDER_PIVOT 16
 
-/* Row sums (softmax): this many lanes, folded by a binary tree. */
+/* Row sums (softmax) and sums of squares: this many lanes, folded by a binary tree. */
 #define CVL_ORDER_LANES 64
+
+/* Sums of squares (the norm of gradients): blocks of this many elements, added in order in double. */
+#define CVL_ORDER_SQUARES 4096
 
 #endif

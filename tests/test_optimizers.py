@@ -161,7 +161,11 @@ def test_adagrad_steps(make, dtype, name):
 MAKERS = {
     "SGD": lambda ps, **o: cl.SGD(ps, **({"lr": 0.1, "momentum": 0.9} | o)),
     "Adam": lambda ps, **o: cl.Adam(ps, **({"lr": 0.1} | o)),
+    "AMSGrad": lambda ps, **o: cl.Adam(ps, **({"lr": 0.1, "amsgrad": True} | o)),
     "AdaGrad": lambda ps, **o: cl.AdaGrad(ps, **({"lr": 0.1} | o)),
+    "RMSProp": lambda ps, **o: cl.RMSProp(
+        ps, **({"lr": 0.1, "momentum": 0.9, "centered": True} | o)
+    ),
 }
 
 
@@ -438,7 +442,6 @@ def test_load_state_dict_is_strict(make):
         ("Adam", {"betas": (0.9,)}, TypeError, "betas to be a pair"),
         ("Adam", {"eps": -1e-8}, ValueError, "eps"),
         ("Adam", {"weight_decay": 0.1}, TypeError, "l2=.*AdamW"),
-        ("Adam", {"amsgrad": True}, TypeError, "amsgrad"),
         ("AdaGrad", {"lr_decay": -1}, ValueError, "lr_decay"),
         ("AdaGrad", {"initial_accumulator": -1}, ValueError, "initial_accumulator"),
         ("AdaGrad", {"initial_accumulator": lambda t: 0}, TypeError, "initial_accumulator"),

@@ -779,6 +779,12 @@ def every_call(a):
         "sgd_step": lambda: ref.sgd_step(rows, rows, rows, lr=0.1, momentum=0.9, l2=0.1),
         "adam_step": lambda: ref.adam_step(rows, rows, rows, rows)[:3],
         "adagrad_step": lambda: ref.adagrad_step(rows, rows, rows),
+        "adamw_step": lambda: ref.adamw_step(rows, rows, rows, rows)[:3],
+        "nadam_step": lambda: ref.nadam_step(rows, rows, rows, rows, t=1)[:3],
+        "rmsprop_step": lambda: ref.rmsprop_step(rows, rows, image[0, 0, :3] + 1, rows, rows),
+        "lion_step": lambda: ref.lion_step(rows, rows, rows),
+        "clip_grad_norm": lambda: tuple(ref.clip_grad_norm([rows, image], 0.5)[0]),
+        "ema_step": lambda: ref.ema_step(rows, rows, decay=0.9),
     }
 
 

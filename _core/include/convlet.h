@@ -404,67 +404,10 @@ CVL_API cvl_status cvl_avg_pool2d_backward_f32(const cvl_pool2d *d, float *dx, c
 CVL_API cvl_status cvl_avg_pool2d_backward_f64(const cvl_pool2d *d, double *dx, const double *dy,
                                                const cvl_exec *run);
 
-/* ---------------------------------------------------------------- optimizers
- *
- * One call steps every segment: a run of n parameters w with gradients g and the optimizer's
- * moments beside them. w and the moments are read and written in place; g is only read.
- * Hyper-parameters are already evaluated at the step t = 1, 2, ... Where a denominator is 0 the
- * update is 0. All arithmetic is in the segment's type. */
-typedef struct cvl_segment_f32 {
-    ptrdiff_t n;
-    float *w;
-    const float *g;
-    float *m; /* sgd: momentum buffer (NULL when momentum is 0); adam: first moment */
-    float *v; /* adam: second moment; adagrad: sum of squares */
-} cvl_segment_f32;
-typedef struct cvl_segment_f64 {
-    ptrdiff_t n;
-    double *w;
-    const double *g;
-    double *m, *v;
-} cvl_segment_f64;
-
-/* g' = g + l2 w;  momentum: m = first ? g' : momentum m + (1 - dampening) g',
- * g' = nesterov ? g' + momentum m : m;  w = (1 - lr weight_decay) w - lr g'. */
-typedef struct cvl_sgd {
-    size_t size;
-    double lr, momentum, dampening, l2, weight_decay;
-    int nesterov;
-    int first; /* nonzero at the first step of these segments */
-} cvl_sgd;
-#define CVL_SGD_INIT {sizeof(cvl_sgd), 0, 0, 0, 0, 0, 0, 0}
-CVL_API cvl_status cvl_sgd_step_f32(const cvl_sgd *d, const cvl_segment_f32 *segments,
-                                    ptrdiff_t count, const cvl_exec *run);
-CVL_API cvl_status cvl_sgd_step_f64(const cvl_sgd *d, const cvl_segment_f64 *segments,
-                                    ptrdiff_t count, const cvl_exec *run);
-
-/* g' = g + l2 w;  m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
- * w = (1 - lr weight_decay) w - lr (m / correction1) / (sqrt(v / correction2) + eps);
- * correction_i = 1 - prod_{s<=t} beta_i(s).
- * Source   Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101 */
-typedef struct cvl_adam {
-    size_t size;
-    double lr, beta1, beta2, correction1, correction2, eps, l2, weight_decay;
-} cvl_adam;
-#define CVL_ADAM_INIT {sizeof(cvl_adam), 0, 0, 0, 1, 1, 0, 0, 0}
-CVL_API cvl_status cvl_adam_step_f32(const cvl_adam *d, const cvl_segment_f32 *segments,
-                                     ptrdiff_t count, const cvl_exec *run);
-CVL_API cvl_status cvl_adam_step_f64(const cvl_adam *d, const cvl_segment_f64 *segments,
-                                     ptrdiff_t count, const cvl_exec *run);
-
-/* g' = g + l2 w;  v = v + g'^2;  w = w - lr g' / (sqrt(v) + eps).
- * Source   Duchi, Hazan & Singer 2011 */
-typedef struct cvl_adagrad {
-    size_t size;
-    double lr, eps, l2;
-} cvl_adagrad;
-#define CVL_ADAGRAD_INIT {sizeof(cvl_adagrad), 0, 0, 0}
-CVL_API cvl_status cvl_adagrad_step_f32(const cvl_adagrad *d, const cvl_segment_f32 *segments,
-                                        ptrdiff_t count, const cvl_exec *run);
-CVL_API cvl_status cvl_adagrad_step_f64(const cvl_adagrad *d, const cvl_segment_f64 *segments,
-                                        ptrdiff_t count, const cvl_exec *run);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include "convlet_optimizers.h" /* the optimizers' steps, gradient clipping, averages of weights */
+
 #endif

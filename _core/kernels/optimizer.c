@@ -1,6 +1,7 @@
-/* optimizer.c: one step of an optimizer over n parameters w with gradients g. Elements do not see
- * each other. Square root and division are exact: in cache they cost a quarter of Adam's step,
+/* optimizer.c: one step of an optimizer over n parameters w with gradients g, and what is done to
+ * gradients before it. Elements do not see each other, but in a sum of squares. Square root and division are exact: in cache they cost a quarter of Adam's step,
  * from memory nothing. */
+#include "order.h"
 #include "simd.h"
 
 /* a / b, and 0 where b is 0. */
@@ -26,11 +27,12 @@ void KERNEL(sgd)(ptrdiff_t n, T *w, const T *g, T *m, const T *k, int nesterov, 
     }
 }
 
-/* k: -lr / correction1, beta1, 1 - beta1, beta2, 1 - beta2, 1 / correction2, eps, l2,
- * 1 - lr weight_decay. */
-void KERNEL(adam)(ptrdiff_t n, T *w, const T *g, T *m, T *v, const T *k)
+/* What Adam and NAdam share. k: the gain of m, beta1, 1 - beta1, beta2, 1 - beta2, 1 / correction2,
+ * eps, l2, 1 - lr weight_decay, the gain of g; both gains carry -lr. v_max NULL: no AMSGrad. */
+INLINE void step_adam(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *v_max, const T *k,
+                      const int looks_ahead)
 {
-    const V minus_lr = vset1(k[0]), beta1 = vset1(k[1]), fresh1 = vset1(k[2]);
+    const V gain = vset1(k[0]), beta1 = vset1(k[1]), fresh1 = vset1(k[2]);
     const V beta2 = vset1(k[3]), fresh2 = vset1(k[4]), unbias2 = vset1(k[5]);
     const V eps = vset1(k[6]), l2 = vset1(k[7]), decay = vset1(k[8]);
     for (ptrdiff_t i = 0; i < n; i += VL) {
@@ -39,12 +41,28 @@ void KERNEL(adam)(ptrdiff_t n, T *w, const T *g, T *m, T *v, const T *k)
         const V mi = vfma(beta1, vload_part(m + i, n - i), vmul(fresh1, gradient));
         const V square = vmul(vmul(fresh2, gradient), gradient);
         const V vi = vfma(beta2, vload_part(v + i, n - i), square);
-        const V denominator = vadd(vsqrt(vmul(vi, unbias2)), eps);
-        const V update = quotient(vmul(minus_lr, mi), denominator);
+        V second = vi, direction = vmul(gain, mi);
+        if (v_max) {
+            second = vmax(vload_part(v_max + i, n - i), vi);
+            vstore_part(v_max + i, second, n - i);
+        }
+        if (looks_ahead)
+            direction = vfma(vset1(k[9]), gradient, direction);
+        const V denominator = vadd(vsqrt(vmul(second, unbias2)), eps);
         vstore_part(m + i, mi, n - i);
         vstore_part(v + i, vi, n - i);
-        vstore_part(w + i, vfma(decay, wi, update), n - i);
+        vstore_part(w + i, vfma(decay, wi, quotient(direction, denominator)), n - i);
     }
+}
+
+void KERNEL(adam)(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *v_max, const T *k)
+{
+    step_adam(n, w, g, m, v, v_max, k, 0);
+}
+
+void KERNEL(nadam)(ptrdiff_t n, T *w, const T *g, T *m, T *v, const T *k)
+{
+    step_adam(n, w, g, m, v, NULL, k, 1);
 }
 
 /* k: -lr, eps, l2. */
@@ -59,4 +77,88 @@ void KERNEL(adagrad)(ptrdiff_t n, T *w, const T *g, T *v, const T *k)
         vstore_part(v + i, vi, n - i);
         vstore_part(w + i, vadd(wi, update), n - i);
     }
+}
+
+/* k: -lr, alpha, 1 - alpha, eps, momentum, l2, alpha (1 - alpha). m NULL: no momentum. mean NULL:
+ * not centered. The centered v is E[g^2] - E[g]^2 by a recursion that subtracts no squares. */
+void KERNEL(rmsprop)(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *mean, const T *k)
+{
+    const V minus_lr = vset1(k[0]), alpha = vset1(k[1]), fresh = vset1(k[2]), eps = vset1(k[3]);
+    const V momentum = vset1(k[4]), l2 = vset1(k[5]), fresh_variance = vset1(k[6]);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const V wi = vload_part(w + i, n - i);
+        const V gradient = vfma(l2, wi, vload_part(g + i, n - i));
+        V square = vmul(vmul(fresh, gradient), gradient);
+        if (mean) {
+            const V old = vload_part(mean + i, n - i), deviation = vsub(gradient, old);
+            vstore_part(mean + i, vfma(fresh, deviation, old), n - i);
+            square = vmul(vmul(fresh_variance, deviation), deviation);
+        }
+        const V vi = vfma(alpha, vload_part(v + i, n - i), square);
+        V update = quotient(gradient, vadd(vsqrt(vi), eps));
+        if (m) {
+            update = vfma(momentum, vload_part(m + i, n - i), update);
+            vstore_part(m + i, update, n - i);
+        }
+        vstore_part(v + i, vi, n - i);
+        vstore_part(w + i, vfma(minus_lr, update, wi), n - i);
+    }
+}
+
+/* k: -lr, beta1, 1 - beta1, beta2, 1 - beta2, 1 - lr weight_decay, lr. The sign of 0 is 0 and that
+ * of NaN is NaN. */
+void KERNEL(lion)(ptrdiff_t n, T *w, const T *g, T *m, const T *k)
+{
+    const V minus_lr = vset1(k[0]), beta1 = vset1(k[1]), fresh1 = vset1(k[2]);
+    const V beta2 = vset1(k[3]), fresh2 = vset1(k[4]), decay = vset1(k[5]), lr = vset1(k[6]);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const V wi = vload_part(w + i, n - i), gradient = vload_part(g + i, n - i);
+        const V mi = vload_part(m + i, n - i);
+        const V direction = vfma(beta1, mi, vmul(fresh1, gradient));
+        const V falling = vselect(vgt(vzero(), direction), lr, direction);
+        const V update = vselect(vgt(direction, vzero()), minus_lr, falling);
+        vstore_part(m + i, vfma(beta2, mi, vmul(fresh2, gradient)), n - i);
+        vstore_part(w + i, vfma(decay, wi, update), n - i);
+    }
+}
+
+/* NaN stays NaN. */
+void KERNEL(clip)(ptrdiff_t n, T *x, T limit)
+{
+    const V most = vset1(limit), least = vset1(-limit);
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        vstore_part(x + i, vmin(most, vmax(least, vload_part(x + i, n - i))), n - i);
+}
+
+void KERNEL(scale)(ptrdiff_t n, T *x, T factor)
+{
+    const V k = vset1(factor);
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        vstore_part(x + i, vmul(k, vload_part(x + i, n - i)), n - i);
+}
+
+void KERNEL(blend)(ptrdiff_t n, T *x, const T *y, T rate)
+{
+    const V k = vset1(rate);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const V xi = vload_part(x + i, n - i);
+        vstore_part(x + i, vfma(k, vsub(vload_part(y + i, n - i), xi), xi), n - i);
+    }
+}
+
+/* Lane j sums the squares of elements j, j + lanes, ... in double, where that of a float is exact;
+ * a binary tree folds the lanes. */
+double KERNEL(sum_squares)(ptrdiff_t n, const T *x)
+{
+    double sum[CVL_ORDER_LANES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + CVL_ORDER_LANES <= n; i += CVL_ORDER_LANES)
+        for (int j = 0; j < CVL_ORDER_LANES; j++)
+            sum[j] += (double)x[i + j] * (double)x[i + j];
+    for (int j = 0; i < n; i++, j++)
+        sum[j] += (double)x[i] * (double)x[i];
+    for (int half = CVL_ORDER_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            sum[j] += sum[j + half];
+    return sum[0];
 }

@@ -1,10 +1,11 @@
-/* optimizers.c: one step of all segments: a task is a chunk of a segment. */
+/* optimizers.c: one step of all segments, and what is done to gradients before it: a task is a chunk
+ * of a segment. */
 #include <math.h>
 
 #include "op.h"
 
 /* A chunk is short enough to share evenly, long enough not to be noticed. */
-enum { CHUNK = 4096, MAX_CONSTANTS = 9 };
+enum { CHUNK = 4096, MAX_CONSTANTS = 10 };
 
 typedef NAME(segment) segment;
 typedef struct steps steps;
@@ -17,6 +18,7 @@ struct steps {
     ptrdiff_t count;
     T constants[MAX_CONSTANTS];
     int nesterov, first; /* sgd */
+    int with_extra;      /* adam: amsgrad; rmsprop: centered */
     const NAME(kernels) *k;
     stepper *step;
 };
@@ -38,8 +40,14 @@ static void step_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
     }
 }
 
-/* What a segment must have besides w and g. */
-enum { NEEDS_M = 1, NEEDS_V = 2 };
+/* What a segment must have besides w. */
+enum { NEEDS_G = 1, NEEDS_M = 2, NEEDS_V = 4, NEEDS_EXTRA = 8 };
+
+static int has_all(const segment *part, int needs)
+{
+    return part->w && (part->g || !(needs & NEEDS_G)) && (part->m || !(needs & NEEDS_M)) &&
+           (part->v || !(needs & NEEDS_V)) && (part->extra || !(needs & NEEDS_EXTRA));
+}
 
 static cvl_status check_segments(const steps *s, int needs, ptrdiff_t *chunks, ptrdiff_t *elements)
 {
@@ -48,8 +56,7 @@ static cvl_status check_segments(const steps *s, int needs, ptrdiff_t *chunks, p
         return CVL_ERR_ARGUMENT;
     for (ptrdiff_t i = 0; i < s->count; i++) {
         const segment *part = &s->segments[i];
-        if (part->n > 0 && (!part->w || !part->g || ((needs & NEEDS_M) && !part->m) ||
-                            ((needs & NEEDS_V) && !part->v)))
+        if (part->n > 0 && !has_all(part, needs))
             return CVL_ERR_ARGUMENT;
     }
     if (s->count < 0)
@@ -107,16 +114,23 @@ cvl_status NAME(sgd_step)(const cvl_sgd *from, const segment *segments, ptrdiff_
     cvl_sgd d = CVL_SGD_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, d.nesterov, d.first, NULL, step_sgd};
+    steps s = {segments, count, {0}, d.nesterov, d.first, 0, NULL, step_sgd};
     const double k[] = {-d.lr, d.momentum, 1 - d.dampening, d.l2, 1 - d.lr * d.weight_decay};
     if (!round_constants(&s, k, sizeof k / sizeof *k))
         return CVL_ERR_ARGUMENT;
-    return run_steps(&s, d.momentum != 0 ? NEEDS_M : 0, 5, run);
+    return run_steps(&s, NEEDS_G | (d.momentum != 0 ? NEEDS_M : 0), 5, run);
+}
+
+/* The array beyond m and v, which a segment may have without need. */
+static T *extra_of(const steps *s, const segment *part, ptrdiff_t i)
+{
+    return s->with_extra ? part->extra + i : NULL;
 }
 
 static void step_adam(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
-    s->k->adam(n, part->w + i, part->g + i, part->m + i, part->v + i, s->constants);
+    s->k->adam(n, part->w + i, part->g + i, part->m + i, part->v + i, extra_of(s, part, i),
+               s->constants);
 }
 
 cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdiff_t count,
@@ -125,20 +139,45 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
     cvl_adam d = CVL_ADAM_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, NULL, step_adam};
+    steps s = {segments, count, {0}, 0, 0, d.amsgrad, NULL, step_adam};
+    /* (sqrt(v) + eps) / sqrt(c) = sqrt(v / c) + eps / sqrt(c) */
+    const double eps = d.eps_hat ? d.eps / sqrt(d.correction2) : d.eps;
     const double k[] = {-d.lr / d.correction1,
                         d.beta1,
                         1 - d.beta1,
                         d.beta2,
                         1 - d.beta2,
                         1 / d.correction2,
-                        d.eps,
+                        eps,
                         d.l2,
                         1 - d.lr * d.weight_decay};
     if (!isfinite(d.correction1) || !isfinite(d.correction2) || d.correction2 <= 0 ||
         !round_constants(&s, k, sizeof k / sizeof *k))
         return CVL_ERR_ARGUMENT;
-    return run_steps(&s, NEEDS_M | NEEDS_V, 7, run);
+    const int needs = NEEDS_G | NEEDS_M | NEEDS_V | (d.amsgrad ? NEEDS_EXTRA : 0);
+    return run_steps(&s, needs, d.amsgrad ? 9 : 7, run);
+}
+
+static void step_nadam(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
+{
+    s->k->nadam(n, part->w + i, part->g + i, part->m + i, part->v + i, s->constants);
+}
+
+cvl_status NAME(nadam_step)(const cvl_nadam *from, const segment *segments, ptrdiff_t count,
+                            const cvl_exec *run)
+{
+    cvl_nadam d = CVL_NADAM_INIT;
+    if (!cvl_read(&d, from))
+        return CVL_ERR_ARGUMENT;
+    steps s = {segments, count, {0}, 0, 0, 0, NULL, step_nadam};
+    const double gain_m = -d.lr * d.next_mu / d.next_correction1;
+    const double gain_g = -d.lr * (1 - d.mu) / d.correction1;
+    const double k[] = {gain_m, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 / d.correction2,
+                        d.eps,  d.l2,    1,           gain_g};
+    if (!isfinite(d.correction1) || !isfinite(d.next_correction1) || !isfinite(d.correction2) ||
+        d.correction2 <= 0 || !round_constants(&s, k, sizeof k / sizeof *k))
+        return CVL_ERR_ARGUMENT;
+    return run_steps(&s, NEEDS_G | NEEDS_M | NEEDS_V, 7, run);
 }
 
 static void step_adagrad(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -152,9 +191,169 @@ cvl_status NAME(adagrad_step)(const cvl_adagrad *from, const segment *segments, 
     cvl_adagrad d = CVL_ADAGRAD_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, NULL, step_adagrad};
+    steps s = {segments, count, {0}, 0, 0, 0, NULL, step_adagrad};
     const double k[] = {-d.lr, d.eps, d.l2};
     if (!round_constants(&s, k, sizeof k / sizeof *k))
         return CVL_ERR_ARGUMENT;
-    return run_steps(&s, NEEDS_V, 5, run);
+    return run_steps(&s, NEEDS_G | NEEDS_V, 5, run);
+}
+
+static void step_rmsprop(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
+{
+    T *m = part->m ? part->m + i : NULL;
+    s->k->rmsprop(n, part->w + i, part->g + i, m, part->v + i, extra_of(s, part, i), s->constants);
+}
+
+cvl_status NAME(rmsprop_step)(const cvl_rmsprop *from, const segment *segments, ptrdiff_t count,
+                              const cvl_exec *run)
+{
+    cvl_rmsprop d = CVL_RMSPROP_INIT;
+    if (!cvl_read(&d, from))
+        return CVL_ERR_ARGUMENT;
+    steps s = {segments, count, {0}, 0, 0, d.centered, NULL, step_rmsprop};
+    const double k[] = {
+        -d.lr, d.alpha, 1 - d.alpha, d.eps, d.momentum, d.l2, d.alpha * (1 - d.alpha)};
+    if (!round_constants(&s, k, sizeof k / sizeof *k))
+        return CVL_ERR_ARGUMENT;
+    const int needs = (d.momentum != 0 ? NEEDS_M : 0) | (d.centered ? NEEDS_EXTRA : 0);
+    return run_steps(&s, NEEDS_G | NEEDS_V | needs, 9, run);
+}
+
+static void step_lion(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
+{
+    s->k->lion(n, part->w + i, part->g + i, part->m + i, s->constants);
+}
+
+cvl_status NAME(lion_step)(const cvl_lion *from, const segment *segments, ptrdiff_t count,
+                           const cvl_exec *run)
+{
+    cvl_lion d = CVL_LION_INIT;
+    if (!cvl_read(&d, from))
+        return CVL_ERR_ARGUMENT;
+    steps s = {segments, count, {0}, 0, 0, 0, NULL, step_lion};
+    const double k[] = {
+        -d.lr, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 - d.lr * d.weight_decay, d.lr};
+    if (!round_constants(&s, k, sizeof k / sizeof *k))
+        return CVL_ERR_ARGUMENT;
+    return run_steps(&s, NEEDS_G | NEEDS_M, 5, run);
+}
+
+/* ---------------------------------------------------------------- gradients and averages */
+
+static cvl_status run_one_constant(stepper *step, double constant, const segment *segments,
+                                   ptrdiff_t count, int needs, int arrays, const cvl_exec *run)
+{
+    steps s = {segments, count, {0}, 0, 0, 0, NULL, step};
+    if (!round_constants(&s, &constant, 1))
+        return CVL_ERR_ARGUMENT;
+    return run_steps(&s, needs, arrays, run);
+}
+
+static void step_clip(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
+{
+    s->k->clip(n, part->w + i, s->constants[0]);
+}
+
+cvl_status NAME(clip)(double limit, const segment *segments, ptrdiff_t count, const cvl_exec *run)
+{
+    if (limit < 0)
+        return CVL_ERR_ARGUMENT;
+    return run_one_constant(step_clip, limit, segments, count, 0, 2, run);
+}
+
+static void step_scale(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
+{
+    s->k->scale(n, part->w + i, s->constants[0]);
+}
+
+cvl_status NAME(scale)(double factor, const segment *segments, ptrdiff_t count, const cvl_exec *run)
+{
+    return run_one_constant(step_scale, factor, segments, count, 0, 2, run);
+}
+
+static void step_blend(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
+{
+    s->k->blend(n, part->w + i, part->g + i, s->constants[0]);
+}
+
+cvl_status NAME(blend)(double rate, const segment *segments, ptrdiff_t count, const cvl_exec *run)
+{
+    return run_one_constant(step_blend, rate, segments, count, NEEDS_G, 3, run);
+}
+
+/* Blocks are numbered through the segments, as chunks are, and each has its own sum. */
+typedef struct squares {
+    const segment *segments;
+    ptrdiff_t count;
+    double *partial;
+    const NAME(kernels) *k;
+} squares;
+
+static void square_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const squares *s = context;
+    ptrdiff_t first = 0; /* block of the segment */
+    (void)worker;
+    for (ptrdiff_t i = 0; i < s->count && first < end; i++) {
+        const segment *part = &s->segments[i];
+        const ptrdiff_t blocks = cvl_ceil_div(part->n, CVL_ORDER_SQUARES);
+        for (ptrdiff_t b = cvl_max(begin - first, 0); b < cvl_min(end - first, blocks); b++) {
+            const ptrdiff_t from = b * CVL_ORDER_SQUARES;
+            s->partial[first + b] =
+                s->k->sum_squares(cvl_min(part->n - from, CVL_ORDER_SQUARES), part->w + from);
+        }
+        first += blocks;
+    }
+}
+
+static cvl_status count_blocks(const segment *segments, ptrdiff_t count, ptrdiff_t *blocks,
+                               ptrdiff_t *elements)
+{
+    const steps s = {segments, count, {0}, 0, 0, 0, NULL, NULL};
+    const cvl_status status = check_segments(&s, 0, blocks, elements);
+    *blocks = 0;
+    for (ptrdiff_t i = 0; status == CVL_OK && i < count; i++)
+        *blocks += cvl_ceil_div(segments[i].n, CVL_ORDER_SQUARES);
+    return status;
+}
+
+static double *carve_blocks(cvl_scratch *scratch, ptrdiff_t blocks)
+{
+    return cvl_carve(scratch, (size_t)blocks * sizeof(double));
+}
+
+size_t NAME(sum_squares_workspace_size)(const segment *segments, ptrdiff_t count, int threads)
+{
+    cvl_scratch scratch = {NULL, 0};
+    ptrdiff_t blocks, elements;
+    (void)threads;
+    if (count_blocks(segments, count, &blocks, &elements) == CVL_OK)
+        carve_blocks(&scratch, blocks);
+    return scratch.used;
+}
+
+cvl_status NAME(sum_squares)(double *sums, const segment *segments, ptrdiff_t count,
+                             const cvl_exec *run)
+{
+    cvl_exec exec;
+    ptrdiff_t blocks, elements;
+    cvl_status status = count_blocks(segments, count, &blocks, &elements);
+    if (status == CVL_OK)
+        status = cvl_read_exec(&exec, run, NAME(sum_squares_workspace_size)(segments, count, 1));
+    if (status != CVL_OK)
+        return status;
+    if (count > 0 && !sums)
+        return CVL_ERR_ARGUMENT;
+    cvl_scratch scratch = {exec.workspace, 0};
+    squares s = {segments, count, carve_blocks(&scratch, blocks), kernels()};
+    if (!s.k)
+        return CVL_ERR_ISA;
+    cvl_parallel_for(exec.threads, blocks, (double)sizeof(T) * (double)elements, CVL_FLUSH,
+                     square_blocks, &s);
+    for (ptrdiff_t i = 0, block = 0; i < count; i++) {
+        const ptrdiff_t end = block + cvl_ceil_div(segments[i].n, CVL_ORDER_SQUARES);
+        for (sums[i] = 0; block < end; block++)
+            sums[i] += s.partial[block];
+    }
+    return CVL_OK;
 }

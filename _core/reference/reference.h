@@ -66,5 +66,9 @@ void cvl_reference_sgd_step(const cvl_sgd *d, const cvl_segment_f64 *segments, p
 void cvl_reference_adam_step(const cvl_adam *d, const cvl_segment_f64 *segments, ptrdiff_t count);
 void cvl_reference_adagrad_step(const cvl_adagrad *d, const cvl_segment_f64 *segments,
                                 ptrdiff_t count);
+void cvl_reference_nadam_step(const cvl_nadam *d, const cvl_segment_f64 *segments, ptrdiff_t count);
+void cvl_reference_rmsprop_step(const cvl_rmsprop *d, const cvl_segment_f64 *segments,
+                                ptrdiff_t count);
+void cvl_reference_lion_step(const cvl_lion *d, const cvl_segment_f64 *segments, ptrdiff_t count);
 
 #endif

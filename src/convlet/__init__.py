@@ -40,6 +40,10 @@ from .ops import softmax as softmax
 from .optimizers import SGD as SGD
 from .optimizers import AdaGrad as AdaGrad
 from .optimizers import Adam as Adam
+from .optimizers import AdamW as AdamW
+from .optimizers import Lion as Lion
+from .optimizers import NAdam as NAdam
+from .optimizers import RMSProp as RMSProp
 from .parameter import Parameter as Parameter
 from .threads import get_num_threads as get_num_threads
 from .threads import num_threads as num_threads

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 _Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 _Geometry: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
-_Segment: TypeAlias = tuple[_Floats, _Floats, _Floats | None, _Floats | None]
+_Segment: TypeAlias = tuple[_Floats, _Floats | None, _Floats | None, _Floats | None, _Floats | None]
 
 class Block:
     def __new__(cls, bytes: int) -> Block: ...
@@ -138,8 +138,45 @@ def adam_step(
     eps: float,
     l2: float,
     weight_decay: float,
+    eps_hat: bool,
+    amsgrad: bool,
     threads: int,
 ) -> None: ...
 def adagrad_step(
     segments: Sequence[_Segment], lr: float, eps: float, l2: float, threads: int
 ) -> None: ...
+def nadam_step(
+    segments: Sequence[_Segment],
+    lr: float,
+    beta1: float,
+    beta2: float,
+    mu: float,
+    next_mu: float,
+    correction1: float,
+    next_correction1: float,
+    correction2: float,
+    eps: float,
+    threads: int,
+) -> None: ...
+def rmsprop_step(
+    segments: Sequence[_Segment],
+    lr: float,
+    alpha: float,
+    eps: float,
+    momentum: float,
+    l2: float,
+    centered: bool,
+    threads: int,
+) -> None: ...
+def lion_step(
+    segments: Sequence[_Segment],
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+    threads: int,
+) -> None: ...
+def clip(segments: Sequence[_Segment], limit: float, threads: int) -> None: ...
+def scale(segments: Sequence[_Segment], factor: float, threads: int) -> None: ...
+def blend(segments: Sequence[_Segment], rate: float, threads: int) -> None: ...
+def sum_squares(sums: NDArray[np.float64], segments: Sequence[_Segment], threads: int) -> None: ...

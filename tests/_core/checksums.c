@@ -285,10 +285,10 @@ enum { PARAMETERS = 20011, STEPS = 5 };
 static NAME(segment) new_segment(void)
 {
     NAME(segment) s = {PARAMETERS, output(PARAMETERS), input_random(PARAMETERS),
-                       output(PARAMETERS), output(PARAMETERS)};
+                       output(PARAMETERS), output(PARAMETERS), output(PARAMETERS)};
     for (int i = 0; i < PARAMETERS; i++) {
         s.w[i] = random_unit();
-        s.m[i] = s.v[i] = 0;
+        s.m[i] = s.v[i] = s.extra[i] = 0;
     }
     return s;
 }
@@ -307,7 +307,7 @@ static void sum_optimizers(void)
     NAME(segment) sgd_segment = new_segment(), adam_segment = new_segment();
     NAME(segment) adagrad_segment = new_segment();
     cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0.1, 0.01, 0.02, 1, 1};
-    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02};
+    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02, 0, 0};
     cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-10, 0.01};
     double power1 = 1, power2 = 1;
     for (int step = 0; step < STEPS; step++) {
@@ -324,6 +324,46 @@ static void sum_optimizers(void)
     add_segment(&adam_segment);
     add_segment(&adagrad_segment);
     end("optimizers");
+}
+
+static void sum_adaptive_optimizers(void)
+{
+    begin("adaptive_optimizers");
+    cvl_exec run = run_with(THREADS, 0);
+    NAME(segment) segments[] = {new_segment(), new_segment(), new_segment(), new_segment()};
+    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02, 1, 1};
+    cvl_nadam nadam = {sizeof nadam, 0.01, 0.9, 0.999, 0.4, 0.5, 0.6, 0.7, 1, 1e-8, 0.01};
+    const cvl_rmsprop rmsprop = {sizeof rmsprop, 0.01, 0.9, 1e-8, 0.8, 0.01, 1};
+    const cvl_lion lion = {sizeof lion, 0.01, 0.9, 0.99, 0.1};
+    double power = 1;
+    for (int step = 0; step < STEPS; step++) {
+        power *= adam.beta2;
+        adam.correction2 = nadam.correction2 = 1 - power;
+        CHECK(NAME(adam_step)(&adam, &segments[0], 1, &run) == CVL_OK);
+        CHECK(NAME(nadam_step)(&nadam, &segments[1], 1, &run) == CVL_OK);
+        CHECK(NAME(rmsprop_step)(&rmsprop, &segments[2], 1, &run) == CVL_OK);
+        CHECK(NAME(lion_step)(&lion, &segments[3], 1, &run) == CVL_OK);
+    }
+    for (int i = 0; i < 4; i++) {
+        add_segment(&segments[i]);
+        add_array(segments[i].extra, PARAMETERS);
+    }
+    end("adaptive_optimizers");
+}
+
+static void sum_gradients(void)
+{
+    begin("gradients");
+    NAME(segment) s = new_segment();
+    double sum;
+    cvl_exec run = run_with(THREADS, NAME(sum_squares_workspace_size)(&s, 1, THREADS));
+    CHECK(NAME(sum_squares)(&sum, &s, 1, &run) == CVL_OK);
+    CHECK(NAME(scale)(1 / sum, &s, 1, &run) == CVL_OK);
+    CHECK(NAME(blend)(0.01, &s, 1, &run) == CVL_OK);
+    CHECK(NAME(clip)(0.005, &s, 1, &run) == CVL_OK);
+    add_doubles(&sum, 1);
+    add_array(s.w, PARAMETERS);
+    end("gradients");
 }
 
 /* The file's text, zero-terminated; NULL where it cannot be read. */
@@ -356,6 +396,8 @@ int main(int argc, char **argv)
     sum_elementwise();
     sum_pool2d();
     sum_optimizers();
+    sum_adaptive_optimizers();
+    sum_gradients();
     if (!expected)
         return 0;
     free(expected);

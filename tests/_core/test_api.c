@@ -212,7 +212,7 @@ static void test_flushed(void)
     cvl_sgd sgd = CVL_SGD_INIT;
     sgd.lr = 0.5;
     T parameter = (T)SMALLEST_NORMAL + tiny, gradient = (T)SMALLEST_NORMAL * 2;
-    NAME(segment) segment = {1, &parameter, &gradient, NULL, NULL};
+    NAME(segment) segment = {1, &parameter, &gradient, NULL, NULL, NULL};
     CHECK(NAME(sgd_step)(&sgd, &segment, 1, &run) == CVL_OK);
     CHECK(parameter == 0); /* normal - normal = tiny */
     check_memory();

@@ -384,11 +384,11 @@ static void test_pool2d(void)
 static void refuse_segments(const char *why, NAME(segment) bad, cvl_status expected)
 {
     const cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0, 0, 0, 0, 0};
-    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0};
+    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0, 0, 0};
     const cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-8, 0};
     check_case("optimizers: %s", why);
     new_arrays();
-    NAME(segment) segments[2] = {{COUNT, out[0], in[0], out[1], out[2]}, bad};
+    NAME(segment) segments[2] = {{COUNT, out[0], in[0], out[1], out[2], NULL}, bad};
     CHECK(NAME(sgd_step)(&sgd, segments, 2, &run) == expected);
     CHECK(NAME(adam_step)(&adam, segments, 2, &run) == expected);
     segments[1].m = segments[1].v; /* AdaGrad has one moment, v */
@@ -400,12 +400,12 @@ static void test_optimizers(void)
 {
     T w[2] = {1, 2}, g[2] = {3, 4}, m[2] = {0, 0};
     const cvl_sgd no_init = {0, 0.1, 0, 0, 0, 0, 0, 0}, good = {sizeof good, 0.1, 0, 0, 0, 0, 0, 0};
-    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0};
-    NAME(segment) segment = {2, w, g, NULL, m};
-    refuse_segments("a length of -1", (NAME(segment)){-1, w, g, m, m}, CVL_ERR_SHAPE);
-    refuse_segments("no w", (NAME(segment)){2, NULL, g, m, m}, CVL_ERR_ARGUMENT);
-    refuse_segments("no g", (NAME(segment)){2, w, NULL, m, m}, CVL_ERR_ARGUMENT);
-    refuse_segments("no moments", (NAME(segment)){2, w, g, NULL, NULL}, CVL_ERR_ARGUMENT);
+    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0, 0, 0};
+    NAME(segment) segment = {2, w, g, NULL, m, NULL};
+    refuse_segments("a length of -1", (NAME(segment)){-1, w, g, m, m, NULL}, CVL_ERR_SHAPE);
+    refuse_segments("no w", (NAME(segment)){2, NULL, g, m, m, NULL}, CVL_ERR_ARGUMENT);
+    refuse_segments("no g", (NAME(segment)){2, w, NULL, m, m, NULL}, CVL_ERR_ARGUMENT);
+    refuse_segments("no moments", (NAME(segment)){2, w, g, NULL, NULL, NULL}, CVL_ERR_ARGUMENT);
     REFUSED(CVL_ERR_ARGUMENT, NAME(adam_step)(&adam, &segment, 1, &run)); /* no first moment */
     REFUSED(CVL_ERR_ARGUMENT, NAME(sgd_step)(&no_init, &segment, 1, &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(sgd_step)(NULL, &segment, 1, &run));

@@ -40,7 +40,7 @@ static void library_segments(NAME(segment) *segments, const state *s, int with_m
     for (int i = 0; i < SEGMENTS; i++)
         segments[i] = (NAME(segment)){lengths[i], filled(s->w[i], lengths[i]), s->g[i],
                                       with_m ? filled(s->m[i], lengths[i]) : NULL,
-                                      with_v ? filled(s->v[i], lengths[i]) : NULL};
+                                      with_v ? filled(s->v[i], lengths[i]) : NULL, NULL};
 }
 
 static void reference_segments(cvl_segment_f64 *segments, const state *s)
@@ -48,7 +48,7 @@ static void reference_segments(cvl_segment_f64 *segments, const state *s)
     for (int i = 0; i < SEGMENTS; i++)
         segments[i] = (cvl_segment_f64){lengths[i], widened(s->w[i], lengths[i]),
                                         widened(s->g[i], lengths[i]), widened(s->m[i], lengths[i]),
-                                        widened(s->v[i], lengths[i])};
+                                        widened(s->v[i], lengths[i]), NULL};
 }
 
 /* One step with every thread count; `step` is a call on `segments`, `bounds` fills the allowed
@@ -171,11 +171,11 @@ static void test_adam(void)
 {
     /* clang-format off */
     static const cvl_adam cases[] = {
-        /*                 lr    beta1 beta2  correction1, 2  eps   l2    decay */
-        {sizeof(cvl_adam), 1e-3, 0.9,  0.999, 0.1,   0.001,   1e-8, 0,    0},
-        {sizeof(cvl_adam), 0.1,  0.9,  0.999, 0.271, 0.00299, 1e-8, 0.1,  0},
-        {sizeof(cvl_adam), 0.01, 0.8,  0.99,  1,     1,       1e-3, 0,    0.3},
-        {sizeof(cvl_adam), 0.1,  0,    0.5,   1,     1,       0,    0.01, 0}, /* as AdaGrad */
+        /*                 lr    beta1 beta2  correction1, 2  eps   l2    decay hat amsgrad */
+        {sizeof(cvl_adam), 1e-3, 0.9,  0.999, 0.1,   0.001,   1e-8, 0,    0,   0, 0},
+        {sizeof(cvl_adam), 0.1,  0.9,  0.999, 0.271, 0.00299, 1e-8, 0.1,  0,   0, 0},
+        {sizeof(cvl_adam), 0.01, 0.8,  0.99,  1,     1,       1e-3, 0,    0.3, 0, 0},
+        {sizeof(cvl_adam), 0.1,  0,    0.5,   1,     1,       0,    0.01, 0,   0, 0}, /* as AdaGrad */
     };
     /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
@@ -242,13 +242,14 @@ static void test_zero_denominator(void)
     adam.lr = 0.1;
     adam.beta1 = adam.beta2 = 0.5;
     NAME(segment) adam_segment = {COUNT, filled(w, COUNT), g, filled(m, COUNT),
-                                  filled(zeros, COUNT)};
+                                  filled(zeros, COUNT), NULL};
     CHECK(NAME(adam_step)(&adam, &adam_segment, 1, &run) == CVL_OK);
     check_same("w of adam", COUNT, adam_segment.w, w);
     check_same("v of adam", COUNT, adam_segment.v, zeros);
     cvl_adagrad adagrad = CVL_ADAGRAD_INIT;
     adagrad.lr = 0.1;
-    NAME(segment) adagrad_segment = {COUNT, filled(w, COUNT), g, NULL, filled(zeros, COUNT)};
+    NAME(segment) adagrad_segment = {COUNT, filled(w, COUNT), g, NULL, filled(zeros, COUNT),
+                                     NULL};
     CHECK(NAME(adagrad_step)(&adagrad, &adagrad_segment, 1, &run) == CVL_OK);
     check_same("w of adagrad", COUNT, adagrad_segment.w, w);
     check_memory();

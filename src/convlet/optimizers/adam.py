@@ -5,10 +5,68 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
-from .base import Optimizer
+from .base import Optimizer, require_bool
+
+EPS_MODES = ("paper", "hat")
 
 
-class Adam(Optimizer):
+class AdamSteps(Optimizer):
+    """What Adam and AdamW share: the moments, the products of the betas, and the step."""
+
+    slots = ("m", "v", "v_max")
+    flags = ("eps_mode", "amsgrad", "decay_kinds")
+
+    def __init__(self, parameters, **options):
+        super().__init__(parameters, **options)
+        self._histories["beta_products"] = np.ones((len(self._parameters), 2))
+
+    @property
+    def moments(self):
+        """Mean and mean square of the gradients, and the largest of these for AMSGrad."""
+        largest = any(group["amsgrad"] for group in self._groups)
+        return ("m", "v", "v_max") if largest else ("m", "v")
+
+    def _check(self, group):
+        check_betas(self, group)
+        super()._check(group)
+        require_bool(group["amsgrad"], f"{type(self).__name__}: expected amsgrad")
+
+    def _decays(self, i):
+        kinds = self._groups[self._group_of[i]].get("decay_kinds", ())
+        return self._parameters[i].kind in kinds
+
+    def _alike(self, i):
+        return (*self._histories["beta_products"][i].tolist(), self._decays(i))
+
+    def _step(self, values, members, segments):
+        products = self._histories["beta_products"]
+        beta1, beta2 = values["betas"]
+        product1, product2 = (products[members[0]] * values["betas"]).tolist()
+        _core.adam_step(
+            segments,
+            values["lr"],
+            beta1,
+            beta2,
+            1 - product1,
+            1 - product2,
+            values["eps"],
+            values.get("l2", 0.0),
+            values["weight_decay"] if self._decays(members[0]) else 0.0,
+            values.get("eps_mode") == "hat",
+            values["amsgrad"],
+            values["threads"],
+        )
+        products[members] = product1, product2
+
+
+def check_betas(optimizer, group):
+    """Raise TypeError where the betas of a group are no pair."""
+    betas = group["betas"]
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"{type(optimizer).__name__}: expected betas to be a pair, got {betas!r}")
+
+
+class Adam(AdamSteps):
     """Steps scaled by the running mean and mean square of the gradients.
 
         g ← g + l2·w;  m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
@@ -23,6 +81,10 @@ class Adam(Optimizer):
     lr : number or function of t, 1e-3
     betas : pair of numbers or functions of t, (0.9, 0.999); each at least 0 and below 1
     eps : number or function of t, 1e-8: ε
+    eps_mode : "paper" or "hat": where ε goes. "paper" is Algorithm 1 of the paper and PyTorch: ε is
+        added to the root of the corrected v, as above. "hat" is the paper's ε̂, TensorFlow and
+        Keras (whose default is 1e-7): the denominator is (√v + ε)/√(1 - Π β₂(i)).
+    amsgrad : bool, False: divide by the largest v so far, v_max ← max(v_max, v), in place of v
     l2 : number or function of t, 0: adds l2·w to the gradient (PyTorch's weight_decay)
 
     Raises
@@ -31,7 +93,7 @@ class Adam(Optimizer):
 
     References
     ----------
-    Kingma & Ba 2015, arXiv:1412.6980
+    Kingma & Ba 2015, arXiv:1412.6980; Reddi, Kale & Kumar 2018 (AMSGrad)
 
     Examples
     --------
@@ -44,9 +106,18 @@ class Adam(Optimizer):
     array([0.5, 1.5], dtype=float32)
     """
 
-    moments = ("m", "v")
-
-    def __init__(self, parameters, lr=1e-3, *, betas=(0.9, 0.999), eps=1e-8, l2=0.0, **unknown):
+    def __init__(
+        self,
+        parameters,
+        lr=1e-3,
+        *,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        eps_mode="paper",
+        amsgrad=False,
+        l2=0.0,
+        **unknown,
+    ):
         if "weight_decay" in unknown:
             raise TypeError(
                 "Adam has no weight_decay, which means two things: l2= adds l2·w to the gradient, "
@@ -54,31 +125,13 @@ class Adam(Optimizer):
             )
         if unknown:
             raise TypeError(f"Adam got the unknown options {sorted(unknown)}")
-        super().__init__(parameters, lr=lr, betas=betas, eps=eps, l2=l2)
-        self._histories["beta_products"] = np.ones((len(self._parameters), 2))
+        options = {"eps_mode": eps_mode, "amsgrad": amsgrad, "l2": l2}
+        super().__init__(parameters, lr=lr, betas=betas, eps=eps, **options)
 
     def _check(self, group):
-        if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
-            raise TypeError(f"Adam: expected betas to be a pair, got {group['betas']!r}")
         super()._check(group)
-
-    def _alike(self, i):
-        return tuple(self._histories["beta_products"][i].tolist())
-
-    def _step(self, values, members, segments):
-        products = self._histories["beta_products"]
-        beta1, beta2 = values["betas"]
-        product1, product2 = (products[members[0]] * values["betas"]).tolist()
-        _core.adam_step(
-            segments,
-            values["lr"],
-            beta1,
-            beta2,
-            1 - product1,
-            1 - product2,
-            values["eps"],
-            values["l2"],
-            0.0,
-            values["threads"],
-        )
-        products[members] = product1, product2
+        if group["eps_mode"] not in EPS_MODES:
+            raise ValueError(
+                f"Adam: expected eps_mode to be 'paper' (ε added to the corrected root, PyTorch) "
+                f"or 'hat' (added before the correction, Keras), got {group['eps_mode']!r}"
+            )

@@ -18,21 +18,24 @@ class Optimizer:
     options that this group has differently. Every option that is a number may also be a function of
     the step t = 1, 2, ...; it is called once for each step.
 
-    A kind of optimizer names the arrays that it keeps beside every parameter in `moments`, its
-    options that are no numbers in `flags`, and gives `_step(values, members, segments)`.
+    A kind of optimizer names the arrays that it keeps beside every parameter in `moments` and those
+    that the core takes as m, v and extra in `slots`, its options that are no numbers in `flags` and
+    those that must be below 1 in `fractions`, and gives `_step(values, members, segments)`.
     """
 
     moments = ()
+    slots = ("m", "v", None)
     flags = ()
+    fractions = ("betas",)
 
     def __init__(self, parameters, **options):
         self._t = 0
         self._groups = [
-            options | group for group in _as_groups(parameters, set(options), type(self).__name__)
+            options | group for group in as_groups(parameters, set(options), type(self).__name__)
         ]
         self._parameters = [p for group in self._groups for p in group["params"]]
         self._group_of = [i for i, group in enumerate(self._groups) for _ in group["params"]]
-        self._refuse_duplicates()
+        refuse_duplicates(self._parameters, type(self).__name__)
         for group in self._groups:
             self._check(group)
         ends = np.cumsum([p.size for p in self._parameters]).tolist()
@@ -146,22 +149,13 @@ class Optimizer:
         where = type(self).__name__
         if isinstance(option, (bool, np.bool_)) or not isinstance(option, numbers.Real):
             raise TypeError(f"{where}: expected {name} to be a number{when}, got {option!r}")
-        below = 1 if name.startswith("betas") else math.inf
+        below = 1 if name.split("[")[0] in self.fractions else math.inf
         if not 0 <= option < below:
             raise ValueError(
                 f"{where}: expected {name} to be at least 0 and "
                 f"{'below 1' if below == 1 else 'finite'}{when}, got {option}"
             )
         return float(option)
-
-    def _refuse_duplicates(self):
-        first = {}
-        for i, p in enumerate(self._parameters):
-            if first.setdefault(id(p), i) != i:
-                raise ValueError(
-                    f"{type(self).__name__}: parameter {i} is also parameter {first[id(p)]}, "
-                    f"{p!r}; list each once, as model.parameters() does"
-                )
 
     # Memory.
 
@@ -201,20 +195,49 @@ class Optimizer:
                 runs.pop()
             runs.append((values, grads, here, beside))
         dtype = self._parameters[positions[0]].dtype
-        m, v = (self._blocks[name][dtype] if name in self._blocks else None for name in ("m", "v"))
+        blocks = [
+            self._blocks[name][dtype] if name in self._blocks else None for name in self.slots
+        ]
         return [
             (
                 values[here],
                 grads[here],
-                None if m is None else m[beside],
-                None if v is None else v[beside],
+                *(None if block is None else block[beside] for block in blocks),
             )
             for values, grads, here, beside in runs
         ]
 
 
-def _as_groups(parameters, options, where):
-    """Return the groups of a list of parameters or of dicts, with parameters checked."""
+def parameter_list(parameters, where):
+    """Return the parameters of a list or of groups, checked: at least one, and none twice."""
+    groups = as_groups(parameters, None, where)
+    listed = [p for group in groups for p in group["params"]]
+    refuse_duplicates(listed, where)
+    return listed
+
+
+def refuse_duplicates(parameters, where):
+    """Raise ValueError where a parameter is in the list twice."""
+    first = {}
+    for i, p in enumerate(parameters):
+        if first.setdefault(id(p), i) != i:
+            raise ValueError(
+                f"{where}: parameter {i} is also parameter {first[id(p)]}, {p!r}; list each once, "
+                f"as model.parameters() does"
+            )
+
+
+def require_bool(option, where):
+    """Raise TypeError where an option is neither True nor False."""
+    if not isinstance(option, (bool, np.bool_)):
+        raise TypeError(f"{where} to be True or False, got {option!r}")
+
+
+def as_groups(parameters, options, where):
+    """Return the groups of a list of parameters or of dicts, with parameters checked.
+
+    Groups may have no other options than these; any, where `options` is None.
+    """
     if isinstance(parameters, Parameter) or not hasattr(parameters, "__iter__"):
         raise TypeError(
             f"{where}: expected a list of parameters or groups, got {type(parameters).__name__}; "
@@ -229,7 +252,7 @@ def _as_groups(parameters, options, where):
             raise TypeError(
                 f"{where}: expected group {i} to be a dict with 'params', got {entry!r}"
             )
-        unknown = sorted(entry.keys() - options - {"params"})
+        unknown = sorted(entry.keys() - options - {"params"}) if options is not None else []
         if unknown:
             raise TypeError(
                 f"{where}: group {i} has the unknown options {unknown}; expected {sorted(options)}"

@@ -81,10 +81,10 @@ class SGD(Optimizer):
     def _step(self, values, members, segments):
         momentum = values["momentum"]
         if momentum == 0:
-            for w, g, m, _ in segments:
+            for w, g, m, _, _ in segments:
                 if m is not None:
                     m[...] = g + values["l2"] * w
-            segments = [(w, g, None, None) for w, g, _, _ in segments]
+            segments = [(w, g, None, None, None) for w, g, _, _, _ in segments]
         started = self._histories["started"]
         _core.sgd_step(
             segments,

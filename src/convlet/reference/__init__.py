@@ -13,6 +13,12 @@ from .activation import relu as relu
 from .activation import relu_backward as relu_backward
 from .activation import softmax as softmax
 from .activation import softmax_backward as softmax_backward
+from .adaptive import adamw_step as adamw_step
+from .adaptive import clip_grad_norm as clip_grad_norm
+from .adaptive import ema_step as ema_step
+from .adaptive import lion_step as lion_step
+from .adaptive import nadam_step as nadam_step
+from .adaptive import rmsprop_step as rmsprop_step
 from .composition import concat as concat
 from .composition import concat_backward as concat_backward
 from .composition import pad_shortcut as pad_shortcut

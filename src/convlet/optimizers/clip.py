@@ -1,0 +1,149 @@
+"""Gradient clipping, between the backward pass and the step. Nothing is clipped unasked."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import numpy as np
+
+from .. import _core
+from ..threads import get_num_threads
+from .base import parameter_list
+
+
+def clip_grad_value(parameters, limit):
+    """Bring every entry of every gradient into [-limit, limit], in place.
+
+        g ← min(max(g, -limit), limit)
+
+    A NaN stays one. Parameters that are not trainable are left alone.
+
+    Parameters
+    ----------
+    parameters : list of Parameter or of groups
+    limit : number, at least 0 and finite
+
+    Raises
+    ------
+    TypeError, ValueError : no parameters or one twice, a limit out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import Parameter
+    >>> w = Parameter(np.ones(3, np.float32))
+    >>> w.grad[...] = [-3, 0.5, 9]
+    >>> clip_grad_value([w], 1)
+    >>> w.grad
+    array([-1. ,  0.5,  1. ], dtype=float32)
+    """
+    limit = _number(limit, "clip_grad_value: expected limit", finite=True)
+    for _, segments in _by_dtype(_trainable(parameters, "clip_grad_value")):
+        _core.clip(segments, limit, get_num_threads())
+
+
+def clip_grad_norm(parameters, max_norm, *, per_parameter=False):
+    """Shorten gradients that are longer than `max_norm`, in place; return the norm before.
+
+        norm = √(Σ g²);  where norm > max_norm:  g ← g · max_norm/norm
+
+    The sum runs over the gradients of all trainable parameters together (the global norm), or with
+    `per_parameter` over each alone.
+
+    Parameters
+    ----------
+    parameters : list of Parameter or of groups
+    max_norm : number, at least 0; math.inf only measures
+    per_parameter : bool, False
+
+    Returns
+    -------
+    norm : float; with per_parameter a list of one for each trainable parameter
+
+    Raises
+    ------
+    FloatingPointError : a gradient holds NaN or infinity, or its squares overflow; the message
+        names the parameter, and no gradient has been changed.
+    TypeError, ValueError : no parameters or one twice, a max_norm out of range.
+
+    Notes
+    -----
+    Squares are summed in double, over blocks that the shapes alone fix, so the norm does not depend
+    on the number of threads or on the order of the list. Nothing is added to the norm
+    (PyTorch divides by norm + 1e-6), so gradients come out max_norm long up to rounding.
+
+    References
+    ----------
+    Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import Parameter
+    >>> w = Parameter(np.ones(2, np.float32))
+    >>> w.grad[...] = [3, 4]
+    >>> clip_grad_norm([w], 2.5)
+    5.0
+    >>> w.grad
+    array([1.5, 2. ], dtype=float32)
+    """
+    max_norm = _number(max_norm, "clip_grad_norm: expected max_norm", finite=False)
+    parameters = _trainable(parameters, "clip_grad_norm")
+    squares = _squares(parameters)
+    for p, square in zip(parameters, squares, strict=True):
+        if not math.isfinite(square):
+            raise FloatingPointError(
+                f"clip_grad_norm: expected finite gradients, got {square} as the sum of squares of "
+                f"{p!r}; no gradient has been changed: skip this step, or lower the learning rate"
+            )
+    if not per_parameter:
+        norm = _root_of_sum(squares)
+        if norm > max_norm:
+            for _, segments in _by_dtype(parameters):
+                _core.scale(segments, max_norm / norm, get_num_threads())
+        return norm
+    norms = [math.sqrt(square) for square in squares]
+    for p, norm in zip(parameters, norms, strict=True):
+        if norm > max_norm:
+            _core.scale([_segment(p)], max_norm / norm, get_num_threads())
+    return norms
+
+
+def _number(value, where, finite):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{where} to be a number, got {value!r}")
+    if not value >= 0 or (finite and math.isinf(value)):
+        raise ValueError(f"{where} to be at least 0{' and finite' * finite}, got {value}")
+    return float(value)
+
+
+def _trainable(parameters, where):
+    return [p for p in parameter_list(parameters, where) if p.trainable]
+
+
+def _segment(parameter):
+    return parameter.grad.reshape(-1), None, None, None, None
+
+
+def _by_dtype(parameters):
+    """(positions, segments) of the gradients of each dtype."""
+    positions = {}
+    for i, p in enumerate(parameters):
+        positions.setdefault(p.dtype, []).append(i)
+    return [(those, [_segment(parameters[i]) for i in those]) for those in positions.values()]
+
+
+def _squares(parameters):
+    """The sum of squares of each gradient."""
+    squares = np.zeros(len(parameters))
+    for positions, segments in _by_dtype(parameters):
+        sums = np.zeros(len(positions))
+        _core.sum_squares(sums, segments, get_num_threads())
+        squares[positions] = sums
+    return squares.tolist()
+
+
+def _root_of_sum(squares):
+    """The root of the exact sum, scaled so that a sum of finite numbers is finite."""
+    return math.sqrt(math.fsum(square * 2.0**-20 for square in squares)) * 2.0**10

@@ -69,7 +69,7 @@ def test_version():
     [
         *("Sequential", "Residual", "Conv2d", "Linear", "BatchNorm", "MaxPool2d", "AvgPool2d"),
         *("GlobalAvgPool2d", "Flatten", "ReLU", "Softmax", "Layer", "Parameter", "SGD", "Adam"),
-        *("AdamW", "NAdam", "RMSProp", "Lion"),
+        *("AdamW", "NAdam", "RMSProp", "Lion", "schedules"),
         *("AdaGrad", "softmax_cross_entropy", "softmax", "log_softmax", "conv2d", "batch_norm"),
         *("linear", "relu", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "num_threads"),
         *("get_num_threads", "show_config", "clear_cache", "ops", "layers", "optimizers"),

@@ -11,6 +11,7 @@ from . import losses as losses
 from . import models as models
 from . import ops as ops
 from . import optimizers as optimizers
+from . import schedules as schedules
 from .config import clear_cache as clear_cache
 from .config import show_config as show_config
 from .layers import AvgPool2d as AvgPool2d

@@ -38,17 +38,23 @@ static T *filled(const T *from, ptrdiff_t n)
 static void library_segments(NAME(segment) *segments, const state *s, int with_m, int with_v)
 {
     for (int i = 0; i < SEGMENTS; i++)
-        segments[i] = (NAME(segment)){lengths[i], filled(s->w[i], lengths[i]), s->g[i],
+        segments[i] = (NAME(segment)){lengths[i],
+                                      filled(s->w[i], lengths[i]),
+                                      s->g[i],
                                       with_m ? filled(s->m[i], lengths[i]) : NULL,
-                                      with_v ? filled(s->v[i], lengths[i]) : NULL, NULL};
+                                      with_v ? filled(s->v[i], lengths[i]) : NULL,
+                                      NULL};
 }
 
 static void reference_segments(cvl_segment_f64 *segments, const state *s)
 {
     for (int i = 0; i < SEGMENTS; i++)
-        segments[i] = (cvl_segment_f64){lengths[i], widened(s->w[i], lengths[i]),
-                                        widened(s->g[i], lengths[i]), widened(s->m[i], lengths[i]),
-                                        widened(s->v[i], lengths[i]), NULL};
+        segments[i] = (cvl_segment_f64){lengths[i],
+                                        widened(s->w[i], lengths[i]),
+                                        widened(s->g[i], lengths[i]),
+                                        widened(s->m[i], lengths[i]),
+                                        widened(s->v[i], lengths[i]),
+                                        NULL};
 }
 
 /* One step with every thread count; `step` is a call on `segments`, `bounds` fills the allowed
@@ -241,15 +247,14 @@ static void test_zero_denominator(void)
     cvl_adam adam = CVL_ADAM_INIT;
     adam.lr = 0.1;
     adam.beta1 = adam.beta2 = 0.5;
-    NAME(segment) adam_segment = {COUNT, filled(w, COUNT), g, filled(m, COUNT),
-                                  filled(zeros, COUNT), NULL};
+    NAME(segment) adam_segment = {
+        COUNT, filled(w, COUNT), g, filled(m, COUNT), filled(zeros, COUNT), NULL};
     CHECK(NAME(adam_step)(&adam, &adam_segment, 1, &run) == CVL_OK);
     check_same("w of adam", COUNT, adam_segment.w, w);
     check_same("v of adam", COUNT, adam_segment.v, zeros);
     cvl_adagrad adagrad = CVL_ADAGRAD_INIT;
     adagrad.lr = 0.1;
-    NAME(segment) adagrad_segment = {COUNT, filled(w, COUNT), g, NULL, filled(zeros, COUNT),
-                                     NULL};
+    NAME(segment) adagrad_segment = {COUNT, filled(w, COUNT), g, NULL, filled(zeros, COUNT), NULL};
     CHECK(NAME(adagrad_step)(&adagrad, &adagrad_segment, 1, &run) == CVL_OK);
     check_same("w of adagrad", COUNT, adagrad_segment.w, w);
     check_memory();

@@ -40,6 +40,10 @@ cdef extern from "convlet.h" nogil:
         double eps
         cvl_activation activation
         int frozen
+    ctypedef struct cvl_group_norm:
+        size_t size
+        Py_ssize_t N, M, C, groups
+        double eps
     ctypedef struct cvl_softmax:
         size_t size
         Py_ssize_t N, C
@@ -92,6 +96,7 @@ cdef extern from "convlet.h" nogil:
     cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
     cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
     cvl_batch_norm CVL_BATCH_NORM_INIT "((cvl_batch_norm)CVL_BATCH_NORM_INIT)"
+    cvl_group_norm CVL_GROUP_NORM_INIT "((cvl_group_norm)CVL_GROUP_NORM_INIT)"
     cvl_softmax CVL_SOFTMAX_INIT "((cvl_softmax)CVL_SOFTMAX_INIT)"
     cvl_softmax_cross_entropy CVL_SOFTMAX_CROSS_ENTROPY_INIT \
         "((cvl_softmax_cross_entropy)CVL_SOFTMAX_CROSS_ENTROPY_INIT)"
@@ -158,6 +163,18 @@ cdef cvl_status cvl_batch_norm_backward(
     const double *mean, const double *var, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_batch_norm_backward_workspace_size(
     char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_group_norm_forward(
+    char dtype, const cvl_group_norm *d, void *y, double *mean, double *var, const void *x,
+    const void *gamma, const void *beta, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_group_norm_forward_workspace_size(
+    char dtype, const cvl_group_norm *d, int threads) noexcept nogil
+cdef cvl_status cvl_group_norm_backward(
+    char dtype, const cvl_group_norm *d, void *dx, void *dgamma, void *dbeta, const void *dy,
+    const void *x, const void *gamma, const double *mean, const double *var,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_group_norm_backward_workspace_size(
+    char dtype, const cvl_group_norm *d, int threads) noexcept nogil
 
 cdef cvl_status cvl_softmax_forward(
     char dtype, const cvl_softmax *d, void *y, const void *z, const cvl_exec *run) noexcept nogil

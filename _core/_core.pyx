@@ -62,4 +62,5 @@ if cvl_isa() == NULL:
     )
 
 include "_operators.pxi"
+include "_group_norm.pxi"
 include "_optimizers.pxi"

@@ -757,6 +757,18 @@ def every_call(a):
         "batch_norm_backward without activation": lambda: ref.batch_norm_backward(
             image, image, vector, vector, a((4,)), residual=True
         ),
+        "group_norm": lambda: ref.group_norm(image, vector, vector, groups=2),
+        "group_norm_backward": lambda: ref.group_norm_backward(
+            image, image, vector, a((2, 2)), a((2, 2))
+        ),
+        "instance_norm": lambda: ref.instance_norm(image, vector, vector),
+        "instance_norm_backward": lambda: ref.instance_norm_backward(
+            image, image, vector, a((2, 4)), a((2, 4))
+        ),
+        "layer_norm": lambda: ref.layer_norm(image, vector, vector),
+        "layer_norm_backward": lambda: ref.layer_norm_backward(
+            image, image, vector, a((2, 4, 4)), a((2, 4, 4))
+        ),
         "max_pool2d": lambda: ref.max_pool2d(image, 2),
         "max_pool2d_backward": lambda: ref.max_pool2d_backward(pooled, image, 2),
         "avg_pool2d": lambda: ref.avg_pool2d(image, 2),

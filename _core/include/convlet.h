@@ -2,8 +2,8 @@
  *
  * 1. What it offers
  *    The operators a convolutional network is trained with, forward and backward, in float32 and
- *    float64, channels last: convolution, linear, batch norm, softmax and cross-entropy, pooling,
- *    ReLU, addition, and the optimizers' steps. No graph, no allocation, no printing, no abort.
+ *    float64, channels last: convolution, linear, batch and group norm, softmax and cross-entropy,
+ *    pooling, ReLU, addition, and the optimizers' steps. No graph, no allocation, no printing, no abort.
  *
  * 2. How a call looks
  *        cvl_conv2d d = CVL_CONV2D_INIT;
@@ -31,7 +31,7 @@
  *    Bits       depend on the shapes and values only: the same for any number of threads, and on
  *               the levels avx2, avx512 and neon for finite operands. (`baseline` has no FMA and is
  *               outside this promise; x86 and NEON flush subnormals at slightly different points.)
- *    Subnormals are flushed inside convolution, linear, batch norm, pooling and the optimizers, and
+ *    Subnormals are flushed inside convolution, linear, the norms, pooling and the optimizers, and
  *               kept in ReLU, add, softmax and cross-entropy. The caller's floating-point state
  *               is restored.
  *    Every function exists for both types; only the _f32 form is described.
@@ -209,8 +209,8 @@ typedef struct cvl_batch_norm {
 #define CVL_BATCH_NORM_INIT {sizeof(cvl_batch_norm), 0, 0, 1e-5, CVL_ACTIVATION_NONE, 0}
 
 /* cvl_batch_norm_forward_f32: y, mean and var from x; residual may be NULL.
- * Numerics one pass over x, shifted by a pivot per block, blocks fixed by the shape and merged in
- *          order in double; y = fma(x - high(mean), a, b'), so a constant channel gives exactly
+ * Numerics one pass over x, shifted by a pivot per block (a second one over blocks whose pivot lies
+ *          far from their mean), blocks fixed by the shape and merged in order in double; y = fma(x - high(mean), a, b'), so a constant channel gives exactly
  *          beta and a mean of 1000 deviations costs no digits. Non-finite values propagate. */
 CVL_API cvl_status cvl_batch_norm_forward_f32(const cvl_batch_norm *d, float *y, double *mean,
                                               double *var, const float *x, const float *gamma,
@@ -258,6 +258,53 @@ CVL_API cvl_status cvl_batch_norm_backward_f64(const cvl_batch_norm *d, double *
                                                const cvl_exec *run);
 CVL_API size_t cvl_batch_norm_backward_workspace_size_f32(const cvl_batch_norm *d, int threads);
 CVL_API size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *d, int threads);
+
+/* ---------------------------------------------------------------- group norm
+ *
+ *   y[n,m,c] = (x[n,m,c] - mean[n,g]) / sqrt(var[n,g] + eps) * gamma[c] + beta[c],  g = c / (C/G)
+ * per sample and group of C/G neighbouring channels; mean and var are those of the M*C/G values of
+ * the group, var the biased one. Instance norm has G = C. Layer norm over the last D values has
+ * N rows, M = 1, C = D, G = 1.
+ * Shapes   x, y (N,M,C): M = H*W pixels of a sample; gamma, beta (C); mean, var (N,G), always double
+ * Source   Wu & He 2018, arXiv:1803.08494; Ba, Kiros & Hinton 2016, arXiv:1607.06450; Ulyanov,
+ *          Vedaldi & Lempitsky 2016, arXiv:1607.08022 */
+typedef struct cvl_group_norm {
+    size_t size;
+    ptrdiff_t N;      /* samples, >= 0 */
+    ptrdiff_t M, C;   /* pixels and channels of a sample, >= 1 */
+    ptrdiff_t groups; /* G, divides C */
+    double eps;       /* > 0 and finite, or 0 */
+} cvl_group_norm;
+#define CVL_GROUP_NORM_INIT {sizeof(cvl_group_norm), 0, 0, 0, 1, 1e-5}
+
+/* cvl_group_norm_forward_f32: y, mean and var from x; gamma NULL counts as 1, beta NULL as 0.
+ * Numerics the moments of batch norm per channel of a sample (with one group, of all its values),
+ *          merged into groups in double; a constant group gives exactly beta */
+CVL_API cvl_status cvl_group_norm_forward_f32(const cvl_group_norm *d, float *y, double *mean,
+                                              double *var, const float *x, const float *gamma,
+                                              const float *beta, const cvl_exec *run);
+CVL_API cvl_status cvl_group_norm_forward_f64(const cvl_group_norm *d, double *y, double *mean,
+                                              double *var, const double *x, const double *gamma,
+                                              const double *beta, const cvl_exec *run);
+CVL_API size_t cvl_group_norm_forward_workspace_size_f32(const cvl_group_norm *d, int threads);
+CVL_API size_t cvl_group_norm_forward_workspace_size_f64(const cvl_group_norm *d, int threads);
+
+/* cvl_group_norm_backward_f32: with xhat = (x - mean) / sqrt(var + eps) and, per sample and group,
+ * a = sum gamma dy and b = sum gamma dy xhat over its n = M*C/G values:
+ *   dbeta = sum_{n,m} dy,  dgamma = sum_{n,m} dy * xhat,
+ *   dx = (gamma dy - a/n - xhat b/n) / sqrt(var + eps)
+ * dx       NULL: not computed
+ * Numerics dgamma and dbeta: in double over at most 16 blocks of samples that N decides, in order */
+CVL_API cvl_status cvl_group_norm_backward_f32(const cvl_group_norm *d, float *dx, float *dgamma,
+                                               float *dbeta, const float *dy, const float *x,
+                                               const float *gamma, const double *mean,
+                                               const double *var, const cvl_exec *run);
+CVL_API cvl_status cvl_group_norm_backward_f64(const cvl_group_norm *d, double *dx, double *dgamma,
+                                               double *dbeta, const double *dy, const double *x,
+                                               const double *gamma, const double *mean,
+                                               const double *var, const cvl_exec *run);
+CVL_API size_t cvl_group_norm_backward_workspace_size_f32(const cvl_group_norm *d, int threads);
+CVL_API size_t cvl_group_norm_backward_workspace_size_f64(const cvl_group_norm *d, int threads);
 
 /* ---------------------------------------------------------------- softmax and cross-entropy */
 

@@ -68,15 +68,23 @@ void KERNEL(batch_norm_moments)(T *sums, const ptrdiff_t *shape, const T *x, con
     SWEEP(shape[1], SWEEP_VECTORS, moments_group, sums, shape, x, pivot);
 }
 
-void KERNEL(batch_norm_close)(double *restrict totals, ptrdiff_t channels, ptrdiff_t ld,
-                              const T *restrict pivot, double count)
+/* A pivot is far where it lies more than two deviations from the mean, as after an outlier or a
+ * border of zeros: what is left of the squares then has lost a factor of 5 and more. */
+int KERNEL(batch_norm_close)(double *restrict totals, ptrdiff_t channels, ptrdiff_t ld,
+                             T *restrict pivot, double count)
 {
     double *restrict mean = totals, *restrict squares = totals + ld;
+    int moved = 0;
     for (ptrdiff_t c = 0; c < channels; c++) {
         const double shift = mean[c] / count, m2 = squares[c] - mean[c] * shift;
         mean[c] = (double)pivot[c] + shift;
         squares[c] = 0 > m2 ? 0 : m2; /* NaN stays */
+        if (shift * shift * count > 4 * m2) {
+            pivot[c] = (T)mean[c];
+            moved = 1;
+        }
     }
+    return moved;
 }
 
 void KERNEL(batch_norm_merge)(double *restrict mean, double *restrict var, ptrdiff_t channels,

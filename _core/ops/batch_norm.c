@@ -4,7 +4,7 @@
  * its cache in the first. An operator is up to four steps: prepare what the reduction needs per
  * channel, reduce over pixels, finish the channels, apply to pixels. With slabs, one task takes
  * its channels through all of them. */
-#include "columns.h"
+#include "moments.h"
 
 #include <float.h>
 
@@ -36,9 +36,7 @@ struct batch_norm_job {
 
     T *planes;       /* (FORWARD_PLANES or BACKWARD_PLANES, L), by column */
     double *inverse; /* (C) 1 / sqrt(var + eps) */
-    T *pivots;       /* (blocks, L), by column */
-    T *sums;         /* (blocks, 2, L), by column */
-    double *totals;  /* (blocks, 2, L), by channel in the first C */
+    NAME(moments) moments;
 };
 
 /* ------------------------------------------------------------------------------- doors */
@@ -49,16 +47,13 @@ typedef enum scratch_kind { INFERENCE, FORWARD, BACKWARD } scratch_kind;
 static size_t carve(batch_norm_job *job, scratch_kind kind, void *workspace)
 {
     cvl_scratch scratch = {workspace, 0};
-    const size_t L = (size_t)job->plan.L, blocks = (size_t)job->plan.blocks;
+    const size_t L = (size_t)job->plan.L;
     const size_t planes = kind == BACKWARD ? BACKWARD_PLANES : FORWARD_PLANES;
     job->planes = cvl_carve(&scratch, planes * L * sizeof(T));
     job->inverse = cvl_carve(&scratch, (size_t)job->plan.C * sizeof(double));
-    if (kind != INFERENCE) {
-        job->sums = cvl_carve(&scratch, blocks * 2 * L * sizeof(T));
-        job->totals = cvl_carve(&scratch, blocks * 2 * L * sizeof(double));
-    }
-    if (kind == FORWARD)
-        job->pivots = cvl_carve(&scratch, blocks * L * sizeof(T));
+    job->moments.plan = job->plan;
+    if (kind != INFERENCE)
+        NAME(moments_carve)(&job->moments, &scratch, kind == FORWARD);
     return scratch.used;
 }
 
@@ -99,6 +94,7 @@ static cvl_status open_run(batch_norm_job *job, cvl_exec *exec, scratch_kind kin
     job->kernels = kernels();
     if (!job->kernels)
         return CVL_ERR_ISA;
+    job->moments.kernels = job->kernels;
     carve(job, kind, exec->workspace);
     return CVL_OK;
 }
@@ -135,13 +131,6 @@ static void channel_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wor
     c->step(c->job, channel, cvl_min(end * CVL_COLUMNS_RANGE, c->job->plan.C) - channel);
 }
 
-/* Copies a plane's first C elements to its other pixels. */
-static void repeat(T *plane, const cvl_columns *plan)
-{
-    for (ptrdiff_t have = plan->C; have < plan->L; have *= 2)
-        memcpy(plane + have, plane, (size_t)cvl_min(have, plan->L - have) * sizeof *plane);
-}
-
 /* Runs a step that computes planes [begin, end). */
 static void channel_pass(const batch_norm_job *job, channel_step *step, int begin, int end,
                          int threads)
@@ -153,7 +142,7 @@ static void channel_pass(const batch_norm_job *job, channel_step *step, int begi
         return;
     cvl_parallel_for(threads, cvl_columns_ranges(&job->plan), work, CVL_FLUSH, channel_tasks, &c);
     for (int plane = begin; plane < end; plane++)
-        repeat(job->planes + plane * job->plan.L, &job->plan);
+        NAME(moments_repeat)(job->planes + plane * job->plan.L, &job->plan);
 }
 
 static void slab_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
@@ -202,57 +191,17 @@ static void affine(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t chann
                                     job->beta ? job->beta + channel : NULL);
 }
 
-/* Both planes of one span's sums and totals. */
-typedef struct accumulators {
-    T *sums[2];
-    double *totals[2];
-} accumulators;
-
-static accumulators clear_accumulators(const batch_norm_job *job, const cvl_span *span)
-{
-    accumulators a;
-    for (int i = 0; i < 2; i++) {
-        const ptrdiff_t at = (2 * span->block + i) * job->plan.L + span->column;
-        a.sums[i] = job->sums + at;
-        a.totals[i] = job->totals + at;
-        memset(a.sums[i], 0, (size_t)span->width * sizeof(T));
-        memset(a.totals[i], 0, (size_t)span->channels * sizeof(double));
-    }
-    return a;
-}
-
-static void fold(const batch_norm_job *job, const accumulators *a, const cvl_span *span)
-{
-    for (int i = 0; i < 2; i++)
-        job->kernels->fold_columns(a->totals[i], a->sums[i], span->channels, span->width);
-}
-
 /* ----------------------------------------------------------------- forward and inference */
 
 static void reduce_moments(const batch_norm_job *job, ptrdiff_t task)
 {
-    const cvl_columns *plan = &job->plan;
-    cvl_span span = NAME(columns_span)(plan, task);
-    const accumulators a = clear_accumulators(job, &span);
-    T *pivot = job->pivots + span.block * plan->L + span.column;
-    job->kernels->batch_norm_pivot(pivot, cvl_min(span.pixels, CVL_ORDER_PIVOT), span.channels,
-                                   plan->C, job->x + span.row * plan->L + span.column);
-    repeat(pivot, plan);
-    for (cvl_piece piece; NAME(next_piece)(&piece, &span, plan);) {
-        job->kernels->batch_norm_moments(a.sums[0], piece.shape, job->x + piece.offset, pivot);
-        if (piece.fold)
-            fold(job, &a, &span);
-    }
-    job->kernels->batch_norm_close(a.totals[0], span.channels, plan->L, pivot, (double)span.pixels);
+    NAME(moments_reduce)(&job->moments, task, job->x);
 }
 
 static void finish_moments(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
 {
-    double counts[CVL_ORDER_BLOCKS];
-    for (ptrdiff_t block = 0; block < job->plan.blocks; block++)
-        counts[block] = (double)NAME(columns_span)(&job->plan, block).pixels;
-    job->kernels->batch_norm_merge(job->mean_out + channel, job->var_out + channel, channels,
-                                   job->plan.blocks, job->totals + channel, job->plan.L, counts);
+    NAME(moments_merge)(&job->moments, channel, channels, job->mean_out + channel,
+                        job->var_out + channel);
     affine(job, channel, channels);
 }
 
@@ -332,23 +281,23 @@ size_t NAME(batch_norm_inference_workspace_size)(const cvl_batch_norm *d, int th
 
 /* ---------------------------------------------------------------------------- backward */
 
+static void add_gradients(const void *context, T *sums, const cvl_span *span,
+                          const cvl_piece *piece)
+{
+    const batch_norm_job *job = context;
+    const T *dy = job->dy + piece->offset, *x = job->x + piece->offset;
+    const T *planes = job->planes + span->column;
+    T *g = job->dresidual ? job->dresidual + piece->offset : NULL;
+    if (job->recompute)
+        job->kernels->batch_norm_gradients_recomputed(sums, piece->shape, dy, x, planes);
+    else
+        job->kernels->batch_norm_gradients(sums, g, piece->shape, dy, x,
+                                           job->mask ? job->mask + piece->offset : NULL, planes);
+}
+
 static void reduce_gradients(const batch_norm_job *job, ptrdiff_t task)
 {
-    const NAME(kernels) *k = job->kernels;
-    cvl_span span = NAME(columns_span)(&job->plan, task);
-    const accumulators a = clear_accumulators(job, &span);
-    const T *planes = job->planes + span.column;
-    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
-        const T *dy = job->dy + piece.offset, *x = job->x + piece.offset;
-        T *g = job->dresidual ? job->dresidual + piece.offset : NULL;
-        if (job->recompute)
-            k->batch_norm_gradients_recomputed(a.sums[0], piece.shape, dy, x, planes);
-        else
-            k->batch_norm_gradients(a.sums[0], g, piece.shape, dy, x,
-                                    job->mask ? job->mask + piece.offset : NULL, planes);
-        if (piece.fold)
-            fold(job, &a, &span);
-    }
+    NAME(moments_sum)(&job->moments, task, add_gradients, job);
 }
 
 static void finish_gradients(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
@@ -356,9 +305,8 @@ static void finish_gradients(const batch_norm_job *job, ptrdiff_t channel, ptrdi
     const NAME(kernels) *k = job->kernels;
     const cvl_columns *plan = &job->plan;
     const double *mean = job->mean + channel, *inverse = job->inverse + channel;
-    double *u = job->totals + channel, *v = u + plan->L;
-    k->merge_columns(job->dbeta + channel, u, plan->blocks, channels, 2 * plan->L);
-    k->merge_columns(NULL, v, plan->blocks, channels, 2 * plan->L);
+    double *u = job->moments.totals + channel;
+    NAME(moments_total)(&job->moments, job->dbeta + channel, channel, channels);
     k->batch_norm_dgamma(job->dgamma + channel, u, channels, plan->L, mean, inverse);
     k->batch_norm_slopes(job->planes + channel, channels, plan->L, u, mean, inverse,
                          job->frozen || plan->M == 0 ? 0 : 1 / (double)plan->M);

@@ -39,6 +39,12 @@ void cvl_reference_batch_norm_backward(const cvl_batch_norm *d, double *dx, doub
                                        const double *x, const double *y, const double *gamma,
                                        const double *beta, const double *mean, const double *var);
 
+void cvl_reference_group_norm_forward(const cvl_group_norm *d, double *y, double *mean, double *var,
+                                      const double *x, const double *gamma, const double *beta);
+void cvl_reference_group_norm_backward(const cvl_group_norm *d, double *dx, double *dgamma,
+                                       double *dbeta, const double *dy, const double *x,
+                                       const double *gamma, const double *mean, const double *var);
+
 /* Everything between the arguments and the results in long double. */
 void cvl_reference_softmax_forward(const cvl_softmax *d, double *y, const double *z);
 void cvl_reference_log_softmax_forward(const cvl_softmax *d, double *y, const double *z);

@@ -20,8 +20,11 @@ from .layers import Concat as Concat
 from .layers import Conv2d as Conv2d
 from .layers import Flatten as Flatten
 from .layers import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers import GroupNorm as GroupNorm
+from .layers import InstanceNorm as InstanceNorm
 from .layers import Lambda as Lambda
 from .layers import Layer as Layer
+from .layers import LayerNorm as LayerNorm
 from .layers import Linear as Linear
 from .layers import MaxPool2d as MaxPool2d
 from .layers import ReLU as ReLU

@@ -88,6 +88,28 @@ def batch_norm_backward(
     frozen: bool,
     threads: int,
 ) -> None: ...
+def group_norm_forward(
+    y: _Floats,
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+    x: _Floats,
+    gamma: _Floats | None,
+    beta: _Floats | None,
+    eps: float,
+    threads: int,
+) -> None: ...
+def group_norm_backward(
+    dx: _Floats | None,
+    dgamma: _Floats,
+    dbeta: _Floats,
+    dy: _Floats,
+    x: _Floats,
+    gamma: _Floats | None,
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+    eps: float,
+    threads: int,
+) -> None: ...
 def softmax_forward(y: _Floats, z: _Floats, threads: int) -> None: ...
 def log_softmax_forward(y: _Floats, z: _Floats, threads: int) -> None: ...
 def softmax_backward(dz: _Floats, dy: _Floats, y: _Floats, threads: int) -> None: ...

@@ -172,6 +172,38 @@ static void sum_batch_norm(void)
     end("batch_norm");
 }
 
+/* ---------------------------------------------------------------- group norm */
+
+static void group_norm(cvl_group_norm d)
+{
+    const ptrdiff_t n = d.N * d.M * d.C, G = d.N * d.groups;
+    T *x = input_random(n), *gamma = input_random(d.C), *beta = input_random(d.C);
+    T *dy = input_random(n), *y = output(n), *dx = output(n);
+    T *dgamma = output(d.C), *dbeta = output(d.C);
+    double *mean = doubles(G), *var = doubles(G);
+    cvl_exec run = run_with(THREADS, NAME(group_norm_forward_workspace_size)(&d, THREADS));
+    CHECK(NAME(group_norm_forward)(&d, y, mean, var, x, gamma, beta, &run) == CVL_OK);
+    run = run_with(THREADS, NAME(group_norm_backward_workspace_size)(&d, THREADS));
+    CHECK(NAME(group_norm_backward)(&d, dx, dgamma, dbeta, dy, x, gamma, mean, var, &run) ==
+          CVL_OK);
+    add_array(y, n);
+    add_doubles(mean, G);
+    add_doubles(var, G);
+    add_array(dx, n);
+    add_array(dgamma, d.C);
+    add_array(dbeta, d.C);
+}
+
+static void sum_group_norm(void)
+{
+    begin("group_norm");
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 9, 81, 65, 5, 1e-5});
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 2, 3001, 6, 6, 1e-5});
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 70, 1, 259, 1, 1e-5});
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 3, 2000, 64, 8, 1e-5});
+    end("group_norm");
+}
+
 /* ---------------------------------------------------------------- softmax, cross-entropy */
 
 /* Wide enough that some exponentials are subnormal. */
@@ -391,6 +423,7 @@ int main(int argc, char **argv)
     sum_conv2d("conv2d_backward_weights", conv2d_backward_weights);
     sum_linear();
     sum_batch_norm();
+    sum_group_norm();
     sum_softmax();
     sum_cross_entropy();
     sum_elementwise();

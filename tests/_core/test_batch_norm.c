@@ -320,6 +320,27 @@ static void test_large_mean(void)
     check_memory();
 }
 
+/* Zeros where the pivots are taken, and 1000 deviations after them. */
+static void test_far_pivot(void)
+{
+    enum { M = 2000, C = 24 };
+    check_case("pivots far from the mean");
+    problem p = new_problem((shape){M, C}, 0, 577);
+    T *x = (T *)doubles(p.n), *y = output(p.n);
+    for (ptrdiff_t i = 0; i < p.n; i++)
+        x[i] = i % (M / 2 * C) < 40 * C ? 0 : p.x[i];
+    T *bordered = input_bytes(x, (size_t)p.n * sizeof(T));
+    double mean[C], var[C], want_mean[C], want_var[C];
+    cvl_exec run = run_with(1, NAME(batch_norm_forward_workspace_size)(&p.d, 1));
+    CHECK(NAME(batch_norm_forward)(&p.d, y, mean, var, bordered, p.gamma, p.beta, NULL, &run) ==
+          CVL_OK);
+    cvl_reference_batch_norm_forward(&p.d, doubles(p.n), want_mean, want_var,
+                                     widened(bordered, p.n), p.wide_gamma, p.wide_beta, NULL);
+    for (int c = 0; c < C; c++)
+        CHECK(fabs(var[c] - want_var[c]) <= 16 * UNIT * want_var[c]);
+    check_memory();
+}
+
 static void test_not_finite(void)
 {
     enum { M = 40, C = 5 };
@@ -369,6 +390,7 @@ static void test_all(void)
     }
     test_constant_channel();
     test_large_mean();
+    test_far_pivot();
     test_not_finite();
     test_empty_batch();
 }

@@ -8,6 +8,9 @@ from .composition import Concat as Concat
 from .composition import Lambda as Lambda
 from .conv2d import Conv2d as Conv2d
 from .flatten import Flatten as Flatten
+from .group_norm import GroupNorm as GroupNorm
+from .group_norm import InstanceNorm as InstanceNorm
+from .group_norm import LayerNorm as LayerNorm
 from .linear import Linear as Linear
 from .pool import AvgPool2d as AvgPool2d
 from .pool import GlobalAvgPool2d as GlobalAvgPool2d

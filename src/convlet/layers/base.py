@@ -10,6 +10,7 @@ from .._checks import array
 from ..parameter import FLOATS, pack
 from ..summary import Summary
 from .own import measured_shape, own_forward, own_pullback
+from .recalibrate import recalibrate
 
 
 class Layer:
@@ -145,8 +146,9 @@ class Layer:
         given = {key: np.asarray(state[key]) for key in state}
         problems = [f"missing {key}" for key in places if key not in given]
         problems += [f"unexpected {key}" for key in given if key not in places]
-        for key, (_, _, value) in places.items():
+        for key, (layer, name, value) in places.items():
             got = given.get(key, value)
+            problems += [f"{key}: {objection}" for objection in layer._objections(name, got)]
             if got.shape != value.shape:
                 problems.append(f"{key}: expected shape {value.shape}, got {got.shape}")
             if got.dtype.newbyteorder("=") != value.dtype:
@@ -169,6 +171,40 @@ class Layer:
     def unfreeze(self):
         """Undo `freeze`."""
         self._set_frozen(False)
+
+    def recalibrate(self, data):
+        """Set the running statistics of every batch norm inside to those of a whole data set.
+
+        The data go through the training door once; each batch norm gets mean and variance of all
+        the values that reached it, the batches merged in their order in double, instead of a moving
+        average. Nothing else changes. What reaches a batch norm has been normalised by batch where
+        it passed others before, as in training, so batches are best as large as those of training.
+
+        Parameters
+        ----------
+        data : array (N, ...) as one batch, or an iterable of batches: arrays, or tuples that begin
+            with one, such as (x, labels)
+
+        Raises
+        ------
+        TypeError, ValueError : a batch does not suit the layer, there is none, or no batch norm
+            inside would be set (frozen ones keep their statistics); nothing has been changed.
+        FloatingPointError : statistics are not finite; nothing has been changed.
+
+        References
+        ----------
+        Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 2
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convlet import BatchNorm
+        >>> layer = BatchNorm(1, running_var="biased")
+        >>> layer.recalibrate([np.array([[1], [2]], np.float32), np.array([[3], [6]], np.float32)])
+        >>> layer.running_mean, layer.running_var
+        (array([3.], dtype=float32), array([3.5], dtype=float32))
+        """
+        recalibrate(self, data)
 
     def astype(self, dtype):
         """Return a new layer with everything it holds in float32 or float64."""
@@ -238,6 +274,10 @@ class Layer:
         """The layer's own state, arrays by name."""
         named = ((name, getattr(self, name)) for name in self.parameter_names)
         return {name: parameter.value for name, parameter in named if parameter is not None}
+
+    def _objections(self, name, value):
+        """What speaks against loading a piece of state, apart from its shape and dtype."""
+        return []
 
     def _load(self, name, value):
         getattr(self, name).value = value

@@ -12,6 +12,9 @@ from ..ops.norm import batch_norm_gradients, batch_norm_training
 from ..parameter import Parameter
 from . import sizes
 from .base import Layer
+from .recalibrate import BatchMoments
+
+CONVENTIONS = ("torch", "keras", "onnx")  # by their number in the state
 
 
 class BatchNorm(Layer):
@@ -22,11 +25,16 @@ class BatchNorm(Layer):
 
         running ← running + momentum · (batch - running)
 
+    x is (N, ..., C): images (N, H, W, C), rows (N, C). The defaults mean what PyTorch means;
+    `BatchNorm.keras` and `BatchNorm.onnx` mean what those two do. `recalibrate` replaces the moving
+    averages by the statistics of a whole data set. docs/normalization.md compares conventions.
+
     Parameters
     ----------
     channels : int
     eps : float, 1e-5: ε, inside the root
-    momentum : float in [0, 1], 0.1: the weight of the new value
+    momentum : float in [0, 1], 0.1: the weight of the new value; None weighs all batches equally
+        (1/count: a cumulative average)
     affine : bool, True; without, γ is 1 and β is 0 for ever
     track_running_stats : bool, True; without, inference normalises by the batch at hand
     running_var : "unbiased" or "biased": the variance that is kept, over N - 1 or over N
@@ -36,6 +44,7 @@ class BatchNorm(Layer):
     gamma, beta : Parameter (channels,), at first 1 and 0, or None
     running_mean, running_var : ndarray (channels,), at first 0 and 1, or None
     count : int, the batches that running statistics have seen
+    convention : "torch", "keras" or "onnx": the constructor; the latter two are in the state, too
 
     Raises
     ------
@@ -68,18 +77,15 @@ class BatchNorm(Layer):
         running_var="unbiased",
     ):
         self.channels = _checks.size(channels, "BatchNorm: channels")
-        self.eps = sizes.real(eps, "BatchNorm: eps")
-        self.momentum = sizes.real(momentum, "BatchNorm: momentum")
-        if not 0 < self.eps < math.inf:
-            raise ValueError(f"BatchNorm: expected a finite eps above 0, got {eps}")
-        if not 0 <= self.momentum <= 1:
-            raise ValueError(f"BatchNorm: expected a momentum from 0 to 1, got {momentum}")
+        self.eps = sizes.epsilon(eps, "BatchNorm")
+        self.momentum = None if momentum is None else _weight(momentum, "BatchNorm")
         if running_var not in ("unbiased", "biased"):
             raise ValueError(
                 f"BatchNorm: expected running_var 'unbiased' or 'biased', got {running_var!r}"
             )
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
         self.kept_variance, self.frozen, self.count = running_var, False, 0
+        self.convention = "torch"
         shape = (self.channels,)
         self._constants = (init.ones(shape), init.zeros(shape))
         self.gamma = self.beta = self.running_mean = self.running_var = None
@@ -88,6 +94,57 @@ class BatchNorm(Layer):
             self.beta = Parameter(init.zeros(shape), kind="norm", name="beta")
         if track_running_stats:
             self.running_mean, self.running_var = init.zeros(shape), init.ones(shape)
+
+    @classmethod
+    def keras(cls, channels, *, eps=1e-3, momentum=0.99, affine=True):
+        """Make a batch norm of Keras' convention: momentum weighs the old value, var is biased.
+
+            running ← momentum · running + (1 - momentum) · batch
+
+        Parameters
+        ----------
+        channels, eps, affine : as in `BatchNorm`; eps is 1e-3
+        momentum : float in [0, 1], 0.99: the weight of the old value
+
+        Returns
+        -------
+        BatchNorm : its `momentum` is 1 - momentum, its `convention` "keras"
+
+        Examples
+        --------
+        >>> BatchNorm.keras(16)
+        BatchNorm.keras(16)
+        """
+        return cls._of_convention("keras", channels, eps, momentum, affine)
+
+    @classmethod
+    def onnx(cls, channels, *, eps=1e-5, momentum=0.9, affine=True):
+        """Make a batch norm of ONNX' convention: momentum weighs the old value, var is biased.
+
+            running ← momentum · running + (1 - momentum) · batch
+
+        Parameters
+        ----------
+        channels, eps, affine : as in `BatchNorm`
+        momentum : float in [0, 1], 0.9: the weight of the old value
+
+        Returns
+        -------
+        BatchNorm : its `momentum` is 1 - momentum, its `convention` "onnx"
+
+        Examples
+        --------
+        >>> BatchNorm.onnx(16, momentum=0.8)
+        BatchNorm.onnx(16, momentum=0.8)
+        """
+        return cls._of_convention("onnx", channels, eps, momentum, affine)
+
+    @classmethod
+    def _of_convention(cls, name, channels, eps, momentum, affine):
+        new = 1 - _weight(momentum, f"BatchNorm.{name}")
+        layer = cls(channels, eps=eps, momentum=new, affine=affine, running_var="biased")
+        layer.convention, layer._old_weight = name, float(momentum)
+        return layer
 
     def _output_shape(self, shape):
         expected = f"(N, ..., {self.channels})"
@@ -128,7 +185,7 @@ class BatchNorm(Layer):
             y = batch_norm_inference(x, gamma, beta, mean, var, eps=self.eps)
         else:
             y, mean, var = batch_norm_training(x, gamma, beta, self.eps, None, None)
-            commits.append(self._commit(mean, var, x.size // self.channels))
+            commits.append(BatchMoments(self, mean, var, x.size // self.channels))
 
         def pull(dy):
             dx, dgamma, dbeta = batch_norm_gradients(
@@ -141,30 +198,31 @@ class BatchNorm(Layer):
 
         return y, pull
 
-    def _commit(self, mean, var, values):
-        """Return the call that moves the running statistics, once those of the batch are finite."""
+    def _kept(self, mean, var, values):
+        """The statistics as they are kept, of so many values; raise unless they are finite."""
         if self.kept_variance == "unbiased":
             var = var * (values / (values - 1))
         with np.errstate(over="ignore"):
-            batch = [statistic.astype(self.dtype) for statistic in (mean, var)]
-        if not np.isfinite(batch).all():
-            channel = int(np.argmin(np.isfinite(batch).all(axis=0)))
+            kept = [statistic.astype(self.dtype) for statistic in (mean, var)]
+        if not np.isfinite(kept).all():
+            channel = int(np.argmin(np.isfinite(kept).all(axis=0)))
             raise FloatingPointError(
                 f"{self!r}: the batch has mean {mean[channel]} and variance {var[channel]} in "
                 f"channel {channel}; look for values that are not finite in the input or, after a "
                 f"step that was too large, in the weights"
             )
+        return kept
 
-        def commit():
-            if self.track_running_stats:
-                moved = [
-                    old + self.momentum * (new.astype(np.float64) - old)
-                    for old, new in zip((self.running_mean, self.running_var), batch, strict=True)
-                ]
-                self.running_mean, self.running_var = (a.astype(self.dtype) for a in moved)
-                self.count += 1
-
-        return commit
+    def _move(self, batch):
+        """Move the running statistics towards those of a batch."""
+        if self.track_running_stats:
+            weight = 1 / (self.count + 1) if self.momentum is None else self.momentum
+            moved = [
+                old + weight * (new.astype(np.float64) - old)
+                for old, new in zip((self.running_mean, self.running_var), batch, strict=True)
+            ]
+            self.running_mean, self.running_var = (a.astype(self.dtype) for a in moved)
+            self.count += 1
 
     @property
     def dtype(self):
@@ -174,18 +232,29 @@ class BatchNorm(Layer):
     def _statistics(self):
         if not self.track_running_stats:
             return {}
-        return {
+        statistics = {
             "running_mean": self.running_mean,
             "running_var": self.running_var,
             "count": np.array(self.count, np.int64),
         }
+        if self.convention != "torch":
+            statistics["convention"] = np.array(CONVENTIONS.index(self.convention), np.int64)
+        return statistics
 
     def _state(self):
         return super()._state() | self._statistics()
 
+    def _objections(self, name, value):
+        if name == "convention" and not np.array_equal(value, CONVENTIONS.index(self.convention)):
+            names = ", ".join(f"{i} {kind}" for i, kind in enumerate(CONVENTIONS))
+            return [f"expected {CONVENTIONS.index(self.convention)}, got {value} ({names})"]
+        return []
+
     def _load(self, name, value):
         if name == "count":
             self.count = int(value)
+        elif name == "convention":
+            pass  # the same as here, as _objections has seen
         elif name in self._statistics():
             setattr(self, name, value.astype(self.dtype))
         else:
@@ -203,13 +272,27 @@ class BatchNorm(Layer):
             self.running_var = self.running_var.astype(dtype)
 
     def __repr__(self):
-        options = sizes.options_repr(
-            [
-                ("eps", self.eps, 1e-5),
-                ("momentum", self.momentum, 0.1),
+        if self.convention != "torch":
+            eps, momentum = (1e-3, 0.99) if self.convention == "keras" else (1e-5, 0.9)
+            options = [
+                ("eps", self.eps, eps),
+                ("momentum", self._old_weight, momentum),
                 ("affine", self.affine, True),
-                ("track_running_stats", self.track_running_stats, True),
-                ("running_var", self.kept_variance, "unbiased"),
             ]
-        )
-        return f"BatchNorm({self.channels}{options})"
+            return f"BatchNorm.{self.convention}({self.channels}{sizes.options_repr(options)})"
+        options = [
+            ("eps", self.eps, 1e-5),
+            ("momentum", self.momentum, 0.1),
+            ("affine", self.affine, True),
+            ("track_running_stats", self.track_running_stats, True),
+            ("running_var", self.kept_variance, "unbiased"),
+        ]
+        return f"BatchNorm({self.channels}{sizes.options_repr(options)})"
+
+
+def _weight(momentum, where):
+    """Return a momentum from 0 to 1."""
+    number = sizes.real(momentum, f"{where}: momentum")
+    if not 0 <= number <= 1:
+        raise ValueError(f"{where}: expected a momentum from 0 to 1, got {momentum}")
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 
 from .._checks import axis_padding
@@ -12,6 +13,14 @@ def real(value, name):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
+
+
+def epsilon(value, layer):
+    """Return a finite float above 0, the eps of a norm."""
+    number = real(value, f"{layer}: eps")
+    if not 0 < number < math.inf:
+        raise ValueError(f"{layer}: expected a finite eps above 0, got {value}")
+    return number
 
 
 def conv_size(layer, axis, n):

@@ -14,6 +14,14 @@ from .activation import (
 )
 from .conv import conv2d, conv2d_algorithm, conv2d_backward
 from .elementwise import add
+from .group_norm import (
+    group_norm,
+    group_norm_backward,
+    instance_norm,
+    instance_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from .linear import linear, linear_backward
 from .loss import softmax_cross_entropy
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
@@ -38,6 +46,12 @@ __all__ = [
     "conv2d_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
     "linear_backward",
     "log_softmax",

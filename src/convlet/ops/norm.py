@@ -45,16 +45,16 @@ def batch_norm(x, gamma, beta, *, eps=1e-5, residual=None, activation=None):
     """
     y, mean, var = batch_norm_training(x, gamma, beta, eps, residual, activation)
     if y.dtype == _checks.FLOAT32:
-        mean, var = _rounded(mean), _rounded(var)
+        mean, var = rounded(mean), rounded(var)
     return y, mean, var
 
 
 def batch_norm_training(x, gamma, beta, eps, residual, activation):
     """`batch_norm`, with mean and var as they are: in float64."""
-    x, channels = _input(x, "batch_norm: x")
-    gamma = _per_channel(gamma, channels, "batch_norm: gamma", x)
-    beta = _per_channel(beta, channels, "batch_norm: beta", x)
-    residual = _like_x(residual, "batch_norm: residual", x)
+    x, channels = channels_last(x, "batch_norm: x")
+    gamma = per_channel(gamma, channels, "batch_norm: gamma", x)
+    beta = per_channel(beta, channels, "batch_norm: beta", x)
+    residual = like_x(residual, "batch_norm: residual", x)
     eps = _checks.epsilon(eps, "batch_norm: eps")
     activation = _checks.activation(activation, "batch_norm: activation")
     if x.size == 0:
@@ -87,12 +87,12 @@ def batch_norm_inference(x, gamma, beta, mean, var, *, eps=1e-5, residual=None, 
     ------
     TypeError, ValueError : as in `batch_norm`.
     """
-    x, channels = _input(x, "batch_norm_inference: x")
-    gamma = _per_channel(gamma, channels, "batch_norm_inference: gamma", x)
-    beta = _per_channel(beta, channels, "batch_norm_inference: beta", x)
-    mean = _statistic(mean, channels, "batch_norm_inference: mean")
-    var = _statistic(var, channels, "batch_norm_inference: var")
-    residual = _like_x(residual, "batch_norm_inference: residual", x)
+    x, channels = channels_last(x, "batch_norm_inference: x")
+    gamma = per_channel(gamma, channels, "batch_norm_inference: gamma", x)
+    beta = per_channel(beta, channels, "batch_norm_inference: beta", x)
+    mean = statistic(mean, channels, "batch_norm_inference: mean")
+    var = statistic(var, channels, "batch_norm_inference: var")
+    residual = like_x(residual, "batch_norm_inference: residual", x)
     eps = _checks.epsilon(eps, "batch_norm_inference: eps")
     activation = _checks.activation(activation, "batch_norm_inference: activation")
     y = empty(x.shape, x.dtype.char)
@@ -151,14 +151,14 @@ def batch_norm_gradients(
     dy, x, gamma, mean, var, eps, beta, y, activation, residual, frozen, needs_dx
 ):
     """`batch_norm_backward`, with dx None where it is not needed."""
-    x, channels = _input(x, "batch_norm_backward: x")
-    dy = _like_x(dy, "batch_norm_backward: dy", x, required=True)
-    gamma = _per_channel(gamma, channels, "batch_norm_backward: gamma", x)
+    x, channels = channels_last(x, "batch_norm_backward: x")
+    dy = like_x(dy, "batch_norm_backward: dy", x, required=True)
+    gamma = per_channel(gamma, channels, "batch_norm_backward: gamma", x)
     if beta is not None:
-        beta = _per_channel(beta, channels, "batch_norm_backward: beta", x)
-    y = _like_x(y, "batch_norm_backward: y", x)
-    mean = _statistic(mean, channels, "batch_norm_backward: mean")
-    var = _statistic(var, channels, "batch_norm_backward: var")
+        beta = per_channel(beta, channels, "batch_norm_backward: beta", x)
+    y = like_x(y, "batch_norm_backward: y", x)
+    mean = statistic(mean, channels, "batch_norm_backward: mean")
+    var = statistic(var, channels, "batch_norm_backward: var")
     eps = _checks.epsilon(eps, "batch_norm_backward: eps")
     activation = _checks.activation(activation, "batch_norm_backward: activation")
     if activation and y is None and (residual or beta is None):
@@ -188,7 +188,7 @@ def batch_norm_gradients(
     return (dx, dgamma, dbeta, dresidual) if residual else (dx, dgamma, dbeta)
 
 
-def _input(x, name):
+def channels_last(x, name):
     """x as an array, and the shape (C,)."""
     x = array(x, name)
     if x.ndim < 2 or x.shape[-1] < 1:
@@ -198,7 +198,8 @@ def _input(x, name):
     return x, x.shape[-1:]
 
 
-def _per_channel(value, channels, name, x):
+def per_channel(value, channels, name, x):
+    """A value of the dtype of x and the shape (C,)."""
     value = array_like(value, name, x, "x")
     if value.shape != channels:
         hint = "(the channels of x, its last axis"
@@ -208,14 +209,16 @@ def _per_channel(value, channels, name, x):
     return value
 
 
-def _statistic(value, channels, name):
+def statistic(value, channels, name):
+    """A mean or variance in float64, of the shape (C,)."""
     value = _checks.float64(value, name)
     if value.shape != channels:
         _checks.shape(value, channels, name, "(the channels of x, its last axis)")
     return value
 
 
-def _like_x(value, name, x, required=False):
+def like_x(value, name, x, required=False):
+    """A value of the dtype and shape of x."""
     if value is None and not required:
         return None
     value = array_like(value, name, x, "x")
@@ -224,7 +227,7 @@ def _like_x(value, name, x, required=False):
     return value
 
 
-def _rounded(statistic):
+def rounded(value):
     """A float64 statistic as float32; one too large for it becomes infinite, as documented."""
     with np.errstate(over="ignore"):
-        return statistic.astype(np.float32)
+        return value.astype(np.float32)

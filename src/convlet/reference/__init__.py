@@ -27,6 +27,12 @@ from .conv import conv2d as conv2d
 from .conv import conv2d_backward as conv2d_backward
 from .conv import conv2d_output_shape as conv2d_output_shape
 from .elementwise import add as add
+from .group_norm import group_norm as group_norm
+from .group_norm import group_norm_backward as group_norm_backward
+from .group_norm import instance_norm as instance_norm
+from .group_norm import instance_norm_backward as instance_norm_backward
+from .group_norm import layer_norm as layer_norm
+from .group_norm import layer_norm_backward as layer_norm_backward
 from .linear import linear as linear
 from .linear import linear_backward as linear_backward
 from .loss import softmax_cross_entropy as softmax_cross_entropy

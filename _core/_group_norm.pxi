@@ -1,0 +1,125 @@
+# Group norm, and with it instance and layer norm: x is (N, M, C), mean and var (N, groups).
+
+cdef extern from "convlet.h" nogil:
+    cvl_status cvl_group_norm_forward_f32(
+        const cvl_group_norm *d, float *y, double *mean, double *var, const float *x,
+        const float *gamma, const float *beta, const cvl_exec *run)
+    cvl_status cvl_group_norm_forward_f64(
+        const cvl_group_norm *d, double *y, double *mean, double *var, const double *x,
+        const double *gamma, const double *beta, const cvl_exec *run)
+    size_t cvl_group_norm_forward_workspace_size_f32(const cvl_group_norm *d, int threads)
+    size_t cvl_group_norm_forward_workspace_size_f64(const cvl_group_norm *d, int threads)
+    cvl_status cvl_group_norm_backward_f32(
+        const cvl_group_norm *d, float *dx, float *dgamma, float *dbeta, const float *dy,
+        const float *x, const float *gamma, const double *mean, const double *var,
+        const cvl_exec *run)
+    cvl_status cvl_group_norm_backward_f64(
+        const cvl_group_norm *d, double *dx, double *dgamma, double *dbeta, const double *dy,
+        const double *x, const double *gamma, const double *mean, const double *var,
+        const cvl_exec *run)
+    size_t cvl_group_norm_backward_workspace_size_f32(const cvl_group_norm *d, int threads)
+    size_t cvl_group_norm_backward_workspace_size_f64(const cvl_group_norm *d, int threads)
+
+
+cdef cvl_status cvl_group_norm_forward(
+        char dtype, const cvl_group_norm *d, void *y, double *mean, double *var, const void *x,
+        const void *gamma, const void *beta, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_group_norm_forward_f32(
+            d, <float *>y, mean, var, <const float *>x, <const float *>gamma, <const float *>beta,
+            run)
+    return cvl_group_norm_forward_f64(
+        d, <double *>y, mean, var, <const double *>x, <const double *>gamma, <const double *>beta,
+        run)
+
+
+cdef size_t cvl_group_norm_forward_workspace_size(
+        char dtype, const cvl_group_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_group_norm_forward_workspace_size_f32(d, threads)
+    return cvl_group_norm_forward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_group_norm_backward(
+        char dtype, const cvl_group_norm *d, void *dx, void *dgamma, void *dbeta, const void *dy,
+        const void *x, const void *gamma, const double *mean, const double *var,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_group_norm_backward_f32(
+            d, <float *>dx, <float *>dgamma, <float *>dbeta, <const float *>dy, <const float *>x,
+            <const float *>gamma, mean, var, run)
+    return cvl_group_norm_backward_f64(
+        d, <double *>dx, <double *>dgamma, <double *>dbeta, <const double *>dy, <const double *>x,
+        <const double *>gamma, mean, var, run)
+
+
+cdef size_t cvl_group_norm_backward_workspace_size(
+        char dtype, const cvl_group_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_group_norm_backward_workspace_size_f32(d, threads)
+    return cvl_group_norm_backward_workspace_size_f64(d, threads)
+
+
+cdef cvl_group_norm describe_group_norm(
+        const Py_buffer *x, const Py_buffer *mean, double eps) noexcept:
+    cdef cvl_group_norm d = CVL_GROUP_NORM_INIT
+    d.N = x.shape[0]
+    d.M = x.shape[1]
+    d.C = x.shape[2]
+    d.groups = mean.shape[1]
+    d.eps = eps
+    return d
+
+
+def group_norm_forward(y, mean, var, x, gamma, beta, double eps, int threads):
+    """y, mean and var from x; gamma and beta may be None."""
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *gamma_memory = NULL
+    cdef void *beta_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 3, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *mean_view = gate.admit(mean, "mean", FLOAT64, 2, WRITE)
+    cdef cvl_group_norm d = describe_group_norm(x_view, mean_view, eps)
+    gate.admit_shape(mean, "mean", FLOAT64, WRITE, 2, d.N, d.groups)
+    cdef void *var_memory = gate.admit_like(var, "var", mean_view, WRITE).buf
+    cdef void *y_memory = gate.admit_like(y, "y", x_view, WRITE).buf
+    if gamma is not None:
+        gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    if beta is not None:
+        beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    gate.prepare(&run, threads, cvl_group_norm_forward_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_group_norm_forward(
+            code, &d, y_memory, <double *>mean_view.buf, <double *>var_memory, x_view.buf,
+            gamma_memory, beta_memory, &run)
+    check(status)
+
+
+def group_norm_backward(dx, dgamma, dbeta, dy, x, gamma, mean, var, double eps, int threads):
+    """The gradients from dy; dx and gamma may be None."""
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *dx_memory = NULL
+    cdef void *gamma_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 3, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *mean_view = gate.admit(mean, "mean", FLOAT64, 2, READ)
+    cdef cvl_group_norm d = describe_group_norm(x_view, mean_view, eps)
+    gate.admit_shape(mean, "mean", FLOAT64, READ, 2, d.N, d.groups)
+    cdef void *var_memory = gate.admit_like(var, "var", mean_view, READ).buf
+    if dx is not None:
+        dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
+    cdef void *dgamma_memory = gate.admit_shape(dgamma, "dgamma", code, WRITE, 1, d.C).buf
+    cdef void *dbeta_memory = gate.admit_shape(dbeta, "dbeta", code, WRITE, 1, d.C).buf
+    cdef void *dy_memory = gate.admit_like(dy, "dy", x_view, READ).buf
+    if gamma is not None:
+        gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    gate.prepare(&run, threads, cvl_group_norm_backward_workspace_size(code, &d, threads))
+    with nogil:
+        status = cvl_group_norm_backward(
+            code, &d, dx_memory, dgamma_memory, dbeta_memory, dy_memory, x_view.buf, gamma_memory,
+            <const double *>mean_view.buf, <const double *>var_memory, &run)
+    check(status)

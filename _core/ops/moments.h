@@ -1,0 +1,40 @@
+/* moments.h: two sums per channel over the pixels of a matrix, as columns.h cuts it: those that
+ * become moments, and those that become the gradients of a norm. */
+#ifndef CVL_MOMENTS_H
+#define CVL_MOMENTS_H
+
+#include "columns.h"
+
+/* Where the sums are. Every task has its part. */
+typedef struct NAME(moments) {
+    const NAME(kernels) *kernels;
+    cvl_columns plan;
+    T *pivots;      /* (blocks, L), by column; NULL where there are no moments to take */
+    T *sums;        /* (blocks, 2, L), by column */
+    double *totals; /* (blocks, 2, L), by channel in the first C */
+} NAME(moments);
+
+/* Takes sums and totals, and pivots on request, from `scratch`. */
+void NAME(moments_carve)(NAME(moments) *m, cvl_scratch *scratch, int with_pivots);
+
+/* Means and squared deviations of the span of a task into totals. */
+void NAME(moments_reduce)(const NAME(moments) *m, ptrdiff_t task, const T *x);
+
+/* Merges those of all blocks, for channels [channel, channel + channels). mean and var are those of
+ * `channel` on. */
+void NAME(moments_merge)(const NAME(moments) *m, ptrdiff_t channel, ptrdiff_t channels,
+                         double *mean, double *var);
+
+/* Makes the totals of a task's span 0, and calls `add` with its sums for every piece. */
+typedef void NAME(moments_add)(const void *context, T *sums, const cvl_span *span,
+                               const cvl_piece *piece);
+void NAME(moments_sum)(const NAME(moments) *m, ptrdiff_t task, NAME(moments_add) *add,
+                       const void *context);
+
+/* Adds up the totals of all blocks into the first's; the first sums go to `first` unless NULL. */
+void NAME(moments_total)(const NAME(moments) *m, T *first, ptrdiff_t channel, ptrdiff_t channels);
+
+/* Copies a plane's first C elements to its other pixels. */
+void NAME(moments_repeat)(T *plane, const cvl_columns *plan);
+
+#endif

@@ -1,0 +1,72 @@
+"""Statistics of batch norms over a whole data set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class BatchMoments:
+    """Mean and biased variance of the values of one batch; called, the layer moves towards them.
+
+    Raises
+    ------
+    FloatingPointError : what the layer would keep is not finite.
+    """
+
+    def __init__(self, layer, mean, var, values):
+        self.layer, self.mean, self.var, self.values = layer, mean, var, values
+        self._kept = layer._kept(mean, var, values)
+
+    def __call__(self):
+        """Commit: move the running statistics of the layer."""
+        self.layer._move(self._kept)
+
+
+class Population:
+    """The moments of all batches of one layer, merged in their order in double."""
+
+    def __init__(self, layer):
+        self.layer, self.batches, self.values, self.mean, self.squares = layer, 0, 0, 0.0, 0.0
+
+    def add(self, batch):
+        """Merge the moments of a batch."""
+        values = self.values + batch.values
+        delta = batch.mean - self.mean
+        self.mean = self.mean + delta * (batch.values / values)
+        self.squares = self.squares + batch.var * batch.values
+        self.squares += delta * delta * (self.values * batch.values / values)
+        self.values = values
+        self.batches += 1
+
+    def kept(self):
+        """The statistics that the layer is to keep."""
+        return self.layer._kept(self.mean, self.squares / self.values, self.values)
+
+
+def recalibrate(layer, data):
+    """`Layer.recalibrate`."""
+    populations, batches = {}, 0
+    for batch in [data] if isinstance(data, np.ndarray) else data:
+        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        batches += 1
+        for moments in _moments(layer, x):
+            norm = moments.layer
+            populations.setdefault(id(norm), Population(norm)).add(moments)
+    if not batches:
+        raise ValueError(f"{layer._label()}: recalibrate needs at least one batch, got none")
+    if not populations:
+        raise ValueError(
+            f"{layer._label()}: no batch norm here has running statistics to recalibrate; one that "
+            f"is frozen keeps its own: unfreeze() it first"
+        )
+    found = [(p, p.kept()) for p in populations.values()]
+    for population, (mean, var) in found:
+        norm = population.layer
+        norm.running_mean, norm.running_var, norm.count = mean, var, population.batches
+
+
+def _moments(layer, x):
+    """The moments that the batch norms inside see at the training door."""
+    commits = []
+    layer._vjp(layer._checked(x, training=True), False, commits)
+    return [c for c in commits if isinstance(c, BatchMoments) and c.layer.track_running_stats]

@@ -3,7 +3,7 @@
 # function stands for the pair of that name in the header, `..._f32` and `..._f64`: `dtype` is b'f'
 # or b'd' and says what the array pointers point at.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 
 cdef extern from "convlet.h" nogil:
@@ -55,6 +55,36 @@ cdef extern from "convlet.h" nogil:
         size_t size
         Py_ssize_t N, H, W, C, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR
         int ceil_mode, count_include_pad
+    ctypedef enum cvl_pad_mode:
+        CVL_PAD_CONSTANT
+        CVL_PAD_REFLECT
+        CVL_PAD_REPLICATE
+        CVL_PAD_CIRCULAR
+    ctypedef enum cvl_upsample_mode:
+        CVL_UPSAMPLE_NEAREST
+        CVL_UPSAMPLE_BILINEAR
+    ctypedef struct cvl_conv_transpose2d:
+        size_t size
+        Py_ssize_t N, H, W, C, OC, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OPH, OPW, groups
+    ctypedef struct cvl_pad2d:
+        size_t size
+        Py_ssize_t N, H, W, C, PT, PB, PL, PR
+        cvl_pad_mode mode
+        double value
+    ctypedef struct cvl_upsample2d:
+        size_t size
+        Py_ssize_t N, H, W, C, SH, SW
+        cvl_upsample_mode mode
+        int align_corners
+    ctypedef struct cvl_adaptive_avg_pool2d:
+        size_t size
+        Py_ssize_t N, H, W, C, OH, OW
+    ctypedef struct cvl_dropout:
+        size_t size
+        Py_ssize_t N, M, C
+        double p
+        uint64_t seed, counter
+        int per_channel
     ctypedef struct cvl_segment_f32:
         Py_ssize_t n
         float *w
@@ -101,6 +131,13 @@ cdef extern from "convlet.h" nogil:
     cvl_softmax_cross_entropy CVL_SOFTMAX_CROSS_ENTROPY_INIT \
         "((cvl_softmax_cross_entropy)CVL_SOFTMAX_CROSS_ENTROPY_INIT)"
     cvl_pool2d CVL_POOL2D_INIT "((cvl_pool2d)CVL_POOL2D_INIT)"
+    cvl_conv_transpose2d CVL_CONV_TRANSPOSE2D_INIT \
+        "((cvl_conv_transpose2d)CVL_CONV_TRANSPOSE2D_INIT)"
+    cvl_pad2d CVL_PAD2D_INIT "((cvl_pad2d)CVL_PAD2D_INIT)"
+    cvl_upsample2d CVL_UPSAMPLE2D_INIT "((cvl_upsample2d)CVL_UPSAMPLE2D_INIT)"
+    cvl_adaptive_avg_pool2d CVL_ADAPTIVE_AVG_POOL2D_INIT \
+        "((cvl_adaptive_avg_pool2d)CVL_ADAPTIVE_AVG_POOL2D_INIT)"
+    cvl_dropout CVL_DROPOUT_INIT "((cvl_dropout)CVL_DROPOUT_INIT)"
     cvl_sgd CVL_SGD_INIT "((cvl_sgd)CVL_SGD_INIT)"
     cvl_adam CVL_ADAM_INIT "((cvl_adam)CVL_ADAM_INIT)"
     cvl_adagrad CVL_ADAGRAD_INIT "((cvl_adagrad)CVL_ADAGRAD_INIT)"
@@ -215,6 +252,50 @@ cdef cvl_status cvl_avg_pool2d_forward(
     char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_avg_pool2d_backward(
     char dtype, const cvl_pool2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil
+
+cdef cvl_status cvl_conv_transpose2d_output_shape(
+    const cvl_conv_transpose2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil
+cdef cvl_status cvl_conv_transpose2d_forward(
+    char dtype, const cvl_conv_transpose2d *d, void *y, const void *x, const void *w,
+    const void *b, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_conv_transpose2d_forward_workspace_size(
+    char dtype, const cvl_conv_transpose2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_conv_transpose2d_backward_data(
+    char dtype, const cvl_conv_transpose2d *d, void *dx, const void *dy, const void *w,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_conv_transpose2d_backward_data_workspace_size(
+    char dtype, const cvl_conv_transpose2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_conv_transpose2d_backward_weights(
+    char dtype, const cvl_conv_transpose2d *d, void *dw, void *db, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_conv_transpose2d_backward_weights_workspace_size(
+    char dtype, const cvl_conv_transpose2d *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_pad2d_forward(
+    char dtype, const cvl_pad2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_pad2d_backward(
+    char dtype, const cvl_pad2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_pad2d_workspace_size(char dtype, const cvl_pad2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_upsample2d_forward(
+    char dtype, const cvl_upsample2d *d, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_upsample2d_backward(
+    char dtype, const cvl_upsample2d *d, void *dx, const void *dy,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_upsample2d_workspace_size(
+    char dtype, const cvl_upsample2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_adaptive_avg_pool2d_forward(
+    char dtype, const cvl_adaptive_avg_pool2d *d, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_adaptive_avg_pool2d_backward(
+    char dtype, const cvl_adaptive_avg_pool2d *d, void *dx, const void *dy,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_adaptive_avg_pool2d_workspace_size(
+    char dtype, const cvl_adaptive_avg_pool2d *d, int threads) noexcept nogil
+cdef cvl_status cvl_dropout_apply(
+    char dtype, const cvl_dropout *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_dropout_workspace_size(
+    char dtype, const cvl_dropout *d, int threads) noexcept nogil
 
 # `segments` is an array of cvl_segment_f32 or cvl_segment_f64, as dtype says.
 cdef cvl_status cvl_sgd_step(

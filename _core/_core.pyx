@@ -18,7 +18,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 cdef extern from *:
@@ -32,6 +32,7 @@ cdef dict DTYPES = {
 DTYPES["q"] = (np.dtype(np.int64), 8)
 
 include "_functions.pxi"
+include "_image_functions.pxi"
 include "_segment_functions.pxi"
 include "_cache.pxi"
 include "_gate.pxi"
@@ -62,5 +63,6 @@ if cvl_isa() == NULL:
     )
 
 include "_operators.pxi"
+include "_images.pxi"
 include "_group_norm.pxi"
 include "_optimizers.pxi"

@@ -455,6 +455,7 @@ CVL_API cvl_status cvl_avg_pool2d_backward_f64(const cvl_pool2d *d, double *dx, 
 }
 #endif
 
+#include "convlet_images.h"     /* transposed convolution, padding, upsampling, dropout */
 #include "convlet_optimizers.h" /* the optimizers' steps, gradient clipping, averages of weights */
 
 #endif

@@ -12,6 +12,30 @@ typedef struct cvl_gemm_run {
     ptrdiff_t k0, k;
 } cvl_gemm_run;
 
+/* The taps of the outputs of one axis: output i is the sum of weight * input `from` over
+ * tap[first[i]] to tap[first[i + 1] - 1]. */
+typedef struct cvl_axis_tap {
+    ptrdiff_t from;
+    double weight;
+} cvl_axis_tap;
+typedef struct cvl_axis_map {
+    const ptrdiff_t *first;
+    const cvl_axis_tap *tap;
+} cvl_axis_map;
+
+/* A linear map of images, channel by channel; weights are rounded to T once. */
+typedef struct cvl_resample {
+    cvl_axis_map rows, columns;
+    ptrdiff_t W, OW, C; /* pixels of a row of inputs and of outputs; elements of a pixel */
+    double empty;       /* an output without taps */
+    int mean;           /* divide by the number of taps */
+} cvl_resample;
+
+/* Where random words come from: the key and the upper half of the counters of Philox4x32-10. */
+typedef struct cvl_philox {
+    uint64_t seed, counter;
+} cvl_philox;
+
 enum { CVL_GEMM_PANELS = 3, CVL_GEMM_MR_MAX = 8 };
 
 #define CVL_JOIN3_(a, b, c) a##b##c

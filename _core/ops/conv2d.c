@@ -1,8 +1,8 @@
 /* conv2d.c: convolution, forward and backward, through the direct engine (indirect.c, outer.c). */
+#include "conv2d.h"
+
 #include "columns.h"
-#include "indirect.h"
 #include "outer.h"
-#include "shapes.h"
 
 /* ------------------------------------------------------------------ forward, backward data */
 
@@ -46,7 +46,7 @@ static void backward_axis(const NAME(gather) *g, int axis, ptrdiff_t phase, cvl_
     out->k_step = k_step;
 }
 
-static NAME(gather) forward_gather(const cvl_conv2d_shape *s)
+NAME(gather) NAME(conv2d_forward_gather)(const cvl_conv2d_shape *s)
 {
     const cvl_conv2d *d = &s->d;
     return (NAME(gather)){
@@ -69,7 +69,7 @@ static NAME(gather) forward_gather(const cvl_conv2d_shape *s)
     };
 }
 
-static NAME(gather) backward_gather(const cvl_conv2d_shape *s)
+NAME(gather) NAME(conv2d_backward_gather)(const cvl_conv2d_shape *s)
 {
     const cvl_conv2d *d = &s->d;
     return (NAME(gather)){
@@ -92,8 +92,8 @@ static NAME(gather) backward_gather(const cvl_conv2d_shape *s)
     };
 }
 
-static cvl_status run_gather(NAME(gather) g, T *y, const T *x, const T *w, const T *b,
-                             const cvl_exec *run)
+cvl_status NAME(conv2d_run_gather)(NAME(gather) g, T *y, const T *x, const T *w, const T *b,
+                                   const cvl_exec *run)
 {
     cvl_exec exec;
     if (!run || run->threads < 1 || !w || (g.N > 0 && (!x || !y)))
@@ -120,7 +120,7 @@ cvl_status NAME(conv2d_forward)(const cvl_conv2d *d, T *y, const T *x, const T *
     if (status != CVL_OK)
         return status;
     cvl_conv2d_flatten(&shape);
-    return run_gather(forward_gather(&shape), y, x, w, b, run);
+    return NAME(conv2d_run_gather)(NAME(conv2d_forward_gather)(&shape), y, x, w, b, run);
 }
 
 size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
@@ -129,7 +129,7 @@ size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
     if (cvl_conv2d_read(&shape, d) != CVL_OK)
         return 0;
     cvl_conv2d_flatten(&shape);
-    const NAME(gather) g = forward_gather(&shape);
+    const NAME(gather) g = NAME(conv2d_forward_gather)(&shape);
     return NAME(gather_workspace)(&g, threads);
 }
 
@@ -141,7 +141,7 @@ cvl_status NAME(conv2d_backward_data)(const cvl_conv2d *d, T *dx, const T *dy, c
     if (status != CVL_OK)
         return status;
     cvl_conv2d_flatten(&shape);
-    return run_gather(backward_gather(&shape), dx, dy, w, NULL, run);
+    return NAME(conv2d_run_gather)(NAME(conv2d_backward_gather)(&shape), dx, dy, w, NULL, run);
 }
 
 size_t NAME(conv2d_backward_data_workspace_size)(const cvl_conv2d *d, int threads)
@@ -150,7 +150,7 @@ size_t NAME(conv2d_backward_data_workspace_size)(const cvl_conv2d *d, int thread
     if (cvl_conv2d_read(&shape, d) != CVL_OK)
         return 0;
     cvl_conv2d_flatten(&shape);
-    const NAME(gather) g = backward_gather(&shape);
+    const NAME(gather) g = NAME(conv2d_backward_gather)(&shape);
     return NAME(gather_workspace)(&g, threads);
 }
 

@@ -70,3 +70,85 @@ cvl_status cvl_conv2d_output_shape(const cvl_conv2d *from, ptrdiff_t *OH, ptrdif
     }
     return status;
 }
+
+/* What a transposed convolution makes of one axis, which may be less than 1. */
+static ptrdiff_t spread_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel,
+                             ptrdiff_t dilation, ptrdiff_t stride, ptrdiff_t extra)
+{
+    return (size - 1) * stride + dilation * (kernel - 1) + 1 + extra - padding;
+}
+
+cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_transpose2d *from)
+{
+    cvl_conv_transpose2d d = CVL_CONV_TRANSPOSE2D_INIT;
+    if (!cvl_read(&d, from))
+        return CVL_ERR_ARGUMENT;
+    const ptrdiff_t positive[] = {d.H,  d.W,  d.C,  d.OC, d.KH,    d.KW,
+                                  d.SH, d.SW, d.DH, d.DW, d.groups};
+    const ptrdiff_t any[] = {d.N, d.PT, d.PB, d.PL, d.PR, d.OPH, d.OPW};
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (positive[i] < 1)
+            return CVL_ERR_SHAPE;
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        if (any[i] < 0)
+            return CVL_ERR_SHAPE;
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (positive[i] > LIMIT)
+            return CVL_ERR_OVERFLOW;
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        if (any[i] > LIMIT)
+            return CVL_ERR_OVERFLOW;
+    if (d.C % d.groups != 0 || d.OC % d.groups != 0 || d.OPH >= cvl_max(d.SH, d.DH) ||
+        d.OPW >= cvl_max(d.SW, d.DW))
+        return CVL_ERR_SHAPE;
+    const ptrdiff_t rows = spread_size(d.H, d.PT + d.PB, d.KH, d.DH, d.SH, d.OPH);
+    const ptrdiff_t columns = spread_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW, d.OPW);
+    if (rows < 1 || columns < 1)
+        return CVL_ERR_SHAPE;
+    if (rows > LIMIT || columns > LIMIT)
+        return CVL_ERR_OVERFLOW;
+    shape->d = (cvl_conv2d){
+        .size = sizeof shape->d,
+        .N = d.N,
+        .H = rows,
+        .W = columns,
+        .C = d.OC,
+        .OC = d.C,
+        .KH = d.KH,
+        .KW = d.KW,
+        .SH = d.SH,
+        .SW = d.SW,
+        .DH = d.DH,
+        .DW = d.DW,
+        .PT = d.PT,
+        .PB = d.PB,
+        .PL = d.PL,
+        .PR = d.PR,
+        .groups = d.groups,
+    };
+    shape->OH = d.H;
+    shape->OW = d.W;
+    if (!CVL_PRODUCT(&shape->x_size, d.N, rows, columns, d.OC) ||
+        !CVL_PRODUCT(&shape->w_size, d.KH, d.KW, d.OC / d.groups, d.C) ||
+        !CVL_PRODUCT(&shape->y_size, d.N, d.H, d.W, d.C))
+        return CVL_ERR_OVERFLOW;
+    shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d.C);
+    /* Output padding could make a 1x1 convolution read fewer pixels than it writes. */
+    if (rows == d.H && columns == d.W)
+        cvl_conv2d_flatten(shape);
+    return CVL_OK;
+}
+
+cvl_status cvl_conv_transpose2d_output_shape(const cvl_conv_transpose2d *from, ptrdiff_t *OH,
+                                             ptrdiff_t *OW)
+{
+    cvl_conv_transpose2d d = CVL_CONV_TRANSPOSE2D_INIT;
+    cvl_conv2d_shape shape;
+    const cvl_status status = OH && OW ? cvl_conv_transpose2d_read(&shape, from) : CVL_ERR_ARGUMENT;
+    if (status == CVL_OK) {
+        cvl_read(&d, from);
+        *OH = spread_size(d.H, d.PT + d.PB, d.KH, d.DH, d.SH, d.OPH);
+        *OW = spread_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW, d.OPW);
+    }
+    return status;
+}

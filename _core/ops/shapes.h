@@ -19,4 +19,9 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from);
  * convolution seen as one row of N*H*W pixels. Others are left alone. */
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape);
 
+/* Reads and checks a transposed convolution, as the convolution whose backward pass it is: what
+ * goes into the one comes out of the other. OH and OW are the sizes that the transposed one reads;
+ * with output padding, windows of the convolution may fit beyond them, which do not count. */
+cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_transpose2d *from);
+
 #endif

@@ -68,6 +68,28 @@ void cvl_reference_max_pool2d_backward(const cvl_pool2d *d, double *dx, const do
 void cvl_reference_avg_pool2d_forward(const cvl_pool2d *d, double *y, const double *x);
 void cvl_reference_avg_pool2d_backward(const cvl_pool2d *d, double *dx, const double *dy);
 
+void cvl_reference_conv_transpose2d_output_shape(const cvl_conv_transpose2d *d, ptrdiff_t *OH,
+                                                 ptrdiff_t *OW);
+void cvl_reference_conv_transpose2d_forward(const cvl_conv_transpose2d *d, double *y,
+                                            const double *x, const double *w, const double *b);
+void cvl_reference_conv_transpose2d_backward_data(const cvl_conv_transpose2d *d, double *dx,
+                                                  const double *dy, const double *w);
+void cvl_reference_conv_transpose2d_backward_weights(const cvl_conv_transpose2d *d, double *dw,
+                                                     double *db, const double *dy, const double *x);
+
+void cvl_reference_pad2d_forward(const cvl_pad2d *d, double *y, const double *x);
+void cvl_reference_pad2d_backward(const cvl_pad2d *d, double *dx, const double *dy);
+void cvl_reference_upsample2d_forward(const cvl_upsample2d *d, double *y, const double *x);
+void cvl_reference_upsample2d_backward(const cvl_upsample2d *d, double *dx, const double *dy);
+void cvl_reference_adaptive_avg_pool2d_forward(const cvl_adaptive_avg_pool2d *d, double *y,
+                                               const double *x);
+void cvl_reference_adaptive_avg_pool2d_backward(const cvl_adaptive_avg_pool2d *d, double *dx,
+                                                const double *dy);
+
+/* Words of Philox4x32-10. */
+void cvl_reference_philox(uint32_t word[4], const uint32_t counter[4], const uint32_t key[2]);
+void cvl_reference_dropout(const cvl_dropout *d, double *y, const double *x);
+
 void cvl_reference_sgd_step(const cvl_sgd *d, const cvl_segment_f64 *segments, ptrdiff_t count);
 void cvl_reference_adam_step(const cvl_adam *d, const cvl_segment_f64 *segments, ptrdiff_t count);
 void cvl_reference_adagrad_step(const cvl_adagrad *d, const cvl_segment_f64 *segments,

@@ -42,6 +42,52 @@ def conv2d_workspace(
     geometry: _Geometry,
     threads: int,
 ) -> int: ...
+def conv_transpose2d_forward(
+    y: _Floats,
+    x: _Floats,
+    w: _Floats,
+    b: _Floats | None,
+    geometry: tuple[int, ...],
+    threads: int,
+) -> None: ...
+def conv_transpose2d_backward_data(
+    dx: _Floats, dy: _Floats, w: _Floats, geometry: tuple[int, ...], threads: int
+) -> None: ...
+def conv_transpose2d_backward_weights(
+    dw: _Floats | None,
+    db: _Floats | None,
+    dy: _Floats,
+    x: _Floats,
+    geometry: tuple[int, ...],
+    threads: int,
+) -> None: ...
+def pad2d_forward(
+    y: _Floats, x: _Floats, geometry: tuple[int, int, int, int, int], value: float, threads: int
+) -> None: ...
+def pad2d_backward(
+    dx: _Floats, dy: _Floats, geometry: tuple[int, int, int, int, int], value: float, threads: int
+) -> None: ...
+def upsample2d_forward(
+    y: _Floats, x: _Floats, geometry: tuple[int, int, int, int], threads: int
+) -> None: ...
+def upsample2d_backward(
+    dx: _Floats, dy: _Floats, geometry: tuple[int, int, int, int], threads: int
+) -> None: ...
+def adaptive_avg_pool2d_forward(
+    y: _Floats, x: _Floats, geometry: tuple[int, int], threads: int
+) -> None: ...
+def adaptive_avg_pool2d_backward(
+    dx: _Floats, dy: _Floats, geometry: tuple[int, int], threads: int
+) -> None: ...
+def dropout(
+    y: _Floats,
+    x: _Floats,
+    p: float,
+    seed: int,
+    counter: int,
+    per_channel: bool,
+    threads: int,
+) -> None: ...
 def linear_forward(y: _Floats, x: _Floats, w: _Floats, b: _Floats | None, threads: int) -> None: ...
 def linear_backward_data(dx: _Floats, dy: _Floats, w: _Floats, threads: int) -> None: ...
 def linear_backward_weights(

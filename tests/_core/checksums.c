@@ -25,15 +25,9 @@ static void add_bytes(const void *bytes, size_t count)
         checksum = (checksum ^ *byte) * FNV_PRIME;
 }
 
-static void add_array(const T *x, ptrdiff_t n)
-{
-    add_bytes(x, (size_t)n * sizeof(T));
-}
+static void add_array(const T *x, ptrdiff_t n) { add_bytes(x, (size_t)n * sizeof(T)); }
 
-static void add_doubles(const double *x, ptrdiff_t n)
-{
-    add_bytes(x, (size_t)n * sizeof(double));
-}
+static void add_doubles(const double *x, ptrdiff_t n) { add_bytes(x, (size_t)n * sizeof(double)); }
 
 static void begin(const char *name)
 {
@@ -45,8 +39,8 @@ static void begin(const char *name)
 static void end(const char *name)
 {
     char line[128];
-    snprintf(line, sizeof line, "%s_%s %016llx\n", name,
-             sizeof(T) == sizeof(float) ? "f32" : "f64", (unsigned long long)checksum);
+    snprintf(line, sizeof line, "%s_%s %016llx\n", name, sizeof(T) == sizeof(float) ? "f32" : "f64",
+             (unsigned long long)checksum);
     if (!expected)
         fputs(line, stdout);
     else if (!CHECK(strstr(expected, line)))
@@ -59,12 +53,12 @@ static void end(const char *name)
 static const cvl_conv2d convolutions[] = {
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__}
     /*   N   H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups activation */
-    CASE(9,  9,  9,  65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_NONE),
-    CASE(17, 9,  9,  3,  33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_RELU),
-    CASE(3,  11, 13, 12, 18, 3, 2, 2, 1, 1, 2, 1, 0, 2, 1, 3, CVL_ACTIVATION_NONE),
-    CASE(2,  14, 15, 23, 23, 5, 5, 1, 2, 1, 1, 2, 2, 2, 2, 23, CVL_ACTIVATION_NONE),
-    CASE(5,  9,  9,  67, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_RELU),
-    CASE(4,  9,  7,  70, 9,  1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
+    CASE(9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_NONE),
+    CASE(17, 9, 9, 3, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_RELU),
+    CASE(3, 11, 13, 12, 18, 3, 2, 2, 1, 1, 2, 1, 0, 2, 1, 3, CVL_ACTIVATION_NONE),
+    CASE(2, 14, 15, 23, 23, 5, 5, 1, 2, 1, 1, 2, 2, 2, 2, 23, CVL_ACTIVATION_NONE),
+    CASE(5, 9, 9, 67, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_RELU),
+    CASE(4, 9, 7, 70, 9, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
 #undef CASE
 };
 
@@ -93,8 +87,8 @@ static void conv2d_backward_weights(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t 
     add_array(db, d->OC);
 }
 
-static void sum_conv2d(const char *name, void (*pass)(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w,
-                                                      ptrdiff_t y))
+static void sum_conv2d(const char *name,
+                       void (*pass)(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w, ptrdiff_t y))
 {
     begin(name);
     for (size_t i = 0; i < sizeof convolutions / sizeof convolutions[0]; i++) {
@@ -149,8 +143,8 @@ static void batch_norm(ptrdiff_t M, ptrdiff_t C, int relu, int with_residual)
           CVL_OK);
     run = run_with(THREADS, NAME(batch_norm_backward_workspace_size)(&d, THREADS));
     CHECK(NAME(batch_norm_backward)(&d, dx, dgamma, dbeta, dresidual, dy, x,
-                                    with_residual ? y : NULL, gamma, beta, mean, var, &run) ==
-          CVL_OK);
+                                    with_residual ? y : NULL, gamma, beta, mean, var,
+                                    &run) == CVL_OK);
     add_array(y, n);
     add_array(y_inference, n);
     add_doubles(mean, C);
@@ -286,8 +280,8 @@ static void sum_pool2d(void)
         /*                   N  H   W   C   KH KW SH SW DH DW PT PB PL PR ceil count_pad */
         {sizeof(cvl_pool2d), 3, 18, 17, 35, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1},
         {sizeof(cvl_pool2d), 2, 17, 13, 19, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0},
-        {sizeof(cvl_pool2d), 5, 9,  7,  65, 9, 7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1},
-        {sizeof(cvl_pool2d), 2, 15, 11, 3,  3, 2, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1},
+        {sizeof(cvl_pool2d), 5, 9, 7, 65, 9, 7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1},
+        {sizeof(cvl_pool2d), 2, 15, 11, 3, 3, 2, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1},
     };
     begin("pool2d");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -310,13 +304,89 @@ static void sum_pool2d(void)
     end("pool2d");
 }
 
+/* ---------------------------------------------------------------- images */
+
+static void sum_conv_transpose2d(void)
+{
+    /* clang-format off */
+    static const cvl_conv_transpose2d cases[] = {
+        /*                             N  H  W  C   OC  KH KW SH SW DH DW PT PB PL PR OPH OPW G */
+        {sizeof(cvl_conv_transpose2d), 9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0,  0,  1},
+        {sizeof(cvl_conv_transpose2d), 3, 7, 5, 12, 18, 3, 2, 2, 3, 1, 2, 1, 0, 2, 1, 1,  2,  3},
+    };
+    /* clang-format on */
+    begin("conv_transpose2d");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const cvl_conv_transpose2d *d = &cases[i];
+        ptrdiff_t OH, OW;
+        CHECK(cvl_conv_transpose2d_output_shape(d, &OH, &OW) == CVL_OK);
+        const ptrdiff_t size_x = d->N * d->H * d->W * d->C, size_y = d->N * OH * OW * d->OC;
+        const ptrdiff_t size_w = d->KH * d->KW * (d->OC / d->groups) * d->C;
+        T *x = input_random(size_x), *w = input_random(size_w), *b = input_random(d->OC);
+        T *dy = input_random(size_y), *y = output(size_y), *dx = output(size_x);
+        T *dw = output(size_w), *db = output(d->OC);
+        cvl_exec run = run_with(THREADS, NAME(conv_transpose2d_forward_workspace_size)(d, THREADS));
+        CHECK(NAME(conv_transpose2d_forward)(d, y, x, w, b, &run) == CVL_OK);
+        run = run_with(THREADS, NAME(conv_transpose2d_backward_data_workspace_size)(d, THREADS));
+        CHECK(NAME(conv_transpose2d_backward_data)(d, dx, dy, w, &run) == CVL_OK);
+        run = run_with(THREADS, NAME(conv_transpose2d_backward_weights_workspace_size)(d, THREADS));
+        CHECK(NAME(conv_transpose2d_backward_weights)(d, dw, db, dy, x, &run) == CVL_OK);
+        add_array(y, size_y);
+        add_array(dx, size_x);
+        add_array(dw, size_w);
+        add_array(db, d->OC);
+    }
+    end("conv_transpose2d");
+}
+
+/* Gives both passes of a map of images their arrays. */
+#define SUM_MAP(op, d, size_x, size_y)                                             \
+    do {                                                                           \
+        T *x_ = input_random(size_x), *dy_ = input_random(size_y);                 \
+        T *y_ = output(size_y), *dx_ = output(size_x);                             \
+        cvl_exec run_ = run_with(THREADS, NAME(op##_workspace_size)(&d, THREADS)); \
+        CHECK(NAME(op##_forward)(&d, y_, x_, &run_) == CVL_OK);                    \
+        CHECK(NAME(op##_backward)(&d, dx_, dy_, &run_) == CVL_OK);                 \
+        add_array(y_, size_y);                                                     \
+        add_array(dx_, size_x);                                                    \
+    } while (0)
+
+static void sum_resample(void)
+{
+    const cvl_pad2d pad = {sizeof pad, 3, 18, 17, 35, 2, 3, 4, 1, CVL_PAD_REFLECT, 0};
+    cvl_upsample2d up = {sizeof up, 3, 9, 11, 35, 2, 3, CVL_UPSAMPLE_BILINEAR, 0};
+    const cvl_adaptive_avg_pool2d pool = {sizeof pool, 3, 18, 17, 35, 5, 7};
+    begin("resample");
+    SUM_MAP(pad2d, pad, 3 * 18 * 17 * 35, 3 * 23 * 22 * 35);
+    SUM_MAP(upsample2d, up, 3 * 9 * 11 * 35, 3 * 18 * 33 * 35);
+    up.align_corners = 1;
+    SUM_MAP(upsample2d, up, 3 * 9 * 11 * 35, 3 * 18 * 33 * 35);
+    SUM_MAP(adaptive_avg_pool2d, pool, 3 * 18 * 17 * 35, 3 * 5 * 7 * 35);
+    end("resample");
+}
+
+static void sum_dropout(void)
+{
+    enum { COUNT = 3 * 333 * 131 };
+    cvl_dropout d = {sizeof d, 3, 333, 131, 0.3, 12345678901234567u, 42, 0};
+    begin("dropout");
+    T *x = input_random(COUNT);
+    for (d.per_channel = 0; d.per_channel <= 1; d.per_channel++) {
+        T *y = output(COUNT);
+        cvl_exec run = run_with(THREADS, NAME(dropout_workspace_size)(&d, THREADS));
+        CHECK(NAME(dropout)(&d, y, x, &run) == CVL_OK);
+        add_array(y, COUNT);
+    }
+    end("dropout");
+}
+
 /* ---------------------------------------------------------------- optimizers */
 
 enum { PARAMETERS = 20011, STEPS = 5 };
 
 static NAME(segment) new_segment(void)
 {
-    NAME(segment) s = {PARAMETERS, output(PARAMETERS), input_random(PARAMETERS),
+    NAME(segment) s = {PARAMETERS,         output(PARAMETERS), input_random(PARAMETERS),
                        output(PARAMETERS), output(PARAMETERS), output(PARAMETERS)};
     for (int i = 0; i < PARAMETERS; i++) {
         s.w[i] = random_unit();
@@ -428,6 +498,9 @@ int main(int argc, char **argv)
     sum_cross_entropy();
     sum_elementwise();
     sum_pool2d();
+    sum_conv_transpose2d();
+    sum_resample();
+    sum_dropout();
     sum_optimizers();
     sum_adaptive_optimizers();
     sum_gradients();

@@ -262,6 +262,13 @@ def activation(value, name):
     raise ValueError(f"{name} must be None or 'relu', got {value!r}")
 
 
+def number(value, name):
+    """Return a float, of any value."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
 def epsilon(value, name):
     """Return a finite float of at least 0."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):

@@ -8,6 +8,8 @@ from ..ops import (
     avg_pool2d_backward,
     global_avg_pool2d,
     global_avg_pool2d_backward,
+    global_max_pool2d,
+    global_max_pool2d_backward,
     max_pool2d,
     max_pool2d_backward,
 )
@@ -189,3 +191,33 @@ class GlobalAvgPool2d(Layer):
 
     def __repr__(self):
         return "GlobalAvgPool2d()"
+
+
+class GlobalMaxPool2d(Layer):
+    """Take the largest value of each channel of an image: (N, H, W, C) -> (N, C); a NaN wins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GlobalMaxPool2d()(np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1))
+    array([[3.]], dtype=float32)
+    """
+
+    def _output_shape(self, shape):
+        sizes.images(self, shape)
+        n, h, w, c = shape
+        if h < 1 or w < 1:
+            raise ValueError(f"{self!r}: expected images of at least one pixel, got {shape}")
+        return n, c
+
+    def _apply(self, x):
+        return global_max_pool2d(x)
+
+    def _vjp(self, x, input_grad, commits):
+        def pull(dy):
+            return global_max_pool2d_backward(dy, x) if input_grad else None
+
+        return self._apply(x), pull
+
+    def __repr__(self):
+        return "GlobalMaxPool2d()"

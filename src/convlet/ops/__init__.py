@@ -13,6 +13,9 @@ from .activation import (
     softmax_backward,
 )
 from .conv import conv2d, conv2d_algorithm, conv2d_backward
+from .conv1d import conv1d, conv1d_backward
+from .conv_transpose import conv_transpose2d, conv_transpose2d_backward
+from .dropout import dropout, dropout_backward
 from .elementwise import add
 from .group_norm import (
     group_norm,
@@ -30,22 +33,42 @@ from .pool import (
     avg_pool2d_backward,
     global_avg_pool2d,
     global_avg_pool2d_backward,
+    global_max_pool2d,
+    global_max_pool2d_backward,
     max_pool2d,
     max_pool2d_backward,
 )
+from .resample import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    pad2d,
+    pad2d_backward,
+    upsample2d,
+    upsample2d_backward,
+)
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
     "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
+    "conv1d",
+    "conv1d_backward",
     "conv2d",
     "conv2d_algorithm",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
+    "dropout",
+    "dropout_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "global_max_pool2d",
+    "global_max_pool2d_backward",
     "group_norm",
     "group_norm_backward",
     "instance_norm",
@@ -58,9 +81,13 @@ __all__ = [
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "pad2d",
+    "pad2d_backward",
     "relu",
     "relu_backward",
     "softmax",
     "softmax_backward",
     "softmax_cross_entropy",
+    "upsample2d",
+    "upsample2d_backward",
 ]

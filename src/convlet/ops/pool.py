@@ -200,6 +200,68 @@ def global_avg_pool2d_backward(dy, x_shape):
     return dx
 
 
+def global_max_pool2d(x):
+    """Take the largest value of each channel of each image: y[n,c] = max_{h,w} x[n,h,w,c].
+
+    Parameters
+    ----------
+    x : ndarray (N, H, W, C)
+
+    Returns
+    -------
+    y : ndarray (N, C); NaN where the channel has one
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x does not have four axes, or images without pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> global_max_pool2d(np.arange(8.0).reshape(1, 2, 2, 2))
+    array([[6., 7.]])
+    """
+    x = array(x, "global_max_pool2d: x")
+    y_shape, geometry = _whole_image(x.shape, "global_max_pool2d")
+    y = empty(y_shape, x.dtype.char)
+    _core.max_pool2d_forward(y, x, geometry, get_num_threads())
+    return y.reshape(y_shape[0], y_shape[3])
+
+
+def global_max_pool2d_backward(dy, x):
+    """Gradient of Σ dy·global_max_pool2d(x): dx[n,h,w,c] = dy[n,c] at the first largest, else 0.
+
+    Parameters
+    ----------
+    dy : ndarray (N, C)
+    x : ndarray (N, H, W, C)
+
+    Returns
+    -------
+    dx : ndarray (N, H, W, C)
+
+    Raises
+    ------
+    TypeError, ValueError : as in `global_max_pool2d`; dy does not have the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dx = global_max_pool2d_backward(np.array([[5.0]]), np.array([[[[1.0], [3.0], [3.0]]]]))
+    >>> dx.ravel()
+    array([0., 5., 0.])
+    """
+    where = "global_max_pool2d_backward"
+    x = array(x, "global_max_pool2d_backward: x")
+    dy = array_like(dy, "global_max_pool2d_backward: dy", x, "x")
+    y_shape, geometry = _whole_image(x.shape, where)
+    _checks.shape(dy, (x.shape[0], x.shape[3]), f"{where}: dy", f"(the output of x {x.shape})")
+    dx = empty(x.shape, x.dtype.char)
+    _core.max_pool2d_backward(dx, dy.reshape(y_shape), x, geometry, get_num_threads())
+    return dx
+
+
 def _whole_image(x_shape, where):
     _check_images(x_shape, where)
     return _geometry(x_shape, x_shape[1:3], 1, 0, 1, False, True, where)

@@ -26,6 +26,13 @@ from .composition import pad_shortcut_backward as pad_shortcut_backward
 from .conv import conv2d as conv2d
 from .conv import conv2d_backward as conv2d_backward
 from .conv import conv2d_output_shape as conv2d_output_shape
+from .conv_transpose import conv1d as conv1d
+from .conv_transpose import conv1d_backward as conv1d_backward
+from .conv_transpose import conv_transpose2d as conv_transpose2d
+from .conv_transpose import conv_transpose2d_backward as conv_transpose2d_backward
+from .dropout import dropout as dropout
+from .dropout import dropout_backward as dropout_backward
+from .dropout import dropout_mask as dropout_mask
 from .elementwise import add as add
 from .group_norm import group_norm as group_norm
 from .group_norm import group_norm_backward as group_norm_backward
@@ -46,5 +53,13 @@ from .pool import avg_pool2d as avg_pool2d
 from .pool import avg_pool2d_backward as avg_pool2d_backward
 from .pool import global_avg_pool2d as global_avg_pool2d
 from .pool import global_avg_pool2d_backward as global_avg_pool2d_backward
+from .pool import global_max_pool2d as global_max_pool2d
+from .pool import global_max_pool2d_backward as global_max_pool2d_backward
 from .pool import max_pool2d as max_pool2d
 from .pool import max_pool2d_backward as max_pool2d_backward
+from .resample import adaptive_avg_pool2d as adaptive_avg_pool2d
+from .resample import adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward
+from .resample import pad2d as pad2d
+from .resample import pad2d_backward as pad2d_backward
+from .resample import upsample2d as upsample2d
+from .resample import upsample2d_backward as upsample2d_backward

@@ -120,3 +120,13 @@ def global_avg_pool2d_backward(dy, x_shape):
     """Gradient of Σ dy·global_avg_pool2d(x): dx[n,h,w,c] = dy[n,c] / (H·W)."""
     _, h, w, _ = x_shape
     return np.broadcast_to((dy / (h * w))[:, None, None, :], x_shape).copy()
+
+
+def global_max_pool2d(x):
+    """y[n,c] = max_{h,w} x[n,h,w,c], shape (N,C); a NaN wins."""
+    return max_pool2d(x, x.shape[1:3])[:, 0, 0]
+
+
+def global_max_pool2d_backward(dy, x):
+    """Gradient of Σ dy·global_max_pool2d(x): each dy goes to the first pixel that won."""
+    return max_pool2d_backward(dy[:, None, None], x, x.shape[1:3])

@@ -1,0 +1,151 @@
+"""Convolution of sequences."""
+
+from __future__ import annotations
+
+from .. import _checks, init
+from ..ops import conv1d, conv1d_backward, relu_backward
+from ..ops.conv1d import sequence_padding
+from ..parameter import Parameter
+from . import sizes
+from .base import Layer
+
+
+class Conv1d(Layer):
+    """Slide a bank of filters over sequences (N, L, C): a convolution of images of one row.
+
+        y[n,i,o] = act(bias[o] + Σ_{u,c} x[n, i·stride-begin+u·dilation, c] · weight[u,c,o])
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size : int
+    stride, dilation : int, 1
+    padding : int, (begin, end), "valid", "same" or "same_lower"; 0
+    groups, use_bias, activation, algorithm, rng : as in Conv2d
+
+    Attributes
+    ----------
+    weight : Parameter (K, in_channels / groups, out_channels), at first He normal by fan-in
+    bias : Parameter (out_channels,), at first 0, or None
+
+    Raises
+    ------
+    TypeError, ValueError : an option is out of range, or groups do not divide the channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Conv1d(3, 8, 5, stride=2, padding="same", rng=0)
+    >>> layer(np.zeros((2, 9, 3), np.float32)).shape
+    (2, 5, 8)
+    """
+
+    parameter_names = ("weight", "bias")
+    _draws = True
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        *,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        use_bias=True,
+        activation=None,
+        algorithm="auto",
+        rng=None,
+    ):
+        self.in_channels = _checks.size(in_channels, "Conv1d: in_channels")
+        self.out_channels = _checks.size(out_channels, "Conv1d: out_channels")
+        # Sizes as images of one row have them.
+        self.kernel_size = (1, _checks.size(kernel_size, "Conv1d: kernel_size"))
+        self.stride = (1, _checks.size(stride, "Conv1d: stride"))
+        self.padding = sequence_padding(padding, "Conv1d: padding")
+        self.dilation = (1, _checks.size(dilation, "Conv1d: dilation"))
+        self.groups = _checks.size(groups, "Conv1d: groups")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"Conv1d: expected groups to divide {in_channels} input and {out_channels} output "
+                f"channels, got {groups}"
+            )
+        if activation not in (None, "relu"):
+            raise ValueError(f"Conv1d: expected activation None or 'relu', got {activation!r}")
+        if algorithm not in ("auto", "im2col"):
+            raise ValueError(
+                f"Conv1d: expected algorithm 'auto' or 'im2col', which serve every shape, got "
+                f"{algorithm!r}"
+            )
+        self.activation, self.algorithm = activation, algorithm
+        self._rng = init.generator(rng)
+        shape = (self.kernel_size[1], self.in_channels // self.groups, self.out_channels)
+        self.weight = Parameter.drawn(self._draw, shape, name="weight")
+        self.bias = None
+        if use_bias:
+            self.bias = Parameter.drawn(init.zeros, shape[-1:], kind="bias", name="bias")
+
+    def _draw(self, shape):
+        return init.he_normal(shape, rng=self._rng)
+
+    def _output_shape(self, shape):
+        expected = f"(N, L, {self.in_channels})"
+        if len(shape) != 3:
+            raise ValueError(f"{self!r}: expected x of shape {expected}, 3 axes, got {shape}")
+        n, length, channels = shape
+        if channels != self.in_channels and length == self.in_channels:
+            raise ValueError(
+                f"{self!r}: expected x of shape {expected}, {self.in_channels} channels last, got "
+                f"{shape}; it looks channels-first (N, C, L): use x.transpose(0, 2, 1)"
+            )
+        sizes.check_channels(self, shape, self.in_channels, expected)
+        return n, sizes.conv_size(self, 1, length), self.out_channels
+
+    def _options(self):
+        return {
+            "stride": self.stride[1],
+            "padding": self.padding if isinstance(self.padding, str) else self.padding[1],
+            "dilation": self.dilation[1],
+            "groups": self.groups,
+            "algorithm": self.algorithm,
+        }
+
+    def _apply(self, x):
+        bias = None if self.bias is None else self.bias.value
+        return conv1d(x, self.weight.value, bias, activation=self.activation, **self._options())
+
+    def _vjp(self, x, input_grad, commits):
+        weight, bias = self.weight, self.bias
+        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
+        y = self._apply(x)
+        mask = y if self.activation else None
+
+        def pull(dy):
+            if mask is not None:
+                dy = relu_backward(dy, mask)
+            dx, dw, db = conv1d_backward(dy, x, weight.value, needs=needs, **self._options())
+            weight.accumulate(dw)
+            if bias is not None:
+                bias.accumulate(db)
+            return dx
+
+        return y, pull
+
+    def _multiply_adds(self, shape):
+        n, length, oc = self._output_shape(shape)
+        kernel, c, _ = self.weight.shape
+        return n * length * oc * kernel * c
+
+    def __repr__(self):
+        options = sizes.options_repr(
+            [
+                ("stride", self.stride[1], 1),
+                ("padding", self._options()["padding"], 0),
+                ("dilation", self.dilation[1], 1),
+                ("groups", self.groups, 1),
+                ("use_bias", self.bias is not None, True),
+                ("activation", self.activation, None),
+                ("algorithm", self.algorithm, "auto"),
+            ]
+        )
+        return f"Conv1d({self.in_channels}, {self.out_channels}, {self.kernel_size[1]}{options})"

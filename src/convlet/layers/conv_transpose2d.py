@@ -1,0 +1,177 @@
+"""Transposed convolution of images."""
+
+from __future__ import annotations
+
+from .. import _checks, init
+from ..ops import conv_transpose2d, conv_transpose2d_backward
+from ..ops.conv_transpose import transposed_axis
+from ..parameter import Parameter
+from . import sizes
+from .base import Layer
+
+
+class ConvTranspose2d(Layer):
+    """Spread every pixel over a window: y = bias + the gradient, by its input, of a convolution.
+
+        y[n, i·sh-top+u·dh, j·sw-left+v·dw, o] += Σ_c x[n,i,j,c] · weight[u,v,o,c]
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or (KH, KW)
+    stride, dilation : int or pair, 1
+    padding : as in Conv2d, 0: what is cut off the output; "same" makes it stride times as large
+    output_padding : int or pair, 0: rows and columns more at the end; below stride or dilation
+    groups : int, 1: output channels see only the input channels of their group
+    use_bias : bool, True
+    algorithm : "auto" or "im2col", as in `convlet.ops.conv2d`
+    rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
+
+    Attributes
+    ----------
+    weight : Parameter (KH, KW, out_channels / groups, in_channels), at first He normal, its fan-in
+        being KH·KW·in_channels / groups
+    bias : Parameter (out_channels,), at first 0, or None
+
+    Raises
+    ------
+    TypeError, ValueError : an option is out of range, or groups do not divide the channels.
+
+    References
+    ----------
+    Dumoulin & Visin 2016, arXiv:1603.07285
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = ConvTranspose2d(3, 8, 3, stride=2, padding=1, output_padding=1, rng=0)
+    >>> layer(np.zeros((2, 5, 7, 3), np.float32)).shape
+    (2, 10, 14, 8)
+    """
+
+    parameter_names = ("weight", "bias")
+    _draws = True
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        *,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        dilation=1,
+        groups=1,
+        use_bias=True,
+        algorithm="auto",
+        rng=None,
+    ):
+        name = "ConvTranspose2d"
+        self.in_channels = _checks.size(in_channels, f"{name}: in_channels")
+        self.out_channels = _checks.size(out_channels, f"{name}: out_channels")
+        self.kernel_size = _checks.pair(kernel_size, f"{name}: kernel_size")
+        self.stride = _checks.pair(stride, f"{name}: stride")
+        self.padding = _checks.padding_form(padding, f"{name}: padding")
+        self.output_padding = _checks.pair(output_padding, f"{name}: output_padding", 0)
+        self.dilation = _checks.pair(dilation, f"{name}: dilation")
+        self.groups = _checks.size(groups, f"{name}: groups")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"{name}: expected groups to divide {in_channels} input and {out_channels} output "
+                f"channels, got {groups}"
+            )
+        if algorithm not in ("auto", "im2col"):
+            raise ValueError(
+                f"{name}: expected algorithm 'auto' or 'im2col', which serve every shape, got "
+                f"{algorithm!r}"
+            )
+        for axis in range(2):
+            self._axis(axis, 1, name)
+        self.algorithm, self._rng = algorithm, init.generator(rng)
+        shape = (*self.kernel_size, self.out_channels // self.groups, self.in_channels)
+        self.weight = Parameter.drawn(self._draw, shape, name="weight")
+        self.bias = None
+        if use_bias:
+            self.bias = Parameter.drawn(init.zeros, (out_channels,), kind="bias", name="bias")
+
+    def _draw(self, shape):
+        kh, kw, _, channels = shape
+        terms = kh * kw * channels // self.groups
+        return init.he_normal((terms, self.out_channels), rng=self._rng).reshape(shape)
+
+    def _axis(self, axis, n, where):
+        return transposed_axis(
+            self.padding,
+            axis,
+            n,
+            self.kernel_size[axis],
+            self.stride,
+            self.output_padding,
+            self.dilation,
+            where,
+        )
+
+    def _output_shape(self, shape):
+        sizes.images(self, shape, self.in_channels)
+        outputs = []
+        for axis, what in enumerate(("rows", "columns")):
+            n = shape[1 + axis]
+            output, begin, end, _ = self._axis(axis, n, repr(self))
+            if n < 1 or output < 1:
+                raise ValueError(
+                    f"{self!r}: expected images that leave at least one of {what}, got {n} of "
+                    f"them, and {output} when padding cuts off {begin} + {end}; use larger images "
+                    f"or less padding"
+                )
+            outputs.append(output)
+        return shape[0], *outputs, self.out_channels
+
+    def _options(self):
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "output_padding": self.output_padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "algorithm": self.algorithm,
+        }
+
+    def _apply(self, x):
+        bias = None if self.bias is None else self.bias.value
+        return conv_transpose2d(x, self.weight.value, bias, **self._options())
+
+    def _vjp(self, x, input_grad, commits):
+        weight, bias = self.weight, self.bias
+        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
+
+        def pull(dy):
+            dx, dw, db = conv_transpose2d_backward(
+                dy, x, weight.value, needs=needs, **self._options()
+            )
+            weight.accumulate(dw)
+            if bias is not None:
+                bias.accumulate(db)
+            return dx
+
+        return self._apply(x), pull
+
+    def _multiply_adds(self, shape):
+        n, h, w, c = shape
+        kh, kw, oc, _ = self.weight.shape
+        return n * h * w * c * kh * kw * oc
+
+    def __repr__(self):
+        options = sizes.options_repr(
+            [
+                ("stride", self.stride, 1),
+                ("padding", self.padding, 0),
+                ("output_padding", self.output_padding, 0),
+                ("dilation", self.dilation, 1),
+                ("groups", self.groups, 1),
+                ("use_bias", self.bias is not None, True),
+                ("algorithm", self.algorithm, "auto"),
+            ]
+        )
+        kernel = sizes.short(self.kernel_size)
+        return f"ConvTranspose2d({self.in_channels}, {self.out_channels}, {kernel}{options})"

@@ -1,0 +1,106 @@
+"""Dropout, a function of its seed and counter."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+from .. import _checks, _core
+from .._checks import array
+from .._core import empty
+from ..threads import get_num_threads
+
+
+def dropout(x, p, *, seed, counter=0, per_channel=False):
+    """Set a share p of the values to 0, and scale the others by 1/(1 - p).
+
+        y[i] = x[i] / (1 - p) where word(seed, counter, i) ≥ 2³²·p, else 0
+
+    word is Philox4x32-10, a generator without state: the mask is a function of seed, counter and
+    the index of the element, the same on every machine and for any number of threads, so that
+    nobody has to store it. 2³²·p is rounded to an integer.
+
+    Parameters
+    ----------
+    x : ndarray (N, ...)
+    p : float from 0 to 1: the probability of being dropped
+    seed, counter : int from 0 to 2**64 - 1: which mask
+    per_channel : bool, False; drop whole channels (the last axis) of a sample (the first)
+
+    Returns
+    -------
+    y : ndarray like x; a dropped value is 0 even where x is NaN or infinite
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64, or p, seed or counter is of the wrong type.
+    ValueError : p is not from 0 to 1, or seed or counter out of range.
+
+    References
+    ----------
+    Srivastava et al. 2014, JMLR 15; Tompson et al. 2015, arXiv:1411.4280 (channels);
+    Salmon et al. 2011, doi:10.1145/2063384.2063405 (Philox)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout(np.ones(8, np.float32), 0.5, seed=1)
+    array([2., 2., 2., 2., 2., 2., 0., 2.], dtype=float32)
+    """
+    return _dropped(x, p, seed, counter, per_channel, "dropout", "x")
+
+
+def dropout_backward(dy, p, *, seed, counter=0, per_channel=False):
+    """Gradient of Σ dy·dropout(x): the same mask, recomputed, and the same scale.
+
+        dx[i] = dy[i] / (1 - p) where word(seed, counter, i) ≥ 2³²·p, else 0
+
+    Parameters
+    ----------
+    dy : ndarray like x
+    p, seed, counter, per_channel : as in `dropout`
+
+    Returns
+    -------
+    dx : ndarray like dy
+
+    Raises
+    ------
+    TypeError, ValueError : as in `dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout_backward(np.ones(8, np.float32), 0.5, seed=1)
+    array([2., 2., 2., 2., 2., 2., 0., 2.], dtype=float32)
+    """
+    return _dropped(dy, p, seed, counter, per_channel, "dropout_backward", "dy")
+
+
+def _dropped(x, p, seed, counter, per_channel, where, name):
+    x = array(x, f"{where}: {name}")
+    p = probability(p, f"{where}: p")
+    seed, counter = word(seed, f"{where}: seed"), word(counter, f"{where}: counter")
+    _checks.at_least_one_axis(x, f"{where}: {name}")
+    y = empty(x.shape, x.dtype.char)
+    _core.dropout(y, x, p, seed, counter, bool(per_channel), get_num_threads())
+    return y
+
+
+def probability(value, name):
+    """Return a float from 0 to 1."""
+    value = _checks.number(value, name)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a probability from 0 to 1, got {value}")
+    return value
+
+
+def word(value, name):
+    """Return an integer of 64 bits."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    value = operator.index(value)
+    if not 0 <= value < 2**64:
+        raise ValueError(f"{name} must be from 0 to 2**64 - 1, got {value}")
+    return value

@@ -4,11 +4,9 @@ Layers have two doors, `y = layer(x)` to infer and `y, pullback = layer.vjp(x)` 
 channels last, (N, H, W, C).
 """
 
-from . import data as data
 from . import init as init
 from . import layers as layers
 from . import losses as losses
-from . import models as models
 from . import ops as ops
 from . import optimizers as optimizers
 from . import schedules as schedules
@@ -67,3 +65,17 @@ from .threads import get_num_threads as get_num_threads
 from .threads import num_threads as num_threads
 
 __version__ = "0.1.0.dev0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import data as data
+    from . import models as models
+
+
+def __getattr__(name):
+    """Import what a program that brings its own data and layers never needs, on first use."""
+    if name in ("data", "models"):
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

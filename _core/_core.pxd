@@ -15,6 +15,8 @@ cdef extern from "convlet.h" nogil:
         CVL_ERR_WORKSPACE
         CVL_ERR_LABEL
         CVL_ERR_ISA
+        CVL_ERR_WEIGHT
+        CVL_ERR_EMPTY
     ctypedef enum cvl_activation:
         CVL_ACTIVATION_NONE
         CVL_ACTIVATION_RELU
@@ -22,6 +24,10 @@ cdef extern from "convlet.h" nogil:
         CVL_REDUCTION_NONE
         CVL_REDUCTION_SUM
         CVL_REDUCTION_MEAN
+    ctypedef enum cvl_empty:
+        CVL_EMPTY_ZERO
+        CVL_EMPTY_NAN
+        CVL_EMPTY_ERROR
     ctypedef struct cvl_exec:
         size_t size
         int threads
@@ -50,6 +56,22 @@ cdef extern from "convlet.h" nogil:
     ctypedef struct cvl_softmax_cross_entropy:
         size_t size
         Py_ssize_t N, C
+        cvl_reduction reduction
+        int64_t ignore_index
+        double label_smoothing
+        int ignore
+        cvl_empty empty
+    ctypedef struct cvl_nll:
+        size_t size
+        Py_ssize_t N, C
+        cvl_reduction reduction
+        int ignore
+        int64_t ignore_index
+        cvl_empty empty
+    ctypedef struct cvl_loss:
+        size_t size
+        Py_ssize_t n
+        double delta, gamma, positive, negative
         cvl_reduction reduction
     ctypedef struct cvl_pool2d:
         size_t size
@@ -130,6 +152,8 @@ cdef extern from "convlet.h" nogil:
     cvl_softmax CVL_SOFTMAX_INIT "((cvl_softmax)CVL_SOFTMAX_INIT)"
     cvl_softmax_cross_entropy CVL_SOFTMAX_CROSS_ENTROPY_INIT \
         "((cvl_softmax_cross_entropy)CVL_SOFTMAX_CROSS_ENTROPY_INIT)"
+    cvl_nll CVL_NLL_INIT "((cvl_nll)CVL_NLL_INIT)"
+    cvl_loss CVL_LOSS_INIT "((cvl_loss)CVL_LOSS_INIT)"
     cvl_pool2d CVL_POOL2D_INIT "((cvl_pool2d)CVL_POOL2D_INIT)"
     cvl_conv_transpose2d CVL_CONV_TRANSPOSE2D_INIT \
         "((cvl_conv_transpose2d)CVL_CONV_TRANSPOSE2D_INIT)"
@@ -225,12 +249,37 @@ cdef cvl_status cvl_log_softmax_backward(
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_softmax_cross_entropy_labels(
     char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
-    const int64_t *labels, const cvl_exec *run) noexcept nogil
+    const int64_t *labels, const void *class_weight, const void *sample_weight,
+    const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_softmax_cross_entropy_soft(
     char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
-    const void *q, const cvl_exec *run) noexcept nogil
+    const void *q, const void *class_weight, const void *sample_weight,
+    const cvl_exec *run) noexcept nogil
 cdef size_t cvl_softmax_cross_entropy_workspace_size(
     char dtype, const cvl_softmax_cross_entropy *d, int threads) noexcept nogil
+cdef cvl_status cvl_nll_labels(
+    char dtype, const cvl_nll *d, double *loss, void *dx, const void *x, const int64_t *labels,
+    const void *class_weight, const void *sample_weight, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_nll_workspace_size(char dtype, const cvl_nll *d, int threads) noexcept nogil
+cdef cvl_status cvl_mse(
+    char dtype, const cvl_loss *d, double *loss, void *dx, const void *x, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_l1(
+    char dtype, const cvl_loss *d, double *loss, void *dx, const void *x, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_huber(
+    char dtype, const cvl_loss *d, double *loss, void *dx, const void *x, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_smooth_l1(
+    char dtype, const cvl_loss *d, double *loss, void *dx, const void *x, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_focal(
+    char dtype, const cvl_loss *d, double *loss, void *dx, const void *x, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_binary_cross_entropy(
+    char dtype, const cvl_loss *d, double *loss, void *dx, const void *x, const void *y,
+    const void *positive_weight, const void *weight, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_loss_workspace_size(char dtype, const cvl_loss *d, int threads) noexcept nogil
 
 cdef cvl_status cvl_relu_forward(
     char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil

@@ -65,4 +65,5 @@ if cvl_isa() == NULL:
 include "_operators.pxi"
 include "_images.pxi"
 include "_group_norm.pxi"
+include "_losses.pxi"
 include "_optimizers.pxi"

@@ -94,22 +94,6 @@ cdef extern from "convlet.h" nogil:
         const cvl_softmax *d, float *dz, const float *dy, const float *y, const cvl_exec *run)
     cvl_status cvl_log_softmax_backward_f64(
         const cvl_softmax *d, double *dz, const double *dy, const double *y, const cvl_exec *run)
-    cvl_status cvl_softmax_cross_entropy_f32(
-        const cvl_softmax_cross_entropy *d, double *loss, float *dz, const float *z,
-        const int64_t *labels, const cvl_exec *run)
-    cvl_status cvl_softmax_cross_entropy_f64(
-        const cvl_softmax_cross_entropy *d, double *loss, double *dz, const double *z,
-        const int64_t *labels, const cvl_exec *run)
-    cvl_status cvl_softmax_cross_entropy_soft_f32(
-        const cvl_softmax_cross_entropy *d, double *loss, float *dz, const float *z, const float *q,
-        const cvl_exec *run)
-    cvl_status cvl_softmax_cross_entropy_soft_f64(
-        const cvl_softmax_cross_entropy *d, double *loss, double *dz, const double *z,
-        const double *q, const cvl_exec *run)
-    size_t cvl_softmax_cross_entropy_workspace_size_f32(
-        const cvl_softmax_cross_entropy *d, int threads)
-    size_t cvl_softmax_cross_entropy_workspace_size_f64(
-        const cvl_softmax_cross_entropy *d, int threads)
     cvl_status cvl_relu_forward_f32(Py_ssize_t n, float *y, const float *x, const cvl_exec *run)
     cvl_status cvl_relu_forward_f64(Py_ssize_t n, double *y, const double *x, const cvl_exec *run)
     cvl_status cvl_relu_backward_f32(
@@ -360,31 +344,6 @@ cdef cvl_status cvl_log_softmax_backward(
         return cvl_log_softmax_backward_f32(
             d, <float *>dz, <const float *>dy, <const float *>y, run)
     return cvl_log_softmax_backward_f64(d, <double *>dz, <const double *>dy, <const double *>y, run)
-
-
-cdef cvl_status cvl_softmax_cross_entropy_labels(
-        char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
-        const int64_t *labels, const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_softmax_cross_entropy_f32(d, loss, <float *>dz, <const float *>z, labels, run)
-    return cvl_softmax_cross_entropy_f64(d, loss, <double *>dz, <const double *>z, labels, run)
-
-
-cdef cvl_status cvl_softmax_cross_entropy_soft(
-        char dtype, const cvl_softmax_cross_entropy *d, double *loss, void *dz, const void *z,
-        const void *q, const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_softmax_cross_entropy_soft_f32(
-            d, loss, <float *>dz, <const float *>z, <const float *>q, run)
-    return cvl_softmax_cross_entropy_soft_f64(
-        d, loss, <double *>dz, <const double *>z, <const double *>q, run)
-
-
-cdef size_t cvl_softmax_cross_entropy_workspace_size(
-        char dtype, const cvl_softmax_cross_entropy *d, int threads) noexcept nogil:
-    if dtype == b'f':
-        return cvl_softmax_cross_entropy_workspace_size_f32(d, threads)
-    return cvl_softmax_cross_entropy_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_relu_forward(

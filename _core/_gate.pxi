@@ -135,6 +135,10 @@ cdef int check(cvl_status status) except -1:
     message = c_status_string(status).decode()
     if status == CVL_ERR_LABEL:
         raise IndexError(message)
+    if status == CVL_ERR_WEIGHT:
+        raise FloatingPointError(message)
+    if status == CVL_ERR_EMPTY:
+        raise ZeroDivisionError(message)
     if status in (CVL_ERR_ARGUMENT, CVL_ERR_SHAPE, CVL_ERR_OVERFLOW):
         raise ValueError(message)
     raise RuntimeError(message)

@@ -357,57 +357,6 @@ cdef int softmax_pullback(softmax_pullback_function function, dz, dy, y, int thr
     return check(status)
 
 
-cdef Py_ssize_t describe_cross_entropy(
-        cvl_softmax_cross_entropy *d, const Py_buffer *z, int reduction) except -1:
-    """The descriptor; returns how many losses come back."""
-    d[0] = CVL_SOFTMAX_CROSS_ENTROPY_INIT
-    d.C = channels_of(z)
-    d.N = count_of(z) // d.C
-    d.reduction = <cvl_reduction>reduction
-    return d.N if d.reduction == CVL_REDUCTION_NONE else 1
-
-
-def softmax_cross_entropy(loss, dz, z, labels, int reduction, int threads):
-    """loss, float64, and dz from integer labels; IndexError where one is out of range."""
-    cdef cvl_softmax_cross_entropy d
-    cdef cvl_exec run
-    cdef cvl_status status
-    cdef Gate gate = new_gate()
-    cdef Py_buffer *z_view = gate.admit(z, "z", FLOAT, ANY_RANK, READ)
-    cdef char code = code_of(z_view)
-    cdef Py_ssize_t losses = describe_cross_entropy(&d, z_view, reduction)
-    cdef void *loss_memory = gate.admit_shape(loss, "loss", FLOAT64, WRITE, 1, losses).buf
-    cdef void *dz_memory = gate.admit_like(dz, "dz", z_view, WRITE).buf
-    cdef void *labels_memory = gate.admit_shape(labels, "labels", INT64, READ, 1, d.N).buf
-    gate.prepare(
-        &run, threads, cvl_softmax_cross_entropy_workspace_size(code, &d, threads))
-    with nogil:
-        status = cvl_softmax_cross_entropy_labels(
-            code, &d, <double *>loss_memory, dz_memory, z_view.buf,
-            <const int64_t *>labels_memory, &run)
-    check(status)
-
-
-def softmax_cross_entropy_soft(loss, dz, z, q, int reduction, int threads):
-    """loss, float64, and dz from soft targets q."""
-    cdef cvl_softmax_cross_entropy d
-    cdef cvl_exec run
-    cdef cvl_status status
-    cdef Gate gate = new_gate()
-    cdef Py_buffer *z_view = gate.admit(z, "z", FLOAT, ANY_RANK, READ)
-    cdef char code = code_of(z_view)
-    cdef Py_ssize_t losses = describe_cross_entropy(&d, z_view, reduction)
-    cdef void *loss_memory = gate.admit_shape(loss, "loss", FLOAT64, WRITE, 1, losses).buf
-    cdef void *dz_memory = gate.admit_like(dz, "dz", z_view, WRITE).buf
-    cdef void *q_memory = gate.admit_like(q, "q", z_view, READ).buf
-    gate.prepare(
-        &run, threads, cvl_softmax_cross_entropy_workspace_size(code, &d, threads))
-    with nogil:
-        status = cvl_softmax_cross_entropy_soft(
-            code, &d, <double *>loss_memory, dz_memory, z_view.buf, q_memory, &run)
-    check(status)
-
-
 # ---------------------------------------------------------------- elementwise
 
 def relu_forward(y, x, int threads):

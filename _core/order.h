@@ -52,4 +52,7 @@
 /* Sums of squares (the norm of gradients): blocks of this many elements, added in order in double. */
 #define CVL_ORDER_SQUARES 4096
 
+/* Losses over elements: one partial sum of so many lanes per this many elements. */
+#define CVL_ORDER_ELEMENTS 4096
+
 #endif

@@ -788,6 +788,15 @@ def every_call(a):
         "softmax_cross_entropy of soft targets": lambda: ref.softmax_cross_entropy(
             rows, rows, reduction="none"
         ),
+        "nll": lambda: ref.nll(rows, labels, reduction="none"),
+        "mse": lambda: ref.mse(rows, rows, reduction="none"),
+        "l1": lambda: ref.l1(rows, rows, reduction="none"),
+        "huber": lambda: ref.huber(rows, rows, reduction="none"),
+        "smooth_l1": lambda: ref.smooth_l1(rows, rows, beta=0.5, reduction="none"),
+        "binary_cross_entropy_with_logits": lambda: ref.binary_cross_entropy_with_logits(
+            rows, rows, pos_weight=rows, sample_weight=rows, reduction="none"
+        ),
+        "focal": lambda: ref.focal(rows, rows, reduction="none"),
         "sgd_step": lambda: ref.sgd_step(rows, rows, rows, lr=0.1, momentum=0.9, l2=0.1),
         "adam_step": lambda: ref.adam_step(rows, rows, rows, rows)[:3],
         "adagrad_step": lambda: ref.adagrad_step(rows, rows, rows),

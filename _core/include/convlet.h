@@ -2,7 +2,7 @@
  *
  * 1. What it offers
  *    The operators a convolutional network is trained with, forward and backward, in float32 and
- *    float64, channels last: convolution, linear, batch and group norm, softmax and cross-entropy,
+ *    float64, channels last: convolution, linear, batch and group norm, softmax and losses,
  *    pooling, ReLU, addition, and the optimizers' steps. No graph, no allocation, no printing, no abort.
  *
  * 2. How a call looks
@@ -32,8 +32,8 @@
  *               the levels avx2, avx512 and neon for finite operands. (`baseline` has no FMA and is
  *               outside this promise; x86 and NEON flush subnormals at slightly different points.)
  *    Subnormals are flushed inside convolution, linear, the norms, pooling and the optimizers, and
- *               kept in ReLU, add, softmax and cross-entropy. The caller's floating-point state
- *               is restored.
+ *               kept in ReLU, add, softmax and the losses. The caller's floating-point state is
+ *               restored.
  *    Every function exists for both types; only the _f32 form is described.
  */
 #ifndef CONVLET_H
@@ -60,8 +60,10 @@ typedef enum cvl_status {
     CVL_ERR_SHAPE,     /* a size, stride, padding or group count the operator cannot have */
     CVL_ERR_OVERFLOW,  /* the arrays would hold more bytes than PTRDIFF_MAX */
     CVL_ERR_WORKSPACE, /* run->workspace is NULL, misaligned or too small */
-    CVL_ERR_LABEL,     /* a class label outside [0, C) */
-    CVL_ERR_ISA        /* CONVLET_ISA names a level unknown or lacking on this CPU */
+    CVL_ERR_LABEL,     /* a class label outside [0, C), or a target outside [0, 1] */
+    CVL_ERR_ISA,       /* CONVLET_ISA names a level unknown or lacking on this CPU */
+    CVL_ERR_WEIGHT,    /* a weight below 0 or not finite, or weights whose sum is not finite */
+    CVL_ERR_EMPTY      /* a mean over nothing, of a caller who asked for this error */
 } cvl_status;
 
 /* One English sentence for a status; never NULL. */
@@ -306,7 +308,7 @@ CVL_API cvl_status cvl_group_norm_backward_f64(const cvl_group_norm *d, double *
 CVL_API size_t cvl_group_norm_backward_workspace_size_f32(const cvl_group_norm *d, int threads);
 CVL_API size_t cvl_group_norm_backward_workspace_size_f64(const cvl_group_norm *d, int threads);
 
-/* ---------------------------------------------------------------- softmax and cross-entropy */
+/* ---------------------------------------------------------------- softmax */
 
 /* Rows of logits. */
 typedef struct cvl_softmax {
@@ -342,48 +344,6 @@ CVL_API cvl_status cvl_log_softmax_backward_f32(const cvl_softmax *d, float *dz,
                                                 const float *y, const cvl_exec *run);
 CVL_API cvl_status cvl_log_softmax_backward_f64(const cvl_softmax *d, double *dz, const double *dy,
                                                 const double *y, const cvl_exec *run);
-
-typedef enum cvl_reduction {
-    CVL_REDUCTION_NONE = 0,
-    CVL_REDUCTION_SUM = 1,
-    CVL_REDUCTION_MEAN = 2
-} cvl_reduction;
-
-/* Cross-entropy from logits, value and gradient together:
- *   labels:  l_n = lse_n - z[n,t_n],                 dz[n,c] = p[n,c] - [c = t_n]
- *   soft:    l_n = sum_c q[n,c] (lse_n - z[n,c]),    dz[n,c] = p[n,c] sum_k q[n,k] - q[n,c]
- * with lse_n = log sum_c exp z[n,c] and p the softmax. */
-typedef struct cvl_softmax_cross_entropy {
-    size_t size;
-    ptrdiff_t N;             /* rows, >= 0 */
-    ptrdiff_t C;             /* classes, >= 1 */
-    cvl_reduction reduction; /* none: l_n; sum; mean: sum / N (0 when N is 0), dz alike */
-} cvl_softmax_cross_entropy;
-#define CVL_SOFTMAX_CROSS_ENTROPY_INIT {sizeof(cvl_softmax_cross_entropy), 0, 0, CVL_REDUCTION_MEAN}
-
-/* cvl_softmax_cross_entropy_f32: integer targets.
- * Shapes   loss: 1 double (sum, mean) or N (none); dz, z (N,C); labels (N)
- * Numerics row losses in double, confident rows by log1p so that they keep their relative accuracy;
- *          dz of the target as minus the sum of the others, never p - 1; rows summed in order
- * Returns  also CVL_ERR_LABEL when a label is outside [0, C) */
-CVL_API cvl_status cvl_softmax_cross_entropy_f32(const cvl_softmax_cross_entropy *d, double *loss,
-                                                 float *dz, const float *z, const int64_t *labels,
-                                                 const cvl_exec *run);
-CVL_API cvl_status cvl_softmax_cross_entropy_f64(const cvl_softmax_cross_entropy *d, double *loss,
-                                                 double *dz, const double *z, const int64_t *labels,
-                                                 const cvl_exec *run);
-CVL_API size_t cvl_softmax_cross_entropy_workspace_size_f32(const cvl_softmax_cross_entropy *d,
-                                                            int threads);
-CVL_API size_t cvl_softmax_cross_entropy_workspace_size_f64(const cvl_softmax_cross_entropy *d,
-                                                            int threads);
-
-/* cvl_softmax_cross_entropy_soft_f32: soft targets q (N,C), finite, any sum; the same workspace. */
-CVL_API cvl_status cvl_softmax_cross_entropy_soft_f32(const cvl_softmax_cross_entropy *d,
-                                                      double *loss, float *dz, const float *z,
-                                                      const float *q, const cvl_exec *run);
-CVL_API cvl_status cvl_softmax_cross_entropy_soft_f64(const cvl_softmax_cross_entropy *d,
-                                                      double *loss, double *dz, const double *z,
-                                                      const double *q, const cvl_exec *run);
 
 /* ---------------------------------------------------------------- elementwise */
 
@@ -456,6 +416,7 @@ CVL_API cvl_status cvl_avg_pool2d_backward_f64(const cvl_pool2d *d, double *dx, 
 #endif
 
 #include "convlet_images.h"     /* transposed convolution, padding, upsampling, dropout */
+#include "convlet_losses.h"     /* cross-entropy and the other losses */
 #include "convlet_optimizers.h" /* the optimizers' steps, gradient clipping, averages of weights */
 
 #endif

@@ -26,6 +26,26 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
     void (*kernel)(const CVL_DTYPE_NAME(cvl_gemm_tile) *tile);
 } CVL_DTYPE_NAME(cvl_gemm_panel);
 
+/* What the rows of a loss over classes have in common; arrays are those of all rows. */
+typedef struct CVL_DTYPE_NAME(cvl_class_rows) {
+    ptrdiff_t C;
+    const int64_t *labels;  /* (N), or NULL: */
+    const T *q;             /* (N,C), soft targets */
+    const T *class_weight;  /* (C) or NULL */
+    const T *sample_weight; /* (N) or NULL */
+    int ignore;
+    int64_t ignore_index;
+    double smoothing;
+    double divisor; /* of losses' gradients; 0: every row is skipped */
+} CVL_DTYPE_NAME(cvl_class_rows);
+
+/* The constants of a loss over elements; which of them count, its kernel says. */
+typedef struct CVL_DTYPE_NAME(cvl_element_loss) {
+    T weight; /* of every gradient */
+    T delta, half, slope, factor;
+    T gamma, positive, negative;
+} CVL_DTYPE_NAME(cvl_element_loss);
+
 typedef struct CVL_DTYPE_NAME(cvl_kernels) {
     /* Widest first; a level with fewer than CVL_GEMM_PANELS widths repeats its narrowest. */
     CVL_DTYPE_NAME(cvl_gemm_panel) gemm[CVL_GEMM_PANELS];

@@ -6,6 +6,7 @@
  *
  * A NaN or +inf in a row, or nothing but -inf, makes its sum NaN, since inf - inf is NaN; that sum
  * then makes the whole row NaN. */
+#include "class_rows.h"
 #include "order.h"
 #include "vmath.h"
 
@@ -22,6 +23,8 @@ typedef struct row {
     const T *a, *b;
     T largest; /* of a */
     T *e;
+    const T *w; /* of u = w (keep b + share), or NULL */
+    T keep, share;
 } row;
 
 /* ------------------------------------------------------------------------- sums over a row */
@@ -43,12 +46,21 @@ INLINE V exponential(const row *r, ptrdiff_t c, ptrdiff_t n)
     return e;
 }
 
-/* b (largest - a), and 0 where b is 0 even if a is -inf. */
+/* u = w (keep b + share), where b and w may be NULL for 0 and 1. */
+INLINE V coefficient(const row *r, ptrdiff_t c, ptrdiff_t n)
+{
+    V u = vset1(r->share);
+    if (r->b)
+        u = vfma(vload_part(r->b + c, n), vset1(r->keep), u);
+    return r->w ? vmul(u, vload_part(r->w + c, n)) : u;
+}
+
+/* u (largest - a), and 0 where u is 0 even if a is -inf. */
 INLINE V weighted_distance(const row *r, ptrdiff_t c, ptrdiff_t n)
 {
-    const V b = vload_part(r->b + c, n);
+    const V u = coefficient(r, c, n);
     const V distance = vsub(vset1(r->largest), vload_part(r->a + c, n));
-    return vselect(veq(b, vzero()), vzero(), vmul(b, distance));
+    return vselect(veq(u, vzero()), vzero(), vmul(u, distance));
 }
 
 /* The sum of a row's terms but the one numbered `skip` (-1: of all). `of` is inlined. */
@@ -139,7 +151,7 @@ INLINE void scale(ptrdiff_t C, T *y, T factor)
 void KERNEL(softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 {
     for (; rows > 0; rows--, y += C, z += C) {
-        const row r = {C, z, NULL, largest(C, z), y};
+        const row r = {.C = C, .a = z, .largest = largest(C, z), .e = y};
         scale(C, y, 1 / sum(&r, exponential, -1));
     }
 }
@@ -148,7 +160,7 @@ void KERNEL(softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 void KERNEL(log_softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 {
     for (; rows > 0; rows--, y += C, z += C) {
-        const row r = {C, z, NULL, largest(C, z), y};
+        const row r = {.C = C, .a = z, .largest = largest(C, z), .e = y};
         const ptrdiff_t first = place(C, z, r.largest);
         const T rest = sum(&r, exponential, first);
         /* y[first] is 1, or NaN where the row becomes NaN. */
@@ -163,7 +175,7 @@ void KERNEL(log_softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 void KERNEL(softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *dy, const T *y)
 {
     for (; rows > 0; rows--, dz += C, dy += C, y += C) {
-        const row r = {C, dy, y, 0, NULL};
+        const row r = {.C = C, .a = dy, .b = y};
         const V mean = vset1(sum(&r, product, -1));
         for (ptrdiff_t c = 0; c < C; c += VL) {
             const V excess = vsub(vload_part(dy + c, C - c), mean);
@@ -175,7 +187,7 @@ void KERNEL(softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *dy, c
 void KERNEL(log_softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *dy, const T *y)
 {
     for (; rows > 0; rows--, dz += C, dy += C, y += C) {
-        const row r = {C, dy, NULL, 0, NULL};
+        const row r = {.C = C, .a = dy};
         const V minus_sum = vset1(-sum(&r, element, -1));
         for (ptrdiff_t c = 0; c < C; c += VL) {
             const V p = vexp(vload_part(y + c, C - c));
@@ -188,56 +200,72 @@ void KERNEL(log_softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *d
 
 /* With e_t the target's term and `rest` the sum of the others, p_t - 1 = -rest / (rest + e_t) and,
  * where the target is the largest, the loss is log1p(rest): a confident row keeps its digits. */
-void KERNEL(cross_entropy)(ptrdiff_t rows, ptrdiff_t C, double *loss, T *dz, const T *z,
-                           const int64_t *labels, double weight)
+void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
+                           T *dz, const T *z)
 {
-    for (; rows > 0; rows--, loss++, dz += C, z += C, labels++) {
-        /* The caller has checked the labels; one that changes meanwhile must not lead outside. */
-        const int64_t label = *labels;
-        const ptrdiff_t t = label >= 0 && label < C ? (ptrdiff_t)label : 0;
-        const row r = {C, z, NULL, largest(C, z), dz};
-        const double rest = sum(&r, exponential, t), e_t = dz[t], all = rest + e_t;
+    const ptrdiff_t C = s->C;
+    for (ptrdiff_t n = begin; n < end; n++) {
+        T *dz_n = dz + n * C;
+        const T *z_n = z + n * C;
+        const double own = row_weight(s, n);
+        if (own == 0) {
+            skip_row(C, loss + n, dz_n);
+            continue;
+        }
+        const ptrdiff_t t = label_of(s, n);
+        const double weight = own / s->divisor;
+        const row r = {.C = C, .a = z_n, .largest = largest(C, z_n), .e = dz_n};
+        const double rest = sum(&r, exponential, t), e_t = dz_n[t], all = rest + e_t;
         if (!(all < INFINITY))
-            *loss = all;
-        else if (z[t] == r.largest)
-            *loss = log1p_positive(rest);
+            loss[n] = all;
+        else if (z_n[t] == r.largest)
+            loss[n] = own * log1p_positive(rest);
         else
-            *loss = ((double)r.largest - (double)z[t]) + log1p_positive((rest - 1) + e_t);
-        scale(C, dz, (T)(weight / all));
-        dz[t] = (T)(0 - rest * (weight / all));
+            loss[n] =
+                own * (((double)r.largest - (double)z_n[t]) + log1p_positive((rest - 1) + e_t));
+        scale(C, dz_n, (T)(weight / all));
+        dz_n[t] = (T)(0 - rest * (weight / all));
     }
 }
 
-/* The same with the largest in the target's place: the loss is sum q (largest - z) + log1p(rest)
- * sum q, and p - q there is (sum of the other q) - rest / all * sum q. */
-void KERNEL(cross_entropy_soft)(ptrdiff_t rows, ptrdiff_t C, double *loss, T *dz, const T *z,
-                                const T *q, double weight)
+/* The same with the largest in the target's place: the loss is sum u (largest - z) + log1p(rest)
+ * sum u, and p sum u - u there is (sum of the other u) - rest / all * sum u. What a label adds to
+ * its own u under smoothing is kept apart, as `peak`. */
+void KERNEL(cross_entropy_soft)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end,
+                                double *loss, T *dz, const T *z)
 {
-    for (; rows > 0; rows--, loss++, dz += C, z += C, q += C) {
-        const row r = {C, z, q, largest(C, z), dz}, targets = {C, q, NULL, 0, NULL};
-        const ptrdiff_t first = place(C, z, r.largest);
-        const double rest = sum(&r, exponential, first), all = rest + dz[first];
-        const double others = sum(&targets, element, first), total = others + q[first];
-        *loss = all;
-        if (all < INFINITY)
-            *loss = sum(&r, weighted_distance, -1) + total * log1p_positive(rest);
+    const ptrdiff_t C = s->C;
+    const T keep = (T)(1 - s->smoothing), share = (T)(s->smoothing / (double)C);
+    for (ptrdiff_t n = begin; n < end; n++) {
+        T *dz_n = dz + n * C;
+        const T *z_n = z + n * C, *q_n = s->q ? s->q + n * C : NULL;
+        const double own = row_weight(s, n);
+        if (own == 0) {
+            skip_row(C, loss + n, dz_n);
+            continue;
+        }
+        const ptrdiff_t t = s->labels ? label_of(s, n) : 0;
+        const double peak = s->labels ? (double)keep * class_weight(s, t) : 0;
+        const double weight = own / s->divisor;
+        const row r = {C, z_n, q_n, largest(C, z_n), dz_n, s->class_weight, keep, share};
+        const ptrdiff_t first = place(C, z_n, r.largest);
+        const double rest = sum(&r, exponential, first), all = rest + dz_n[first];
+        const T u_first = sfma(q_n ? q_n[first] : 0, keep, share) * (T)class_weight(s, first);
+        const double others = sum(&r, coefficient, first) + (t == first ? 0 : peak);
+        const double total = others + u_first + (t == first ? peak : 0);
+        loss[n] = all;
+        if (all < INFINITY) {
+            loss[n] = sum(&r, weighted_distance, -1) + total * log1p_positive(rest);
+            if (peak > 0)
+                loss[n] += peak * ((double)r.largest - (double)z_n[t]);
+            loss[n] *= own;
+        }
         const V factor = vset1((T)(weight * total / all)), minus_weight = vset1((T)-weight);
         for (ptrdiff_t c = 0; c < C; c += VL) {
-            const V minus_q = vmul(vload_part(q + c, C - c), minus_weight);
-            vstore_part(dz + c, vfma(vload_part(dz + c, C - c), factor, minus_q), C - c);
+            const V minus_u = vmul(coefficient(&r, c, C - c), minus_weight);
+            vstore_part(dz_n + c, vfma(vload_part(dz_n + c, C - c), factor, minus_u), C - c);
         }
-        dz[first] = (T)(weight * (others - rest / all * total));
+        dz_n[t] = (T)((double)dz_n[t] - weight * peak);
+        dz_n[first] = (T)(weight * (others - rest / all * total));
     }
-}
-
-/* Eight chains in row order, folded by a tree. */
-double KERNEL(sum_losses)(ptrdiff_t n, const double *loss)
-{
-    double chain[8] = {0};
-    for (ptrdiff_t i = 0; i < n; i++)
-        chain[i % 8] += loss[i];
-    for (int half = 4; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            chain[i] += chain[i + half];
-    return chain[0];
 }

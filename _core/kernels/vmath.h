@@ -1,4 +1,4 @@
-/* vmath.h: exp by vectors, log1p for one number; the same bits on every level with FMA. */
+/* vmath.h: exp and log1p by vectors, log1p for one number; the same bits on every level with FMA. */
 #ifndef CVL_VMATH_H
 #define CVL_VMATH_H
 
@@ -12,6 +12,10 @@
 /* The best q for 1 + r + r^2 q(r) = exp(r), |r| <= ln2/2: within 2^-34, rounded to float. */
 static const float exp_coefficients[] = {0x1.9f085ap-13f, 0x1.6d8d52p-10f, 0x1.111272p-7f,
                                          0x1.55548ep-5f,  0x1.555554p-3f,  0.5f};
+/* 2 atanh(s) = 2 s + s z p(z), z = s^2 < 0.04: the series, p within 2^-22. */
+static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.24924ap-2f,
+                                         0x1.99999ap-2f, 0x1.555556p-1f};
+#define LOG1P_HALVED 0.5f
 #else
 #define EXP_LOWEST (-746.0)
 #define EXP_HIGHEST 710.0
@@ -29,6 +33,11 @@ static const double exp_coefficients[] = {0x1.1e3d16ca1490fp-29,
                                           0x1.5555555555503p-5,
                                           0x1.555555555555bp-3,
                                           0.5};
+/* As above, z < 0.0295: p within 2^-56. */
+static const double log_coefficients[] = {
+    0x1.2f0d8d8eb2e94p-3, 0x1.39a0f519d0a5ep-3, 0x1.7466462bcaff5p-3, 0x1.c71c51e7fa044p-3,
+    0x1.2492494217a01p-2, 0x1.999999997fb31p-2, 0x1.5555555555593p-1};
+#define LOG1P_HALVED 0x1.a827999fcef32p-2 /* sqrt(2) - 1 */
 #endif
 
 /* exp(x) within 1 ulp for every x, infinite and NaN included; a subnormal result is rounded once
@@ -46,6 +55,25 @@ INLINE V vexp(V x)
         q = vfma(q, r, vset1(exp_coefficients[i]));
     const V p = vadd(vset1(1), vfma(vmul(r, r), q, r));
     return vldexp(p, n);
+}
+
+/* log(1 + x) for 0 <= x <= 1, within 1 ulp; NaN stays NaN. As log1p_positive below, with 1 + x halved
+ * where x is above LOG1P_HALVED, and so x - 1 loses next to nothing. */
+INLINE V vlog1p_unit(V x)
+{
+    const M above = vgt(x, vset1(LOG1P_HALVED));
+    const V half = vset1((T)0.5);
+    const V f = vselect(above, vmul(vsub(x, vset1(1)), half), x);
+    const V s = vdiv(f, vadd(vset1(2), f)), z = vmul(s, s);
+    V p = vset1(log_coefficients[0]);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < sizeof log_coefficients / sizeof *log_coefficients; i++)
+        p = vfma(p, z, vset1(log_coefficients[i]));
+    const V half_square = vmul(vmul(half, f), f);
+    const V low = vselect(above, vset1(LN2_LOW), vzero());
+    const V tail = vfma(s, vfma(p, z, half_square), low);
+    const V log = vsub(f, vsub(half_square, tail));
+    return vadd(vselect(above, vset1(LN2_HIGH), vzero()), log);
 }
 
 /* log(1 + x) for x >= 0, within 1 ulp; NaN and infinity return themselves. It is written out, with

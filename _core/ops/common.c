@@ -72,9 +72,13 @@ const char *cvl_status_string(cvl_status status)
     case CVL_ERR_WORKSPACE:
         return "the workspace is missing, misaligned or too small";
     case CVL_ERR_LABEL:
-        return "a class label is out of range";
+        return "a class label or a target is out of range";
     case CVL_ERR_ISA:
         return "CONVLET_ISA names an ISA level that is unknown or that this CPU lacks";
+    case CVL_ERR_WEIGHT:
+        return "a weight is negative or not finite, or the weights add up to infinity";
+    case CVL_ERR_EMPTY:
+        return "a mean over nothing";
     }
     return "unknown status";
 }

@@ -31,9 +31,8 @@ void cvl_reference_batch_norm_forward(const cvl_batch_norm *d, double *y, double
                                       const double *x, const double *gamma, const double *beta,
                                       const double *residual);
 void cvl_reference_batch_norm_inference(const cvl_batch_norm *d, double *y, const double *x,
-                                        const double *gamma, const double *beta,
-                                        const double *mean, const double *var,
-                                        const double *residual);
+                                        const double *gamma, const double *beta, const double *mean,
+                                        const double *var, const double *residual);
 void cvl_reference_batch_norm_backward(const cvl_batch_norm *d, double *dx, double *dgamma,
                                        double *dbeta, double *dresidual, const double *dy,
                                        const double *x, const double *y, const double *gamma,
@@ -53,9 +52,28 @@ void cvl_reference_softmax_backward(const cvl_softmax *d, double *dz, const doub
 void cvl_reference_log_softmax_backward(const cvl_softmax *d, double *dz, const double *dy,
                                         const double *y);
 void cvl_reference_softmax_cross_entropy(const cvl_softmax_cross_entropy *d, double *loss,
-                                         double *dz, const double *z, const int64_t *labels);
+                                         double *dz, const double *z, const int64_t *labels,
+                                         const double *class_weight, const double *sample_weight);
 void cvl_reference_softmax_cross_entropy_soft(const cvl_softmax_cross_entropy *d, double *loss,
-                                              double *dz, const double *z, const double *q);
+                                              double *dz, const double *z, const double *q,
+                                              const double *class_weight,
+                                              const double *sample_weight);
+void cvl_reference_nll(const cvl_nll *d, double *loss, double *dx, const double *x,
+                       const int64_t *labels, const double *class_weight,
+                       const double *sample_weight);
+void cvl_reference_mse(const cvl_loss *d, double *loss, double *dx, const double *x,
+                       const double *y);
+void cvl_reference_l1(const cvl_loss *d, double *loss, double *dx, const double *x,
+                      const double *y);
+void cvl_reference_huber(const cvl_loss *d, double *loss, double *dx, const double *x,
+                         const double *y);
+void cvl_reference_smooth_l1(const cvl_loss *d, double *loss, double *dx, const double *x,
+                             const double *y);
+void cvl_reference_binary_cross_entropy(const cvl_loss *d, double *loss, double *dx,
+                                        const double *x, const double *y,
+                                        const double *positive_weight, const double *weight);
+void cvl_reference_focal(const cvl_loss *d, double *loss, double *dx, const double *x,
+                         const double *y);
 
 void cvl_reference_relu_forward(ptrdiff_t n, double *y, const double *x);
 void cvl_reference_relu_backward(ptrdiff_t n, double *dx, const double *dy, const double *y);

@@ -18,6 +18,7 @@ FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 
 ACTIVATIONS = {None: 0, "relu": 1}
+REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
 
 _LARGEST_SIZE = 2**30
 
@@ -111,16 +112,69 @@ def labels(value, name):
     return _dense(value, INT64)
 
 
-def bad_label(value, name, classes):
-    """Raise the ValueError for the first label outside [0, classes)."""
-    wrong = np.argwhere((value < 0) | (value >= classes))
-    if not len(wrong):
-        raise RuntimeError(f"{name} changed while they were read")
-    index = tuple(wrong[0].tolist())
-    shown = index[0] if len(index) == 1 else index
+def ignored_label(value, dtype, name):
+    """Return the label to ignore as `labels` would return it; None where no label can be it."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer or None, got {value!r}")
+    value, limits = operator.index(value), np.iinfo(dtype)
+    if not limits.min <= value <= limits.max:
+        return None
+    return int(np.array(value, dtype).astype(INT64))
+
+
+def bad_label(value, name, classes, ignored=None):
+    """Raise the ValueError for the first label outside [0, classes) that is not ignored."""
+    out = (value < 0) | (value >= classes)
+    cure = ""
+    if ignored is not None:
+        out &= labels(value, name) != ignored
+    index, shown = _first(out, name)
+    if value[index] in (-100, -1, 255):
+        cure = f"; to leave such rows out use ignore_index={value[index]}"
     raise ValueError(
-        f"{name} has {value[index]} at index {shown}, expected labels from 0 to {classes - 1}"
+        f"{name} has {value[index]} at index {shown}, expected labels from 0 to {classes - 1}{cure}"
     )
+
+
+def bad_answer(value, name):
+    """Raise the ValueError for the first number outside [0, 1]."""
+    index, shown = _first(~((value >= 0) & (value <= 1)), name)
+    raise ValueError(f"{name} has {value[index]} at index {shown}, expected numbers from 0 to 1")
+
+
+def weights(value, name, dtype):
+    """Return weights, real numbers of any kind, as a dense array of `dtype`."""
+    value = as_ndarray(value, name)
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {value.dtype}, expected real numbers")
+    return converted(value, dtype)
+
+
+def converted(value, dtype):
+    """Return a dense array of `dtype`; what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return _dense(value, dtype)
+
+
+def bad_weight(value, name):
+    """Raise the ValueError for the first weight that is negative or not finite, if there is one."""
+    wrong = None if value is None else ~((value >= 0) & np.isfinite(value))
+    if wrong is not None and wrong.any():
+        index, shown = _first(wrong, name)
+        raise ValueError(
+            f"{name} has {value[index]} at index {shown}, expected finite weights of at least 0"
+        )
+
+
+def _first(wrong, name):
+    """The first index where something is wrong, and how a message shows it."""
+    found = np.argwhere(wrong)
+    if not len(found):
+        raise RuntimeError(f"{name} changed while they were read")
+    index = tuple(found[0].tolist())
+    return index, index[0] if len(index) == 1 else index
 
 
 def wrong_rank(shape, count, name, axes):
@@ -267,6 +321,13 @@ def number(value, name):
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
+
+
+def option(value, table, name):
+    """Return what a table has for one of its names."""
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(f"{name} must be one of {tuple(table)}, got {value!r}")
+    return table[value]
 
 
 def epsilon(value, name):

@@ -165,7 +165,12 @@ def softmax_cross_entropy(
     dz: _Floats,
     z: _Floats,
     labels: NDArray[np.int64],
+    class_weight: _Floats | None,
+    sample_weight: _Floats | None,
+    ignore_index: int | None,
+    label_smoothing: float,
     reduction: int,
+    empty: int,
     threads: int,
 ) -> None: ...
 def softmax_cross_entropy_soft(
@@ -173,6 +178,77 @@ def softmax_cross_entropy_soft(
     dz: _Floats,
     z: _Floats,
     q: _Floats,
+    class_weight: _Floats | None,
+    sample_weight: _Floats | None,
+    label_smoothing: float,
+    reduction: int,
+    empty: int,
+    threads: int,
+) -> None: ...
+def nll(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    labels: NDArray[np.int64],
+    class_weight: _Floats | None,
+    sample_weight: _Floats | None,
+    ignore_index: int | None,
+    reduction: int,
+    empty: int,
+    threads: int,
+) -> None: ...
+def mse(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    y: _Floats,
+    reduction: int,
+    threads: int,
+) -> None: ...
+def l1(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    y: _Floats,
+    reduction: int,
+    threads: int,
+) -> None: ...
+def huber(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    y: _Floats,
+    delta: float,
+    reduction: int,
+    threads: int,
+) -> None: ...
+def smooth_l1(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    y: _Floats,
+    beta: float,
+    reduction: int,
+    threads: int,
+) -> None: ...
+def focal(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    y: _Floats,
+    gamma: float,
+    positive: float,
+    negative: float,
+    reduction: int,
+    threads: int,
+) -> None: ...
+def binary_cross_entropy(
+    loss: NDArray[np.float64],
+    dx: _Floats,
+    x: _Floats,
+    y: _Floats,
+    positive_weight: _Floats | None,
+    weight: _Floats | None,
     reduction: int,
     threads: int,
 ) -> None: ...

@@ -235,7 +235,10 @@ static void sum_cross_entropy(void)
 {
     begin("softmax_cross_entropy");
     for (int reduction = CVL_REDUCTION_NONE; reduction <= CVL_REDUCTION_MEAN; reduction++) {
-        const cvl_softmax_cross_entropy d = {sizeof d, 777, 37, (cvl_reduction)reduction};
+        cvl_softmax_cross_entropy d = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+        d.N = 777;
+        d.C = 37;
+        d.reduction = (cvl_reduction)reduction;
         const ptrdiff_t n = d.N * d.C, losses = reduction == CVL_REDUCTION_NONE ? d.N : 1;
         int64_t labels[777];
         for (ptrdiff_t i = 0; i < d.N; i++)
@@ -243,17 +246,90 @@ static void sum_cross_entropy(void)
         T *z = input_random(n), *confident = logits(n), *q = input_random(n), *dz = output(n);
         double *loss = doubles(losses);
         cvl_exec run = run_with(THREADS, NAME(softmax_cross_entropy_workspace_size)(&d, THREADS));
-        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, z, labels, &run) == CVL_OK);
+        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, z, labels, NULL, NULL, &run) == CVL_OK);
         add_doubles(loss, losses);
         add_array(dz, n);
-        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, confident, labels, &run) == CVL_OK);
+        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, confident, labels, NULL, NULL, &run) ==
+              CVL_OK);
         add_doubles(loss, losses);
         add_array(dz, n);
-        CHECK(NAME(softmax_cross_entropy_soft)(&d, loss, dz, z, q, &run) == CVL_OK);
+        CHECK(NAME(softmax_cross_entropy_soft)(&d, loss, dz, z, q, NULL, NULL, &run) == CVL_OK);
         add_doubles(loss, losses);
         add_array(dz, n);
     }
     end("softmax_cross_entropy");
+}
+
+/* ---------------------------------------------------------------- losses */
+
+static T *positive(ptrdiff_t n)
+{
+    T *x = (T *)doubles(n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        x[i] = (random_unit() + 1) / 2;
+    return input_bytes(x, (size_t)n * sizeof(T));
+}
+
+/* Cross-entropy with every option, and the negative log-likelihood. */
+static void sum_weighted_cross_entropy(void)
+{
+    begin("weighted_cross_entropy");
+    for (int smooth = 0; smooth <= 1; smooth++) {
+        cvl_softmax_cross_entropy d = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+        cvl_nll nll = CVL_NLL_INIT;
+        d.N = nll.N = 777;
+        d.C = nll.C = 37;
+        d.label_smoothing = smooth * 0.1;
+        nll.ignore = 1;
+        const ptrdiff_t n = d.N * d.C;
+        int64_t labels[777];
+        for (ptrdiff_t i = 0; i < d.N; i++)
+            labels[i] = (int64_t)(random_bits() % (uint64_t)d.C);
+        T *z = logits(n), *q = positive(n), *w = positive(d.C), *a = positive(d.N), *dz = output(n);
+        double loss[1];
+        cvl_exec run = run_with(THREADS, NAME(softmax_cross_entropy_workspace_size)(&d, THREADS));
+        CHECK(NAME(softmax_cross_entropy_soft)(&d, loss, dz, z, q, w, a, &run) == CVL_OK);
+        add_doubles(loss, 1);
+        add_array(dz, n);
+        d.ignore = 1;
+        CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, z, labels, w, a, &run) == CVL_OK);
+        add_doubles(loss, 1);
+        add_array(dz, n);
+        CHECK(NAME(nll)(&nll, loss, dz, z, labels, w, a, &run) == CVL_OK);
+        add_doubles(loss, 1);
+        add_array(dz, n);
+    }
+    end("weighted_cross_entropy");
+}
+
+static void sum_losses(void)
+{
+    begin("losses");
+    for (int reduction = CVL_REDUCTION_NONE; reduction <= CVL_REDUCTION_MEAN; reduction++) {
+        cvl_loss d = CVL_LOSS_INIT;
+        d.n = 20011;
+        d.delta = 0.3;
+        d.gamma = 1.5;
+        d.positive = 0.25;
+        d.reduction = (cvl_reduction)reduction;
+        const ptrdiff_t n = d.n, losses = reduction == CVL_REDUCTION_NONE ? n : 1;
+        T *x = logits(n), *y = positive(n), *w = positive(n), *a = positive(n), *dx = output(n);
+        double *loss = doubles(losses);
+        cvl_exec run = run_with(THREADS, NAME(loss_workspace_size)(&d, THREADS));
+        CHECK(NAME(mse)(&d, loss, dx, x, y, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dx, n);
+        CHECK(NAME(huber)(&d, loss, dx, y, w, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dx, n);
+        CHECK(NAME(binary_cross_entropy)(&d, loss, dx, x, y, w, a, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dx, n);
+        CHECK(NAME(focal)(&d, loss, dx, x, y, &run) == CVL_OK);
+        add_doubles(loss, losses);
+        add_array(dx, n);
+    }
+    end("losses");
 }
 
 /* ---------------------------------------------------------------- elementwise, pooling */
@@ -496,6 +572,8 @@ int main(int argc, char **argv)
     sum_group_norm();
     sum_softmax();
     sum_cross_entropy();
+    sum_weighted_cross_entropy();
+    sum_losses();
     sum_elementwise();
     sum_pool2d();
     sum_conv_transpose2d();

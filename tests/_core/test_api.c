@@ -240,7 +240,8 @@ static void test_gradual(void)
     entropy.N = 1;
     entropy.C = 2;
     run = run_with(1, NAME(softmax_cross_entropy_workspace_size)(&entropy, 1));
-    CHECK(NAME(softmax_cross_entropy)(&entropy, &loss, loss_gradient, z, &label, &run) == CVL_OK);
+    CHECK(NAME(softmax_cross_entropy)(&entropy, &loss, loss_gradient, z, &label, NULL, NULL,
+                                      &run) == CVL_OK);
     CHECK(loss > 0 && loss_gradient[0] < 0 && loss_gradient[1] > 0);
     check_memory();
 }

@@ -248,9 +248,9 @@ static entropy_problem new_entropy(shape s, double spread, int soft, cvl_reducti
     cvl_softmax_cross_entropy each = p.d;
     each.reduction = CVL_REDUCTION_NONE;
     if (soft)
-        cvl_reference_softmax_cross_entropy_soft(&each, p.loss, p.dz, wide_z, wide_q);
+        cvl_reference_softmax_cross_entropy_soft(&each, p.loss, p.dz, wide_z, wide_q, NULL, NULL);
     else
-        cvl_reference_softmax_cross_entropy(&each, p.loss, p.dz, wide_z, labels);
+        cvl_reference_softmax_cross_entropy(&each, p.loss, p.dz, wide_z, labels, NULL, NULL);
     for (ptrdiff_t row = 0; row < s.N; row++) {
         ptrdiff_t at = row * s.C;
         p.loss_bound[row] =
@@ -262,9 +262,9 @@ static entropy_problem new_entropy(shape s, double spread, int soft, cvl_reducti
     for (ptrdiff_t i = 0; i < n; i++) /* weighing rounds once more */
         p.dz_bound[i] = p.dz_bound[i] * weight + 4 * UNIT * weight * fabs(p.dz[i]) + SMALLEST;
     if (soft)
-        cvl_reference_softmax_cross_entropy_soft(&p.d, p.loss, p.dz, wide_z, wide_q);
+        cvl_reference_softmax_cross_entropy_soft(&p.d, p.loss, p.dz, wide_z, wide_q, NULL, NULL);
     else
-        cvl_reference_softmax_cross_entropy(&p.d, p.loss, p.dz, wide_z, labels);
+        cvl_reference_softmax_cross_entropy(&p.d, p.loss, p.dz, wide_z, labels, NULL, NULL);
     if (reduction != CVL_REDUCTION_NONE)
         p.loss_bound[0] = weight * (total + (double)(s.N + 2) * 0x1p-53 * magnitudes);
     return p;
@@ -282,8 +282,9 @@ static void test_cross_entropy(shape s, double spread, int soft, cvl_reduction r
         T *dz = output(n);
         double *loss = output_bytes((size_t)losses * sizeof(double));
         cvl_exec run = run_with(threads, NAME(softmax_cross_entropy_workspace_size)(&p.d, threads));
-        CHECK((soft ? NAME(softmax_cross_entropy_soft)(&p.d, loss, dz, p.z, p.q, &run)
-                    : NAME(softmax_cross_entropy)(&p.d, loss, dz, p.z, p.labels, &run)) == CVL_OK);
+        CHECK((soft ? NAME(softmax_cross_entropy_soft)(&p.d, loss, dz, p.z, p.q, NULL, NULL, &run)
+                    : NAME(softmax_cross_entropy)(&p.d, loss, dz, p.z, p.labels, NULL, NULL,
+                                                  &run)) == CVL_OK);
         if (first) {
             check_same("dz", n, dz, first);
             CHECK(memcmp(loss, first_loss, (size_t)losses * sizeof(double)) == 0);
@@ -343,11 +344,13 @@ static void test_one_class(void)
     int64_t labels[3] = {0, 0, 0};
     double loss = -1;
     cvl_softmax d = {sizeof d, 3, 1};
-    cvl_softmax_cross_entropy entropy = {sizeof entropy, 3, 1, CVL_REDUCTION_MEAN};
+    cvl_softmax_cross_entropy entropy = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+    entropy.N = 3;
+    entropy.C = 1;
     cvl_exec run = run_with(1, NAME(softmax_cross_entropy_workspace_size)(&entropy, 1));
     CHECK(NAME(softmax_forward)(&d, y, z, &run) == CVL_OK);
     CHECK(NAME(log_softmax_forward)(&d, log_y, z, &run) == CVL_OK);
-    CHECK(NAME(softmax_cross_entropy)(&entropy, &loss, dz, z, labels, &run) == CVL_OK);
+    CHECK(NAME(softmax_cross_entropy)(&entropy, &loss, dz, z, labels, NULL, NULL, &run) == CVL_OK);
     for (int i = 0; i < 3; i++)
         CHECK(y[i] == 1 && log_y[i] == 0 && dz[i] == 0);
     CHECK(loss == 0);

@@ -26,7 +26,7 @@ from .group_norm import (
     layer_norm_backward,
 )
 from .linear import linear, linear_backward
-from .loss import softmax_cross_entropy
+from .loss import nll, softmax_cross_entropy
 from .norm import batch_norm, batch_norm_backward, batch_norm_inference
 from .pool import (
     avg_pool2d,
@@ -81,6 +81,7 @@ __all__ = [
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "nll",
     "pad2d",
     "pad2d_backward",
     "relu",

@@ -42,6 +42,13 @@ from .group_norm import layer_norm as layer_norm
 from .group_norm import layer_norm_backward as layer_norm_backward
 from .linear import linear as linear
 from .linear import linear_backward as linear_backward
+from .loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from .loss import focal as focal
+from .loss import huber as huber
+from .loss import l1 as l1
+from .loss import mse as mse
+from .loss import nll as nll
+from .loss import smooth_l1 as smooth_l1
 from .loss import softmax_cross_entropy as softmax_cross_entropy
 from .norm import batch_norm as batch_norm
 from .norm import batch_norm_backward as batch_norm_backward

@@ -741,6 +741,25 @@ def every_call(a):
     return {
         "conv2d": lambda: ref.conv2d(image, kernel, vector, groups=2),
         "conv2d_backward": lambda: ref.conv2d_backward(pooled, image, kernel, groups=2),
+        "conv1d": lambda: ref.conv1d(rows[None], kernel[0], vector, padding=1, groups=2),
+        "conv1d_backward": lambda: ref.conv1d_backward(
+            rows[None], rows[None], kernel[0], padding=1, groups=2
+        ),
+        "conv_transpose2d": lambda: ref.conv_transpose2d(image, kernel, vector, groups=2),
+        "conv_transpose2d without bias": lambda: ref.conv_transpose2d(image, kernel, groups=2),
+        "conv_transpose2d_backward": lambda: ref.conv_transpose2d_backward(
+            image, pooled, kernel, groups=2
+        ),
+        "pad2d": lambda: ref.pad2d(image, 0),
+        "pad2d_backward": lambda: ref.pad2d_backward(image, pooled.shape, 1, mode="reflect"),
+        "upsample2d": lambda: ref.upsample2d(image, 2, mode="bilinear"),
+        "upsample2d_backward": lambda: ref.upsample2d_backward(image, pooled.shape, 2),
+        "adaptive_avg_pool2d": lambda: ref.adaptive_avg_pool2d(image, 4),
+        "adaptive_avg_pool2d_backward": lambda: ref.adaptive_avg_pool2d_backward(
+            pooled, image.shape, 2
+        ),
+        "dropout": lambda: ref.dropout(image, 0.0, seed=1),
+        "dropout_backward": lambda: ref.dropout_backward(image, 0.5, seed=1, per_channel=True),
         "linear": lambda: ref.linear(rows, a((4, 4)), vector),
         "linear_backward": lambda: ref.linear_backward(rows, rows, a((4, 4))),
         "relu": lambda: ref.relu(image),
@@ -775,6 +794,8 @@ def every_call(a):
         "avg_pool2d_backward": lambda: ref.avg_pool2d_backward(pooled, image.shape, 2),
         "global_avg_pool2d": lambda: ref.global_avg_pool2d(image),
         "global_avg_pool2d_backward": lambda: ref.global_avg_pool2d_backward(rows, (3, 2, 2, 4)),
+        "global_max_pool2d": lambda: ref.global_max_pool2d(image),
+        "global_max_pool2d_backward": lambda: ref.global_max_pool2d_backward(rows[:2], image),
         "add": lambda: ref.add(image, image),
         "concat": lambda: ref.concat(image, image),
         "concat_backward": lambda: ref.concat_backward(image, (1, 3)),

@@ -32,7 +32,6 @@ from .conv_transpose import conv_transpose2d as conv_transpose2d
 from .conv_transpose import conv_transpose2d_backward as conv_transpose2d_backward
 from .dropout import dropout as dropout
 from .dropout import dropout_backward as dropout_backward
-from .dropout import dropout_mask as dropout_mask
 from .elementwise import add as add
 from .group_norm import group_norm as group_norm
 from .group_norm import group_norm_backward as group_norm_backward

@@ -359,13 +359,25 @@ class TestGateOfTheExtension:
             _core.relu_forward(floats(8), floats(8), threads)
 
     def test_labels_are_checked_in_number_and_value(self):
-        dz, total = np.empty_like(LOGITS), np.empty(1)
+        def call(labels, *weights, reduction=2):
+            dz, total = np.empty_like(LOGITS), np.empty(1)
+            weights = (*weights, None, None)[:2]
+            _core.softmax_cross_entropy(
+                total, dz, LOGITS, labels, *weights, None, 0.0, reduction, 0, 1
+            )
+
         with pytest.raises(ValueError, match="labels"):
-            _core.softmax_cross_entropy(total, dz, LOGITS, LABELS[:3].copy(), 2, 1)
+            call(LABELS[:3].copy())
         with pytest.raises(IndexError):
-            _core.softmax_cross_entropy(total, dz, LOGITS, LABELS + 7, 2, 1)
+            call(LABELS + 7)
         with pytest.raises(ValueError, match="loss"):
-            _core.softmax_cross_entropy(total, dz, LOGITS, LABELS, 0, 1)
+            call(LABELS, reduction=0)
+        with pytest.raises(ValueError, match="class_weight"):
+            call(LABELS, np.ones(LOGITS.shape[1] + 1, LOGITS.dtype))
+        with pytest.raises(TypeError, match="sample_weight"):
+            call(LABELS, None, LABELS)
+        with pytest.raises(FloatingPointError):
+            call(LABELS, None, np.full(len(LABELS), -1, LOGITS.dtype))
 
     def test_segments(self):
         w, short = floats(8), floats(7)

@@ -58,7 +58,7 @@ typedef enum cvl_status {
     CVL_OK = 0,
     CVL_ERR_ARGUMENT,  /* a NULL pointer, a descriptor without its INIT, an unknown enumerator */
     CVL_ERR_SHAPE,     /* a size, stride, padding or group count the operator cannot have */
-    CVL_ERR_OVERFLOW,  /* the arrays would hold more bytes than PTRDIFF_MAX */
+    CVL_ERR_OVERFLOW,  /* a single size above 2^30, or arrays of more bytes than PTRDIFF_MAX */
     CVL_ERR_WORKSPACE, /* run->workspace is NULL, misaligned or too small */
     CVL_ERR_LABEL,     /* a class label outside [0, C), or a target outside [0, 1] */
     CVL_ERR_ISA,       /* CONVLET_ISA names a level unknown or lacking on this CPU */
@@ -384,7 +384,8 @@ typedef struct cvl_pool2d {
  * Returns  CVL_OK | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW */
 CVL_API cvl_status cvl_pool2d_output_shape(const cvl_pool2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
 
-/* cvl_max_pool2d_forward_f32: the largest value of each window inside the input; a NaN wins. */
+/* cvl_max_pool2d_forward_f32: the largest value of each window inside the input; a NaN wins. A
+ * dilated window that meets no position of the input is -inf, and has no gradient. */
 CVL_API cvl_status cvl_max_pool2d_forward_f32(const cvl_pool2d *d, float *y, const float *x,
                                               const cvl_exec *run);
 CVL_API cvl_status cvl_max_pool2d_forward_f64(const cvl_pool2d *d, double *y, const double *x,

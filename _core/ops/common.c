@@ -68,7 +68,7 @@ const char *cvl_status_string(cvl_status status)
     case CVL_ERR_SHAPE:
         return "a size, stride, padding or group count the operator cannot have";
     case CVL_ERR_OVERFLOW:
-        return "the arrays would be larger than the address space";
+        return "a size is above 2^30, or the arrays would be larger than the address space";
     case CVL_ERR_WORKSPACE:
         return "the workspace is missing, misaligned or too small";
     case CVL_ERR_LABEL:

@@ -4,9 +4,8 @@
 #include <math.h>
 
 void cvl_reference_batch_norm_inference(const cvl_batch_norm *d, double *y, const double *x,
-                                        const double *gamma, const double *beta,
-                                        const double *mean, const double *var,
-                                        const double *residual)
+                                        const double *gamma, const double *beta, const double *mean,
+                                        const double *var, const double *residual)
 {
     for (ptrdiff_t m = 0; m < d->M; m++)
         for (ptrdiff_t c = 0; c < d->C; c++) {

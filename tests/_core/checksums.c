@@ -4,7 +4,7 @@
  * Without an argument the program prints them; with the name of a file it checks that every line
  * is in it. checksums.txt is what it printed when results last changed on purpose:
  *     ninja -C build tests/_core/checksums_f32 tests/_core/checksums_f64
- *     (build/tests/_core/checksums_f32; build/tests/_core/checksums_f64) > tests/_core/checksums.txt
+ *     for type in f32 f64; do build/tests/_core/checksums_$type; done > tests/_core/checksums.txt
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +50,7 @@ static void end(const char *name)
 
 /* ---------------------------------------------------------------- convolution, linear */
 
+/* clang-format off */
 static const cvl_conv2d convolutions[] = {
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__}
     /*   N   H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups activation */
@@ -61,6 +62,7 @@ static const cvl_conv2d convolutions[] = {
     CASE(4, 9, 7, 70, 9, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
 #undef CASE
 };
+/* clang-format on */
 
 static void conv2d_forward(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w, ptrdiff_t y)
 {
@@ -352,6 +354,7 @@ static void sum_elementwise(void)
 
 static void sum_pool2d(void)
 {
+    /* clang-format off */
     static const cvl_pool2d cases[] = {
         /*                   N  H   W   C   KH KW SH SW DH DW PT PB PL PR ceil count_pad */
         {sizeof(cvl_pool2d), 3, 18, 17, 35, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1},
@@ -359,6 +362,7 @@ static void sum_pool2d(void)
         {sizeof(cvl_pool2d), 5, 9, 7, 65, 9, 7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1},
         {sizeof(cvl_pool2d), 2, 15, 11, 3, 3, 2, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1},
     };
+    /* clang-format on */
     begin("pool2d");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const cvl_pool2d *d = &cases[i];

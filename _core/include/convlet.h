@@ -63,7 +63,8 @@ typedef enum cvl_status {
     CVL_ERR_LABEL,     /* a class label outside [0, C), or a target outside [0, 1] */
     CVL_ERR_ISA,       /* CONVLET_ISA names a level unknown or lacking on this CPU */
     CVL_ERR_WEIGHT,    /* a weight below 0 or not finite, or weights whose sum is not finite */
-    CVL_ERR_EMPTY      /* a mean over nothing, of a caller who asked for this error */
+    CVL_ERR_EMPTY,     /* a mean over nothing, of a caller who asked for this error */
+    CVL_ERR_ALGORITHM  /* the algorithm asked for has no path for this shape */
 } cvl_status;
 
 /* One English sentence for a status; never NULL. */
@@ -88,7 +89,13 @@ typedef struct cvl_exec {
 } cvl_exec;
 #define CVL_EXEC_INIT {sizeof(cvl_exec), 1, NULL, 0}
 
-typedef enum cvl_activation { CVL_ACTIVATION_NONE = 0, CVL_ACTIVATION_RELU = 1 } cvl_activation;
+/* What is done to a value v before it is written. */
+typedef enum cvl_activation {
+    CVL_ACTIVATION_NONE = 0,
+    CVL_ACTIVATION_RELU = 1,       /* max(v, 0) */
+    CVL_ACTIVATION_LEAKY_RELU = 2, /* v where v > 0, else slope * v; convolution only */
+    CVL_ACTIVATION_RELU6 = 3       /* min(max(v, 0), 6); convolution only */
+} cvl_activation;
 
 /* ---------------------------------------------------------------- convolution
  *
@@ -97,7 +104,21 @@ typedef enum cvl_activation { CVL_ACTIVATION_NONE = 0, CVL_ACTIVATION_RELU = 1 }
  * groups G, output channel oc sees the C/G input channels of group oc / (OC/G).
  * Shapes   x (N,H,W,C)  w (KH,KW,C/G,OC)  b (OC)  y (N,OH,OW,OC)
  *          OH = floor((H+PT+PB-DH*(KH-1)-1)/SH) + 1, OW alike
- * Source   implicit im2col through row pointers: Dukhan 2019, arXiv:1907.02129 */
+ * Source   implicit im2col through row pointers: Dukhan 2019, arXiv:1907.02129; minimal filtering:
+ *          Lavin & Gray 2016, arXiv:1509.09308 */
+typedef enum cvl_conv2d_pass {
+    CVL_CONV2D_FORWARD = 0,
+    CVL_CONV2D_BACKWARD_DATA = 1,
+    CVL_CONV2D_BACKWARD_WEIGHTS = 2
+} cvl_conv2d_pass;
+
+typedef enum cvl_conv2d_algorithm {
+    CVL_CONV2D_AUTO = 0,     /* what is expected to be fastest, by the shape alone */
+    CVL_CONV2D_IM2COL = 1,   /* the direct engine: any shape, exact on small integers */
+    CVL_CONV2D_WINOGRAD = 2, /* F(4x4,3x3); F(2x2,5x5) for 5x5: stride 1, f32 */
+    CVL_CONV2D_WINOGRAD2 = 3 /* F(2x2,3x3): nearer to the direct engine's rounding */
+} cvl_conv2d_algorithm;
+
 typedef struct cvl_conv2d {
     size_t size;
     ptrdiff_t N, H, W, C;      /* N >= 0, the others >= 1 */
@@ -107,20 +128,51 @@ typedef struct cvl_conv2d {
     ptrdiff_t PT, PB, PL, PR;  /* padding, >= 0 */
     ptrdiff_t groups;          /* divides C and OC */
     cvl_activation activation; /* of the forward pass only */
+    double slope;              /* of CVL_ACTIVATION_LEAKY_RELU, finite */
+    cvl_conv2d_algorithm algorithm;
 } cvl_conv2d;
-#define CVL_CONV2D_INIT \
-    {sizeof(cvl_conv2d), 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE}
+#define CVL_CONV2D_INIT      \
+    {                        \
+        sizeof(cvl_conv2d),  \
+        0,                   \
+        0,                   \
+        0,                   \
+        0,                   \
+        0,                   \
+        0,                   \
+        0,                   \
+        1,                   \
+        1,                   \
+        1,                   \
+        1,                   \
+        0,                   \
+        0,                   \
+        0,                   \
+        0,                   \
+        1,                   \
+        CVL_ACTIVATION_NONE, \
+        0.01,                \
+        CVL_CONV2D_AUTO}
 
 /* cvl_conv2d_output_shape: OH and OW of the formula above.
  * Returns  CVL_OK | CVL_ERR_SHAPE (a field out of range, or a kernel larger than the padded input)
  *          | CVL_ERR_OVERFLOW */
 CVL_API cvl_status cvl_conv2d_output_shape(const cvl_conv2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
 
+/* cvl_conv2d_choose_f32: the algorithm that d->algorithm comes to for a pass, which is neither AUTO
+ * nor influenced by the number of threads or the level; *reason, unless NULL, is an English phrase
+ * that says why it was chosen or, with CVL_ERR_ALGORITHM, why it has no path for this shape.
+ * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW | CVL_ERR_ALGORITHM */
+CVL_API cvl_status cvl_conv2d_choose_f32(const cvl_conv2d *d, cvl_conv2d_pass pass,
+                                         cvl_conv2d_algorithm *chosen, const char **reason);
+CVL_API cvl_status cvl_conv2d_choose_f64(const cvl_conv2d *d, cvl_conv2d_pass pass,
+                                         cvl_conv2d_algorithm *chosen, const char **reason);
+
 /* cvl_conv2d_forward_f32: y as above; b may be NULL.
  * Numerics f32 accumulation, one FMA chain per output and per 384 consecutive k = (kh*KW+kw)*C/G+c,
  *          the chains added in order, then b, then the activation
  * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW | CVL_ERR_WORKSPACE |
- *          CVL_ERR_ISA, as do the two passes below */
+ *          CVL_ERR_ISA | CVL_ERR_ALGORITHM, as do the two passes below */
 CVL_API cvl_status cvl_conv2d_forward_f32(const cvl_conv2d *d, float *y, const float *x,
                                           const float *w, const float *b, const cvl_exec *run);
 CVL_API cvl_status cvl_conv2d_forward_f64(const cvl_conv2d *d, double *y, const double *x,

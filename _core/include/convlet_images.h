@@ -28,9 +28,29 @@ typedef struct cvl_conv_transpose2d {
     ptrdiff_t PT, PB, PL, PR; /* cut off the output, >= 0 */
     ptrdiff_t OPH, OPW;       /* added at its end: 0 <= OPH < max(SH, DH), OPW alike */
     ptrdiff_t groups;         /* divides C and OC */
+    cvl_conv2d_algorithm algorithm;
 } cvl_conv_transpose2d;
-#define CVL_CONV_TRANSPOSE2D_INIT \
-    {sizeof(cvl_conv_transpose2d), 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1}
+#define CVL_CONV_TRANSPOSE2D_INIT  \
+    {sizeof(cvl_conv_transpose2d), \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     1,                            \
+     1,                            \
+     1,                            \
+     1,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     0,                            \
+     1,                            \
+     CVL_CONV2D_AUTO}
 
 /* cvl_conv_transpose2d_output_shape: OH and OW of the formula above.
  * Returns  CVL_OK | CVL_ERR_SHAPE (a field out of range, or an output without pixels) |

@@ -3,6 +3,7 @@
  * MR x NV accumulators stay in registers; per k one broadcast per row and NV loads of B. Output
  * channels lie in the lanes, so each output is one FMA chain whatever the vector length. MR <= 8:
  * more rows meet in the same L1 sets when a row's stride is a power of two. */
+#include "epilogue.h"
 #include "simd.h"
 
 #define PREFETCH(p) __builtin_prefetch((p), 1, 3)
@@ -73,11 +74,9 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             V v = acc[i][j];
             if (t->add && columns > 0)
                 v = vadd(load_columns(c, columns), v);
-            if (t->bias && columns > 0)
-                v = vadd(v, load_columns(t->bias + j * VL, columns));
-            if (t->relu)
-                v = vmax(vzero(), v);
-            store_columns(c, v, columns);
+            if (t->end.bias && columns > 0)
+                v = vadd(v, load_columns(t->end.bias + j * VL, columns));
+            store_columns(c, activate(v, &t->end), columns);
         }
     }
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "convlet.h"
+
 /* A stretch of the reduction index of a matrix product: rows [k0, k0 + k) of B. */
 typedef struct cvl_gemm_run {
     ptrdiff_t k0, k;

@@ -1,8 +1,15 @@
 /* kernels_dtype.h: the kernel table of one type; included by kernels.h with T and CVL_DTYPE set. */
 
-/* One tile of a matrix product C = A B (+ bias), rows of A and C behind pointers:
+/* What is done to the last sum of an output before it is written: + bias[j], then the activation. */
+typedef struct CVL_DTYPE_NAME(cvl_epilogue) {
+    const T *bias; /* by output channel, or NULL */
+    cvl_activation activation;
+    T slope;
+} CVL_DTYPE_NAME(cvl_epilogue);
+
+/* One tile of a matrix product C = A B, rows of A and C behind pointers:
  *   c[i][j] = (add ? c[i][j] : 0) + sum over runs r, k < run[r].k of a[r*MR+i][k*a_step] * B[run[r].k0+k][j]
- * the sum being one FMA chain over the runs in order; then, on request, + bias[j] and ReLU.
+ * the sum being one FMA chain over the runs in order; then the epilogue.
  * Rows mr.. of a must be readable, but are not stored; columns nr.. are neither read nor stored,
  * unless B is packed, when they must be readable. */
 typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
@@ -16,8 +23,7 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     int mr, nr;  /* rows and columns in use */
     T *const *c; /* (MR) */
     int add;
-    const T *bias; /* (NR) or NULL; added after the sum */
-    int relu;
+    CVL_DTYPE_NAME(cvl_epilogue) end;
 } CVL_DTYPE_NAME(cvl_gemm_tile);
 
 /* A panel of the micro-kernel: MR rows by NR columns. */

@@ -79,6 +79,8 @@ const char *cvl_status_string(cvl_status status)
         return "a weight is negative or not finite, or the weights add up to infinity";
     case CVL_ERR_EMPTY:
         return "a mean over nothing";
+    case CVL_ERR_ALGORITHM:
+        return "the algorithm has no path for this shape";
     }
     return "unknown status";
 }

@@ -1,17 +1,56 @@
-/* conv2d.h: the two passes of a convolution through the gather engine, for the operators that are
- * convolutions in disguise. */
+/* conv2d.h: the passes of a convolution and the engines that compute them.
+ *
+ * An engine serves some shapes, with one algorithm. conv2d.c lists the engines, fastest first; a
+ * pass goes to the first that takes it, by the shape alone. */
 #ifndef CVL_CONV2D_H
 #define CVL_CONV2D_H
 
-#include "indirect.h"
+#include "op.h"
 #include "shapes.h"
 
-/* y from x, and x from y (backward data). The result points at `shape`. */
-NAME(gather) NAME(conv2d_forward_gather)(const cvl_conv2d_shape *shape);
-NAME(gather) NAME(conv2d_backward_gather)(const cvl_conv2d_shape *shape);
+/* A pass of a convolution: forward writes out = y from x and w, backward data out = dx from dy and
+ * w, backward weights out = dw from x and dy. The shape is that of the convolution in every pass.
+ * A shape may have fewer outputs than windows fit in (transposed convolution has such). */
+typedef struct NAME(conv2d_call) {
+    const cvl_conv2d_shape *shape;
+    cvl_conv2d_pass pass;
+    T *out;
+    const T *x, *w, *dy;
+    NAME(epilogue) end; /* of y and dx */
+    char *workspace;
+    int threads;
+} NAME(conv2d_call);
 
-/* Checks the arguments and runs `g`; b may be NULL. */
-cvl_status NAME(conv2d_run_gather)(NAME(gather) g, T *y, const T *x, const T *w, const T *b,
-                                   const cvl_exec *run);
+typedef struct NAME(conv2d_engine) {
+    cvl_conv2d_algorithm algorithm; /* what callers know it as */
+    const char *reason;             /* why "auto" takes it where it does */
+    /* NULL where the engine has a path for the pass, else why not. */
+    const char *(*refuses)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
+    /* Whether it is expected to beat the engines listed after it. */
+    int (*pays)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
+    /* Bytes of workspace. */
+    size_t (*workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
+    void (*run)(const NAME(conv2d_call) *call);
+} NAME(conv2d_engine);
+
+/* Implicit im2col, for every shape and pass: direct.c. */
+extern const NAME(conv2d_engine) NAME(direct_engine);
+
+/* The engine of a pass, by d.algorithm; NULL and a reason where that has no path. */
+const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
+                                                  cvl_conv2d_pass pass, const char **reason);
+
+/* Bytes of workspace of a pass; 0 where it has no engine or the kernels cannot be had. */
+size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
+
+/* Checks what is left of the arguments of a pass and runs it with the engine it goes to. */
+cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run);
+
+/* Bytes of workspace, and a run, of backward weights: dw and db, either of which may be NULL. db
+ * sums the columns of `sums` (M, channels). */
+size_t NAME(conv2d_gradients_workspace)(const cvl_conv2d_shape *shape, ptrdiff_t M,
+                                        ptrdiff_t channels, int threads);
+cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *sums, ptrdiff_t M,
+                                      ptrdiff_t channels, const cvl_exec *run);
 
 #endif

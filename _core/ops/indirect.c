@@ -222,8 +222,9 @@ static void run_tile(const plan *p, ptrdiff_t segments, const tables *t, ptrdiff
         job.a = t->a + (tile * p->runs + done) * panel->MR;
         job.add = s > 0;
         if (s + 1 >= segments) {
-            job.bias = g->b ? g->b + group * g->OC + place.column : NULL;
-            job.relu = g->relu;
+            job.end = g->end;
+            if (job.end.bias)
+                job.end.bias += group * g->OC + place.column;
         }
         panel->kernel(&job);
         done = end;

@@ -13,7 +13,7 @@ typedef struct cvl_gather_axis {
     ptrdiff_t taps, k0, k_step;
 } cvl_gather_axis;
 
-/* y[n, positions, oc] = act(b[oc] + sum over taps and c of x[n, positions, c] * B[k, oc]) with
+/* y[n, positions, oc] = end(sum over taps and c of x[n, positions, c] * B[k, oc]) with
  * k = (kh*KW + kw)*C + c. Per axis the phases 0 .. phases-1 partition the outputs: a forward
  * convolution has one, backward data as many as the stride. */
 typedef struct NAME(gather) {
@@ -24,10 +24,10 @@ typedef struct NAME(gather) {
     /* Fills the axis (0 rows, 1 columns) of a phase. */
     void (*axis)(const struct NAME(gather) *g, int axis, ptrdiff_t phase, cvl_gather_axis *out);
     const cvl_conv2d *d;
-    const T *x, *w, *b; /* w (KH,KW,C,OC) of the convolution; b may be NULL */
+    const T *x, *w; /* w (KH,KW,C,OC) of the convolution */
     T *y;
     int transposed; /* B is w with C and OC exchanged: backward data */
-    int relu;
+    NAME(epilogue) end;
     double flops;
 } NAME(gather);
 

@@ -1,6 +1,8 @@
 /* shapes.c: see shapes.h. */
 #include "shapes.h"
 
+#include <math.h>
+
 /* Output positions along one axis; 0 where the kernel does not fit. Sizes are at most LIMIT, so
  * nothing here overflows. */
 static ptrdiff_t output_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel,
@@ -12,11 +14,16 @@ static ptrdiff_t output_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel
 
 #define LIMIT ((ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2))
 
+static int known_algorithm(cvl_conv2d_algorithm algorithm)
+{
+    return algorithm >= CVL_CONV2D_AUTO && algorithm <= CVL_CONV2D_WINOGRAD2;
+}
+
 cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
 {
     cvl_conv2d d = CVL_CONV2D_INIT;
-    if (!cvl_read(&d, from) ||
-        (d.activation != CVL_ACTIVATION_NONE && d.activation != CVL_ACTIVATION_RELU))
+    if (!cvl_read(&d, from) || d.activation < CVL_ACTIVATION_NONE ||
+        d.activation > CVL_ACTIVATION_RELU6 || !isfinite(d.slope) || !known_algorithm(d.algorithm))
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t positive[] = {d.H,  d.W,  d.C,  d.OC, d.KH,    d.KW,
                                   d.SH, d.SW, d.DH, d.DW, d.groups};
@@ -81,7 +88,7 @@ static ptrdiff_t spread_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel
 cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_transpose2d *from)
 {
     cvl_conv_transpose2d d = CVL_CONV_TRANSPOSE2D_INIT;
-    if (!cvl_read(&d, from))
+    if (!cvl_read(&d, from) || !known_algorithm(d.algorithm))
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t positive[] = {d.H,  d.W,  d.C,  d.OC, d.KH,    d.KW,
                                   d.SH, d.SW, d.DH, d.DW, d.groups};
@@ -125,6 +132,7 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
         .PL = d.PL,
         .PR = d.PR,
         .groups = d.groups,
+        .algorithm = d.algorithm,
     };
     shape->OH = d.H;
     shape->OW = d.W;

@@ -52,8 +52,12 @@ void cvl_reference_conv2d_forward(const cvl_conv2d *d, double *y, const double *
                                     sum += x[at_x] * w[at_w];
                     if (b)
                         sum += b[t.oc];
-                    if (d->activation == CVL_ACTIVATION_RELU && 0 > sum)
+                    if (d->activation == CVL_ACTIVATION_LEAKY_RELU && 0 > sum)
+                        sum *= d->slope;
+                    else if (d->activation != CVL_ACTIVATION_NONE && 0 > sum)
                         sum = 0;
+                    if (d->activation == CVL_ACTIVATION_RELU6 && sum > 6)
+                        sum = 6;
                     y[((t.n * t.OH + t.oh) * t.OW + t.ow) * d->OC + t.oc] = sum;
                 }
 }

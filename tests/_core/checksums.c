@@ -52,7 +52,7 @@ static void end(const char *name)
 
 /* clang-format off */
 static const cvl_conv2d convolutions[] = {
-#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__}
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, 0.01, CVL_CONV2D_AUTO}
     /*   N   H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups activation */
     CASE(9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_NONE),
     CASE(17, 9, 9, 3, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_RELU),
@@ -391,8 +391,8 @@ static void sum_conv_transpose2d(void)
     /* clang-format off */
     static const cvl_conv_transpose2d cases[] = {
         /*                             N  H  W  C   OC  KH KW SH SW DH DW PT PB PL PR OPH OPW G */
-        {sizeof(cvl_conv_transpose2d), 9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0,  0,  1},
-        {sizeof(cvl_conv_transpose2d), 3, 7, 5, 12, 18, 3, 2, 2, 3, 1, 2, 1, 0, 2, 1, 1,  2,  3},
+        {sizeof(cvl_conv_transpose2d), 9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0,  0,  1, CVL_CONV2D_AUTO},
+        {sizeof(cvl_conv_transpose2d), 3, 7, 5, 12, 18, 3, 2, 2, 3, 1, 2, 1, 0, 2, 1, 1,  2,  3, CVL_CONV2D_AUTO},
     };
     /* clang-format on */
     begin("conv_transpose2d");

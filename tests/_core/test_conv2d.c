@@ -1,7 +1,7 @@
 /* test_conv2d.c: the three passes of convolution against six loops. */
 #include "check.h"
 
-#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE}
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_AUTO}
 
 /* clang-format off */
 static const cvl_conv2d cases[] = {
@@ -85,16 +85,20 @@ static void test_output_shape(const cvl_conv2d *d)
     CHECK(OH == s.OH && OW == s.OW);
 }
 
-static void test_forward(cvl_conv2d d, int limit, int with_bias)
+static void test_forward(cvl_conv2d d, int limit, cvl_activation activation)
 {
     name_case(limit ? "forward, integers" : "forward", &d);
     sizes s = sizes_of(&d);
-    d.activation = with_bias ? CVL_ACTIVATION_RELU : CVL_ACTIVATION_NONE;
+    const int with_bias = activation != CVL_ACTIVATION_NONE;
+    d.activation = activation;
+    d.slope = 0.25; /* exact on integers */
     T *x = operand(s.x, limit), *w = operand(s.w, limit), *b = operand(d.OC, limit), *first = NULL;
     double *wide_x = widened(x, s.x), *wide_w = widened(w, s.w), *wide_b = widened(b, d.OC);
     double *want = doubles(s.y), *scale = doubles(s.y);
     cvl_reference_conv2d_forward(&d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
-    cvl_reference_conv2d_forward(&d, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
+    cvl_conv2d linear = d; /* of the bound: clipping may bring a result nearer, never farther */
+    linear.activation = CVL_ACTIVATION_NONE;
+    cvl_reference_conv2d_forward(&linear, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
                                  with_bias ? magnitude(wide_b, d.OC) : NULL);
     for (int threads = 1; threads <= 3; threads++) {
         T *y = output(s.y);
@@ -166,8 +170,8 @@ static void test_all(void)
         name_case("output shape", d);
         test_output_shape(d);
         for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
-            test_forward(*d, limit, 0);
-            test_forward(*d, limit, 1);
+            for (cvl_activation a = CVL_ACTIVATION_NONE; a <= CVL_ACTIVATION_RELU6; a++)
+                test_forward(*d, limit, a);
             test_backward_data(*d, limit);
             test_backward_weights(*d, limit);
         }

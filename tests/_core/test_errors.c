@@ -110,6 +110,10 @@ static void test_conv2d_descriptors(void)
     refuse_conv2d("a sum that overflows", &d, CVL_ERR_OVERFLOW);
     d = good_conv2d(), d.activation = (cvl_activation)9;
     refuse_conv2d("an unknown activation", &d, CVL_ERR_ARGUMENT);
+    d = good_conv2d(), d.slope = NAN;
+    refuse_conv2d("a slope of NaN", &d, CVL_ERR_ARGUMENT);
+    d = good_conv2d(), d.algorithm = (cvl_conv2d_algorithm)4;
+    refuse_conv2d("an unknown algorithm", &d, CVL_ERR_ARGUMENT);
     d = good_conv2d(), d.size = 0;
     refuse_conv2d("no INIT", &d, CVL_ERR_ARGUMENT);
     refuse_conv2d("no descriptor", NULL, CVL_ERR_ARGUMENT);

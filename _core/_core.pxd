@@ -17,9 +17,21 @@ cdef extern from "convlet.h" nogil:
         CVL_ERR_ISA
         CVL_ERR_WEIGHT
         CVL_ERR_EMPTY
+        CVL_ERR_ALGORITHM
     ctypedef enum cvl_activation:
         CVL_ACTIVATION_NONE
         CVL_ACTIVATION_RELU
+        CVL_ACTIVATION_LEAKY_RELU
+        CVL_ACTIVATION_RELU6
+    ctypedef enum cvl_conv2d_pass:
+        CVL_CONV2D_FORWARD
+        CVL_CONV2D_BACKWARD_DATA
+        CVL_CONV2D_BACKWARD_WEIGHTS
+    ctypedef enum cvl_conv2d_algorithm:
+        CVL_CONV2D_AUTO
+        CVL_CONV2D_IM2COL
+        CVL_CONV2D_WINOGRAD
+        CVL_CONV2D_WINOGRAD2
     ctypedef enum cvl_reduction:
         CVL_REDUCTION_NONE
         CVL_REDUCTION_SUM
@@ -37,6 +49,8 @@ cdef extern from "convlet.h" nogil:
         size_t size
         Py_ssize_t N, H, W, C, OC, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups
         cvl_activation activation
+        double slope
+        cvl_conv2d_algorithm algorithm
     ctypedef struct cvl_linear:
         size_t size
         Py_ssize_t M, IN, OUT
@@ -88,6 +102,7 @@ cdef extern from "convlet.h" nogil:
     ctypedef struct cvl_conv_transpose2d:
         size_t size
         Py_ssize_t N, H, W, C, OC, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OPH, OPW, groups
+        cvl_conv2d_algorithm algorithm
     ctypedef struct cvl_pad2d:
         size_t size
         Py_ssize_t N, H, W, C, PT, PB, PL, PR
@@ -175,6 +190,9 @@ cdef const char *cvl_status_string(cvl_status status) noexcept nogil
 
 cdef cvl_status cvl_conv2d_output_shape(
     const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil
+cdef cvl_status cvl_conv2d_choose(
+    char dtype, const cvl_conv2d *d, cvl_conv2d_pass which, cvl_conv2d_algorithm *chosen,
+    const char **reason) noexcept nogil
 cdef cvl_status cvl_conv2d_forward(
     char dtype, const cvl_conv2d *d, void *y, const void *x, const void *w, const void *b,
     const cvl_exec *run) noexcept nogil

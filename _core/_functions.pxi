@@ -7,6 +7,12 @@ cdef extern from "convlet.h" nogil:
     const char *c_status_string "cvl_status_string"(cvl_status status)
     cvl_status c_conv2d_output_shape "cvl_conv2d_output_shape"(
         const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW)
+    cvl_status cvl_conv2d_choose_f32(
+        const cvl_conv2d *d, cvl_conv2d_pass which, cvl_conv2d_algorithm *chosen,
+        const char **reason)
+    cvl_status cvl_conv2d_choose_f64(
+        const cvl_conv2d *d, cvl_conv2d_pass which, cvl_conv2d_algorithm *chosen,
+        const char **reason)
     cvl_status cvl_conv2d_forward_f32(
         const cvl_conv2d *d, float *y, const float *x, const float *w, const float *b,
         const cvl_exec *run)
@@ -149,6 +155,14 @@ cdef const char *cvl_status_string(cvl_status status) noexcept nogil:
 cdef cvl_status cvl_conv2d_output_shape(
         const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil:
     return c_conv2d_output_shape(d, OH, OW)
+
+
+cdef cvl_status cvl_conv2d_choose(
+        char dtype, const cvl_conv2d *d, cvl_conv2d_pass which, cvl_conv2d_algorithm *chosen,
+        const char **reason) noexcept nogil:
+    if dtype == b'f':
+        return cvl_conv2d_choose_f32(d, which, chosen, reason)
+    return cvl_conv2d_choose_f64(d, which, chosen, reason)
 
 
 cdef cvl_status cvl_conv2d_forward(

@@ -139,6 +139,6 @@ cdef int check(cvl_status status) except -1:
         raise FloatingPointError(message)
     if status == CVL_ERR_EMPTY:
         raise ZeroDivisionError(message)
-    if status in (CVL_ERR_ARGUMENT, CVL_ERR_SHAPE, CVL_ERR_OVERFLOW):
+    if status in (CVL_ERR_ARGUMENT, CVL_ERR_SHAPE, CVL_ERR_OVERFLOW, CVL_ERR_ALGORITHM):
         raise ValueError(message)
     raise RuntimeError(message)

@@ -1,15 +1,17 @@
 # The operators of convlet_images.h as Python functions: outputs first, then inputs.
 
 # ---------------------------------------------------------------- transposed convolution
-# geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OPH, OPW, groups).
+# geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OPH, OPW, groups, algorithm).
 
 cdef int describe_conv_transpose2d(
         cvl_conv_transpose2d *d, tuple geometry, const Py_ssize_t *x_shape, Py_ssize_t OC,
         Py_ssize_t *OH, Py_ssize_t *OW) except -1:
+    cdef int algorithm
     d[0] = CVL_CONV_TRANSPOSE2D_INIT
     d.N, d.H, d.W, d.C, d.OC = x_shape[0], x_shape[1], x_shape[2], x_shape[3], OC
     (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.OPH, d.OPW,
-     d.groups) = geometry
+     d.groups, algorithm) = geometry
+    d.algorithm = <cvl_conv2d_algorithm>algorithm
     return check(cvl_conv_transpose2d_output_shape(d, OH, OW))
 
 

@@ -1,15 +1,17 @@
 # The operators as Python functions: outputs first, then inputs, as in convlet.h.
 
 # ---------------------------------------------------------------- convolution
-# geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups, activation).
+# geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups, algorithm, activation, slope).
 
 cdef int describe_conv2d(
         cvl_conv2d *d, tuple geometry, const Py_ssize_t *x_shape, Py_ssize_t OC,
         Py_ssize_t *OH, Py_ssize_t *OW) except -1:
-    cdef int activation
+    cdef int algorithm, activation
     d[0] = CVL_CONV2D_INIT
     d.N, d.H, d.W, d.C, d.OC = x_shape[0], x_shape[1], x_shape[2], x_shape[3], OC
-    (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.groups, activation) = geometry
+    (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.groups, algorithm, activation,
+     d.slope) = geometry
+    d.algorithm = <cvl_conv2d_algorithm>algorithm
     d.activation = <cvl_activation>activation
     return check(cvl_conv2d_output_shape(d, OH, OW))
 
@@ -92,6 +94,29 @@ def conv2d_backward_weights(dw, db, dy, x, tuple geometry, int threads):
         status = cvl_conv2d_backward_weights(
             code, &d, dw_memory, db_memory, dy_view.buf, x_view.buf, &run)
     check(status)
+
+
+def conv2d_choose(
+        str direction, str code, tuple x_shape, Py_ssize_t OC, tuple geometry):
+    """The number of the algorithm that a pass takes, or None where it has no path; and why."""
+    cdef cvl_conv2d d
+    cdef Py_ssize_t OH, OW
+    cdef Py_ssize_t[4] shape
+    cdef cvl_conv2d_pass which = CVL_CONV2D_FORWARD
+    cdef cvl_conv2d_algorithm chosen
+    cdef const char *reason = NULL
+    if direction == "backward_data":
+        which = CVL_CONV2D_BACKWARD_DATA
+    elif direction == "backward_weights":
+        which = CVL_CONV2D_BACKWARD_WEIGHTS
+    shape[0], shape[1], shape[2], shape[3] = x_shape
+    describe_conv2d(&d, geometry, shape, OC, &OH, &OW)
+    cdef cvl_status status = cvl_conv2d_choose(
+        FLOAT32 if code == "f" else FLOAT64, &d, which, &chosen, &reason)
+    if status == CVL_ERR_ALGORITHM:
+        return None, (<bytes>reason).decode()
+    check(status)
+    return <int>chosen, (<bytes>reason).decode()
 
 
 def conv2d_workspace(

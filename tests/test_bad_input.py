@@ -1,6 +1,7 @@
 """Bad input to an operator: the right exception, naming the argument, what it got and the cure."""
 
 import array as standard_array
+import math
 import re
 
 import numpy as np
@@ -160,6 +161,12 @@ CASES = {
     "pool kernel too large": (pool(7), ValueError, ["spans 7 rows", "0 + 6 + 0"]),
     # options
     "unknown activation": (conv(activation="tanh"), ValueError, ["conv2d: activation", "'tanh'"]),
+    "slope of NaN": (
+        conv(activation=("leaky_relu", math.nan)),
+        ValueError,
+        ["conv2d: activation", "finite slope", "nan"],
+    ),
+    "slope of text": (conv(activation=("leaky_relu", "x")), TypeError, ["slope", "'x'"]),
     "unknown algorithm": (
         conv(algorithm="fft"),
         ValueError,

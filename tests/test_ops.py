@@ -57,12 +57,14 @@ class TestConv2d:
             assert y.shape == case.y_shape
             check(y, expected, SUMS, reference.conv2d(*absolute, **case.options))
 
-    def test_activation_is_relu_of_the_output(self, case, dtype):
+    @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", ("leaky_relu", 0.3)])
+    def test_activation_is_that_of_the_output(self, case, dtype, activation):
         x, w, b = draw(case.x_shape, dtype), draw(case.w_shape, dtype), draw((case.oc,), dtype)
+        plain = ops.conv2d(x, w, b, **case.options)
 
-        y = ops.conv2d(x, w, b, **case.options, activation="relu")
+        y = ops.conv2d(x, w, b, **case.options, activation=activation)
 
-        np.testing.assert_array_equal(y, np.maximum(ops.conv2d(x, w, b, **case.options), 0))
+        np.testing.assert_array_equal(y, reference.activation.activate(plain, activation))
 
     def test_backward(self, case, dtype):
         x, w, dy = draw(case.x_shape, dtype), draw(case.w_shape, dtype), draw(case.y_shape, dtype)

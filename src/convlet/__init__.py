@@ -60,6 +60,8 @@ from .optimizers import AdamW as AdamW
 from .optimizers import Lion as Lion
 from .optimizers import NAdam as NAdam
 from .optimizers import RMSProp as RMSProp
+from .options import get_options as get_options
+from .options import options as options
 from .parameter import Parameter as Parameter
 from .threads import get_num_threads as get_num_threads
 from .threads import num_threads as num_threads

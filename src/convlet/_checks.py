@@ -18,6 +18,7 @@ FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 
 ACTIVATIONS = {None: 0, "relu": 1}
+CONV_ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "relu6": 3}
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
 
 _LARGEST_SIZE = 2**30
@@ -314,6 +315,21 @@ def activation(value, name):
     if value is None or (isinstance(value, str) and value in ACTIVATIONS):
         return ACTIVATIONS[value]
     raise ValueError(f"{name} must be None or 'relu', got {value!r}")
+
+
+def conv_activation(value, name):
+    """Return the core's number of an activation that ends a convolution, and its slope."""
+    slope = 0.01
+    if isinstance(value, tuple) and len(value) == 2 and value[0] == "leaky_relu":
+        value, slope = value[0], number(value[1], f"{name}: slope")
+        if not math.isfinite(slope):
+            raise ValueError(f"{name}: expected a finite slope of 'leaky_relu', got {slope}")
+    if value is None or (isinstance(value, str) and value in CONV_ACTIVATIONS):
+        return CONV_ACTIVATIONS[value], slope
+    raise ValueError(
+        f"{name} must be None, 'relu', 'relu6', 'leaky_relu' or ('leaky_relu', slope), got "
+        f"{value!r}"
+    )
 
 
 def number(value, name):

@@ -34,6 +34,9 @@ def conv2d_backward_weights(
     geometry: _Geometry,
     threads: int,
 ) -> None: ...
+def conv2d_choose(
+    direction: str, code: str, x_shape: tuple, out_channels: int, geometry: tuple
+) -> tuple[int | None, str]: ...
 def conv2d_workspace(
     direction: str,
     code: str,

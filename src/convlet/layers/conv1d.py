@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _checks, init
 from ..ops import conv1d, conv1d_backward, relu_backward
+from ..ops.conv import check_algorithm
 from ..ops.conv1d import sequence_padding
 from ..parameter import Parameter
 from . import sizes
@@ -72,12 +73,8 @@ class Conv1d(Layer):
             )
         if activation not in (None, "relu"):
             raise ValueError(f"Conv1d: expected activation None or 'relu', got {activation!r}")
-        if algorithm not in ("auto", "im2col"):
-            raise ValueError(
-                f"Conv1d: expected algorithm 'auto' or 'im2col', which serve every shape, got "
-                f"{algorithm!r}"
-            )
-        self.activation, self.algorithm = activation, algorithm
+        self.activation = activation
+        self.algorithm = check_algorithm(algorithm, "Conv1d")
         self._rng = init.generator(rng)
         shape = (self.kernel_size[1], self.in_channels // self.groups, self.out_channels)
         self.weight = Parameter.drawn(self._draw, shape, name="weight")

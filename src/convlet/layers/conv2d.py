@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _checks, init
 from ..ops import conv2d, conv2d_backward, relu_backward
+from ..ops.conv import check_algorithm
 from ..parameter import Parameter
 from . import sizes
 from .base import Layer
@@ -21,7 +22,7 @@ class Conv2d(Layer):
     groups : int, 1: output channels see only the input channels of their group
     use_bias : bool, True
     activation : None or "relu"
-    algorithm : "auto" or "im2col", as in `convlet.ops.conv2d`
+    algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
     rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
 
     Attributes
@@ -73,12 +74,8 @@ class Conv2d(Layer):
             )
         if activation not in (None, "relu"):
             raise ValueError(f"Conv2d: expected activation None or 'relu', got {activation!r}")
-        if algorithm not in ("auto", "im2col"):
-            raise ValueError(
-                f"Conv2d: expected algorithm 'auto' or 'im2col', which serve every shape, got "
-                f"{algorithm!r}"
-            )
-        self.activation, self.algorithm = activation, algorithm
+        self.activation = activation
+        self.algorithm = check_algorithm(algorithm, "Conv2d")
         self._rng = init.generator(rng)
         shape = (*self.kernel_size, self.in_channels // self.groups, self.out_channels)
         self.weight = Parameter.drawn(self._draw, shape, name="weight")

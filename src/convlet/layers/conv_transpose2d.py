@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _checks, init
 from ..ops import conv_transpose2d, conv_transpose2d_backward
+from ..ops.conv import check_algorithm
 from ..ops.conv_transpose import transposed_axis
 from ..parameter import Parameter
 from . import sizes
@@ -24,7 +25,7 @@ class ConvTranspose2d(Layer):
     output_padding : int or pair, 0: rows and columns more at the end; below stride or dilation
     groups : int, 1: output channels see only the input channels of their group
     use_bias : bool, True
-    algorithm : "auto" or "im2col", as in `convlet.ops.conv2d`
+    algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
     rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
 
     Attributes
@@ -81,14 +82,10 @@ class ConvTranspose2d(Layer):
                 f"{name}: expected groups to divide {in_channels} input and {out_channels} output "
                 f"channels, got {groups}"
             )
-        if algorithm not in ("auto", "im2col"):
-            raise ValueError(
-                f"{name}: expected algorithm 'auto' or 'im2col', which serve every shape, got "
-                f"{algorithm!r}"
-            )
         for axis in range(2):
             self._axis(axis, 1, name)
-        self.algorithm, self._rng = algorithm, init.generator(rng)
+        self.algorithm = check_algorithm(algorithm, name)
+        self._rng = init.generator(rng)
         shape = (*self.kernel_size, self.out_channels // self.groups, self.in_channels)
         self.weight = Parameter.drawn(self._draw, shape, name="weight")
         self.bias = None

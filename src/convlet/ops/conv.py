@@ -10,9 +10,12 @@ import numpy as np
 from .. import _checks, _core
 from .._checks import array, array_like
 from .._core import empty
+from ..options import get_options
 from ..threads import get_num_threads
 
-_ALGORITHMS = ("auto", "im2col", "winograd", "winograd2")
+_ALGORITHMS = {"auto": 0, "im2col": 1, "winograd": 2, "winograd2": 3}
+_NAMES = tuple(_ALGORITHMS)
+_NO_ACTIVATION = _checks.conv_activation(None, "activation")
 _X_AXES = "(N, H, W, C)"
 _W_AXES = "(KH, KW, C/groups, OC)"
 
@@ -48,8 +51,13 @@ def conv2d(
         "same_lower" at the beginning.
     dilation : int or (dh, dw)
     groups : int, divides C and OC
-    activation : None or "relu"
+    activation : None, "relu", "relu6", "leaky_relu" (of slope 0.01) or ("leaky_relu", slope)
     algorithm : "auto", "im2col", "winograd" or "winograd2"
+        "auto" takes what is expected to be fastest, by the shape alone; `conv2d_algorithm` tells
+        what that is, and `convlet.options(winograd=False)` forbids the last two. "im2col" serves
+        every shape and is exact on small integers. "winograd" multiplies less and rounds more:
+        F(4x4, 3x3), or F(2x2, 5x5), of stride 1 in float32; "winograd2" is F(2x2, 3x3), which
+        rounds as little as "im2col".
     out : ndarray (N, OH, OW, OC) to write the result to, or None
 
     Returns
@@ -80,10 +88,10 @@ def conv2d(
     given = x, w, b
     x = array(x, "conv2d: x")
     w = array_like(w, "conv2d: w", x, "x")
-    _check_algorithm(algorithm, "conv2d")
     y_shape, geometry = _geometry(
-        x.shape, w.shape, stride, padding, dilation, groups, activation, "conv2d"
+        x.shape, w.shape, stride, padding, dilation, groups, activation, algorithm, "conv2d"
     )
+    require_path("forward", x.dtype, x.shape, w.shape[3], geometry, algorithm, "conv2d")
     if b is not None:
         b = array_like(b, "conv2d: b", x, "x")
         if b.shape != y_shape[3:]:
@@ -133,15 +141,19 @@ def conv2d_backward(
     x = array(x, "conv2d_backward: x")
     w = array_like(w, "conv2d_backward: w", x, "x")
     dy = array_like(dy, "conv2d_backward: dy", x, "x")
-    _check_algorithm(algorithm, "conv2d_backward")
     y_shape, geometry = _geometry(
-        x.shape, w.shape, stride, padding, dilation, groups, None, "conv2d_backward"
+        x.shape, w.shape, stride, padding, dilation, groups, None, algorithm, "conv2d_backward"
     )
     if dy.shape != y_shape:
         _checks.shape(
             dy, y_shape, "conv2d_backward: dy", f"(the output of x {x.shape} and w {w.shape})"
         )
     needs_dx, needs_dw, needs_db = needs
+    problem = x.dtype, x.shape, w.shape[3], geometry, algorithm, "conv2d_backward"
+    if needs_dx:
+        require_path("backward_data", *problem)
+    if needs_dw:
+        require_path("backward_weights", *problem)
     code, threads = x.dtype.char, get_num_threads()
     dx = dw = db = None
     if needs_dx:
@@ -198,31 +210,50 @@ def conv2d_algorithm(
     directions = ("forward", "backward_data", "backward_weights")
     if direction not in directions:
         raise ValueError(f"{where}: direction must be one of {directions}, got {direction!r}")
-    y_shape, geometry = _geometry(x_shape, w_shape, stride, padding, dilation, groups, None, where)
+    y_shape, geometry = _geometry(
+        x_shape, w_shape, stride, padding, dilation, groups, None, "auto", where
+    )
+    number, reason = _core.conv2d_choose(direction, dtype.char, x_shape, w_shape[3], geometry)
     elements = math.prod(x_shape) + math.prod(w_shape) + math.prod(y_shape)
     return {
-        "algorithm": "im2col",
+        "algorithm": _NAMES[number],
         "multiply_adds": math.prod(y_shape) * math.prod(w_shape[:3]),
         "bytes": elements * dtype.itemsize,
         "workspace": _core.conv2d_workspace(
             direction, dtype.char, x_shape, w_shape[3], geometry, get_num_threads()
         ),
-        "reason": "the direct engine serves every shape",
+        "reason": reason,
     }
 
 
-def _check_algorithm(algorithm, where):
-    if algorithm == "auto" or algorithm == "im2col":
+def check_algorithm(algorithm, where):
+    """Raise unless this is the name of an algorithm; return it."""
+    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+        raise ValueError(f"{where}: algorithm must be one of {_NAMES}, got {algorithm!r}")
+    return algorithm
+
+
+def algorithm_number(algorithm, where):
+    """Return the core's number of an algorithm; that of "im2col" where Winograd is forbidden."""
+    check_algorithm(algorithm, where)
+    if algorithm == "auto" and not get_options().winograd:
+        return _ALGORITHMS["im2col"]
+    return _ALGORITHMS[algorithm]
+
+
+def require_path(direction, dtype, x_shape, out_channels, geometry, algorithm, where):
+    """Raise where an algorithm that was asked for has no path for a shape."""
+    if algorithm not in ("winograd", "winograd2"):
         return
-    if algorithm not in _ALGORITHMS:
-        raise ValueError(f"{where}: algorithm must be one of {_ALGORITHMS}, got {algorithm!r}")
-    raise ValueError(
-        f"{where}: algorithm={algorithm!r} has no path for this shape in this version, which has "
-        f"the direct engine only: use 'auto' or 'im2col'"
-    )
+    found, reason = _core.conv2d_choose(direction, dtype.char, x_shape, out_channels, geometry)
+    if found is None:
+        raise ValueError(
+            f"{where}: algorithm={algorithm!r} has no path for this {dtype} problem: {reason}; "
+            f"use 'auto' or 'im2col'"
+        )
 
 
-def _geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, where):
+def _geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, algorithm, where):
     """The output shape and what the core wants to know of the window, remembered by shape."""
     # Only exact integers, pairs of them and strings may become keys: 1 == True == 1.0.
     if type(stride) is not int:
@@ -233,15 +264,19 @@ def _geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, w
         dilation = _checks.pair(dilation, f"{where}: dilation")
     if type(groups) is not int:
         groups = _checks.size(groups, f"{where}: groups")
-    if activation is not None and activation != "relu":
-        _checks.activation(activation, f"{where}: activation")
+    code, slope = _NO_ACTIVATION
+    if activation is not None:
+        code, slope = _checks.conv_activation(activation, f"{where}: activation")
+    number = algorithm_number(algorithm, where)
     return _remembered_geometry(
-        x_shape, w_shape, stride, padding, dilation, groups, activation, where
+        x_shape, w_shape, stride, padding, dilation, groups, number, code, slope, where
     )
 
 
 @functools.lru_cache(maxsize=1024)
-def _remembered_geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, where):
+def _remembered_geometry(
+    x_shape, w_shape, stride, padding, dilation, groups, algorithm, activation, slope, where
+):
     strides = _checks.pair(stride, f"{where}: stride")
     form = _checks.padding_form(padding, f"{where}: padding")
     dilations = _checks.pair(dilation, f"{where}: dilation")
@@ -267,7 +302,9 @@ def _remembered_geometry(x_shape, w_shape, stride, padding, dilation, groups, ac
         *dilations,
         *pads,
         groups,
-        _checks.ACTIVATIONS[activation],
+        algorithm,
+        activation,
+        slope,
     )
     return y_shape, geometry
 

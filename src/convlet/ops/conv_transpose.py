@@ -8,7 +8,7 @@ from .. import _checks, _core
 from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
-from .conv import _check_algorithm
+from .conv import algorithm_number, require_path
 
 _X_AXES = "(N, H, W, C)"
 _W_AXES = "(KH, KW, OC/groups, C)"
@@ -75,13 +75,13 @@ def conv_transpose2d(
     where = "conv_transpose2d"
     x = array(x, "conv_transpose2d: x")
     w = array_like(w, "conv_transpose2d: w", x, "x")
-    _check_algorithm(algorithm, where)
     y_shape, geometry = _geometry(
-        x.shape, w.shape, stride, padding, output_padding, dilation, groups, where
+        x.shape, w.shape, stride, padding, output_padding, dilation, groups, algorithm, where
     )
     if b is not None:
         b = array_like(b, "conv_transpose2d: b", x, "x")
         _checks.shape(b, y_shape[3:], f"{where}: b", f"(the output channels of w {w.shape})")
+    _require_path("backward_data", x.dtype, x.shape, y_shape, geometry, algorithm, where)
     y = empty(y_shape, x.dtype.char)
     _core.conv_transpose2d_forward(y, x, w, b, geometry, get_num_threads())
     return y
@@ -132,12 +132,15 @@ def conv_transpose2d_backward(
     x = array(x, "conv_transpose2d_backward: x")
     w = array_like(w, "conv_transpose2d_backward: w", x, "x")
     dy = array_like(dy, "conv_transpose2d_backward: dy", x, "x")
-    _check_algorithm(algorithm, where)
     y_shape, geometry = _geometry(
-        x.shape, w.shape, stride, padding, output_padding, dilation, groups, where
+        x.shape, w.shape, stride, padding, output_padding, dilation, groups, algorithm, where
     )
     _checks.shape(dy, y_shape, f"{where}: dy", f"(the output of x {x.shape} and w {w.shape})")
     needs_dx, needs_dw, needs_db = needs
+    if needs_dx:
+        _require_path("forward", x.dtype, x.shape, y_shape, geometry, algorithm, where)
+    if needs_dw:
+        _require_path("backward_weights", x.dtype, x.shape, y_shape, geometry, algorithm, where)
     code, threads = x.dtype.char, get_num_threads()
     dx = dw = db = None
     if needs_dx:
@@ -150,18 +153,32 @@ def conv_transpose2d_backward(
     return dx, dw, db
 
 
-def _geometry(x_shape, w_shape, stride, padding, output_padding, dilation, groups, where):
+def _require_path(direction, dtype, x_shape, y_shape, geometry, algorithm, where):
+    """Raise where the convolution that this is the gradient of has no path."""
+    no_activation = 0, 0.0
+    of_convolution = *geometry[:10], *geometry[12:], *no_activation
+    require_path(direction, dtype, y_shape, x_shape[3], of_convolution, algorithm, where)
+
+
+def _geometry(
+    x_shape, w_shape, stride, padding, output_padding, dilation, groups, algorithm, where
+):
     """The output shape and what the core wants to know, remembered by exact sizes."""
     strides = _checks.pair(stride, f"{where}: stride")
     form = _checks.padding_form(padding, f"{where}: padding")
     extras = _checks.pair(output_padding, f"{where}: output_padding", 0)
     dilations = _checks.pair(dilation, f"{where}: dilation")
     groups = _checks.size(groups, f"{where}: groups")
-    return _remembered_geometry(x_shape, w_shape, strides, form, extras, dilations, groups, where)
+    number = algorithm_number(algorithm, where)
+    return _remembered_geometry(
+        x_shape, w_shape, strides, form, extras, dilations, groups, number, where
+    )
 
 
 @functools.lru_cache(maxsize=1024)
-def _remembered_geometry(x_shape, w_shape, strides, form, extras, dilations, groups, where):
+def _remembered_geometry(
+    x_shape, w_shape, strides, form, extras, dilations, groups, algorithm, where
+):
     _check_shapes(x_shape, w_shape, groups, where)
     outputs, pads, added = [], [], []
     for axis in range(2):
@@ -178,7 +195,7 @@ def _remembered_geometry(x_shape, w_shape, strides, form, extras, dilations, gro
         pads += begin, end
         added.append(extra)
     y_shape = (x_shape[0], *outputs, w_shape[2] * groups)
-    return y_shape, (*w_shape[:2], *strides, *dilations, *pads, *added, groups)
+    return y_shape, (*w_shape[:2], *strides, *dilations, *pads, *added, groups, algorithm)
 
 
 def transposed_axis(form, axis, n, kernel, strides, extras, dilations, where):

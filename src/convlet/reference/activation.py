@@ -4,12 +4,17 @@ import numpy as np
 
 
 def activate(y, activation):
-    """Apply the activation that an operator carries: None or "relu"."""
-    if activation is None:
+    """Apply the activation that an operator carries, as `convlet.ops.conv2d` names them."""
+    name, slope = activation if isinstance(activation, tuple) else (activation, 0.01)
+    if name is None:
         return y
-    if activation == "relu":
+    if name == "relu":
         return relu(y)
-    raise ValueError(f"activation must be None or 'relu', got {activation!r}")
+    if name == "relu6":
+        return np.where(y > 6, y.dtype.type(6), relu(y))
+    if name == "leaky_relu":
+        return np.where(y > 0, y, y.dtype.type(slope) * y)
+    raise ValueError(f"unknown activation {activation!r}")
 
 
 def relu(x):

@@ -1,0 +1,68 @@
+"""Options that hold in a context: where they come from, how long, and what they forbid."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import convlet as cl
+
+
+def winograd_in_process(value):
+    code = "import convlet; print(convlet.get_options().winograd)"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"CONVLET_WINOGRAD": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", "True"), ("1", "True"), ("0", "False")])
+def test_environment_sets_the_default(value, expected):
+    """CONVLET_WINOGRAD is 0 or 1; without it Winograd is allowed."""
+    assert winograd_in_process(value).stdout.strip() == expected
+
+
+def test_environment_must_be_right():
+    """Any other value is an error that names it."""
+    assert "CONVLET_WINOGRAD must be 0 or 1, got 'no'" in winograd_in_process("no").stderr
+
+
+def test_options_nest_and_restore():
+    """A block changes what it names and puts it back, after an error too, and can be used again."""
+    forbidden = cl.options(winograd=False)
+    for _ in range(2):
+        with forbidden, cl.options(winograd=True) as inner:
+            assert inner.winograd is cl.get_options().winograd is True
+        with pytest.raises(KeyError), forbidden:
+            assert cl.get_options().winograd is False
+            raise KeyError
+        assert cl.get_options().winograd is True
+
+
+def test_other_threads_keep_their_options():
+    """A block holds for its own thread."""
+    seen = []
+    with cl.options(winograd=False):
+        thread = threading.Thread(target=lambda: seen.append(cl.get_options().winograd))
+        thread.start()
+        thread.join()
+
+    assert seen == [True]
+
+
+@pytest.mark.parametrize(
+    ("message", "chosen"),
+    [
+        ("expected one of .* got 'speed'", {"speed": 1}),
+        ("winograd must be a bool", {"winograd": 0}),
+    ],
+)
+def test_options_refuse(message, chosen):
+    """Unknown names and values that are no bools are refused."""
+    with pytest.raises(TypeError, match=message):
+        cl.options(**chosen)

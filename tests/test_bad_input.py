@@ -322,17 +322,19 @@ def test_labels_out_of_range_leave_the_logits_alone():
 class TestGateOfTheExtension:
     """Whatever reaches the extension directly, it neither reads nor writes out of bounds."""
 
-    GEOMETRY = (3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0)
+    GEOMETRY = (3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0.0)
 
     @pytest.mark.parametrize(
         ("arrays", "error"),
         [
             ((OUT, X, W, None, (3,) * 11), ValueError),
             ((OUT, X, W, None, (2, *GEOMETRY[1:])), ValueError),
-            ((OUT, X, W, None, (*GEOMETRY[:10], 0, 0)), ValueError),
-            ((OUT, X, W, None, (*GEOMETRY[:10], 1, 7)), ValueError),
-            ((OUT, X, W, None, (*GEOMETRY[:6], -1, 0, 0, 0, 1, 0)), ValueError),
-            ((OUT, X, W, None, (*GEOMETRY[:6], 2**62, 2**62, 0, 0, 1, 0)), ValueError),
+            ((OUT, X, W, None, (*GEOMETRY[:10], 0, *GEOMETRY[11:])), ValueError),
+            ((OUT, X, W, None, (*GEOMETRY[:11], 4, 0, 0.0)), ValueError),
+            ((OUT, X, W, None, (*GEOMETRY[:11], 0, 7, 0.0)), ValueError),
+            ((OUT, X, W, None, (*GEOMETRY[:12], 0, math.nan)), ValueError),
+            ((OUT, X, W, None, (*GEOMETRY[:6], -1, *GEOMETRY[7:])), ValueError),
+            ((OUT, X, W, None, (*GEOMETRY[:6], 2**62, 2**62, *GEOMETRY[8:])), ValueError),
             ((OUT, X, W, None, (2**70, *GEOMETRY[1:])), OverflowError),
             ((OUT[:1], X, W, None, GEOMETRY), ValueError),
             ((OUT, X[:1], W, None, GEOMETRY), ValueError),

@@ -3,7 +3,7 @@
 # function stands for the pair of that name in the header, `..._f32` and `..._f64`: `dtype` is b'f'
 # or b'd' and says what the array pointers point at.
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "convlet.h" nogil:
@@ -314,6 +314,12 @@ cdef cvl_status cvl_max_pool2d_forward(
     char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_max_pool2d_backward(
     char dtype, const cvl_pool2d *d, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_max_pool2d_forward_winners(
+    char dtype, const cvl_pool2d *d, void *y, uint8_t *winners, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_max_pool2d_backward_winners(
+    char dtype, const cvl_pool2d *d, void *dx, const void *dy, const uint8_t *winners,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_avg_pool2d_forward(
     char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil

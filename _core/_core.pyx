@@ -18,7 +18,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 cdef extern from *:
@@ -30,6 +30,7 @@ cdef dict DTYPES = {
     for dtype in (np.dtype(np.float32), np.dtype(np.float64))
 }
 DTYPES["q"] = (np.dtype(np.int64), 8)
+DTYPES["B"] = (np.dtype(np.uint8), 1)
 
 include "_functions.pxi"
 include "_image_functions.pxi"

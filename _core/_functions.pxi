@@ -120,6 +120,16 @@ cdef extern from "convlet.h" nogil:
         const cvl_pool2d *d, float *dx, const float *dy, const float *x, const cvl_exec *run)
     cvl_status cvl_max_pool2d_backward_f64(
         const cvl_pool2d *d, double *dx, const double *dy, const double *x, const cvl_exec *run)
+    cvl_status cvl_max_pool2d_forward_winners_f32(
+        const cvl_pool2d *d, float *y, uint8_t *winners, const float *x, const cvl_exec *run)
+    cvl_status cvl_max_pool2d_forward_winners_f64(
+        const cvl_pool2d *d, double *y, uint8_t *winners, const double *x, const cvl_exec *run)
+    cvl_status cvl_max_pool2d_backward_winners_f32(
+        const cvl_pool2d *d, float *dx, const float *dy, const uint8_t *winners,
+        const cvl_exec *run)
+    cvl_status cvl_max_pool2d_backward_winners_f64(
+        const cvl_pool2d *d, double *dx, const double *dy, const uint8_t *winners,
+        const cvl_exec *run)
     cvl_status cvl_avg_pool2d_forward_f32(
         const cvl_pool2d *d, float *y, const float *x, const cvl_exec *run)
     cvl_status cvl_avg_pool2d_forward_f64(
@@ -402,6 +412,22 @@ cdef cvl_status cvl_max_pool2d_backward(
     if dtype == b'f':
         return cvl_max_pool2d_backward_f32(d, <float *>dx, <const float *>dy, <const float *>x, run)
     return cvl_max_pool2d_backward_f64(d, <double *>dx, <const double *>dy, <const double *>x, run)
+
+
+cdef cvl_status cvl_max_pool2d_forward_winners(
+        char dtype, const cvl_pool2d *d, void *y, uint8_t *winners, const void *x,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_max_pool2d_forward_winners_f32(d, <float *>y, winners, <const float *>x, run)
+    return cvl_max_pool2d_forward_winners_f64(d, <double *>y, winners, <const double *>x, run)
+
+
+cdef cvl_status cvl_max_pool2d_backward_winners(
+        char dtype, const cvl_pool2d *d, void *dx, const void *dy, const uint8_t *winners,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_max_pool2d_backward_winners_f32(d, <float *>dx, <const float *>dy, winners, run)
+    return cvl_max_pool2d_backward_winners_f64(d, <double *>dx, <const double *>dy, winners, run)
 
 
 cdef cvl_status cvl_avg_pool2d_forward(

@@ -18,6 +18,7 @@ cdef enum:
     FLOAT32 = 0x66  # f
     FLOAT64 = 0x64  # d
     INT64 = 0x71  # q
+    UINT8 = 0x42  # B
 
 
 cdef char code_of(const Py_buffer *view) noexcept:

@@ -492,6 +492,46 @@ def max_pool2d_backward(dx, dy, x, tuple geometry, int threads):
     check(status)
 
 
+def max_pool2d_forward_winners(y, winners, x, tuple geometry, int threads):
+    """y = the largest value of each window of x, and its number in the window."""
+    cdef cvl_pool2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    describe_pool2d(&d, geometry, x_view, &OH, &OW)
+    cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, d.N, OH, OW, d.C).buf
+    cdef void *winners_memory = gate.admit_shape(
+        winners, "winners", UINT8, WRITE, 4, d.N, OH, OW, d.C).buf
+    gate.prepare(&run, threads)
+    with nogil:
+        status = cvl_max_pool2d_forward_winners(
+            code, &d, y_memory, <uint8_t *>winners_memory, x_view.buf, &run)
+    check(status)
+
+
+def max_pool2d_backward_winners(dx, dy, winners, tuple geometry, int threads):
+    """dx from dy and the winners' numbers."""
+    cdef cvl_pool2d d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, 4, WRITE)
+    cdef char code = code_of(dx_view)
+    describe_pool2d(&d, geometry, dx_view, &OH, &OW)
+    cdef void *dy_memory = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.C).buf
+    cdef void *winners_memory = gate.admit_shape(
+        winners, "winners", UINT8, READ, 4, d.N, OH, OW, d.C).buf
+    gate.prepare(&run, threads)
+    with nogil:
+        status = cvl_max_pool2d_backward_winners(
+            code, &d, dx_view.buf, dy_memory, <uint8_t *>winners_memory, &run)
+    check(status)
+
+
 def avg_pool2d_backward(dx, dy, tuple geometry, int threads):
     """dx from dy."""
     cdef cvl_pool2d d

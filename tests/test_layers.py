@@ -232,6 +232,17 @@ def test_pools_on_the_table_of_cases(case):
         np.testing.assert_allclose(pool(x), function(x, case.kernel, **options), rtol=0, atol=1e-14)
 
 
+def test_max_pool_of_windows_with_more_positions_than_a_byte_counts():
+    """The gradient of a 17x16 window goes to its largest value, whichever it is."""
+    x = images(2, 17, 32, 3)
+    layer = cl.MaxPool2d((17, 16))
+
+    y, pullback = layer.vjp(x)
+    dy = images(*y.shape)
+
+    np.testing.assert_array_equal(pullback(dy), reference.max_pool2d_backward(dy, x, (17, 16)))
+
+
 def test_inputs_of_any_layout_and_never_written():
     """Strided, reversed, read-only and byte-swapped images give the bits of plain ones."""
     model = cl.Sequential(cl.Conv2d(2, 3, 3), cl.BatchNorm(3), cl.ReLU(), rng=0)

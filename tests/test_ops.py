@@ -10,6 +10,7 @@ import pytest
 import convlet
 from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES
 from convlet import ops, reference
+from convlet.ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 
 DTYPES = (np.float32, np.float64)
 
@@ -226,6 +227,18 @@ class TestPool2d:
             np.abs(dy).astype(np.float64), *args, **case.max_options
         )
         check(dx, expected, SUMS, magnitude)
+
+    def test_max_by_winners(self, case, dtype):
+        """Keeping the winners gives the bits that keeping x gives."""
+        x, dy = draw(case.x_shape, dtype), draw(case.y_shape, dtype)
+        x = np.round(x)  # ties
+
+        y, winners = max_pool2d_winners(x, case.kernel, **case.max_options)
+        dx = max_pool2d_winners_backward(dy, winners, case.x_shape, case.kernel, **case.max_options)
+
+        np.testing.assert_array_equal(y, ops.max_pool2d(x, case.kernel, **case.max_options))
+        expected = ops.max_pool2d_backward(dy, x, case.kernel, **case.max_options)
+        assert dx.tobytes() == expected.tobytes()
 
     def test_avg(self, case, dtype):
         if case.dilation != (1, 1):

@@ -450,6 +450,24 @@ CVL_API cvl_status cvl_max_pool2d_backward_f32(const cvl_pool2d *d, float *dx, c
 CVL_API cvl_status cvl_max_pool2d_backward_f64(const cvl_pool2d *d, double *dx, const double *dy,
                                                const double *x, const cvl_exec *run);
 
+/* cvl_max_pool2d_forward_winners_f32, cvl_max_pool2d_backward_winners_f32: the same results, with the
+ * winners kept instead of x: for every output, the number of the position that won, counted in row
+ * order through the positions of its window inside the input; 255 where there is none.
+ * Shapes   winners (N,OH,OW,C)
+ * Returns  also CVL_ERR_SHAPE where KH * KW > 255 */
+CVL_API cvl_status cvl_max_pool2d_forward_winners_f32(const cvl_pool2d *d, float *y,
+                                                      uint8_t *winners, const float *x,
+                                                      const cvl_exec *run);
+CVL_API cvl_status cvl_max_pool2d_forward_winners_f64(const cvl_pool2d *d, double *y,
+                                                      uint8_t *winners, const double *x,
+                                                      const cvl_exec *run);
+CVL_API cvl_status cvl_max_pool2d_backward_winners_f32(const cvl_pool2d *d, float *dx,
+                                                       const float *dy, const uint8_t *winners,
+                                                       const cvl_exec *run);
+CVL_API cvl_status cvl_max_pool2d_backward_winners_f64(const cvl_pool2d *d, double *dx,
+                                                       const double *dy, const uint8_t *winners,
+                                                       const cvl_exec *run);
+
 /* cvl_avg_pool2d_forward_f32: sum of the window inside the input over a divisor: the positions of
  * the window inside the padded input (count_include_pad) or inside the input. A window without any
  * is 0. Rows of a window are summed first, then added in order. Global average: KH = H, KW = W. */

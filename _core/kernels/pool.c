@@ -10,6 +10,8 @@ typedef struct windows {
     ptrdiff_t rows, columns, row_step, column_step;
     const T *x, *dy;
     T *y, *dx;
+    const uint8_t *winners;
+    uint8_t *winners_out;
     int tiled; /* dx is written, not added to */
     V divisor;
 } windows;
@@ -89,6 +91,45 @@ INLINE void give_to_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdi
         }
 }
 
+/* The same, and the number of the position that won; 255 where there is none. Where the sum of the
+ * window is a number, so is every term, and half of the work is saved. */
+INLINE void take_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    const V nobody = w->rows * w->columns > 0 ? vzero() : vset1(255);
+    V best = vset1(-INFINITY), winner = nobody, sum = vzero();
+    for (ptrdiff_t r = 0; r < w->rows; r++)
+        for (ptrdiff_t c = 0; c < w->columns; c++) {
+            const V v = vload_part(w->x + at + r * w->row_step + c * w->column_step, n);
+            winner = vselect(vgt(v, best), vset1((T)(r * w->columns + c)), winner);
+            best = vmax(v, best);
+            sum = vadd(sum, v);
+        }
+    if (!vall(veq(sum, sum))) {
+        best = vset1(-INFINITY), winner = nobody;
+        for (ptrdiff_t r = 0; r < w->rows; r++)
+            for (ptrdiff_t c = 0; c < w->columns; c++) {
+                const V number = vset1((T)(r * w->columns + c));
+                const V v = vload_part(w->x + at + r * w->row_step + c * w->column_step, n);
+                const V if_nan = vselect(veq(best, best), number, winner);
+                winner = vselect(vgt(v, best), number, winner);
+                winner = vselect(veq(v, v), winner, if_nan);
+                best = vselect(veq(v, v), vmax(v, best), v);
+            }
+    }
+    vstore_part(w->y + out, best, n);
+    vstore_bytes(w->winners_out + out, winner, n);
+}
+
+INLINE void give_to_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    const V winner = vload_bytes(w->winners + out, n), dy = vload_part(w->dy + out, n);
+    for (ptrdiff_t r = 0; r < w->rows; r++)
+        for (ptrdiff_t c = 0; c < w->columns; c++) {
+            const M won = veq(winner, vset1((T)(r * w->columns + c)));
+            give(w, at + r * w->row_step + c * w->column_step, vselect(won, dy, vzero()), n);
+        }
+}
+
 void KERNEL(max_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, const T *x)
 {
     visit_windows(extent, step, (windows){.x = x, .y = y}, take_largest);
@@ -99,6 +140,20 @@ void KERNEL(max_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4
 {
     visit_windows(extent, step, (windows){.x = x, .dx = dx, .dy = dy, .tiled = tiled},
                   give_to_largest);
+}
+
+void KERNEL(max_pool_winners)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y,
+                              uint8_t *winners, const T *x)
+{
+    assert(extent[1] * extent[2] <= 255);
+    visit_windows(extent, step, (windows){.x = x, .y = y, .winners_out = winners}, take_winner);
+}
+
+void KERNEL(max_pool_backward_winners)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
+                                       const T *dy, const uint8_t *winners, int tiled)
+{
+    visit_windows(extent, step, (windows){.dx = dx, .dy = dy, .winners = winners, .tiled = tiled},
+                  give_to_winner);
 }
 
 /* ------------------------------------------------------------------------------ average */

@@ -13,9 +13,11 @@
  *   vmax(a, b)         a > b ? a : b, so b where either is NaN
  *   vmin(a, b)         a < b ? a : b, so b where either is NaN
  *   vgt(a, b) veq      mask of a > b, a == b; false where either is NaN
- *   vany(m)            whether the mask holds anywhere
+ *   vany(m) vall(m)    whether the mask holds anywhere, everywhere
  *   vselect(m, a, b)   a where m, else b
  *   vldexp(a, n)       a * 2^n for a near 1 and whole n, |n| <= 250 (f64: 2000), rounded once
+ *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
+ *                      numbers 0 to 255; what a load leaves out is 0
  *   sfma(a, b, c)      vfma for one element
  *
  * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
@@ -65,13 +67,37 @@ typedef __mmask16 M;
 #define VL 16
 #define OP(name) _mm512_##name##_ps
 #define FIRST(n) ((__mmask16)((1u << (n)) - 1u))
+INLINE V load_bytes(const uint8_t *p, M m)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m, p)));
+}
+INLINE void store_bytes(uint8_t *p, V v, M m)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, m, _mm512_cvtps_epi32(v));
+}
 #else
 typedef __m512d V;
 typedef __mmask8 M;
 #define VL 8
 #define OP(name) _mm512_##name##_pd
 #define FIRST(n) ((__mmask8)((1u << (n)) - 1u))
+INLINE V load_bytes(const uint8_t *p, M m)
+{
+    return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_maskz_loadu_epi8(m, p)));
+}
+INLINE void store_bytes(uint8_t *p, V v, M m)
+{
+    _mm256_mask_cvtepi32_storeu_epi8(p, m, _mm512_cvtpd_epi32(v));
+}
 #endif
+INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
+{
+    return load_bytes(p, FIRST(n < VL ? n : VL));
+}
+INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
+{
+    store_bytes(p, v, FIRST(n < VL ? n : VL));
+}
 #ifdef CVL_F32
 INLINE M vgt(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
@@ -80,6 +106,7 @@ INLINE M vgt(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 #endif
 INLINE int vany(M m) { return m != 0; }
+INLINE int vall(M m) { return m == FIRST(VL); }
 INLINE V vldexp(V a, V n) { return OP(scalef)(a, n); }
 INLINE V vzero(void) { return OP(setzero)(); }
 INLINE V vset1(T s) { return OP(set1)(s); }
@@ -107,6 +134,12 @@ INLINE V vpow2(V t)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), CVL_MANTISSA));
 }
+INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
+INLINE __m128i narrow_to_words(V v)
+{
+    const __m256i i = _mm256_cvtps_epi32(v);
+    return _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+}
 #else
 typedef __m256d V;
 typedef __m256d M;
@@ -120,10 +153,29 @@ INLINE V vpow2(V t)
 {
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(t), CVL_MANTISSA));
 }
+INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(bytes)); }
+INLINE __m128i narrow_to_words(V v)
+{
+    const __m128i i = _mm256_cvtpd_epi32(v);
+    return _mm_packus_epi32(i, i);
+}
 #endif
+INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
+{
+    uint64_t bytes = 0;
+    memcpy(&bytes, p, n < VL ? (size_t)n : VL);
+    return widen_bytes(_mm_set1_epi64x((int64_t)bytes));
+}
+INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
+{
+    const __m128i words = narrow_to_words(v);
+    const int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+    memcpy(p, &bytes, n < VL ? (size_t)n : VL);
+}
 INLINE M vgt(V a, V b) { return OP(cmp)(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return OP(cmp)(a, b, _CMP_EQ_OQ); }
 INLINE int vany(M m) { return OP(movemask)(m) != 0; }
+INLINE int vall(M m) { return OP(movemask)(m) == (1 << VL) - 1; }
 INLINE V vzero(void) { return OP(setzero)(); }
 INLINE V vset1(T s) { return OP(set1)(s); }
 INLINE V vload(const T *p) { return OP(loadu)(p); }
@@ -144,6 +196,7 @@ typedef uint32x4_t M;
 #define NEON(name) name##q_f32
 #define NEON_DUP vdupq_n_f32
 INLINE int vany(M m) { return vmaxvq_u32(m) != 0; }
+INLINE int vall(M m) { return vminvq_u32(m) != 0; }
 INLINE V vpow2(V t)
 {
     return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), CVL_MANTISSA));
@@ -155,6 +208,7 @@ typedef uint64x2_t M;
 #define NEON(name) name##q_f64
 #define NEON_DUP vdupq_n_f64
 INLINE int vany(M m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
+INLINE int vall(M m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) != 0; }
 INLINE V vpow2(V t)
 {
     return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(t), CVL_MANTISSA));
@@ -196,6 +250,7 @@ INLINE V vpow2(V t) { return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t)
 INLINE M vgt(V a, V b) { return OP(cmpgt)(a, b); }
 INLINE M veq(V a, V b) { return OP(cmpeq)(a, b); }
 INLINE int vany(M m) { return OP(movemask)(m) != 0; }
+INLINE int vall(M m) { return OP(movemask)(m) == (1 << VL) - 1; }
 INLINE V vzero(void) { return OP(setzero)(); }
 INLINE V vset1(T s) { return OP(set1)(s); }
 INLINE V vload(const T *p) { return OP(loadu)(p); }
@@ -220,6 +275,7 @@ INLINE V vpow2(V t)
 INLINE M vgt(V a, V b) { return a > b; }
 INLINE M veq(V a, V b) { return a == b; }
 INLINE int vany(M m) { return m; }
+INLINE int vall(M m) { return m; }
 INLINE V vzero(void) { return 0; }
 INLINE V vset1(T s) { return s; }
 INLINE V vload(const T *p) { return *p; }
@@ -262,6 +318,20 @@ INLINE void vstore_n(T *p, V v, int n)
     vstore(copy, v);
     for (int i = 0; i < n; i++)
         p[i] = copy[i];
+}
+INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
+{
+    T copy[VL] = {0};
+    for (ptrdiff_t i = 0; i < VL && i < n; i++)
+        copy[i] = (T)p[i];
+    return vload(copy);
+}
+INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
+{
+    T copy[VL];
+    vstore(copy, v);
+    for (ptrdiff_t i = 0; i < VL && i < n; i++)
+        p[i] = (uint8_t)copy[i];
 }
 #endif
 

@@ -7,7 +7,7 @@
  * cut by channels. */
 #include "op.h"
 
-enum { FEW_TASKS = 16, CHANNELS = 64 };
+enum { FEW_TASKS = 16, CHANNELS = 64, MAX_WINNERS = 255 };
 
 typedef struct pool pool;
 
@@ -22,6 +22,8 @@ struct pool {
     ptrdiff_t blocks, channels; /* tasks of a band, and the channels of each but the last */
     const T *x, *dy;
     T *y, *dx;
+    const uint8_t *winners; /* beside dy */
+    uint8_t *winners_out;   /* beside y */
     const NAME(kernels) *k;
     runner *run;
     cvl_task *task;
@@ -142,6 +144,8 @@ static cvl_status run_pool(pool p, const cvl_pool2d *from, const cvl_exec *run)
         return status;
     if (p.average && (p.d.DH != 1 || p.d.DW != 1))
         return CVL_ERR_SHAPE;
+    if ((p.winners || p.winners_out) && (p.d.KH > MAX_WINNERS || p.d.KH * p.d.KW > MAX_WINNERS))
+        return CVL_ERR_SHAPE;
     if (!CVL_PRODUCT(&x_size, p.d.N, p.d.H, p.d.W, p.d.C) ||
         !CVL_PRODUCT(&y_size, p.d.N, p.OH, p.OW, p.d.C))
         return CVL_ERR_OVERFLOW;
@@ -177,6 +181,21 @@ static void run_max_backward(const pool *p, const ptrdiff_t extent[4], const ptr
     p->k->max_pool_backward(extent, step, p->dx + x, p->dy + y, p->x + x, p->tiled);
 }
 
+static void run_max_winners(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4],
+                            ptrdiff_t x, ptrdiff_t y, ptrdiff_t divisor)
+{
+    (void)divisor;
+    p->k->max_pool_winners(extent, step, p->y + y, p->winners_out + y, p->x + x);
+}
+
+static void run_max_backward_winners(const pool *p, const ptrdiff_t extent[4],
+                                     const ptrdiff_t step[4], ptrdiff_t x, ptrdiff_t y,
+                                     ptrdiff_t divisor)
+{
+    (void)divisor;
+    p->k->max_pool_backward_winners(extent, step, p->dx + x, p->dy + y, p->winners + y, p->tiled);
+}
+
 static void run_avg(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4], ptrdiff_t x,
                     ptrdiff_t y, ptrdiff_t divisor)
 {
@@ -206,6 +225,32 @@ cvl_status NAME(max_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, co
                     .run = run_max_backward,
                     .task = backward_tasks,
                     .complete = x && dy && dx};
+    return run_pool(p, d, run);
+}
+
+cvl_status NAME(max_pool2d_forward_winners)(const cvl_pool2d *d, T *y, uint8_t *winners, const T *x,
+                                            const cvl_exec *run)
+{
+    const pool p = {.x = x,
+                    .y = y,
+                    .winners_out = winners,
+                    .k = kernels(),
+                    .run = run_max_winners,
+                    .task = forward_tasks,
+                    .complete = x && y && winners};
+    return run_pool(p, d, run);
+}
+
+cvl_status NAME(max_pool2d_backward_winners)(const cvl_pool2d *d, T *dx, const T *dy,
+                                             const uint8_t *winners, const cvl_exec *run)
+{
+    const pool p = {.dy = dy,
+                    .dx = dx,
+                    .winners = winners,
+                    .k = kernels(),
+                    .run = run_max_backward_winners,
+                    .task = backward_tasks,
+                    .complete = dy && dx && winners};
     return run_pool(p, d, run);
 }
 

@@ -383,7 +383,14 @@ static void test_pool2d(void)
     REFUSED(CVL_ERR_SHAPE, NAME(avg_pool2d_forward)(&d, out[0], in[0], &run));
     REFUSED(CVL_ERR_SHAPE, NAME(avg_pool2d_backward)(&d, out[0], in[0], &run));
     d = good_pool2d();
+    uint8_t winners[4] = {0};
     REFUSED(CVL_ERR_ARGUMENT, NAME(max_pool2d_forward)(&d, NULL, in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(max_pool2d_forward_winners)(&d, out[0], NULL, in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(max_pool2d_backward_winners)(&d, out[0], in[0], NULL, &run));
+    d = good_pool2d(), d.H = d.W = d.KH = d.KW = 16;
+    REFUSED(CVL_ERR_SHAPE, NAME(max_pool2d_forward_winners)(&d, out[0], winners, in[0], &run));
+    REFUSED(CVL_ERR_SHAPE, NAME(max_pool2d_backward_winners)(&d, out[0], in[0], winners, &run));
+    d = good_pool2d();
     REFUSED(CVL_ERR_ARGUMENT, NAME(max_pool2d_backward)(&d, out[0], in[0], NULL, &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(avg_pool2d_forward)(&d, out[0], NULL, &run));
 }

@@ -69,6 +69,23 @@ static T *max_input(ptrdiff_t n, int specials)
     return input_bytes(values, (size_t)n * sizeof(T));
 }
 
+/* The same bits by way of the winners; an empty window has none. */
+static void test_winners(const cvl_pool2d *d, sizes s, const T *x, const T *dy, const T *y,
+                         const T *dx, int threads)
+{
+    T *own_y = output(s.y), *own_dx = output(s.x);
+    uint8_t *winners = output_bytes((size_t)s.y);
+    cvl_exec run = run_with(threads, 0);
+    CHECK(NAME(max_pool2d_forward_winners)(d, own_y, winners, x, &run) == CVL_OK);
+    check_same("y with winners", s.y, own_y, y);
+    CHECK(NAME(max_pool2d_backward_winners)(d, own_dx, dy, winners, &run) == CVL_OK);
+    check_same("dx from winners", s.x, own_dx, dx);
+    int in_window = 1;
+    for (ptrdiff_t i = 0; i < s.y; i++)
+        in_window &= winners[i] < d->KH * d->KW || (winners[i] == 255 && y[i] == (T)-INFINITY);
+    CHECK(in_window);
+}
+
 static void test_max(const cvl_pool2d *d, int specials)
 {
     name_case(specials ? "max with NaN" : "max", d);
@@ -93,6 +110,7 @@ static void test_max(const cvl_pool2d *d, int specials)
         if (first)
             check_same("dx", s.x, dx, first);
         first = dx;
+        test_winners(d, s, x, dy, y, dx, threads);
     }
     check_memory();
 }

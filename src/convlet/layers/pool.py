@@ -13,6 +13,7 @@ from ..ops import (
     max_pool2d,
     max_pool2d_backward,
 )
+from ..ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 from . import sizes
 from .base import Layer
 
@@ -34,7 +35,8 @@ class MaxPool2d(Layer):
 
     Notes
     -----
-    Among equals the first in row order gets the gradient; a NaN in the window wins.
+    Among equals the first in row order gets the gradient; a NaN in the window wins. For the
+    pullback a byte per output is kept, and not x, unless the kernel has more than 255 positions.
 
     Examples
     --------
@@ -69,12 +71,21 @@ class MaxPool2d(Layer):
         return max_pool2d(x, self.kernel_size, **self._options())
 
     def _vjp(self, x, input_grad, commits):
-        def pull(dy):
-            if not input_grad:
-                return None
-            return max_pool2d_backward(dy, x, self.kernel_size, **self._options())
+        if not input_grad:
+            return self._apply(x), lambda dy: None
+        if self.kernel_size[0] * self.kernel_size[1] > 255:
+            return self._apply(x), lambda dy: max_pool2d_backward(
+                dy, x, self.kernel_size, **self._options()
+            )
+        shape = x.shape
+        y, winners = max_pool2d_winners(x, self.kernel_size, **self._options())
 
-        return self._apply(x), pull
+        def pull(dy):
+            return max_pool2d_winners_backward(
+                dy, winners, shape, self.kernel_size, **self._options()
+            )
+
+        return y, pull
 
     def __repr__(self):
         options = sizes.options_repr(

@@ -61,6 +61,14 @@ def test_a_block_wastes_at_most_an_eighth_beyond_whole_pages(nbytes):
     assert not block.readonly
 
 
+def test_a_large_block_begins_at_a_huge_page():
+    """From 2 MiB on, blocks are aligned so that the system can back them with huge pages."""
+    huge = 2**21
+
+    assert _core.empty((huge,), "f").ctypes.data % huge == 0
+    assert _core.empty((huge // 4,), "f").ctypes.data % huge == 0
+
+
 def test_a_block_is_used_again_when_the_last_array_dies():
     convlet.clear_cache()
     a = _core.empty((5000,), "f")

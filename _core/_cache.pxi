@@ -4,7 +4,9 @@
 # kept, sorted by size class: whole pages, with steps of 1/8 between powers of two. A block comes
 # from its class, newest first (it is the warmest), or from malloc. Above the limit the blocks idle
 # longest are freed. From 2 MiB on, blocks lie on huge pages where the system has them: batch norm
-# of 26 MB takes 0.7 times as long. One lock guards it all; nothing under it touches a Python object.
+# of 26 MB takes 0.7 times as long.
+#
+# One lock guards it all; nothing under it touches a Python object.
 
 cdef enum:
     PAGE = 4096

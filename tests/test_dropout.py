@@ -188,7 +188,7 @@ class Restarted(cl.Layer):
 
     def _vjp(self, x, input_grad, commits):
         self.dropout.counter = 0
-        return self.model._vjp(x, input_grad, [])
+        return self.model.vjp(x, input_grad=input_grad)
 
 
 @pytest.mark.parametrize("per_channel", [False, True])

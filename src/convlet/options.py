@@ -11,6 +11,7 @@ class Options(NamedTuple):
     """The options in force; see `options`."""
 
     winograd: bool = True
+    fuse: bool = True
 
 
 _current: contextvars.ContextVar[Options | None] = contextvars.ContextVar("options", default=None)
@@ -46,6 +47,9 @@ class options:  # noqa: N801 (reads as a function)
     winograd : bool
         False: a convolution with algorithm="auto" never takes a Winograd path, and so gives the
         bits of "im2col". At first True, or what the environment says in CONVLET_WINOGRAD (0 or 1).
+    fuse : bool
+        False: a model runs layer by layer, as its layers are written, instead of joining them into
+        kernels (see `Layer.plan`). The two agree within rounding. At first True.
 
     Raises
     ------

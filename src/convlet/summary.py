@@ -56,12 +56,18 @@ class Summary:
             cells.append((row["path"], row["layer"], str(row["output_shape"]), *numbers))
         totals = (f"{n:,}" for n in (self.parameters, self.multiply_adds, self.bytes))
         cells.append(("total", "", "", *totals))
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(_line(line, widths) for line in cells)
+        return table(cells, 3)
 
 
-def _line(cells, widths):
-    """Pad one line: text to the left, numbers to the right."""
-    text = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
-    numbers = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
-    return "  ".join(text + numbers).rstrip()
+def table(lines, text):
+    """Lay out lines of cells as a table: so many columns of text to the left, then numbers."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(_line(cells, widths, text) for cells in lines)
+
+
+def _line(cells, widths, text):
+    padded = [
+        cell.ljust(width) if column < text else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()

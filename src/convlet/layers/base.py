@@ -6,8 +6,9 @@ import copy
 
 import numpy as np
 
+from .. import planner
 from .._checks import array
-from ..parameter import FLOATS, pack
+from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
 from .own import measured_shape, own_forward, own_pullback
 from .recalibrate import recalibrate
@@ -53,10 +54,16 @@ class Layer:
 
     # The layers of this package give `_output_shape(shape)`, which raises what is wrong with a
     # shape; `_apply(x)`; and `_vjp(x, input_grad, commits)`, which returns (y, pull) and appends to
-    # `commits` the calls that change its state. A container names its layers in `_children()`. Both
-    # doors check everything first, so `_apply` and `_vjp` find x as they need it.
+    # `commits` the calls that change its state. A container names its layers in `_children()`, and
+    # says by `_lower` what it does with them. Both doors check everything first, and then run a
+    # plan (see convlet.planner), which calls `_apply` and `_vjp` or, for a layer whose `_kind` has
+    # a step of its own, does the same with fewer and larger kernels.
 
     parameter_names = ()
+    _kind = None  # what the planner calls the layer
+    _edits = 0  # how often what plans are made from has changed; see __setattr__
+    _changes = frozenset({"_packed", "_plans"})  # attributes that plans are not made from
+    _plans = None  # what this layer, as the outermost one, has planned
     _packed = False  # whether this layer, as the outermost one, has packed its parameters
     _draws = False  # whether parameters are drawn at random, from _rng or fresh entropy
     _rng = None
@@ -81,7 +88,8 @@ class Layer:
         ValueError : its rank, channels or size do not suit this layer or one inside it; the message
             names the layer, what it expected, what it got and what to do.
         """
-        return self._apply(self._checked(x, training=False))
+        x = self._array(x)
+        return self._planned().plan(x.shape, x.dtype, False).infer(x)
 
     def vjp(self, x, *, input_grad=True):
         """Train: y from x, and the pullback that turns a gradient of y into one of x.
@@ -105,13 +113,10 @@ class Layer:
         TypeError, ValueError : as in inference; nothing has been computed or changed.
         FloatingPointError : a batch norm met statistics that are not finite; nothing has changed.
         """
-        x = self._checked(x, training=True)
-        self._pack()
-        commits = []
-        y, pull = self._vjp(x, input_grad, commits)
-        for commit in commits:
+        run = self._train(x, bool(input_grad))
+        for commit in run.commits:
             commit()
-        return y, Pullback(self, y, pull)
+        return run.y, Pullback(self, run.y, run.pull)
 
     def output_shape(self, shape):
         """Return the shape of y for an x of this shape, or raise the ValueError of the doors."""
@@ -229,6 +234,34 @@ class Layer:
         """
         return Summary(self, tuple(shape))
 
+    def plan(self, shape, *, training=True, input_grad=False):
+        """Say what runs for an x of this shape: which kernels, with what joined, at what cost.
+
+        Parameters
+        ----------
+        shape : tuple (N, ...)
+        training : bool, True; False for the inference door
+        input_grad : bool, False; whether dx is wanted
+
+        Returns
+        -------
+        Report : prints as a table
+
+        Raises
+        ------
+        TypeError, ValueError : those of the door for such an x.
+
+        Examples
+        --------
+        >>> from convlet import models
+        >>> plan = models.resnet20().plan((128, 32, 32, 3))
+        >>> plan.count("BatchNorm+add+ReLU")
+        9
+        """
+        dtype = self.dtype or FLOATS[0]
+        plan = self._planned().plan(tuple(shape), dtype, bool(training), bool(input_grad))
+        return planner.Report(plan, dtype)
+
     @property
     def dtype(self):
         """The dtype of the parameters, or None where there are none."""
@@ -290,6 +323,10 @@ class Layer:
         for parameter in self._own():
             parameter.cast(dtype)
 
+    def _lower(self, graph, x, where):
+        """Append to a graph what computes y from value x; return the number of y."""
+        return graph.layer(self, x, where)
+
     def _multiply_adds(self, shape):
         """Multiplications of a weight with a value, for an x of this shape."""
         return 0
@@ -300,10 +337,29 @@ class Layer:
 
     # What is the same for all.
 
-    def _checked(self, x, training):
-        x = array(x, f"{self._label()}: x")
-        self._check(x.shape, x.dtype, training)
-        return x
+    def __setattr__(self, name, value):
+        """Set an attribute; plans made before hold no longer where they may depend on it."""
+        if name not in self._changes and (self._kind or isinstance(value, (Layer, Parameter))):
+            self.__dict__["_edits"] = self._edits + 1
+        object.__setattr__(self, name, value)
+
+    def _array(self, x):
+        if type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray:
+            return x
+        return array(x, f"{self._label()}: x")
+
+    def _planned(self):
+        plans = self._plans
+        if plans is None or not plans.is_current():
+            plans = self._plans = planner.Planned(self)
+        return plans
+
+    def _train(self, x, input_grad):
+        """A pass for training, whose commits have not been called."""
+        x = self._array(x)
+        plan = self._planned().plan(x.shape, x.dtype, True, input_grad)
+        self._pack()
+        return planner.Pass(plan, x)
 
     def _own(self):
         named = (getattr(self, name) for name in self.parameter_names)
@@ -364,7 +420,7 @@ class Layer:
 
     def __getstate__(self):
         # A copy packs its own memory, and its parameters have been drawn.
-        return self.__dict__ | {"_packed": False, "_rng": None}
+        return self.__dict__ | {"_packed": False, "_plans": None, "_rng": None}
 
 
 class Pullback:
@@ -383,6 +439,19 @@ class Pullback:
         RuntimeError : it has been called before.
         TypeError, ValueError : dy is not like y; nothing has been written.
         """
+        shape, dtype = self._like
+        if not (
+            self._pull is not None
+            and type(dy) is np.ndarray
+            and dy.shape == shape
+            and dy.dtype == dtype
+            and dy.flags.carray
+        ):
+            dy = self._checked(dy)
+        pull, self._pull = self._pull, None
+        return pull(dy)
+
+    def _checked(self, dy):
         where = f"pullback of {self._layer._label()}"
         if self._pull is None:
             raise RuntimeError(f"{where}: it has been called before; call vjp for another one")
@@ -395,8 +464,7 @@ class Pullback:
                 f"{where}: expected dy of {dtype}, as y is, got {dy.dtype}; "
                 f"use dy.astype(np.{dtype})"
             )
-        pull, self._pull = self._pull, None
-        return pull(dy)
+        return dy
 
 
 def join(path, name):

@@ -65,6 +65,8 @@ class BatchNorm(Layer):
     """
 
     parameter_names = ("gamma", "beta")
+    _kind = "batch_norm"
+    _changes = Layer._changes | {"running_mean", "running_var", "count", "frozen"}
 
     def __init__(
         self,
@@ -169,6 +171,10 @@ class BatchNorm(Layer):
 
     def _scale_and_shift(self):
         return (self.gamma.value, self.beta.value) if self.affine else self._constants
+
+    def _running(self):
+        """Mean and variance as they are kept, in float64."""
+        return self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
 
     def _apply(self, x):
         gamma, beta = self._scale_and_shift()

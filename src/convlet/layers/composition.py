@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import textwrap
 
-import numpy as np
-
-from .._checks import array
-from .._core import empty
-from ..ops import add
 from .base import Layer, join, locate
 
 
@@ -41,6 +34,8 @@ class Concat(Layer):
     >>> Concat(Conv2d(3, 4, 1), Conv2d(3, 8, 3, padding=1), Sequential())(x).shape
     (2, 5, 5, 15)
     """
+
+    _kind = "concat"
 
     def __init__(self, *branches):
         if not branches:
@@ -73,30 +68,14 @@ class Concat(Layer):
                 )
         return (*outs[0][:-1], sum(out[-1] for out in outs))
 
-    def _apply(self, x):
-        return _join([layer._apply(x) for layer in self.branches])
-
-    def _vjp(self, x, input_grad, commits):
-        ys, pulls = [], []
-        for i, layer in enumerate(self.branches):
-            try:
-                y, pull = layer._vjp(x, input_grad, commits)
-            except FloatingPointError as error:
-                locate(error, f"branch {i} of Concat")
-                raise
-            ys.append(y)
-            pulls.append(pull if input_grad or layer._trains() else None)
-        ends = list(itertools.accumulate(y.shape[-1] for y in ys))
-
-        def pull_all(dy):
-            dxs = [
-                pull(array(dy[..., begin:end], "Concat: dy"))
-                for pull, begin, end in zip(pulls, [0, *ends[:-1]], ends, strict=True)
-                if pull is not None
-            ]
-            return functools.reduce(add, dxs) if input_grad else None
-
-        return _join(ys), pull_all
+    def _lower(self, graph, x, where):
+        ys = tuple(
+            layer._lower(graph, x, where.inside(str(i), f"branch {i} of Concat"))
+            for i, layer in enumerate(self.branches)
+        )
+        shapes = [graph.shapes[y] for y in ys]
+        shape = (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+        return graph.join("concat", self, ys, shape, where, "concat")
 
     def _trace(self, shape, path=""):
         for name, layer in self._children():
@@ -164,9 +143,3 @@ class Lambda(Layer):
             announced = getattr(self._announced, "__name__", repr(self._announced))
             names.append(f"output_shape={announced}")
         return f"Lambda({', '.join(names)})"
-
-
-def _join(ys):
-    """Join arrays on the last axis in fresh memory."""
-    shape = (*ys[0].shape[:-1], sum(y.shape[-1] for y in ys))
-    return np.concatenate(ys, axis=-1, out=empty(shape, ys[0].dtype.char))

@@ -43,6 +43,7 @@ class Conv2d(Layer):
     """
 
     parameter_names = ("weight", "bias")
+    _kind = "conv2d"
     _draws = True
 
     def __init__(

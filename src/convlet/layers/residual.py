@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 
-from ..ops import add
 from .base import Layer, join, locate
 
 
@@ -32,6 +31,8 @@ class Residual(Layer):
     >>> Residual(BatchNorm(1, eps=1.0))(np.full((1, 1), 2.0, np.float32)).round(2)
     array([[3.41]], dtype=float32)
     """
+
+    _kind = "residual"
 
     def __init__(self, body, shortcut=None):
         for name, layer in (("body", body), ("shortcut", shortcut)):
@@ -64,27 +65,13 @@ class Residual(Layer):
             )
         return out
 
-    def _apply(self, x):
-        return add(self.body._apply(x), x if self.shortcut is None else self.shortcut._apply(x))
-
-    def _vjp(self, x, input_grad, commits):
-        ys, pulls = [], []
-        for name, layer in self._children():
-            try:
-                y, pull = layer._vjp(x, input_grad, commits)
-            except FloatingPointError as error:
-                locate(error, f"{name} of Residual")
-                raise
-            ys.append(y)
-            pulls.append(pull)
-
-        def pull_both(dy):
-            dxs = [pull(dy) for pull in pulls]
-            if not input_grad:
-                return None
-            return add(dxs[0], dy if self.shortcut is None else dxs[1])
-
-        return add(ys[0], x if self.shortcut is None else ys[1]), pull_both
+    def _lower(self, graph, x, where):
+        ys = [
+            layer._lower(graph, x, where.inside(name, f"{name} of Residual"))
+            for name, layer in self._children()
+        ]
+        summands = (ys[0], x if self.shortcut is None else ys[1])
+        return graph.join("add", self, summands, graph.shapes[ys[0]], where, "add")
 
     def _trace(self, shape, path=""):
         for name, layer in self._children():

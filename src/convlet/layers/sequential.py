@@ -30,6 +30,8 @@ class Sequential(Layer):
     (2, 10)
     """
 
+    _kind = "sequential"
+
     def __init__(self, *layers, rng=None):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
@@ -62,29 +64,10 @@ class Sequential(Layer):
                 raise
         return shape
 
-    def _apply(self, x):
-        for layer in self._layers:
-            x = layer._apply(x)
-        return x
-
-    def _vjp(self, x, input_grad, commits):
-        pulls, needed = [], input_grad
+    def _lower(self, graph, x, where):
         for i, layer in enumerate(self._layers):
-            try:
-                x, pull = layer._vjp(x, needed, commits)
-            except FloatingPointError as error:
-                locate(error, f"layer {i} of Sequential")
-                raise
-            needed = needed or layer._trains()
-            if needed:
-                pulls.append(pull)
-
-        def pull_all(dy):
-            while pulls:
-                dy = pulls.pop()(dy)
-            return dy if input_grad else None
-
-        return x, pull_all
+            x = layer._lower(graph, x, where.inside(str(i), f"layer {i} of Sequential"))
+        return x
 
     def _trace(self, shape, path=""):
         for name, layer in self._children():

@@ -213,17 +213,30 @@ def conv2d_algorithm(
     y_shape, geometry = _geometry(
         x_shape, w_shape, stride, padding, dilation, groups, None, "auto", where
     )
-    number, reason = _core.conv2d_choose(direction, dtype.char, x_shape, w_shape[3], geometry)
+    found = conv2d_choice(direction, dtype.char, x_shape, w_shape[3], geometry)
     elements = math.prod(x_shape) + math.prod(w_shape) + math.prod(y_shape)
     return {
-        "algorithm": _NAMES[number],
+        "algorithm": found["algorithm"],
         "multiply_adds": math.prod(y_shape) * math.prod(w_shape[:3]),
         "bytes": elements * dtype.itemsize,
-        "workspace": _core.conv2d_workspace(
-            direction, dtype.char, x_shape, w_shape[3], geometry, get_num_threads()
-        ),
-        "reason": reason,
+        "workspace": found["workspace"],
+        "reason": found["reason"],
     }
+
+
+def conv2d_choice(direction, code, x_shape, out_channels, geometry):
+    """The algorithm of a pass, its workspace in bytes, and the reason, as a dict."""
+    problem = direction, code, x_shape, out_channels, geometry
+    number, reason = _core.conv2d_choose(*problem)
+    workspace = _core.conv2d_workspace(*problem, get_num_threads())
+    return {"algorithm": _NAMES[number], "workspace": workspace, "reason": reason}
+
+
+def conv2d_geometry(x_shape, w_shape, *, activation=None, algorithm="auto", **options):
+    """What the core wants to know of a convolution whose shapes and options have been checked."""
+    names = ("stride", "padding", "dilation", "groups")
+    chosen = (options[name] for name in names)
+    return _geometry(x_shape, w_shape, *chosen, activation, algorithm, "conv2d")[1]
 
 
 def check_algorithm(algorithm, where):

@@ -1,0 +1,60 @@
+"""A model as a list of nodes in the order of computation, flattened across its containers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Where(NamedTuple):
+    """Where a layer is: its path, as in `state_dict`, and what messages call that."""
+
+    path: str = ""
+    place: str = ""
+
+    def inside(self, name, place):
+        """Where a layer of this container is."""
+        return Where(
+            f"{self.path}.{name}" if self.path else name,
+            f"{self.place}, {place}" if self.place else place,
+        )
+
+
+class Node(NamedTuple):
+    """What one kernel, or one layer, computes: value `y` from the values `inputs`."""
+
+    kind: str | None  # "conv2d", "batch_norm", "relu", "add", "concat"; None: ask the layer
+    layer: object
+    inputs: tuple  # numbers of values
+    y: int
+    where: Where
+    activation: str | None = None
+    parts: tuple = ()  # names of what was joined, in the order of computation
+
+
+class Graph:
+    """Nodes in the order of computation, and the shape of every value; value 0 is x.
+
+    Attributes
+    ----------
+    shapes : list of the shapes of values, by their numbers
+    nodes : list of Node
+    output : the number of the value that the model returns
+    """
+
+    def __init__(self, model, shape):
+        self.shapes, self.nodes = [shape], []
+        self.output = model._lower(self, 0, Where())
+
+    def layer(self, layer, x, where):
+        """Append a layer that has one input; return the number of its y."""
+        shape = layer._output_shape(self.shapes[x])
+        return self.join(layer._kind, layer, (x,), shape, where, type(layer).__name__)
+
+    def join(self, kind, layer, inputs, shape, where, name):
+        """Append a node of several inputs; return the number of its y."""
+        self.shapes.append(shape)
+        y = len(self.shapes) - 1
+        activation = getattr(layer, "activation", None) if kind == "conv2d" else None
+        parts = (name,) if activation is None else (name, "ReLU")
+        self.nodes.append(Node(kind, layer, inputs, y, where, activation, parts))
+        return y

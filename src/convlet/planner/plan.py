@@ -1,0 +1,202 @@
+"""Plans: the steps of a model for one shape, how they run, and where they are kept."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from .. import _core
+from .._core import empty
+from ..options import get_options
+from ..threads import get_num_threads
+from .fusion import fuse
+from .graph import Graph
+from .steps import JOINTS, STEPS, LayerStep, NormStep
+
+# A value of so many bytes or more is made again in backward, where it can be, instead of kept.
+REMADE_FROM = 1 << 20
+
+_PLANS_KEPT = 64
+
+
+class Plan:
+    """The steps of a model for x of one shape and dtype, at one of its doors.
+
+    Attributes
+    ----------
+    graph : the model flattened, with the shape of every value
+    steps : list of Step, in the order of computation
+    backward : the steps whose pullbacks run, in the order of these
+    remade : the steps that make values again in backward, by value
+    """
+
+    def __init__(self, model, shape, dtype, training, input_grad, fused):
+        graph = self.graph = Graph(model, shape)
+        self.input_grad = input_grad
+        nodes, kinds = (fuse(graph), STEPS) if fused else (graph.nodes, JOINTS)
+        wanted = {0: input_grad}
+        self.steps = []
+        for index, node in enumerate(nodes):
+            needs = tuple(wanted[value] for value in node.inputs)
+            trains = any(needs) or (node.kind not in JOINTS and node.layer._trains())
+            wanted[node.y] = training and trains
+            kind = kinds.get(node.kind, LayerStep)
+            self.steps.append(kind(index, node, graph, dtype, needs, wanted[node.y]))
+        self.backward = self._backward_order() if training else []
+        self._settle_lifetimes(dtype)
+
+    def _backward_order(self):
+        """The steps with a gradient to take, readers first; of two inputs, the first comes first.
+
+        So the gradients of a value add up in the order of its readers.
+        """
+        order, makers = [], {step.y: step for step in self.steps if step.wanted}
+        missing = Counter(
+            value for step in makers.values() for value, needed in step.wants() if needed
+        )
+        ready = [self.graph.output]
+        while ready:
+            step = makers.get(ready.pop())
+            if step is not None:
+                order.append(step)
+                wants = [value for value, needed in step.wants() if needed]
+                missing.subtract(wants)
+                ready += [value for value in dict.fromkeys(reversed(wants)) if not missing[value]]
+        return order
+
+    def _settle_lifetimes(self, dtype):
+        """Say for each step which values nobody reads after it, forward and backward."""
+        last = {value: step for step in self.backward for value in step.reads}
+        for value, step in last.items():
+            step.spent += (value,)
+        self.remade = {
+            step.y: step
+            for step in self.backward
+            if step.y in last
+            and isinstance(step, NormStep)
+            and step.residual is None
+            and math.prod(step.shape) * dtype.itemsize >= REMADE_FROM
+        }
+        kept = last.keys() - self.remade.keys() | {self.graph.output}
+        last = {value: step for step in self.steps for value in step.inputs}
+        for value, step in last.items():
+            if value not in kept:
+                step.dead += (value,)
+
+    def infer(self, x):
+        """Return y."""
+        values, threads = [None] * len(self.graph.shapes), get_num_threads()
+        values[0] = x
+        for step in self.steps:
+            step.infer(values, threads)
+            for value in step.dead:
+                values[value] = None
+        return values[self.graph.output]
+
+
+class Pass:
+    """One pass through a plan for training: forward when it is made, then `pull`, once.
+
+    Attributes
+    ----------
+    commits : what changes the state of layers, to be called when the pass has succeeded
+    """
+
+    __slots__ = ("commits", "grads", "kept", "plan", "threads", "values")
+
+    def __init__(self, plan, x):
+        self.plan, self.commits, self.threads = plan, [], get_num_threads()
+        self.kept = [None] * len(plan.steps)
+        values = self.values = [None] * len(plan.graph.shapes)
+        values[0] = x
+        try:
+            for step in plan.steps:
+                step.forward(self)
+                for value in step.dead:
+                    values[value] = None
+        except FloatingPointError as error:
+            if step.where.place:
+                error.args = (f"{step.where.place}, {error}",)
+            raise
+
+    @property
+    def y(self):
+        """What the model returns."""
+        return self.values[self.plan.graph.output]
+
+    def pull(self, dy):
+        """Add to the gradients of parameters, and return dx or None."""
+        plan, self.threads = self.plan, get_num_threads()
+        self.grads = [None] * len(self.values)
+        self.grads[plan.graph.output] = dy
+        del dy
+        for step in plan.backward:
+            step.backward(self)
+            self.kept[step.index] = None
+        return self.grads[0] if plan.input_grad else None
+
+    # What steps call in backward.
+
+    def take(self, value):
+        """Return the gradient of a value, which is complete."""
+        gradient, self.grads[value] = self.grads[value], None
+        return gradient
+
+    def give(self, value, gradient, fresh=False):
+        """Add to the gradient of a value; one that is fresh may be written to."""
+        before = self.grads[value]
+        if before is not None:
+            y = gradient if fresh else empty(gradient.shape, gradient.dtype.char)
+            _core.add(y, before, gradient, self.threads)
+            gradient = y
+        self.grads[value] = gradient
+
+    def value(self, value):
+        """Return a value that backward reads, made again where it was not kept."""
+        if self.values[value] is None:
+            self.plan.remade[value].remake(self)
+        return self.values[value]
+
+    def release(self, values):
+        """Drop values that nobody reads any more."""
+        for value in values:
+            self.values[value] = None
+
+
+class Planned:
+    """What a model, as the outermost one, has planned so far.
+
+    A plan holds as long as the tree and its options are as they were, which each layer counts in
+    `_edits`. Which parameters train, and which batch norms are frozen, is part of a plan's key.
+    """
+
+    def __init__(self, model):
+        self._model, self._plans = model, {}
+        self._layers = [layer for _, layer in model._walk()]
+        self._parameters = model._all_parameters()
+        self._norms = [layer for layer in self._layers if layer._kind == "batch_norm"]
+        self._edits = self._counted()
+
+    def _counted(self):
+        return sum([layer._edits for layer in self._layers])
+
+    def is_current(self):
+        """Whether the model is still what it was."""
+        return self._edits == self._counted()
+
+    def plan(self, shape, dtype, training, input_grad=False):
+        """Return the plan for x of a shape and dtype, or raise what is wrong with them."""
+        options = get_options()
+        key = shape, dtype.char, training, options
+        if training:
+            flags = [p.trainable for p in self._parameters]
+            flags += [layer.frozen for layer in self._norms]
+            key = *key, input_grad, *flags
+        plan = self._plans.get(key)
+        if plan is None:
+            self._model._check(shape, dtype, training)
+            plan = Plan(self._model, shape, dtype, training, input_grad, options.fuse)
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan

@@ -1,0 +1,86 @@
+"""A plan as a table."""
+
+from __future__ import annotations
+
+import math
+
+from ..summary import table
+
+HEADINGS = (
+    "layer",
+    "kernel",
+    "output shape",
+    "algorithm",
+    "kept",
+    "multiply-adds",
+    "bytes",
+    "workspace",
+)
+
+
+class Report:
+    """What runs for one shape, kernel by kernel; prints as a table.
+
+    Attributes
+    ----------
+    rows : list of dict with
+        path : str, the place of the layer whose parameters the kernel uses, as in `state_dict`
+        kernel : str, what it computes, joined by "+", such as "BatchNorm+add+ReLU"
+        output_shape : tuple
+        algorithms : dict from "forward", "backward_data" and "backward_weights" to the algorithm
+            that a convolution takes there; without those that are not computed
+        multiply_adds : int, of a weight with a value in one forward pass
+        bytes : int, of the output; 0 where it is a view of the input
+        workspace : int, bytes of scratch that a convolution takes in the direction that takes most
+        kept : bool, whether the output is kept for backward. One that is not is made again when
+            backward needs it, or is not needed
+    multiply_adds, bytes : int, the totals
+    kept_bytes : int, the bytes of outputs that are kept
+    workspace : int, the largest
+
+    Examples
+    --------
+    >>> from convlet import BatchNorm, Conv2d, ReLU, Sequential
+    >>> model = Sequential(Conv2d(3, 4, 3), BatchNorm(4), ReLU())
+    >>> [row["kernel"] for row in model.plan((8, 6, 6, 3)).rows]
+    ['Conv2d', 'BatchNorm+ReLU']
+    """
+
+    def __init__(self, plan, dtype):
+        self.input_shape = plan.graph.shapes[0]
+        kept = {value for step in plan.backward for value in step.reads} - plan.remade.keys()
+        self.rows = [_row(step, dtype, step.y in kept) for step in plan.steps]
+        self.multiply_adds = sum(row["multiply_adds"] for row in self.rows)
+        self.bytes = sum(row["bytes"] for row in self.rows)
+        self.kept_bytes = sum(row["bytes"] for row in self.rows if row["kept"])
+        self.workspace = max((row["workspace"] for row in self.rows), default=0)
+
+    def count(self, kernel):
+        """How many times a kernel runs, such as "BatchNorm+add+ReLU"."""
+        return sum(row["kernel"] == kernel for row in self.rows)
+
+    def __repr__(self):
+        lines = [HEADINGS, ("", "input", str(self.input_shape), "", "", "", "", "")]
+        for row in self.rows:
+            names = dict.fromkeys(row["algorithms"].values())
+            kept = "yes" if row["kept"] else ""
+            numbers = (f"{row[name]:,}" for name in ("multiply_adds", "bytes", "workspace"))
+            shape = str(row["output_shape"])
+            lines.append((row["path"], row["kernel"], shape, "/".join(names), kept, *numbers))
+        totals = (self.kept_bytes, self.multiply_adds, self.bytes, self.workspace)
+        lines.append(("total", "", "", "", *(f"{total:,}" for total in totals)))
+        return table(lines, 4)
+
+
+def _row(step, dtype, kept):
+    algorithms = step.algorithms()
+    return {
+        "path": step.where.path,
+        "kernel": "+".join(step.parts),
+        "output_shape": step.shape,
+        "algorithms": {name: found["algorithm"] for name, found in algorithms.items()},
+        "multiply_adds": step.multiply_adds(),
+        "bytes": 0 if step.layer._is_view else math.prod(step.shape) * dtype.itemsize,
+        "workspace": max((found["workspace"] for found in algorithms.values()), default=0),
+        "kept": kept,
+    }

@@ -1,0 +1,321 @@
+"""Steps: what a plan runs, one kernel each way, on values that have been checked.
+
+A step has three methods. `infer(values, threads)` sets its value from others. `forward(run)` does
+so for training, and keeps in `run.kept` what its pullback needs beyond values; `backward(run)`
+takes the gradient of its value and gives those of its inputs that are wanted, adding to the
+gradients of parameters. What shapes decide is settled when a step is made; everything else, such
+as a weight or an epsilon, is read from the layer when it is used.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from .. import _core
+from .._checks import ACTIVATIONS
+from .._core import empty
+from ..layers.recalibrate import BatchMoments
+from ..ops.conv import conv2d_choice, conv2d_geometry, require_path
+
+
+class Step:
+    """What all steps have.
+
+    Attributes
+    ----------
+    index : its place in the plan, and in `run.kept`
+    inputs, y : numbers of values
+    needs : for each input, whether its gradient is wanted
+    reads : values that `backward` reads
+    wanted : whether `backward` is called
+    dead, spent : values that nobody reads after `forward`, or `infer`, and after `backward`
+    """
+
+    reads = ()
+
+    def __init__(self, index, node, graph, dtype, needs, wanted):
+        self.index, self.layer, self.where = index, node.layer, node.where
+        self.inputs, self.y, self.needs = node.inputs, node.y, needs
+        self.x, self.needs_dx = node.inputs[0], needs[0]
+        self.input_shapes = [graph.shapes[value] for value in node.inputs]
+        self.x_shape, self.shape = self.input_shapes[0], graph.shapes[node.y]
+        self.dtype, self.code, self.parts = dtype, dtype.char, node.parts
+        self.dead = self.spent = ()
+        self.wanted = wanted
+        self.prepare(node)
+
+    def prepare(self, node):
+        """Settle what the shapes decide."""
+
+    def wants(self):
+        """Pairs of an input and whether its gradient is wanted."""
+        return zip(self.inputs, self.needs, strict=True)
+
+    def multiply_adds(self):
+        """Multiplications of a weight with a value in `infer` or `forward`."""
+        return self.layer._multiply_adds(self.x_shape) if len(self.inputs) == 1 else 0
+
+    def algorithms(self):
+        """What a convolution takes, by direction: dicts as of `conv2d_choice`."""
+        return {}
+
+
+class LayerStep(Step):
+    """Any layer, through its own two doors."""
+
+    def infer(self, values, threads):
+        values[self.y] = self.layer._apply(values[self.x])
+
+    def forward(self, run):
+        y, pull = self.layer._vjp(run.values[self.x], self.needs_dx, run.commits)
+        run.values[self.y] = y
+        if self.wanted:
+            run.kept[self.index] = pull
+
+    def backward(self, run):
+        dx = run.kept[self.index](run.take(self.y))
+        if self.needs_dx:
+            run.give(self.x, dx)
+
+
+class ConvStep(Step):
+    """Conv2d, with ReLU where it follows."""
+
+    def prepare(self, node):
+        layer, bias = self.layer, self.layer.bias
+        self.relu = node.activation == "relu"
+        options, w_shape = layer._options(), layer.weight.shape
+        self.geometry = conv2d_geometry(
+            self.x_shape, w_shape, activation=node.activation, **options
+        )
+        self.plain = conv2d_geometry(self.x_shape, w_shape, **options)
+        self.needs_dw = layer.weight.trainable
+        self.needs_db = bias is not None and bias.trainable
+        place = f"{self.where.place}, {layer!r}" if self.where.place else repr(layer)
+        for direction in self.directions():
+            require_path(
+                direction,
+                self.dtype,
+                self.x_shape,
+                self.shape[-1],
+                self.plain,
+                layer.algorithm,
+                place,
+            )
+        reads_x = (self.x,) if self.needs_dw or self.needs_db else ()
+        self.reads = (*reads_x, self.y) if self.relu else reads_x
+
+    def directions(self):
+        """The passes that run."""
+        wanted = {
+            "forward": True,
+            "backward_data": self.wanted and self.needs_dx,
+            "backward_weights": self.wanted and self.needs_dw,
+        }
+        return list(filter(wanted.get, wanted))
+
+    def algorithms(self):
+        return {
+            direction: conv2d_choice(
+                direction, self.code, self.x_shape, self.shape[-1], self.geometry
+            )
+            for direction in self.directions()
+        }
+
+    def infer(self, values, threads):
+        weight, bias = self.layer.weight.value, self.layer.bias
+        bias = None if bias is None else bias.value
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.conv2d_forward(y, values[self.x], weight, bias, self.geometry, threads)
+
+    def forward(self, run):
+        self.infer(run.values, run.threads)
+
+    def backward(self, run):
+        dy, threads, code = run.take(self.y), run.threads, self.code
+        weight, bias = self.layer.weight, self.layer.bias
+        if self.relu:
+            masked = empty(self.shape, code)
+            _core.relu_backward(masked, dy, run.values[self.y], threads)
+            dy = masked
+        # The weights first: then x goes before dx comes.
+        if self.needs_dw or self.needs_db:
+            dw = empty(weight.shape, code) if self.needs_dw else None
+            db = empty(bias.shape, code) if self.needs_db else None
+            _core.conv2d_backward_weights(dw, db, dy, run.value(self.x), self.plain, threads)
+            weight.accumulate(dw)
+            if self.needs_db:
+                bias.accumulate(db)
+            run.release(self.spent)
+        if self.needs_dx:
+            dx = empty(self.x_shape, code)
+            _core.conv2d_backward_data(dx, dy, weight.value, self.plain, threads)
+            run.give(self.x, dx, fresh=True)
+
+
+class NormStep(Step):
+    """BatchNorm, with a sum and ReLU where they follow.
+
+    Without a sum the mask of ReLU is recomputed from x, and y too where a later step asks for it,
+    to the bit: so it need not be kept.
+    """
+
+    def prepare(self, node):
+        layer = self.layer
+        self.residual = node.inputs[1] if len(node.inputs) == 2 else None
+        self.activation = ACTIVATIONS[node.activation]
+        self.channels = layer.channels
+        self.count = math.prod(self.shape) // layer.channels
+        self.given = layer._takes_running(training=False)
+        self.frozen = layer._takes_running(training=True)
+        self.masked = self.activation and self.residual is not None
+        self.reads = (self.x, self.y) if self.masked else (self.x,)
+
+    def infer(self, values, threads):
+        if self.given:
+            mean, var = self.layer._running()
+            self.apply(values, mean, var, threads)
+        else:
+            self.measure(values, threads)
+
+    def forward(self, run):
+        if self.frozen:
+            mean, var = self.layer._running()
+            self.apply(run.values, mean, var, run.threads)
+        else:
+            mean, var = self.measure(run.values, run.threads)
+            run.commits.append(BatchMoments(self.layer, mean, var, self.count))
+        run.kept[self.index] = mean, var
+
+    def measure(self, values, threads):
+        """Set y by the statistics of x, and return them."""
+        gamma, beta = self.layer._scale_and_shift()
+        residual = None if self.residual is None else values[self.residual]
+        mean, var = np.empty(self.channels), np.empty(self.channels)
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.batch_norm_forward(
+            y,
+            mean,
+            var,
+            values[self.x],
+            gamma,
+            beta,
+            residual,
+            self.layer.eps,
+            self.activation,
+            threads,
+        )
+        return mean, var
+
+    def apply(self, values, mean, var, threads):
+        """Set y by given statistics."""
+        gamma, beta = self.layer._scale_and_shift()
+        residual = None if self.residual is None else values[self.residual]
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.batch_norm_inference(
+            y,
+            values[self.x],
+            gamma,
+            beta,
+            mean,
+            var,
+            residual,
+            self.layer.eps,
+            self.activation,
+            threads,
+        )
+
+    def remake(self, run):
+        """Set y again, to the bit, from what backward keeps."""
+        run.value(self.x)
+        self.apply(run.values, *run.kept[self.index], run.threads)
+
+    def backward(self, run):
+        layer, code, channels = self.layer, self.code, (self.channels,)
+        dy = run.take(self.y)
+        mean, var = run.kept[self.index]
+        x = run.value(self.x)
+        gamma, beta = layer._scale_and_shift()
+        dx = empty(self.x_shape, code) if self.needs_dx else None
+        dgamma, dbeta = np.empty(channels, dy.dtype), np.empty(channels, dy.dtype)
+        needs_residual = self.residual is not None and self.needs[1]
+        dresidual = empty(self.shape, code) if self.masked and needs_residual else None
+        _core.batch_norm_backward(
+            dx,
+            dgamma,
+            dbeta,
+            dresidual,
+            dy,
+            x,
+            run.values[self.y] if self.masked else None,
+            gamma,
+            beta,
+            mean,
+            var,
+            layer.eps,
+            self.activation,
+            self.frozen,
+            run.threads,
+        )
+        del x
+        run.release(self.spent)
+        if layer.affine:
+            layer.gamma.accumulate(dgamma)
+            layer.beta.accumulate(dbeta)
+        if needs_residual and not self.masked:
+            run.give(self.residual, dy)
+        elif needs_residual:
+            run.give(self.residual, dresidual, fresh=True)
+        if self.needs_dx:
+            run.give(self.x, dx, fresh=True)
+
+
+class AddStep(Step):
+    """The sum of two values."""
+
+    def infer(self, values, threads):
+        a, b = self.inputs
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.add(y, values[a], values[b], threads)
+
+    def forward(self, run):
+        self.infer(run.values, run.threads)
+
+    def backward(self, run):
+        dy = run.take(self.y)
+        for value, needed in self.wants():
+            if needed:
+                run.give(value, dy)
+
+
+class ConcatStep(Step):
+    """Values side by side on the last axis."""
+
+    def prepare(self, node):
+        ends = itertools.accumulate((shape[-1] for shape in self.input_shapes), initial=0)
+        self.columns = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
+
+    def infer(self, values, threads):
+        y = values[self.y] = empty(self.shape, self.code)
+        np.concatenate([values[value] for value in self.inputs], axis=-1, out=y)
+
+    def forward(self, run):
+        self.infer(run.values, run.threads)
+
+    def backward(self, run):
+        dy = run.take(self.y)
+        for (value, needed), columns in zip(self.wants(), self.columns, strict=True):
+            if needed:
+                dx = empty((*dy.shape[:-1], columns.stop - columns.start), self.code)
+                dx[...] = dy[..., columns]
+                run.give(value, dx, fresh=True)
+
+
+JOINTS = {"add": AddStep, "concat": ConcatStep}  # what no layer alone computes
+STEPS = JOINTS | {
+    "conv2d": ConvStep,
+    "batch_norm": NormStep,
+}

@@ -1,0 +1,400 @@
+"""The planner: what is joined, that it computes the same, and that plans follow the model."""
+
+import numpy as np
+import pytest
+
+import convlet as cl
+from convlet import _core, models
+from convlet.gradcheck import gradcheck
+from convlet.planner import plan as plan_module
+from networks import images
+
+
+def unit(channels, out, kernel=3, stride=1):
+    conv = cl.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, use_bias=False)
+    return [conv, cl.BatchNorm(out)]
+
+
+def block(body, shortcut=None, *, relu=True):
+    """A residual block of 4 channels on top of a trainable stem."""
+    after = [cl.ReLU()] if relu else []
+    return cl.Sequential(cl.Conv2d(3, 4, 3), cl.Residual(body, shortcut), *after, rng=0)
+
+
+def body(*after):
+    return cl.Sequential(*unit(4, 4), cl.ReLU(), *unit(4, 4), *after)
+
+
+# What is around a residual body, and what its end and the ReLU after it become.
+CHAINS = {
+    "identity": lambda: block(body()),
+    "convolution": lambda: block(body(), cl.Conv2d(4, 4, 1)),
+    "convolution and norm": lambda: block(body(), cl.Sequential(*unit(4, 4, 1))),
+    "norm, convolution": lambda: block(body(), cl.Sequential(cl.BatchNorm(4), cl.Conv2d(4, 4, 1))),
+    "convolution, norm, ReLU": lambda: block(body(), cl.Sequential(*unit(4, 4, 1), cl.ReLU())),
+    "pad": lambda: block(body(), models.PadShortcut(4)),
+    "norm on the way around": lambda: block(cl.Conv2d(4, 4, 1), cl.BatchNorm(4)),
+    "no ReLU after": lambda: block(body(), relu=False),
+    "ReLU inside": lambda: block(body(cl.ReLU())),
+    "twice": lambda: block(cl.Residual(body()), cl.Sequential(*unit(4, 4, 1))),
+    "branches": lambda: block(
+        cl.Sequential(cl.Concat(cl.Sequential(*unit(4, 1), cl.ReLU()), cl.Conv2d(4, 3, 1)))
+    ),
+    "nothing but norms": lambda: cl.Sequential(cl.BatchNorm(3), cl.BatchNorm(3), cl.ReLU()),
+    "pre-activation": lambda: block(
+        cl.Sequential(cl.BatchNorm(4), cl.ReLU(), cl.Conv2d(4, 4, 3, padding=1)), relu=False
+    ),
+}
+
+PARTS = ("BatchNorm", "BatchNorm+ReLU", "BatchNorm+add", "BatchNorm+add+ReLU", "ReLU", "add")
+JOINED = {  # how many of each of PARTS
+    "identity": (0, 1, 0, 1, 0, 0),
+    "convolution": (0, 1, 0, 1, 0, 0),
+    "convolution and norm": (1, 1, 0, 1, 0, 0),
+    "norm, convolution": (1, 1, 0, 1, 0, 0),
+    "convolution, norm, ReLU": (0, 2, 0, 1, 0, 0),
+    "pad": (0, 1, 0, 1, 0, 0),
+    "norm on the way around": (0, 0, 0, 1, 0, 0),
+    "no ReLU after": (0, 1, 1, 0, 0, 0),
+    "ReLU inside": (0, 2, 0, 0, 1, 1),
+    "twice": (0, 1, 1, 1, 0, 0),
+    "branches": (0, 1, 0, 0, 1, 1),
+    "nothing but norms": (1, 1, 0, 0, 0, 0),
+    "pre-activation": (0, 1, 0, 0, 0, 1),
+}
+
+
+def trained(model, fuse, *, steps, dtype, shape=(6, 8, 8, 3), input_grad=True):
+    """Everything that training leaves behind: losses, input gradients, the state."""
+    rng = np.random.default_rng(5)
+    optimizer = cl.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    seen = []
+    with cl.options(fuse=fuse):
+        for _ in range(steps):
+            x = rng.standard_normal(shape).astype(dtype)
+            y, pullback = model.vjp(x, input_grad=input_grad)
+            seen += [y.copy(), pullback(y / y.size)]
+            optimizer.step()
+            optimizer.zero_grad()
+        seen.append(model(x))
+    return [a for a in [*seen, *model.state_dict().values()] if a is not None]
+
+
+# ---------------------------------------------------------------- what is joined
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_are_joined(name):
+    """Batch norm takes the sum and ReLU after it, across the edges of containers."""
+    model = CHAINS[name]()
+    plans = [model.plan((2, 8, 8, 3), training=training) for training in (True, False)]
+
+    for plan in plans:
+        assert JOINED[name] == tuple(map(plan.count, PARTS))
+
+
+@pytest.mark.parametrize(("shortcut", "alone"), [("conv", 2), ("pad", 0)])
+def test_resnet20_has_nine_joined_sums(shortcut, alone):
+    """Each of its nine blocks ends in one kernel; only norms of shortcuts stand alone."""
+    plan = models.resnet20(shortcut).plan((128, 32, 32, 3))
+
+    assert 9 == plan.count("BatchNorm+add+ReLU")
+    assert 10 == plan.count("BatchNorm+ReLU")
+    assert alone == plan.count("BatchNorm")
+    assert 0 == plan.count("ReLU") == plan.count("add")
+
+
+def test_convolution_takes_its_relu():
+    """Also where the layer has one of its own; a second one stays a kernel."""
+    model = cl.Sequential(
+        cl.Conv2d(3, 4, 1), cl.ReLU(), cl.Conv2d(4, 4, 1, activation="relu"), cl.ReLU()
+    )
+    plan = model.plan((1, 2, 2, 3))
+
+    assert ["Conv2d+ReLU", "Conv2d+ReLU", "ReLU"] == [row["kernel"] for row in plan.rows]
+
+
+def test_what_others_read_is_not_joined():
+    """A batch norm whose output is read twice, or is the model's, keeps its own kernel."""
+    norm = cl.BatchNorm(3)
+    model = cl.Sequential(norm, cl.Concat(cl.ReLU(), cl.Sequential()), cl.BatchNorm(6))
+
+    assert ["BatchNorm", "ReLU", "concat", "BatchNorm"] == [
+        row["kernel"] for row in model.plan((2, 2, 2, 3)).rows
+    ]
+
+
+def test_without_fusion_layers_run_as_they_are():
+    """With fuse=False every layer has a row of its own."""
+    model = models.resnet20()
+    with cl.options(fuse=False):
+        plan = model.plan((2, 32, 32, 3))
+
+    assert 0 == plan.count("BatchNorm+add+ReLU") == plan.count("BatchNorm+ReLU")
+    assert (9, 19, 21) == tuple(map(plan.count, ("add", "ReLU", "BatchNorm")))
+    with pytest.raises(TypeError, match="fuse must be a bool"):
+        cl.options(fuse=0)
+
+
+def test_report():
+    """The costs of a plan, and the table it prints."""
+    model = models.digits(rng=0)
+    plan = model.plan((32, 8, 8, 1))
+    conv = plan.rows[2]
+
+    assert model.summary((32, 8, 8, 1)).multiply_adds == plan.multiply_adds
+    assert ("3", "Conv2d", (32, 8, 8, 32)) == tuple(
+        conv[name] for name in ("path", "kernel", "output_shape")
+    )
+    directions = ["forward", "backward_data", "backward_weights"]
+    assert directions == list(conv["algorithms"])
+    assert ["forward", "backward_weights"] == list(plan.rows[0]["algorithms"])
+    assert directions == list(model.plan((32, 8, 8, 1), input_grad=True).rows[0]["algorithms"])
+    assert ["forward"] == list(model.plan((32, 8, 8, 1), training=False).rows[0]["algorithms"])
+    assert 32 * 8 * 8 * 32 * 4 == conv["bytes"]
+    assert plan.workspace >= conv["workspace"] > 0
+    lines = repr(plan).splitlines()
+    assert len(plan.rows) + 3 == len(lines)
+    assert lines[3].split()[:2] == ["1", "BatchNorm+ReLU"]
+
+
+def test_a_plan_refuses_what_the_door_refuses():
+    """The shape is checked as it is at the door, and nothing is kept."""
+    model = cl.Sequential(cl.Conv2d(3, 4, 3), cl.BatchNorm(4))
+    with pytest.raises(ValueError, match=r"layer 1 of Sequential, BatchNorm.*two values"):
+        model.plan((1, 3, 3, 3))
+
+    assert 2 == len(model.plan((1, 3, 3, 3), training=False).rows)
+
+
+# ---------------------------------------------------------------- the same results
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_gradients_of_chains(name):
+    """Joined chains have the gradients of finite differences, with every kind of shortcut."""
+    model = CHAINS[name]().astype("float64")
+
+    # relu and its kinks: inputs are drawn, so no value lies within 1e-3 of one
+    assert gradcheck(model, images(2, 5, 6, 3), samples=40) <= 1e-6
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", CHAINS)
+def test_fused_is_unfused_within_rounding(name, frozen):
+    """Ten training steps agree within 1e-10 in float64, joined or layer by layer."""
+    runs = []
+    for fuse in (True, False):
+        model = CHAINS[name]().astype("float64")
+        if frozen and name != "nothing but norms":
+            model[1].freeze()
+        runs.append(trained(model, fuse, steps=10, dtype=np.float64))
+
+    for joined, apart in zip(*runs, strict=True):
+        np.testing.assert_allclose(joined, apart, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [models.digits, models.resnet20, models.mobilenet_small])
+def test_ten_steps_of_whole_networks(make):
+    """Networks stay within rounding of each other in float32 over ten steps, and within 1e-10."""
+    shape = (8, 8, 8, 1) if make is models.digits else (8, 16, 16, 3)
+    # float32: a step rounds 1e-6 relative, which ten steps of a network of this depth amplify
+    for dtype, bound in [("float32", 2e-3), ("float64", 1e-10)]:
+        runs = [
+            trained(
+                make(rng=0).astype(dtype),
+                fuse,
+                steps=10,
+                dtype=dtype,
+                shape=shape,
+                input_grad=False,
+            )
+            for fuse in (True, False)
+        ]
+        for joined, apart in zip(*runs, strict=True):
+            np.testing.assert_allclose(joined, apart, rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("name", ["convolution and norm", "twice", "branches"])
+def test_threads_do_not_change_bits(name):
+    """Training a joined chain gives the same bits on one, two and three threads."""
+    runs = []
+    for threads in (1, 2, 3):
+        with cl.num_threads(threads):
+            runs.append(
+                trained(CHAINS[name](), True, steps=3, dtype=np.float32, shape=(9, 21, 19, 3))
+            )
+
+    for one, *others in zip(*runs, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_values_made_again_are_the_same_bits(monkeypatch, name):
+    """Making activations again in backward, instead of keeping them, changes no bit."""
+    runs = []
+    for least in (0, 1 << 60):
+        monkeypatch.setattr(plan_module, "REMADE_FROM", least)
+        runs.append(trained(CHAINS[name](), True, steps=3, dtype=np.float32))
+
+    for remade, kept in zip(*runs, strict=True):
+        np.testing.assert_array_equal(remade, kept)
+
+
+def test_large_activations_are_not_kept():
+    """The output of BatchNorm -> ReLU is kept where it is small alone; with a sum, it is a mask."""
+    model = CHAINS["identity"]()
+    kept = [
+        {row["kernel"]: row["kept"] for row in model.plan(shape).rows}
+        for shape in [(2, 8, 8, 3), (64, 34, 34, 3)]
+    ]
+
+    assert kept[0]["BatchNorm+ReLU"]
+    assert not kept[1]["BatchNorm+ReLU"]
+    assert kept[1]["BatchNorm+add+ReLU"]
+    assert kept[1]["Conv2d"]
+
+
+def test_a_pass_holds_what_backward_reads_and_drops_it_on_the_way():
+    """After the forward pass only kept values are there; pulling back leaves none."""
+    model = CHAINS["identity"]()
+    held = []
+
+    class Spy(cl.Layer):
+        """The identity, which looks at the pass while backward is under way."""
+
+        def forward(self, x):
+            def pullback(dy):
+                held.append(sum(value is not None for value in run.values))
+                return dy
+
+            return x.copy(), pullback
+
+    model = cl.Sequential(cl.Conv2d(3, 4, 3), Spy(), *model[1:], rng=0)
+    run = model._train(images(2, 8, 8, 3, dtype=np.float32), False)
+    kept = sum(row["kept"] for row in model.plan((2, 8, 8, 3)).rows)
+
+    # x, which the first convolution reads, besides
+    assert kept + 1 == sum(value is not None for value in run.values)
+    run.pull(run.y)
+    assert [1] == held  # x
+    assert not any(value is not None for value in [*run.values, *run.kept])
+
+
+# ---------------------------------------------------------------- plans follow the model
+
+
+def test_a_layer_used_twice_is_joined_twice():
+    """A shared batch norm moves its statistics twice, and its gradients add up."""
+    runs = []
+    for fuse in (True, False):
+        shared = cl.Sequential(*unit(3, 3, 1), rng=0)
+        model = cl.Sequential(
+            cl.Residual(shared), cl.ReLU(), cl.Residual(shared), cl.ReLU(), rng=0
+        ).astype("float64")
+        runs.append(trained(model, fuse, steps=3, dtype=np.float64))
+        assert 6 == model[0].body[1].count
+
+    for joined, apart in zip(*runs, strict=True):
+        np.testing.assert_allclose(joined, apart, rtol=0, atol=1e-12)
+
+
+def change_shortcut(model):
+    model[1].shortcut = cl.Conv2d(4, 4, 1, rng=3)
+
+
+def change_activation(model):
+    model[0].activation = "relu"
+
+
+def change_stride(model):
+    model[0].stride = (2, 2)
+
+
+def tie_weights(model):
+    model[1].body[3].weight = model[1].body[0].weight
+
+
+def freeze(model):
+    model[1].freeze()
+
+
+def freeze_one(model):
+    model[1].body[0].weight.trainable = False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_shortcut, change_activation, change_stride, tie_weights, freeze, freeze_one],
+)
+def test_plans_follow_changes_of_the_model(change):
+    """A model that has run and is then changed does what one changed at first does."""
+    x = images(4, 9, 9, 3, dtype=np.float32)
+    results = []
+    for run_before in (True, False):
+        model = CHAINS["identity"]()
+        if run_before:
+            model(x)
+            model.vjp(x)[1](model(x))
+            for p in model.parameters():
+                p.grad[...] = 0
+            for norm in (model[1].body[1], model[1].body[4]):
+                norm.running_mean, norm.running_var = np.zeros(4, "f"), np.ones(4, "f")
+        change(model)
+        y, pullback = model.vjp(x)
+        results.append([y, pullback(y), model(x), *(p.grad for p in model.parameters())])
+
+    for after, fresh in zip(*results, strict=True):
+        np.testing.assert_array_equal(after, fresh)
+
+
+def test_plans_are_made_once():
+    """The second call on a shape finds the plan of the first, whatever layers of users count."""
+
+    class Counting(cl.Layer):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x.copy(), lambda dy: dy
+
+    model = cl.Sequential(cl.Conv2d(3, 4, 3), cl.BatchNorm(4), Counting(), rng=0)
+    x = images(2, 5, 5, 3, dtype=np.float32)
+    model.vjp(x)
+    planned = model._plans
+    before = dict(planned._plans)
+    for _ in range(3):
+        model.vjp(x)
+
+    assert planned is model._plans
+    assert all(before[key] is plan for key, plan in planned._plans.items())
+
+
+def test_plans_are_bounded():
+    """Any number of shapes leaves a bounded number of plans."""
+    model = cl.Sequential(cl.Conv2d(1, 1, 1), cl.ReLU(), rng=0)
+    for n in range(200):
+        model(np.zeros((1, 1 + n, 1, 1), np.float32))
+
+    assert 1 <= len(model._plans._plans) <= 64
+
+
+def test_training_with_activations_made_again_allocates_nothing(monkeypatch):
+    """Steps that make activations again find all their memory in the cache."""
+    monkeypatch.setattr(plan_module, "REMADE_FROM", 0)
+    model = CHAINS["convolution and norm"]()
+    x = images(4, 12, 12, 3, dtype=np.float32)
+
+    def step():
+        y, pullback = model.vjp(x, input_grad=False)
+        pullback(y)
+
+    cl.clear_cache()
+    for _ in range(2):
+        step()
+    misses = _core.cache_info()["misses"]
+    for _ in range(10):
+        step()
+
+    assert misses == _core.cache_info()["misses"]

@@ -188,7 +188,11 @@ def test_backward_computes_what_is_needed(needs):
         (ValueError, "padding must be 'valid'", {"padding": "full"}),
         (ValueError, "stride must be an integer or a pair", {"stride": (1, 1, 1)}),
         (ValueError, "groups=3 must split the 4 channels", {"groups": 3}),
-        (ValueError, "activation must be None or 'relu', got 'tanh'", {"activation": "tanh"}),
+        (
+            ValueError,
+            "activation must be None, 'relu', 'relu6' or",
+            {"activation": "tanh"},
+        ),
         (TypeError, "stride must be an integer, got 2.0", {"stride": 2.0}),
         (TypeError, "padding must be an integer, got True", {"padding": True}),
         (TypeError, "groups must be an integer", {"groups": "1"}),

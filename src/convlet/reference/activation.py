@@ -14,7 +14,9 @@ def activate(y, activation):
         return np.where(y > 6, y.dtype.type(6), relu(y))
     if name == "leaky_relu":
         return np.where(y > 0, y, y.dtype.type(slope) * y)
-    raise ValueError(f"unknown activation {activation!r}")
+    raise ValueError(
+        f"activation must be None, 'relu', 'relu6' or 'leaky_relu', got {activation!r}"
+    )
 
 
 def relu(x):

@@ -6,7 +6,8 @@
 #include "epilogue.h"
 #include "simd.h"
 
-#define PREFETCH(p) __builtin_prefetch((p), 1, 3)
+#define PREFETCH(p, write) __builtin_prefetch((p), (write), 3)
+enum { LINE = 64 / (int)sizeof(T) };
 
 INLINE V load_columns(const T *p, int columns)
 {
@@ -23,46 +24,18 @@ INLINE void store_columns(T *p, V v, int columns)
         vstore_n(p, v, columns);
 }
 
-/* MR, NV and full are constants where this is inlined, so the loops over them vanish. */
-INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const int full)
+/* The sums, to c: what has no part in most tiles is kept out of their way. */
+INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int NV)
 {
-    const ptrdiff_t a_step = t->a_step, b_step = t->b_step;
-    V acc[8][4];
-#pragma GCC unroll 8
-    for (int i = 0; i < MR; i++) {
-#pragma GCC unroll 4
-        for (int j = 0; j < NV; j++)
-            acc[i][j] = vzero();
-        /* The output lines are on their way before the first is stored: 3 to 12 % here. */
-        if (i < t->mr)
-            for (int j = 0; j < NV * VL; j += 64 / (int)sizeof(T))
-                PREFETCH(t->c[i] + (j < t->nr ? j : 0));
-    }
-
-    const T *const *rows = t->a;
-    for (ptrdiff_t r = 0; r < t->runs; r++, rows += MR) {
-        const T *a[8];
+    const int plain = !t->add && !t->end.bias && t->end.activation == CVL_ACTIVATION_NONE;
+    if (plain && t->nr == NV * VL && t->mr == MR) {
 #pragma GCC unroll 8
         for (int i = 0; i < MR; i++)
-            a[i] = rows[i];
-        const T *b = t->b + t->run[r].k0 * b_step;
-        const ptrdiff_t end = t->run[r].k * a_step;
-#pragma GCC unroll 1
-        for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
-            V bv[4];
 #pragma GCC unroll 4
             for (int j = 0; j < NV; j++)
-                bv[j] = full ? vload(b + j * VL) : load_columns(b + j * VL, t->nr - j * VL);
-#pragma GCC unroll 8
-            for (int i = 0; i < MR; i++) {
-                V av = vset1(a[i][k]);
-#pragma GCC unroll 4
-                for (int j = 0; j < NV; j++)
-                    acc[i][j] = vfma(av, bv[j], acc[i][j]);
-            }
-        }
+                vstore(t->c[i] + t->c0 + j * VL, acc[i][j]);
+        return;
     }
-
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++) {
         if (i >= t->mr)
@@ -70,7 +43,7 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++) {
             const int columns = t->nr - j * VL;
-            T *c = t->c[i] + j * VL;
+            T *c = t->c[i] + t->c0 + j * VL;
             V v = acc[i][j];
             if (t->add && columns > 0)
                 v = vadd(load_columns(c, columns), v);
@@ -81,30 +54,86 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
     }
 }
 
-#define PANEL(name, MR, NV)                    \
+/* MR, NV and full are constants where this is inlined, so the loops over them vanish. */
+INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const int full)
+{
+    const ptrdiff_t a_step = t->a_step, b_step = t->b_step;
+    const T *a[8];
+    V acc[8][4];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        a[i] = t->a[i] + t->a0;
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++)
+            acc[i][j] = vzero();
+        /* The output lines are on their way before the first is stored: 3 to 12 % here. */
+        if (i < t->mr)
+            for (int j = 0; j < NV * VL; j += LINE)
+                PREFETCH(t->c[i] + t->c0 + (j < t->nr ? j : 0), 1);
+    }
+
+    for (ptrdiff_t r = 0; r < t->runs; r++) {
+        const T *b = t->b + t->run[r].k0 * b_step;
+        ptrdiff_t k = t->run[r].a;
+        const ptrdiff_t end = k + t->run[r].k * a_step;
+        const ptrdiff_t chunk = t->ahead ? LINE * a_step : end - k;
+        while (k != end) {
+            const ptrdiff_t stop = end - k < chunk ? end : k + chunk;
+            if (t->ahead)
+#pragma GCC unroll 8
+                for (int i = 0; i < MR; i++)
+                    PREFETCH(t->a[MR + i] + t->a0 + k, 0);
+#pragma GCC unroll 1
+            for (; k != stop; k += a_step, b += b_step) {
+                V bv[4];
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; j++)
+                    bv[j] = full ? vload(b + j * VL) : load_columns(b + j * VL, t->nr - j * VL);
+#pragma GCC unroll 8
+                for (int i = 0; i < MR; i++) {
+                    V av = vset1(a[i][k]);
+#pragma GCC unroll 4
+                    for (int j = 0; j < NV; j++)
+                        acc[i][j] = vfma(av, bv[j], acc[i][j]);
+                }
+            }
+        }
+    }
+    finish(t, acc, MR, NV);
+}
+
+/* Tiles of fewer rows take the smallest of MR, R2, R1 that holds them. */
+#define PANEL(name, MR, NV, R2, R1)            \
     static void name(const TYPE(gemm_tile) *t) \
     {                                          \
-        if (t->packed || t->nr == NV * VL)     \
-            gemm_tile(t, MR, NV, 1);           \
-        else                                   \
+        if (!t->packed && t->nr != NV * VL)    \
             gemm_tile(t, MR, NV, 0);           \
+        else if (t->mr <= R1)                  \
+            gemm_tile(t, R1, NV, 1);           \
+        else if (t->mr <= R2)                  \
+            gemm_tile(t, R2, NV, 1);           \
+        else                                   \
+            gemm_tile(t, MR, NV, 1);           \
     }
 
 /* 32 vector registers hold 16 accumulators, 4 of B and the broadcast; 16 hold 12, 2 and 1. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-PANEL(wide, 4, 4)
-PANEL(middle, 8, 2)
-PANEL(narrow, 8, 1)
-#define PANELS                                                    \
-    {                                                             \
-        {4, 4 * VL, wide}, {8, 2 * VL, middle}, { 8, VL, narrow } \
+PANEL(wide, 4, 4, 2, 1)
+PANEL(middle, 8, 2, 4, 2)
+PANEL(narrow, 8, 1, 4, 2)
+#define PANELS                                                                     \
+    {                                                                              \
+        {4, 4 * VL, wide}, {8, 2 * VL, middle}, {8, VL, narrow}, { 8, VL, narrow } \
     }
 #else
-PANEL(wide, 6, 2)
-PANEL(narrow, 6, 1)
-#define PANELS                                                \
-    {                                                         \
-        {6, 2 * VL, wide}, {6, VL, narrow}, { 6, VL, narrow } \
+PANEL(wide, 6, 2, 4, 2)
+PANEL(narrow, 8, 1, 4, 2)
+#define PANELS             \
+    {                      \
+        {6, 2 * VL, wide}, \
+        {8, VL, narrow},   \
+        {8, VL, narrow},   \
+        {8, VL, narrow},   \
     }
 #endif
 

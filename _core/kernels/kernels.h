@@ -9,9 +9,10 @@
 
 #include "convlet.h"
 
-/* A stretch of the reduction index of a matrix product: rows [k0, k0 + k) of B. */
+/* A stretch of the reduction index of a matrix product: rows [k0, k0 + k) of B, and the elements of
+ * A from offset `a` of every row. */
 typedef struct cvl_gemm_run {
-    ptrdiff_t k0, k;
+    ptrdiff_t k0, k, a;
 } cvl_gemm_run;
 
 /* The taps of the outputs of one axis: output i is the sum of weight * input `from` over
@@ -38,7 +39,7 @@ typedef struct cvl_philox {
     uint64_t seed, counter;
 } cvl_philox;
 
-enum { CVL_GEMM_PANELS = 3, CVL_GEMM_MR_MAX = 8 };
+enum { CVL_GEMM_PANELS = 4, CVL_GEMM_MR_MAX = 8 };
 
 #define CVL_JOIN3_(a, b, c) a##b##c
 #define CVL_JOIN3(a, b, c) CVL_JOIN3_(a, b, c)

@@ -1,289 +1,328 @@
 /* indirect.c: implicit im2col.
  *
- * The micro-kernel reads its rows of A straight from the input through pointers: MR of them per
- * tile of output positions and per run, a run being a stretch of channels of one tap. Taps that lie
- * in the padding for every position of a tile are left out; where only some do, those point at
- * zeros. B is packed by panels of NR output channels.
+ * The micro-kernel reads its rows of A straight from the input: a pointer per output position, and
+ * a list of runs, each a stretch of k that lies without gaps in memory. All positions of a tile are
+ * of one class (taps.h), so that they share the list and no padding is ever read. B is packed by
+ * panels of NR output channels.
  *
  * Order of sums: runs are cut at every CVL_ORDER_K values of k, and each such segment is one FMA
  * chain, added to the output in order. Which positions share a tile does not enter any sum. */
 #include "indirect.h"
 
 #include "bands.h"
+#include "taps.h"
 
-/* Channels [c0, c0 + length) of the tap at input offset (dh, dw); rows k0.. of B. */
-typedef struct tap_run {
-    ptrdiff_t dh, dw, c0, k0, length;
-} tap_run;
-
-/* What one worker writes while it prepares tiles. */
-typedef struct tables {
-    tap_run *taps;          /* (runs) of the phase */
-    ptrdiff_t *segment_end; /* (segments): first tap run past each segment */
-    cvl_gemm_run *runs;     /* (TILES, runs): those of a tile with a position inside the input */
-    ptrdiff_t *live_end;    /* (TILES, segments): first live run past each segment */
-    const T **a;            /* (TILES, runs, MR) */
-    T **c;                  /* (TILES, MR) */
-} tables;
+/* How B reaches the micro-kernel. */
+typedef enum packing {
+    PACK_SHARED, /* packed before all else, by all workers */
+    PACK_PANEL,  /* a task has one panel, which its worker packs just before it is used */
+    PACK_NONE    /* w is a panel */
+} packing;
 
 /* A call in progress: the problem, and how it is cut. */
 typedef struct plan {
-    const NAME(gather) *g;
+    const NAME(conv2d_call) *call;
     const NAME(kernels) *kernels;
-    ptrdiff_t K, runs, segments; /* of all taps; a phase has at most these */
+    int transposed;                     /* B is w with C and OC exchanged: backward data */
+    ptrdiff_t H, W, C;                  /* what is read; C channels per group */
+    ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group */
+    ptrdiff_t groups, taps, K;          /* K = taps * C */
+    ptrdiff_t runs_most, segments_most; /* of a class */
     cvl_bands bands;
-    ptrdiff_t tiles;         /* prepared at a time */
-    ptrdiff_t block, blocks; /* output positions of a task; tasks of a phase */
-    ptrdiff_t panel_tasks;   /* 1, or one task per panel where positions are few */
-    T *packed, *zeros;
-    char *worker_tables;
+    cvl_positions positions;
+    packing packing;
+    ptrdiff_t quantum;       /* positions that are whole tiles of every panel */
+    ptrdiff_t block;         /* positions that pass under all panels together */
+    ptrdiff_t parts, pieces; /* tasks: parts (panels, or 1) by pieces of the positions */
+    T *packed;
+    char *worker_memory;
     size_t worker_bytes;
 } plan;
 
-enum { TILES = 16, BLOCK = 64, FEW_BLOCKS = 16 };
+/* What one worker writes. */
+typedef struct worker {
+    cvl_gemm_run *run;      /* (runs_most) of the class at hand */
+    ptrdiff_t *segment_end; /* (segments_most): first run past each segment */
+    ptrdiff_t segments;
+    ptrdiff_t in0; /* where the first tap of a class reads, from the input of offset (0, 0) */
+    const T **a;   /* (block + 2 MR) */
+    T **c;         /* (block + MR) */
+    T *packed;     /* the panel of a part */
+} worker;
 
-static tables carve_tables(const plan *p, char *base, size_t *bytes)
+/* Blocks are small enough for what they read to stay in L2 under all panels. Weights that would not
+ * stay there either are worth a pass of few positions per panel: 5 to 26 % at 512 channels, 7x7. */
+enum { BLOCK = 96, BLOCK_1X1 = 240, PIECES = 240, LARGE = 256 * 1024, FEW = 4096 };
+
+static worker carve_worker(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
-    tables t;
-    const size_t runs = (size_t)p->runs, segments = (size_t)p->segments, tiles = (size_t)p->tiles;
-    t.taps = cvl_carve(&s, runs * sizeof *t.taps);
-    t.segment_end = cvl_carve(&s, segments * sizeof *t.segment_end);
-    t.runs = cvl_carve(&s, tiles * runs * sizeof *t.runs);
-    t.live_end = cvl_carve(&s, tiles * segments * sizeof *t.live_end);
-    t.a = cvl_carve(&s, tiles * runs * CVL_GEMM_MR_MAX * sizeof *t.a);
-    t.c = cvl_carve(&s, tiles * CVL_GEMM_MR_MAX * sizeof *t.c);
+    worker w = {0};
+    w.run = cvl_carve(&s, (size_t)p->runs_most * sizeof *w.run);
+    w.segment_end = cvl_carve(&s, (size_t)p->segments_most * sizeof *w.segment_end);
+    w.a = cvl_carve(&s, (size_t)(p->block + 2 * CVL_GEMM_MR_MAX) * sizeof *w.a);
+    w.c = cvl_carve(&s, (size_t)(p->block + CVL_GEMM_MR_MAX) * sizeof *w.c);
+    if (p->packing == PACK_PANEL)
+        w.packed = cvl_carve(&s, (size_t)(p->K * p->kernels->gemm[0].NR) * sizeof(T));
     *bytes = s.used;
-    return t;
+    return w;
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const NAME(gather) *g, char *base, int threads)
+static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, char *base,
+                        int threads)
 {
-    *p = (plan){.g = g, .kernels = kernels()};
+    const cvl_conv2d *d = &shape->d;
+    const int transposed = pass == CVL_CONV2D_BACKWARD_DATA;
+    *p = (plan){.kernels = kernels(), .transposed = transposed, .groups = d->groups};
     if (!p->kernels)
         return 0;
-    p->K = g->KH * g->KW * g->C;
-    p->segments = cvl_ceil_div(p->K, CVL_ORDER_K);
-    p->runs = g->KH * g->KW + p->segments;
-    p->bands = NAME(make_bands)(p->kernels->gemm, g->OC);
-    p->tiles = cvl_max(1, cvl_min(TILES, 1024 / p->runs));
+    p->H = transposed ? shape->OH : d->H;
+    p->W = transposed ? shape->OW : d->W;
+    p->C = (transposed ? d->OC : d->C) / d->groups;
+    p->OH = transposed ? d->H : shape->OH;
+    p->OW = transposed ? d->W : shape->OW;
+    p->OC = (transposed ? d->C : d->OC) / d->groups;
+    p->taps = d->KH * d->KW;
+    p->K = p->taps * p->C;
+    p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
+    p->runs_most = p->taps + p->segments_most;
+    p->bands = NAME(make_bands)(p->kernels->gemm, p->OC);
+    p->quantum = CVL_GEMM_MR_MAX;
+    for (int i = 0; i < p->bands.count; i++)
+        while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)
+            p->quantum += CVL_GEMM_MR_MAX;
 
-    const ptrdiff_t grid = cvl_ceil_div(g->OH, g->phases_h) * cvl_ceil_div(g->OW, g->phases_w);
-    const ptrdiff_t pieces = g->groups * g->phases_h * g->phases_w;
-    p->block = BLOCK;
-    while (p->block > CVL_GEMM_MR_MAX && pieces * cvl_ceil_div(g->N * grid, p->block) < FEW_BLOCKS)
-        p->block /= 2;
-    p->blocks = cvl_ceil_div(g->N * grid, p->block);
-    p->panel_tasks = pieces * p->blocks < FEW_BLOCKS ? p->bands.panels : 1;
+    const ptrdiff_t panels = p->groups * p->bands.panels, count = d->N * p->OH * p->OW;
+    p->packing = PACK_SHARED;
+    if (panels == 1 && p->bands.columns == p->OC && !transposed)
+        p->packing = PACK_NONE;
+    else if (shape->w_size > LARGE && count <= FEW)
+        p->packing = PACK_PANEL;
+    p->parts = p->packing == PACK_PANEL ? panels : 1;
+    p->pieces = cvl_max(1, cvl_min(PIECES, count / (2 * CVL_GEMM_MR_MAX)));
+    p->block = p->taps == 1 ? BLOCK_1X1 : BLOCK;
 
     cvl_scratch s = {base, 0};
-    p->packed = cvl_carve(&s, (size_t)(g->groups * p->K * p->bands.columns) * sizeof(T));
-    p->zeros = cvl_carve(&s, (size_t)cvl_min(g->C, CVL_ORDER_K) * sizeof(T));
-    carve_tables(p, NULL, &p->worker_bytes);
-    p->worker_tables = cvl_carve(&s, p->worker_bytes * (size_t)threads);
+    p->positions = cvl_list_positions(&s, shape, transposed, (double)p->C / 16);
+    if (p->packing == PACK_SHARED)
+        p->packed = cvl_carve(&s, (size_t)(p->groups * p->K * p->bands.columns) * sizeof(T));
+    carve_worker(p, NULL, &p->worker_bytes);
+    p->worker_memory = cvl_carve(&s, p->worker_bytes * (size_t)threads);
     return s.used;
 }
 
-size_t NAME(gather_workspace)(const NAME(gather) *g, int threads)
+size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     plan p;
-    return make_plan(&p, g, NULL, threads);
+    return make_plan(&p, shape, pass, NULL, threads);
 }
 
 /* ------------------------------------------------------------------------------ packing B */
 
-/* Task: one tap of one panel of one group. */
-static void pack(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+/* Packs one tap of a panel of a group. */
+static void pack_tap(const plan *p, T *out, ptrdiff_t group, cvl_panel_place place, ptrdiff_t tap)
 {
-    const plan *p = context;
-    const NAME(gather) *g = p->g;
-    const ptrdiff_t taps = g->KH * g->KW, w_columns = g->groups * (g->transposed ? g->C : g->OC);
-    (void)worker;
-    for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t tap = task % taps, panel = task / taps % p->bands.panels;
-        const ptrdiff_t group = task / taps / p->bands.panels;
-        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-        const ptrdiff_t NR = place.NR, columns = cvl_min(NR, g->OC - place.column);
-        T *out = p->packed + (group * p->bands.columns + place.column) * p->K + tap * g->C * NR;
-        if (columns < NR)
-            memset(out, 0, (size_t)(g->C * NR) * sizeof(T));
-        if (g->transposed) {
-            const T *in = g->w + (tap * g->OC + place.column) * w_columns + group * g->C;
-            p->kernels->transpose(g->C, columns, out, NR, in, w_columns);
-        } else {
-            const T *in = g->w + tap * g->C * w_columns + group * g->OC + place.column;
-            for (ptrdiff_t c = 0; c < g->C; c++)
-                memcpy(out + c * NR, in + c * w_columns, (size_t)columns * sizeof(T));
-        }
+    const ptrdiff_t NR = place.NR, columns = cvl_min(NR, p->OC - place.column);
+    const ptrdiff_t ld = p->groups * (p->transposed ? p->C : p->OC);
+    const T *w = p->call->w;
+    if (columns < NR)
+        memset(out, 0, (size_t)(p->C * NR) * sizeof(T));
+    if (p->transposed) {
+        const T *in = w + (tap * p->OC + place.column) * ld + group * p->C;
+        p->kernels->transpose(p->C, columns, out, NR, in, ld);
+    } else {
+        const T *in = w + tap * p->C * ld + group * p->OC + place.column;
+        for (ptrdiff_t c = 0; c < p->C; c++)
+            memcpy(out + c * NR, in + c * ld, (size_t)columns * sizeof(T));
     }
 }
 
-/* ------------------------------------------------------------------- the tiles of a phase */
-
-/* Lists the runs of a phase in the order of k; returns how many segments they fall into. */
-static ptrdiff_t list_taps(const plan *p, const cvl_gather_axis axes[2], const tables *t)
+/* Task: one tap of one panel of one group. */
+static void pack(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
 {
-    const NAME(gather) *g = p->g;
-    ptrdiff_t count = 0, segments = 0, last = -1;
-    for (ptrdiff_t i = 0; i < axes[0].taps; i++)
-        for (ptrdiff_t j = 0; j < axes[1].taps; j++) {
-            const ptrdiff_t kh = axes[0].k0 + i * axes[0].k_step;
-            const ptrdiff_t kw = axes[1].k0 + j * axes[1].k_step;
-            const ptrdiff_t k0 = (kh * g->KW + kw) * g->C;
-            for (ptrdiff_t c = 0; c < g->C;) {
+    const plan *p = context;
+    (void)number;
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t tap = task % p->taps, panel = task / p->taps % p->bands.panels;
+        const ptrdiff_t group = task / p->taps / p->bands.panels;
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+        T *out = p->packed + (group * p->bands.columns + place.column) * p->K;
+        pack_tap(p, out + tap * p->C * place.NR, group, place, tap);
+    }
+}
+
+/* -------------------------------------------------------------------------- what a class reads */
+
+/* Lists the runs of the class at a place, in the order of k. */
+static void list_runs(const plan *p, worker *w, const cvl_place *at)
+{
+    const cvl_phase *rows = cvl_phase_at(&p->positions, at, 0);
+    const cvl_phase *columns = cvl_phase_at(&p->positions, at, 1);
+    const cvl_span *row = cvl_span_at(&p->positions, at, 0);
+    const cvl_span *column = cvl_span_at(&p->positions, at, 1);
+    const ptrdiff_t x_pixel = p->groups * p->C, KW = p->call->shape->d.KW;
+    ptrdiff_t count = 0, last = -1;
+    w->segments = 0;
+    w->in0 = ((rows->d0 + row->low * rows->d_step) * p->W + columns->d0 +
+              column->low * columns->d_step) *
+             x_pixel;
+    for (ptrdiff_t i = row->low; i < row->high; i++)
+        for (ptrdiff_t j = column->low; j < column->high; j++) {
+            const ptrdiff_t k0 =
+                ((rows->k0 + i * rows->k_step) * KW + columns->k0 + j * columns->k_step) * p->C;
+            const ptrdiff_t a0 =
+                ((i - row->low) * rows->d_step * p->W + (j - column->low) * columns->d_step) *
+                x_pixel;
+            for (ptrdiff_t c = 0; c < p->C;) {
                 const ptrdiff_t segment = (k0 + c) / CVL_ORDER_K;
-                const ptrdiff_t stop = cvl_min(g->C, (segment + 1) * CVL_ORDER_K - k0);
+                const ptrdiff_t stop = cvl_min(p->C, (segment + 1) * CVL_ORDER_K - k0);
+                cvl_gemm_run *before = w->run + count - 1;
                 if (segment != last)
-                    segments++;
+                    w->segments++;
+                if (segment == last && before->k0 + before->k == k0 + c &&
+                    before->a + before->k == a0 + c)
+                    before->k += stop - c;
+                else
+                    w->run[count++] = (cvl_gemm_run){k0 + c, stop - c, a0 + c};
+                w->segment_end[w->segments - 1] = count;
                 last = segment;
-                t->taps[count++] = (tap_run){axes[0].d0 + i * axes[0].d_step,
-                                             axes[1].d0 + j * axes[1].d_step, c, k0 + c, stop - c};
-                t->segment_end[segments - 1] = count;
                 c = stop;
             }
         }
-    return segments;
 }
 
-/* One output position: where it is written, and the input position of offset (0, 0). */
-typedef struct position {
-    ptrdiff_t n, h, w;
-} position;
-
-static inline int inside(ptrdiff_t i, ptrdiff_t size) { return (size_t)i < (size_t)size; }
-
-/* Fills tile `tile` of the tables with the MR positions from `first` (the last one repeated past
- * `mr`) of group `group`. */
-static void prepare_tile(const plan *p, const cvl_gather_axis axes[2], ptrdiff_t segments,
-                         const tables *t, ptrdiff_t tile, ptrdiff_t first, int mr, int MR,
-                         ptrdiff_t group)
+/* Points at what the positions q .. q + count - 1 of the class at a place read and write. The rows of
+ * A that a tile may touch beyond them repeat the last. */
+static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q, ptrdiff_t count)
 {
-    const NAME(gather) *g = p->g;
-    const ptrdiff_t x_pixel = g->groups * g->C, y_pixel = g->groups * g->OC;
-    position at[CVL_GEMM_MR_MAX];
-    const T *origin[CVL_GEMM_MR_MAX];
-    for (int i = 0; i < MR; i++) {
-        const ptrdiff_t q = first + (i < mr ? i : mr - 1);
-        const ptrdiff_t gw = q % axes[1].grid, gh = q / axes[1].grid % axes[0].grid;
-        at[i] =
-            (position){q / axes[1].grid / axes[0].grid, gh * axes[0].in_step, gw * axes[1].in_step};
-        origin[i] = g->x + ((at[i].n * g->H + at[i].h) * g->W + at[i].w) * x_pixel + group * g->C;
-        const ptrdiff_t oh = axes[0].first + gh * axes[0].step;
-        const ptrdiff_t ow = axes[1].first + gw * axes[1].step;
-        t->c[tile * MR + i] =
-            g->y + ((at[i].n * g->OH + oh) * g->OW + ow) * y_pixel + group * g->OC;
-    }
-
-    const T **a = t->a + tile * p->runs * MR;
-    cvl_gemm_run *runs = t->runs + tile * p->runs;
-    ptrdiff_t live = 0, r = 0;
-    for (ptrdiff_t s = 0; s < segments; s++) {
-        for (; r < t->segment_end[s]; r++) {
-            const tap_run *tap = &t->taps[r];
-            const ptrdiff_t offset = (tap->dh * g->W + tap->dw) * x_pixel + tap->c0;
-            int any = 0;
-            for (int i = 0; i < MR; i++) {
-                const int in = inside(at[i].h + tap->dh, g->H) && inside(at[i].w + tap->dw, g->W);
-                a[live * MR + i] = in ? origin[i] + offset : p->zeros;
-                any |= in;
-            }
-            if (any)
-                runs[live++] = (cvl_gemm_run){tap->k0, tap->length};
+    const cvl_phase *rows = cvl_phase_at(&p->positions, at, 0);
+    const cvl_phase *columns = cvl_phase_at(&p->positions, at, 1);
+    const cvl_span *row = cvl_span_at(&p->positions, at, 0);
+    const cvl_span *column = cvl_span_at(&p->positions, at, 1);
+    const ptrdiff_t x_pixel = p->groups * p->C, y_pixel = p->groups * p->OC;
+    const ptrdiff_t in_step = columns->in_step * x_pixel, out_step = columns->step * y_pixel;
+    ptrdiff_t j = q % column->count, i = q / column->count % row->count;
+    ptrdiff_t n = at->image + q / column->count / row->count;
+    const T *x = p->transposed ? p->call->dy : p->call->x;
+    for (ptrdiff_t done = 0; done < count;) {
+        const ptrdiff_t gh = row->first + i, gw = column->first + j;
+        const ptrdiff_t in =
+            ((n * p->H + gh * rows->in_step) * p->W + gw * columns->in_step) * x_pixel + w->in0;
+        const ptrdiff_t out = ((n * p->OH + rows->first + gh * rows->step) * p->OW +
+                               columns->first + gw * columns->step) *
+                              y_pixel;
+        const ptrdiff_t stop = cvl_min(count, done + column->count - j);
+        for (ptrdiff_t m = 0; done < stop; m++, done++) {
+            w->a[done] = w->segments ? x + in + m * in_step : x;
+            w->c[done] = p->call->out + out + m * out_step;
         }
-        t->live_end[tile * p->segments + s] = live;
+        j = 0;
+        i = i + 1 < row->count ? i + 1 : 0;
+        n += i == 0;
     }
+    for (ptrdiff_t m = 0; m < 2 * CVL_GEMM_MR_MAX; m++)
+        w->a[count + m] = w->a[count - 1];
 }
 
-/* Runs every segment of tile `tile` on the panel at `place`. */
-static void run_tile(const plan *p, ptrdiff_t segments, const tables *t, ptrdiff_t tile, int mr,
-                     cvl_panel_place place, ptrdiff_t group)
+/* ---------------------------------------------------------------------------------- computing */
+
+/* Runs `count` positions, which w->a and w->c point at, on a panel whose B is at `b`. */
+static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t group,
+                      cvl_panel_place place, const T *b)
 {
-    const NAME(gather) *g = p->g;
     const NAME(gemm_panel) *panel = &p->kernels->gemm[place.width];
-    T *c[CVL_GEMM_MR_MAX];
-    for (int i = 0; i < mr; i++)
-        c[i] = t->c[tile * panel->MR + i] + place.column;
+    const ptrdiff_t column = group * p->OC + place.column;
+    NAME(epilogue) end = p->call->end;
+    if (end.bias)
+        end.bias += column;
     NAME(gemm_tile)
     job = {
+        .a0 = group * p->C,
         .a_step = 1,
-        .b = p->packed + (group * p->bands.columns + place.column) * p->K,
-        .b_step = place.NR,
+        .ahead = p->taps == 1,
         .packed = 1,
-        .mr = mr,
-        .nr = (int)cvl_min(place.NR, g->OC - place.column),
-        .c = c,
+        .b = b,
+        .b_step = place.NR,
+        .nr = (int)cvl_min(place.NR, p->OC - place.column),
+        .c0 = column,
     };
-    ptrdiff_t done = 0;
-    for (ptrdiff_t s = 0; s == 0 || s < segments; s++) {
-        const ptrdiff_t end = segments ? t->live_end[tile * p->segments + s] : 0;
-        job.runs = end - done;
-        job.run = t->runs + tile * p->runs + done;
-        job.a = t->a + (tile * p->runs + done) * panel->MR;
-        job.add = s > 0;
-        if (s + 1 >= segments) {
-            job.end = g->end;
-            if (job.end.bias)
-                job.end.bias += group * g->OC + place.column;
+    for (ptrdiff_t first = 0; first < count; first += panel->MR) {
+        job.a = w->a + first;
+        job.c = w->c + first;
+        job.mr = (int)cvl_min(panel->MR, count - first);
+        ptrdiff_t done = 0;
+        for (ptrdiff_t s = 0; s == 0 || s < w->segments; s++) {
+            const ptrdiff_t stop = w->segments ? w->segment_end[s] : 0;
+            job.run = w->run + done;
+            job.runs = stop - done;
+            job.add = s > 0;
+            job.end = s + 1 >= w->segments ? end : (NAME(epilogue)){0};
+            panel->kernel(&job);
+            done = stop;
         }
-        panel->kernel(&job);
-        done = end;
     }
 }
 
-/* Task: a block of positions of one phase and group, for all panels or for one. */
-static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+/* Runs the positions q .. q + count - 1 of the class at a place on all panels of a part. */
+static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q,
+                      ptrdiff_t count, ptrdiff_t part)
+{
+    point(p, w, at, q, count);
+    if (p->packing == PACK_PANEL) {
+        const cvl_panel_place place = cvl_panel_at(&p->bands, part % p->bands.panels);
+        run_panel(p, w, count, part / p->bands.panels, place, w->packed);
+        return;
+    }
+    for (ptrdiff_t group = 0; group < p->groups; group++)
+        for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
+            const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+            const T *b = p->packing == PACK_NONE
+                             ? p->call->w
+                             : p->packed + (group * p->bands.columns + place.column) * p->K;
+            run_panel(p, w, count, group, place, b);
+        }
+}
+
+/* Task: a piece of the positions, for a part of the panels. Neighbouring pieces run as one. */
+static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
 {
     const plan *p = context;
-    const NAME(gather) *g = p->g;
     size_t bytes;
-    const tables t = carve_tables(p, p->worker_tables + (size_t)worker * p->worker_bytes, &bytes);
-    for (ptrdiff_t task = begin; task < end; task++) {
-        ptrdiff_t rest = task;
-        const ptrdiff_t panel_task = rest % p->panel_tasks;
-        rest /= p->panel_tasks;
-        const ptrdiff_t block = rest % p->blocks;
-        rest /= p->blocks;
-        const ptrdiff_t phase_w = rest % g->phases_w, phase_h = rest / g->phases_w % g->phases_h;
-        const ptrdiff_t group = rest / g->phases_w / g->phases_h;
-
-        cvl_gather_axis axes[2];
-        g->axis(g, 0, phase_h, &axes[0]);
-        g->axis(g, 1, phase_w, &axes[1]);
-        const ptrdiff_t positions = g->N * axes[0].grid * axes[1].grid;
-        const ptrdiff_t stop = cvl_min(positions, (block + 1) * p->block);
-        const ptrdiff_t segments = list_taps(p, axes, &t);
-        for (int b = 0; b < p->bands.count; b++) {
-            const cvl_band band = p->bands.band[b];
-            const int MR = p->kernels->gemm[band.width].MR;
-            ptrdiff_t panel0 = band.first, panel1 = band.first + band.panels;
-            if (p->panel_tasks > 1) {
-                panel0 = cvl_max(panel0, panel_task);
-                panel1 = cvl_min(panel1, panel_task + 1);
-            }
-            if (panel0 >= panel1)
-                continue;
-            for (ptrdiff_t first = block * p->block; first < stop; first += p->tiles * MR) {
-                const ptrdiff_t tiles = cvl_min(p->tiles, cvl_ceil_div(stop - first, MR));
-                for (ptrdiff_t i = 0; i < tiles; i++)
-                    prepare_tile(p, axes, segments, &t, i, first + i * MR,
-                                 (int)cvl_min(MR, stop - first - i * MR), MR, group);
-                for (ptrdiff_t panel = panel0; panel < panel1; panel++)
-                    for (ptrdiff_t i = 0; i < tiles; i++)
-                        run_tile(p, segments, &t, i, (int)cvl_min(MR, stop - first - i * MR),
-                                 cvl_panel_at(&p->bands, panel), group);
-            }
+    worker w = carve_worker(p, p->worker_memory + (size_t)number * p->worker_bytes, &bytes);
+    for (ptrdiff_t task = begin, next; task < end; task = next) {
+        const ptrdiff_t part = task / p->pieces, piece = task % p->pieces;
+        next = cvl_min(end, (part + 1) * p->pieces);
+        if (p->packing == PACK_PANEL) {
+            const cvl_panel_place place = cvl_panel_at(&p->bands, part % p->bands.panels);
+            for (ptrdiff_t tap = 0; tap < p->taps; tap++)
+                pack_tap(p, w.packed + tap * p->C * place.NR, part / p->bands.panels, place, tap);
+        }
+        const double pieces = (double)p->pieces;
+        cvl_place at = cvl_place_of_share(&p->positions, (double)piece / pieces, p->quantum);
+        const cvl_place last =
+            cvl_place_of_share(&p->positions, (double)(piece + next - task) / pieces, p->quantum);
+        for (;; cvl_next_class(&p->positions, &at)) {
+            const int ends = cvl_same_class(&at, &last);
+            const ptrdiff_t stop = ends ? last.q : cvl_class_size(&p->positions, &at);
+            if (at.q < stop)
+                list_runs(p, &w, &at);
+            for (ptrdiff_t q = at.q; q < stop; q += p->block)
+                run_block(p, &w, &at, q, cvl_min(p->block, stop - q), part);
+            if (ends)
+                break;
         }
     }
 }
 
-void NAME(gather_run)(const NAME(gather) *g, void *workspace, int threads)
+void NAME(gather_run)(const NAME(conv2d_call) *call)
 {
     plan p;
-    make_plan(&p, g, workspace, threads);
-    memset(p.zeros, 0, (size_t)cvl_min(g->C, CVL_ORDER_K) * sizeof(T));
-    cvl_parallel_for(threads, g->groups * p.bands.panels * g->KH * g->KW,
-                     (double)(g->groups * p.K * p.bands.columns) * sizeof(T), CVL_FLUSH, pack, &p);
-    cvl_parallel_for(threads, g->groups * g->phases_h * g->phases_w * p.blocks * p.panel_tasks,
-                     g->flops, CVL_FLUSH, compute, &p);
+    make_plan(&p, call->shape, call->pass, call->workspace, call->threads);
+    p.call = call;
+    if (p.packing == PACK_SHARED)
+        cvl_parallel_for(call->threads, p.groups * p.bands.panels * p.taps,
+                         (double)(p.groups * p.K * p.bands.columns) * sizeof(T), CVL_FLUSH, pack,
+                         &p);
+    cvl_parallel_for(call->threads, p.parts * p.pieces, call->shape->flops, CVL_FLUSH, compute, &p);
 }

@@ -27,8 +27,6 @@ typedef struct plan {
 
 typedef struct tables {
     cvl_gemm_run *runs; /* (rows) */
-    ptrdiff_t *x_pixel; /* (rows): input pixel of the first position of a run */
-    const T **a;        /* (rows, MR) */
 } tables;
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
@@ -36,8 +34,6 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     cvl_scratch s = {base, 0};
     tables t;
     t.runs = cvl_carve(&s, (size_t)p->rows * sizeof *t.runs);
-    t.x_pixel = cvl_carve(&s, (size_t)p->rows * sizeof *t.x_pixel);
-    t.a = cvl_carve(&s, (size_t)(p->rows * CVL_GEMM_MR_MAX) * sizeof *t.a);
     *bytes = s.used;
     return t;
 }
@@ -91,8 +87,8 @@ static ptrdiff_t list_rows(const plan *p, ptrdiff_t block, ptrdiff_t kh, ptrdiff
         const ptrdiff_t end = cvl_min(high, (piece + 1) * CVL_ORDER_PIXELS);
         if (ih < 0 || ih >= d->H || begin >= end)
             continue;
-        t->runs[runs] = (cvl_gemm_run){(n * OH + oh) * OW + begin, end - begin};
-        t->x_pixel[runs++] = (n * d->H + ih) * d->W + begin * d->SW + left;
+        t->runs[runs++] = (cvl_gemm_run){(n * OH + oh) * OW + begin, end - begin,
+                                         ((n * d->H + ih) * d->W + begin * d->SW + left) * d->C};
     }
     return runs;
 }
@@ -104,17 +100,16 @@ static void run_tile(const plan *p, ptrdiff_t runs, const tables *t, T *dw, ptrd
     const cvl_conv2d *d = &p->shape->d;
     const NAME(gemm_panel) *panel = &p->kernels->gemm[place.width];
     const int mr = (int)cvl_min(panel->MR, c_end - c);
+    const T *a[CVL_GEMM_MR_MAX];
     T *rows[CVL_GEMM_MR_MAX];
+    for (int i = 0; i < panel->MR; i++)
+        a[i] = p->x + group * p->C + c + (i < mr ? i : 0);
     for (int i = 0; i < mr; i++)
         rows[i] = dw + (c + i) * d->OC + group * p->OC + place.column;
-    for (ptrdiff_t r = 0; r < runs; r++)
-        for (int i = 0; i < panel->MR; i++)
-            t->a[r * panel->MR + i] =
-                p->x + t->x_pixel[r] * d->C + group * p->C + c + (i < mr ? i : 0);
     panel->kernel(&(NAME(gemm_tile)){
         .runs = runs,
         .run = t->runs,
-        .a = t->a,
+        .a = a,
         .a_step = d->SW * d->C,
         .b = p->dy + group * p->OC + place.column,
         .b_step = d->OC,

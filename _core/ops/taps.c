@@ -1,0 +1,212 @@
+/* taps.c: see taps.h. */
+#include "taps.h"
+
+/* Output o reads, with tap k, the input o*S + k*D - P. */
+static cvl_phase forward_phase(const cvl_conv2d_shape *s, int axis)
+{
+    const cvl_conv2d *d = &s->d;
+    return (cvl_phase){
+        .grid = axis ? s->OW : s->OH,
+        .step = 1,
+        .size = axis ? d->W : d->H,
+        .in_step = axis ? d->SW : d->SH,
+        .d0 = axis ? -d->PL : -d->PT,
+        .d_step = axis ? d->DW : d->DH,
+        .taps = axis ? d->KW : d->KH,
+        .k_step = 1,
+    };
+}
+
+/* Input i receives, by tap k, from the output (i + P - k*D)/S where S divides it. The inputs
+ * i = phase, phase + S, ... have the same taps, which lie S/gcd(S, D) apart. */
+static cvl_phase backward_phase(const cvl_conv2d_shape *s, int axis, ptrdiff_t phase)
+{
+    const cvl_conv2d *d = &s->d;
+    const ptrdiff_t K = axis ? d->KW : d->KH, S = axis ? d->SW : d->SH;
+    const ptrdiff_t D = axis ? d->DW : d->DH, P = axis ? d->PL : d->PT;
+    ptrdiff_t k0 = 0, k_step = 1;
+    while (k0 < K && (phase + P - k0 * D) % S != 0)
+        k0++;
+    while (k_step * D % S != 0)
+        k_step++;
+    return (cvl_phase){
+        .grid = cvl_ceil_div((axis ? d->W : d->H) - phase, S),
+        .first = phase,
+        .step = S,
+        .size = axis ? s->OW : s->OH,
+        .in_step = 1,
+        .d0 = (phase + P - k0 * D) / S,
+        .d_step = -(k_step * D / S),
+        .taps = k0 < K ? (K - 1 - k0) / k_step + 1 : 0,
+        .k0 = k0,
+        .k_step = k_step,
+    };
+}
+
+/* As an output moves on, the first and the last tap inside move one way only. */
+static void list_spans(cvl_phase *p)
+{
+    const ptrdiff_t D = p->d_step;
+    ptrdiff_t low = D > 0 ? p->taps : 0, high = low;
+    p->spans = p->inside = 0;
+    for (ptrdiff_t g = 0; g < p->grid; g++) {
+        const ptrdiff_t at = g * p->in_step + p->d0;
+        if (D > 0) {
+            while (low > 0 && at + (low - 1) * D >= 0)
+                low--;
+            while (high > 0 && at + (high - 1) * D >= p->size)
+                high--;
+        } else {
+            while (low < p->taps && at + low * D >= p->size)
+                low++;
+            while (high < p->taps && at + high * D >= 0)
+                high++;
+        }
+        const int any = low < high;
+        const ptrdiff_t first_tap = any ? low : 0, end_tap = any ? high : 0;
+        cvl_span *last = p->span + p->spans - 1;
+        if (p->spans > 0 && last->low == first_tap && last->high == end_tap)
+            last->count++;
+        else
+            p->span[p->spans++] = (cvl_span){g, 1, first_tap, end_tap};
+        p->inside += end_tap - first_tap;
+    }
+}
+
+/* Images go in sets of about this many positions: enough for the corner of an image to fill tiles,
+ * few enough for the edges to be in cache still after the middle. */
+enum { SET = 2048 };
+
+cvl_positions cvl_list_positions(cvl_scratch *scratch, const cvl_conv2d_shape *shape,
+                                 int backward_data, double per_tap)
+{
+    const cvl_conv2d *d = &shape->d;
+    cvl_positions p = {.N = d->N, .per_tap = per_tap, .phases = {1, 1}};
+    if (backward_data) {
+        p.phases[0] = cvl_min(d->SH, d->H);
+        p.phases[1] = cvl_min(d->SW, d->W);
+    }
+    ptrdiff_t grid = 1; /* of the first phases, which are the largest */
+    for (int axis = 0; axis < 2; axis++) {
+        p.phase[axis] = cvl_carve(scratch, (size_t)p.phases[axis] * sizeof *p.phase[axis]);
+        for (ptrdiff_t i = 0; i < p.phases[axis]; i++) {
+            cvl_phase phase =
+                backward_data ? backward_phase(shape, axis, i) : forward_phase(shape, axis);
+            const ptrdiff_t most = cvl_min(phase.grid, 2 * phase.taps + 1);
+            phase.span = cvl_carve(scratch, (size_t)most * sizeof *phase.span);
+            if (i == 0)
+                grid *= phase.grid;
+            if (scratch->base) {
+                list_spans(&phase);
+                p.phase[axis][i] = phase;
+            }
+        }
+    }
+    p.images = cvl_min(cvl_max(d->N, 1), cvl_ceil_div(SET, grid));
+    return p;
+}
+
+static ptrdiff_t set_size(const cvl_positions *p, ptrdiff_t image)
+{
+    return cvl_min(p->images, p->N - image);
+}
+
+ptrdiff_t cvl_class_size(const cvl_positions *p, const cvl_place *at)
+{
+    return set_size(p, at->image) * cvl_span_at(p, at, 0)->count * cvl_span_at(p, at, 1)->count;
+}
+
+/* Of `positions` that have `inside` taps together. */
+static double cost(const cvl_positions *p, double positions, double inside)
+{
+    return positions + p->per_tap * inside;
+}
+
+static double cost_of_image(const cvl_positions *p, const cvl_phase *rows, const cvl_phase *columns)
+{
+    return cost(p, (double)rows->grid * (double)columns->grid,
+                (double)rows->inside * (double)columns->inside);
+}
+
+static double total_cost(const cvl_positions *p)
+{
+    double total = 0;
+    for (ptrdiff_t i = 0; i < p->phases[0]; i++)
+        for (ptrdiff_t j = 0; j < p->phases[1]; j++)
+            total += cost_of_image(p, &p->phase[0][i], &p->phase[1][j]);
+    return total * (double)p->N;
+}
+
+/* Of the row span `row` of one image; of one position of its columns `column`. */
+static double cost_of_row(const cvl_span *row, const cvl_positions *p, const cvl_phase *columns)
+{
+    return (double)row->count *
+           cost(p, (double)columns->grid, (double)(row->high - row->low) * (double)columns->inside);
+}
+static double cost_of_position(const cvl_span *row, const cvl_positions *p, const cvl_span *column)
+{
+    return cost(p, 1, (double)(row->high - row->low) * (double)(column->high - column->low));
+}
+
+cvl_place cvl_place_of_share(const cvl_positions *p, double share, ptrdiff_t quantum)
+{
+    cvl_place at = {{0, 0}, 0, {0, 0}, 0};
+    double left = share * total_cost(p), next;
+    while (left >= (next = cost_of_image(p, cvl_phase_at(p, &at, 0), cvl_phase_at(p, &at, 1)) *
+                           (double)p->N)) {
+        const int last = at.phase[1] + 1 == p->phases[1];
+        if (last && at.phase[0] + 1 == p->phases[0])
+            break;
+        at.phase[0] += last;
+        at.phase[1] = last ? 0 : at.phase[1] + 1;
+        left -= next;
+    }
+    const cvl_phase *rows = cvl_phase_at(p, &at, 0), *columns = cvl_phase_at(p, &at, 1);
+    const double image = cost_of_image(p, rows, columns);
+    at.image = cvl_min((ptrdiff_t)(left / image), p->N - 1) / p->images * p->images;
+    left -= (double)at.image * image;
+
+    const double images = (double)set_size(p, at.image);
+    while (at.span[0] + 1 < rows->spans &&
+           left >= (next = images * cost_of_row(cvl_span_at(p, &at, 0), p, columns))) {
+        at.span[0]++;
+        left -= next;
+    }
+    const cvl_span *row = cvl_span_at(p, &at, 0);
+    while (at.span[1] + 1 < columns->spans &&
+           left >= (next = images * (double)row->count * (double)cvl_span_at(p, &at, 1)->count *
+                           cost_of_position(row, p, cvl_span_at(p, &at, 1)))) {
+        at.span[1]++;
+        left -= next;
+    }
+    const ptrdiff_t size = cvl_class_size(p, &at);
+    const double q = left / cost_of_position(row, p, cvl_span_at(p, &at, 1));
+    /* Rounding may leave a little of nothing at either end. */
+    at.q = share >= 1 ? size : cvl_max(0, cvl_min(size, (ptrdiff_t)q / quantum * quantum));
+    return at;
+}
+
+int cvl_same_class(const cvl_place *a, const cvl_place *b)
+{
+    return a->image == b->image && a->phase[0] == b->phase[0] && a->phase[1] == b->phase[1] &&
+           a->span[0] == b->span[0] && a->span[1] == b->span[1];
+}
+
+void cvl_next_class(const cvl_positions *p, cvl_place *at)
+{
+    at->q = 0;
+    if (++at->span[1] < cvl_phase_at(p, at, 1)->spans)
+        return;
+    at->span[1] = 0;
+    if (++at->span[0] < cvl_phase_at(p, at, 0)->spans)
+        return;
+    at->span[0] = 0;
+    at->image += p->images;
+    if (at->image < p->N)
+        return;
+    at->image = 0;
+    if (++at->phase[1] < p->phases[1])
+        return;
+    at->phase[1] = 0;
+    at->phase[0]++;
+}

@@ -45,6 +45,7 @@ cdef extern from "convlet.h" nogil:
         int threads
         void *workspace
         size_t workspace_bytes
+        int adaptive
     ctypedef struct cvl_conv2d:
         size_t size
         Py_ssize_t N, H, W, C, OC, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups

@@ -118,11 +118,23 @@ cdef class Gate:
             raise ValueError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
         run[0] = CVL_EXEC_INIT
         run.threads = threads
+        if threads > 1 and may_adapt is not None:
+            run.adaptive = may_adapt()
         if scratch:
             self.scratch = lease(scratch)
             run.workspace = self.scratch.memory
             run.workspace_bytes = self.scratch.bytes
         return 0
+
+
+# Says, for the caller's context, whether a team may be adaptive; see convlet.options.
+cdef object may_adapt = None
+
+
+def adaptive_from(function):
+    """Let `function() -> bool` say whether calls on several threads are adaptive."""
+    global may_adapt
+    may_adapt = function
 
 
 cdef Gate new_gate():

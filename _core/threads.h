@@ -19,4 +19,23 @@ int cvl_team_size(int threads, ptrdiff_t tasks, double work);
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context);
 
+/* Whether the regions that this thread begins from here on may be serial for a while after one in
+ * which that would have been faster. */
+void cvl_set_adaptive(int adaptive);
+
+/* How that is decided; times in seconds. */
+typedef struct cvl_pace {
+    double serial_until; /* by the clock */
+    double pause;        /* of the last serial while; shrinks while regions are clean */
+} cvl_pace;
+
+/* What is known of a region: how long it took, how long the last worker worked after the first had
+ * done, and how long one thread would have taken alone, by the fastest worker's pace. */
+typedef struct cvl_region_times {
+    double region, wait, alone;
+} cvl_region_times;
+
+/* Takes note of a region that ended now. */
+void cvl_pace_note(cvl_pace *pace, double now, cvl_region_times times);
+
 #endif

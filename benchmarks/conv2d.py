@@ -79,7 +79,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{'N,H,W,C,OC,K,S,P':32}" + "".join(f"{name:>30}" for name in PASSES))
-    with torch.no_grad(), cl.num_threads(arguments.threads):
+    with torch.no_grad(), cl.num_threads(arguments.threads), cl.options(adaptive=False):
         for shape in shapes():
             row = f"{','.join(map(str, shape)):32}"
             for theirs, ours in contestants(shape):

@@ -10,26 +10,27 @@ import pytest
 import convlet as cl
 
 
-def winograd_in_process(value):
-    code = "import convlet; print(convlet.get_options().winograd)"
+def in_process(name, value):
+    code = f"import convlet; print(convlet.get_options().{name})"
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"CONVLET_WINOGRAD": value},
+        env=os.environ | {f"CONVLET_{name.upper()}": value},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
+@pytest.mark.parametrize("name", cl.get_options()._fields)
 @pytest.mark.parametrize(("value", "expected"), [("", "True"), ("1", "True"), ("0", "False")])
-def test_environment_sets_the_default(value, expected):
-    """CONVLET_WINOGRAD is 0 or 1; without it Winograd is allowed."""
-    assert winograd_in_process(value).stdout.strip() == expected
+def test_environment_sets_the_default(name, value, expected):
+    """A variable of the environment is 0 or 1; without it the option is True."""
+    assert in_process(name, value).stdout.strip() == expected
 
 
 def test_environment_must_be_right():
     """Any other value is an error that names it."""
-    assert "CONVLET_WINOGRAD must be 0 or 1, got 'no'" in winograd_in_process("no").stderr
+    assert "CONVLET_WINOGRAD must be 0 or 1, got 'no'" in in_process("winograd", "no").stderr
 
 
 def test_options_nest_and_restore():

@@ -52,6 +52,48 @@ def test_own_variable_must_be_right(own):
     assert f"CONVLET_NUM_THREADS must be 1 to 1024, got {own!r}" in done.stderr
 
 
+PROGRAM = """
+import hashlib
+import numpy as np
+import convlet as cl
+
+model = cl.Sequential(
+    cl.Conv2d(3, 17, 3), cl.BatchNorm(17), cl.ReLU(), cl.Flatten(), cl.Linear(17 * 900, 10), rng=0
+)
+optimizer = cl.Adam(model.parameters())
+x = np.random.default_rng(0).standard_normal((16, 32, 32, 3), np.float32)
+for _ in range(5):
+    logits, pullback = model.vjp(x)
+    pullback(cl.softmax_cross_entropy(logits, np.arange(16) % 10)[1])
+    optimizer.step()
+print(hashlib.sha256(b"".join(p.value.tobytes() for p in model.parameters())).hexdigest())
+"""
+
+
+def test_adaptive_teams_give_the_same_bits():
+    """Training on a busy machine gives the bits of one thread, adaptive or not."""
+    spin = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    busy = [subprocess.Popen(spin, stdout=subprocess.PIPE) for _ in range(os.cpu_count() or 1)]
+    try:
+        for process in busy:
+            process.stdout.readline()
+        bits = {
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM],
+                env=os.environ | {"CONVLET_NUM_THREADS": threads, "CONVLET_ADAPTIVE": adaptive},
+                capture_output=True,
+                check=True,
+            ).stdout
+            for threads, adaptive in (("1", "1"), ("2", "0"), ("2", "1"), ("3", "1"))
+        }
+    finally:
+        for process in busy:
+            process.kill()
+            process.communicate()
+
+    assert len(bits) == 1
+
+
 def test_num_threads_nests_and_restores():
     before = convlet.get_num_threads()
     with convlet.num_threads(3) as n:

@@ -86,8 +86,11 @@ typedef struct cvl_exec {
     int threads;            /* at least 1 */
     void *workspace;        /* 64-byte aligned, or NULL where none is needed */
     size_t workspace_bytes; /* what `workspace` holds */
+    int adaptive;           /* nonzero: work serially for a while (20 to 300 ms, and the calling
+                             * thread only) after other processes kept a thread so long from its
+                             * share that one alone would have been faster; bits stay the same */
 } cvl_exec;
-#define CVL_EXEC_INIT {sizeof(cvl_exec), 1, NULL, 0}
+#define CVL_EXEC_INIT {sizeof(cvl_exec), 1, NULL, 0, 0}
 
 /* What is done to a value v before it is written. */
 typedef enum cvl_activation {

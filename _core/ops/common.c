@@ -55,6 +55,7 @@ cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed)
     if (needed > 0 && (!into->workspace || into->workspace_bytes < needed ||
                        (uintptr_t)into->workspace % LINE != 0))
         return CVL_ERR_WORKSPACE;
+    cvl_set_adaptive(into->adaptive);
     return CVL_OK;
 }
 

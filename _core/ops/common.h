@@ -35,7 +35,8 @@ typedef struct cvl_scratch {
 } cvl_scratch;
 void *cvl_carve(cvl_scratch *scratch, size_t bytes);
 
-/* Reads `run` and checks that its workspace holds `needed` bytes. */
+/* Reads `run`, checks that its workspace holds `needed` bytes, and lets the regions that follow be
+ * adaptive or not. */
 cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed);
 
 #endif

@@ -6,12 +6,15 @@ import contextvars
 import os
 from typing import NamedTuple
 
+from . import _core
+
 
 class Options(NamedTuple):
     """The options in force; see `options`."""
 
     winograd: bool = True
     fuse: bool = True
+    adaptive: bool = True
 
 
 _current: contextvars.ContextVar[Options | None] = contextvars.ContextVar("options", default=None)
@@ -32,10 +35,14 @@ def get_options() -> Options:
 
 def _read_environment():
     global _from_environment
-    value = os.environ.get("CONVLET_WINOGRAD", "").strip()
-    if value not in ("", "0", "1"):
-        raise ValueError(f"CONVLET_WINOGRAD must be 0 or 1, got {value!r}")
-    _from_environment = Options(winograd=value != "0")
+    values = {}
+    for field in Options._fields:
+        name = f"CONVLET_{field.upper()}"
+        value = os.environ.get(name, "").strip()
+        if value not in ("", "0", "1"):
+            raise ValueError(f"{name} must be 0 or 1, got {value!r}")
+        values[field] = value != "0"
+    _from_environment = Options(**values)
     return _from_environment
 
 
@@ -49,7 +56,12 @@ class options:  # noqa: N801 (reads as a function)
         bits of "im2col". At first True, or what the environment says in CONVLET_WINOGRAD (0 or 1).
     fuse : bool
         False: a model runs layer by layer, as its layers are written, instead of joining them into
-        kernels (see `Layer.plan`). The two agree within rounding. At first True.
+        kernels (see `Layer.plan`). The two agree within rounding. At first True, or what
+        CONVLET_FUSE says.
+    adaptive : bool
+        True: where other programs kept a thread so long from its core that one thread would have
+        been done sooner, calls work on one for a while (20 ms, up to 300 where it goes on). Results
+        do not depend on it. At first True, or what CONVLET_ADAPTIVE says; benchmarks want False.
 
     Raises
     ------
@@ -79,3 +91,6 @@ class options:  # noqa: N801 (reads as a function)
 
     def __exit__(self, *exception):
         _current.reset(self._tokens.pop())
+
+
+_core.adaptive_from(lambda: get_options().adaptive)

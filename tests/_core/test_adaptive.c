@@ -342,7 +342,7 @@ static void test_method(const method *how)
         }
         how->reference(t, after, SEGMENTS);
         for (int team = 0; team < TEAMS; team++) {
-            const cvl_exec run = {sizeof run, team + 1, NULL, 0};
+            const cvl_exec run = {sizeof run, team + 1, NULL, 0, 0};
             CHECK(how->step(t, segments[team], SEGMENTS, &run) == CVL_OK);
         }
         for (int i = 0; i < SEGMENTS; i++) {

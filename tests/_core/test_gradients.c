@@ -146,7 +146,7 @@ static void test_refusals(void)
 {
     T w = 1;
     double sum = 7;
-    const cvl_exec run = CVL_EXEC_INIT, none = {0, 1, NULL, 0};
+    const cvl_exec run = CVL_EXEC_INIT, none = {0, 1, NULL, 0, 0};
     const NAME(segment) s = {1, &w, NULL, NULL, NULL, NULL};
     const NAME(segment) no_w = {1, NULL, &w, NULL, NULL, NULL};
     const NAME(segment) negative = {-1, &w, &w, NULL, NULL, NULL};

@@ -311,8 +311,8 @@ static void test_errors(void)
         CHECK(NAME(group_norm_backward_workspace_size)(&d, 1) == 0);
     }
     const cvl_group_norm no_size = {0, 2, 3, 4, 2, 1e-5};
-    const cvl_exec no_threads = {sizeof no_threads, 0, run.workspace, run.workspace_bytes};
-    const cvl_exec small = {sizeof small, 1, run.workspace, 63};
+    const cvl_exec no_threads = {sizeof no_threads, 0, run.workspace, run.workspace_bytes, 0};
+    const cvl_exec small = {sizeof small, 1, run.workspace, 63, 0};
     CHECK(NAME(group_norm_forward)(&no_size, y, mean, var, p.x, NULL, NULL, &run) ==
           CVL_ERR_ARGUMENT);
     CHECK(NAME(group_norm_forward)(NULL, y, mean, var, p.x, NULL, NULL, &run) == CVL_ERR_ARGUMENT);

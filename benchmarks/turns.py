@@ -1,0 +1,311 @@
+"""What the benchmarks against other libraries share: contestants that take turns, and tables.
+
+Every contestant lives in a process of its own, so that no two thread pools wait for work beside
+each other: a process that is not asked sleeps in a pipe, and its idle workers follow it a few
+milliseconds later. A round gives each contestant in turn a burst of calls, of which the least time
+counts; the ratio of two is the median over rounds of the ratios within a round. Rounds in which
+processes that do not belong to the benchmark used more than 6 % of the CPUs are repeated.
+"""
+
+import argparse
+import contextlib
+import gc
+import json
+import math
+import multiprocessing
+import os
+import statistics
+import subprocess
+import time
+import traceback
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+CVLBENCH = FOLDER.parent / "build" / "benchmarks" / "cvlbench"
+FOREIGN_SHARE = 0.06
+ATTEMPTS = 4  # per round that is asked for
+COLUMNS = {"ours": 9, "theirs": 9, "configuration": 24, "ratio": 6, "min/min": 7}
+
+# Without these glibc gives large blocks back to the kernel when they die, and PyTorch, which
+# allocates each result, would pay for fresh pages in every call: up to 1.7 times.
+KEEP_PAGES = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}
+
+
+class Worker:
+    """What lives in the process of a contestant: functions without arguments, by name."""
+
+    def __init__(self):
+        self.calls = {}
+
+    def burst(self, name, seconds):
+        """Return the least time of one call in a burst that lasts so many seconds."""
+        call, least, done = self.calls[name], math.inf, 0
+        gc.collect()
+        gc.disable()
+        warm = time.perf_counter() + seconds / 4  # and the other team falls asleep meanwhile
+        while time.perf_counter() < warm:
+            call()
+        start = time.perf_counter()
+        end = start + seconds
+        while start < end or done < 2:
+            call()
+            stop = time.perf_counter()
+            least = min(least, stop - start)
+            start = stop
+            done += 1
+        gc.enable()
+        return least
+
+
+class Convlet(Worker):
+    """A worker that imports convlet; CONVLET_NUM_THREADS tells it how many threads to use."""
+
+    def version(self):
+        """Return what is measured."""
+        import convlet
+
+        return f"convlet {convlet.__version__}, {convlet.show_config('dicts')['isa']}"
+
+
+class Torch(Worker):
+    """A worker that imports PyTorch; OMP_NUM_THREADS tells it how many threads to use."""
+
+    def version(self):
+        """Return what is measured."""
+        import torch
+
+        return f"torch {torch.__version__}"
+
+
+class Player:
+    """A process that makes a Worker and calls its methods on request.
+
+    Parameters
+    ----------
+    make : class or function at the top of a module, called in the new process
+    *arguments : what it is called with
+    environment : dict of variables that the process begins with
+    """
+
+    def __init__(self, make, *arguments, environment=None):
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        saved = dict(os.environ)
+        os.environ.update(environment or {})
+        try:
+            self._process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+        theirs.close()
+        self.pid = self._process.pid
+
+    def __call__(self, method, *arguments):
+        """Return what the method of the worker returns, or raise what it raises."""
+        self._pipe.send((method, arguments))
+        good, result = self._pipe.recv()
+        if not good:
+            raise RuntimeError(f"in the process of a contestant:\n{result}")
+        return result
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self._pipe.send(None)
+        self._process.join()
+
+
+def _serve(pipe, make, arguments):
+    worker, trouble = None, None
+    try:
+        worker = make(*arguments)
+    except Exception:
+        trouble = traceback.format_exc()
+    while (message := pipe.recv()) is not None:
+        method, arguments = message
+        try:
+            if trouble:
+                raise RuntimeError(trouble)
+            answer = True, getattr(worker, method)(*arguments)
+        except Exception:
+            answer = False, traceback.format_exc()
+        pipe.send(answer)
+
+
+class Neighbours:
+    """How much of the CPUs other processes use, from /proc; nothing is seen where there is none."""
+
+    def __init__(self, players):
+        self._pids = [os.getpid(), *(player.pid for player in players)]
+        self.start()
+
+    def start(self):
+        """Begin to count."""
+        self._since = self._used()
+
+    def share(self):
+        """Share of all CPUs that others have used since the start."""
+        now, since = self._used(), self._since
+        if now is None:
+            return 0.0
+        foreign, total = (a - b for a, b in zip(now, since, strict=True))
+        return foreign / total if total > 0 else 0.0
+
+    def _used(self):
+        try:
+            ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+            own = 0
+            for pid in self._pids:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                own += int(fields[11]) + int(fields[12])
+        except OSError:
+            return None
+        idle = ticks[3] + ticks[4]  # and waiting for a disk
+        return sum(ticks) - idle - own, sum(ticks)
+
+
+class Match:
+    """Times of contestants that take turns.
+
+    Parameters
+    ----------
+    ours : (player, name of the call)
+    theirs : dict from labels to (player, name of the call)
+    options : what `parse` returned
+
+    Attributes
+    ----------
+    ours : list of our least times, in seconds, one a round
+    theirs : dict of such lists
+    repeated, noisy : rounds that were repeated, and that stayed noisy all the same
+    """
+
+    def __init__(self, ours, theirs, options):
+        order = {"": ours, **theirs}
+        times = {label: [] for label in order}
+        self.repeated = self.noisy = 0
+        players = dict.fromkeys(player for player, _ in order.values())
+        neighbours = Neighbours(players)
+        attempts = ATTEMPTS * options.rounds
+        for i in range(options.rounds):
+            while True:
+                neighbours.start()
+                taken = {}
+                for label in list(order) if i % 2 == 0 else reversed(order):
+                    player, name = order[label]
+                    taken[label] = player("burst", name, options.burst)
+                attempts -= 1
+                quiet = neighbours.share() <= FOREIGN_SHARE
+                if quiet or attempts < options.rounds - i:
+                    break
+                self.repeated += 1
+            self.noisy += not quiet
+            for label, seconds in taken.items():
+                times[label].append(seconds)
+        self.ours = times.pop("")
+        self.theirs = times
+
+    def ratio(self, *labels):
+        """Median over rounds of their best time over ours, of those labels or of all."""
+        rivals = [self.theirs[label] for label in labels or self.theirs]
+        best = map(min, zip(*rivals, strict=True))
+        return statistics.median(a / b for a, b in zip(best, self.ours, strict=True))
+
+    def least_ratio(self, *labels):
+        """Their least time of all rounds over ours."""
+        return min(min(self.theirs[label]) for label in labels or self.theirs) / min(self.ours)
+
+    def best_label(self):
+        """Who of them was fastest."""
+        return min(self.theirs, key=lambda label: min(self.theirs[label]))
+
+    def cells(self, unit=1e-6, digits=1):
+        """Cells of a table: `COLUMNS`, times in this unit."""
+        times = min(self.ours), min(map(min, self.theirs.values()))
+        cells = [f"{seconds / unit:.{digits}f}" for seconds in times]
+        return [*cells, self.best_label(), f"{self.ratio():.2f}", f"{self.least_ratio():.2f}"]
+
+    def spread(self):
+        """Median over rounds of our time over our least time: the noise of this match."""
+        return statistics.median(self.ours) / min(self.ours)
+
+
+def geometric_mean(ratios):
+    """Geometric mean of positive numbers."""
+    return math.exp(statistics.fmean(map(math.log, ratios)))
+
+
+class Table:
+    """Rows of cells, aligned or as Markdown, printed as they come.
+
+    Parameters
+    ----------
+    columns : dict from titles to widths; the first column is text
+    markdown : whether to write Markdown
+    """
+
+    def __init__(self, columns, markdown):
+        self._widths, self._markdown = list(columns.values()), markdown
+        self.row(*columns)
+        if markdown:
+            print("|" + "|".join(["---", *["---:"] * (len(columns) - 1)]) + "|")
+
+    def row(self, *cells):
+        """Print a row."""
+        cells = list(map(str, cells))
+        if self._markdown:
+            print("| " + " | ".join(cells) + " |", flush=True)
+            return
+        first, *others = zip(cells, self._widths, strict=True)
+        line = first[0].ljust(first[1]) + "".join(f" {cell:>{width}}" for cell, width in others)
+        print(line.rstrip(), flush=True)
+
+
+def options(description, *, rounds=7, burst=0.1):
+    """Return a parser with the options that all benchmarks have."""
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"per cell; {rounds}")
+    parser.add_argument("--burst", type=float, default=burst, help=f"seconds of a burst; {burst}")
+    parser.add_argument("--only", default="", help="the rows whose name holds this text")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds: does it work?")
+    parser.add_argument("--markdown", action="store_true", help="tables for the documentation")
+    return parser
+
+
+def parse(parser):
+    """Return the options of the command line."""
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rounds, chosen.burst = 2, 0.01
+    return chosen
+
+
+def environment(options):
+    """Variables for the process of a contestant: how many threads it uses, come what may."""
+    threads = str(options.threads)
+    return {"OMP_NUM_THREADS": threads, "CONVLET_NUM_THREADS": threads, "CONVLET_ADAPTIVE": "0"}
+
+
+def machine(options, program=CVLBENCH):
+    """What cvlbench measures of this machine, or None where it has not been built."""
+    if not Path(program).is_file():
+        return None
+    command = [program, "--json", "--threads", str(options.threads)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def heading(options, *parts):
+    """Print what the figures below were measured on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().split("\n")
+            if line.startswith("model name")
+        ),
+        "an unknown CPU",
+    )
+    print("; ".join([f"{model}, {options.threads} threads", *parts]) + "\n", flush=True)

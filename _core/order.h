@@ -19,6 +19,18 @@
  * blocks are dealt to several partial sums, so that small weights still give every thread work. */
 #define CVL_ORDER_UNITS 16
 
+/* Minimal filtering (Winograd), forward and backward data: one FMA chain per this many channels. */
+#define CVL_ORDER_WINOGRAD_C 128
+
+/* Backward weights: one FMA chain per so many tiles, added up over a span of tiles: of SPAN, less
+ * where its transforms would hold more than VALUES values at a position. With few weights and
+ * more than SPAN tiles: over at most RANGES (a power of 2) ranges of at least RANGE tiles. */
+#define CVL_ORDER_WINOGRAD_TILES 64
+#define CVL_ORDER_WINOGRAD_SPAN 256
+#define CVL_ORDER_WINOGRAD_VALUES 262144
+#define CVL_ORDER_WINOGRAD_RANGES 8
+#define CVL_ORDER_WINOGRAD_RANGE 96
+
 /* Column sums (bias gradients, batch norm): at most this many blocks of positions, each of at
  * least CVL_ORDER_BLOCK_BYTES, merged in order in double. */
 #define CVL_ORDER_BLOCKS 16

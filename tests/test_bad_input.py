@@ -172,7 +172,11 @@ CASES = {
         ValueError,
         ["'fft'", "'auto', 'im2col', 'winograd', 'winograd2'"],
     ),
-    "winograd": (conv(algorithm="winograd"), ValueError, ["'winograd'", "no path", "'im2col'"]),
+    "winograd": (
+        conv(algorithm="winograd", stride=2),
+        ValueError,
+        ["'winograd'", "no path", "'im2col'"],
+    ),
     "unknown direction": (
         lambda: ops.conv2d_algorithm(X.shape, W.shape, direction="sideways"),
         ValueError,

@@ -173,7 +173,10 @@ CVL_API cvl_status cvl_conv2d_choose_f64(const cvl_conv2d *d, cvl_conv2d_pass pa
 
 /* cvl_conv2d_forward_f32: y as above; b may be NULL.
  * Numerics f32 accumulation, one FMA chain per output and per 384 consecutive k = (kh*KW+kw)*C/G+c,
- *          the chains added in order, then b, then the activation
+ *          the chains added in order, then b, then the activation. Minimal filtering instead sums
+ *          transforms over c, a chain per 128; its error on N(0,1) data, relative to the standard
+ *          deviation of y, is at most 5e-5 and 2.5e-6 RMS, with WINOGRAD2 2e-5 and 7e-7, as with
+ *          the direct engine. An infinity or NaN in x reaches every output of its tile.
  * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW | CVL_ERR_WORKSPACE |
  *          CVL_ERR_ISA | CVL_ERR_ALGORITHM, as do the two passes below */
 CVL_API cvl_status cvl_conv2d_forward_f32(const cvl_conv2d *d, float *y, const float *x,
@@ -200,8 +203,8 @@ CVL_API size_t cvl_conv2d_backward_data_workspace_size_f64(const cvl_conv2d *d, 
  *   dw[kh,kw,c,oc] = sum_{n,oh,ow} x[n, oh*SH-PT+kh*DH, ow*SW-PL+kw*DW, c] * dy[n,oh,ow,oc]
  *   db[oc]         = sum_{n,oh,ow} dy[n,oh,ow,oc]
  * Shapes   dw as w, db as b; either may be NULL and is then not computed
- * Numerics dw: one FMA chain per block of output positions fixed by the shape, blocks added in
- *          order; db: likewise, merged in double */
+ * Numerics dw: one FMA chain per block of output positions, or of minimal filtering's tiles, fixed
+ *          by the shape, blocks added in order; db: likewise, merged in double */
 CVL_API cvl_status cvl_conv2d_backward_weights_f32(const cvl_conv2d *d, float *dw, float *db,
                                                    const float *dy, const float *x,
                                                    const cvl_exec *run);

@@ -39,6 +39,33 @@ typedef struct cvl_philox {
     uint64_t seed, counter;
 } cvl_philox;
 
+/* Minimal filtering: an m x m tile of outputs of an r x r filter by products in n x n = (m+r-1) x
+ * (m+r-1) positions. */
+typedef enum cvl_winograd {
+    CVL_WINOGRAD_4X3, /* m = 4, r = 3: points 0, +-3/4, +-3/2, infinity */
+    CVL_WINOGRAD_2X5, /* m = 2, r = 5: the same points */
+    CVL_WINOGRAD_2X3  /* m = 2, r = 3: points 0, +-1, infinity */
+} cvl_winograd;
+
+/* Some tiles of some images on one side, their transforms on the other. Tiles are numbered image by
+ * image, row by row; what of a tile lies outside its image counts as 0 and is not written. */
+typedef struct cvl_winograd_tiles {
+    cvl_winograd form;
+    ptrdiff_t H, W, C;                /* images: rows, columns, elements of a pixel */
+    ptrdiff_t rows, columns;          /* tiles of an image */
+    ptrdiff_t top, left;              /* tile (i,j) begins at pixel (i*m - top, j*m - left) */
+    ptrdiff_t first, count, channels; /* the tiles and channels meant */
+    ptrdiff_t plane, ld; /* position p of tile first+t, channel c is at p*plane + t*ld + c */
+} cvl_winograd_tiles;
+
+/* Filters w[tap*w_tap + i*w_row + j] of `taps` taps on one side, their transforms at
+ * u[p*u_plane + i*u_row + j] on the other; j < columns, u_row at least these in whole vectors. */
+typedef struct cvl_winograd_filters {
+    cvl_winograd form;
+    ptrdiff_t rows, columns;
+    ptrdiff_t w_tap, w_row, u_plane, u_row;
+} cvl_winograd_filters;
+
 enum { CVL_GEMM_PANELS = 4, CVL_GEMM_MR_MAX = 8 };
 
 #define CVL_JOIN3_(a, b, c) a##b##c
@@ -47,13 +74,17 @@ enum { CVL_GEMM_PANELS = 4, CVL_GEMM_MR_MAX = 8 };
 
 #define T float
 #define CVL_DTYPE f32
+#define CVL_SINGLE 1
 #include "kernels_dtype.h"
+#undef CVL_SINGLE
 #undef T
 #undef CVL_DTYPE
 
 #define T double
 #define CVL_DTYPE f64
+#define CVL_SINGLE 0
 #include "kernels_dtype.h"
+#undef CVL_SINGLE
 #undef T
 #undef CVL_DTYPE
 

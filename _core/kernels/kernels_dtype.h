@@ -35,6 +35,21 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
     void (*kernel)(const CVL_DTYPE_NAME(cvl_gemm_tile) *tile);
 } CVL_DTYPE_NAME(cvl_gemm_panel);
 
+/* A panel of NR columns, at each of `positions` positions p: a product of matrices
+ *   c[p*c_plane + i*c_row + j] = (add ? itself : 0)
+ *       + sum over k < K of a[p*a_plane + i*a_row + k*a_step] * b[p*b_plane + k*b_step + j]
+ * the sum being one FMA chain. */
+typedef struct CVL_DTYPE_NAME(cvl_winograd_product) {
+    ptrdiff_t positions, rows, K, NR; /* NR: that of a gemm panel */
+    const T *a;
+    ptrdiff_t a_plane, a_row, a_step;
+    const T *b;
+    ptrdiff_t b_plane, b_step;
+    T *c;
+    ptrdiff_t c_plane, c_row;
+    int add;
+} CVL_DTYPE_NAME(cvl_winograd_product);
+
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */
 typedef struct CVL_DTYPE_NAME(cvl_class_rows) {
     ptrdiff_t C;

@@ -35,6 +35,7 @@
 #if defined(CVL_F32)
 #define T float
 #define CVL_DTYPE f32
+#define CVL_SINGLE 1
 #define SFMA fmaf
 #define CVL_MANTISSA 23
 #define CVL_EXPONENT_BIAS 127
@@ -42,6 +43,7 @@
 #elif defined(CVL_F64)
 #define T double
 #define CVL_DTYPE f64
+#define CVL_SINGLE 0
 #define SFMA fma
 #define CVL_MANTISSA 52
 #define CVL_EXPONENT_BIAS 1023

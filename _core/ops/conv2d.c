@@ -6,7 +6,13 @@
 /* ------------------------------------------------------------------------- the engine of a pass */
 
 /* Fastest first; the last serves everything. */
-static const NAME(conv2d_engine) *const engines[] = {&NAME(direct_engine)};
+static const NAME(conv2d_engine) *const engines[] = {
+#ifdef CVL_F32
+    &NAME(winograd_engine),
+    &NAME(winograd2_engine),
+#endif
+    &NAME(direct_engine),
+};
 
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
                                                   cvl_conv2d_pass pass, const char **reason)

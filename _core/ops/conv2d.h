@@ -36,6 +36,9 @@ typedef struct NAME(conv2d_engine) {
 /* Implicit im2col, for every shape and pass: direct.c. */
 extern const NAME(conv2d_engine) NAME(direct_engine);
 
+/* Minimal filtering, of float32 only: winograd.c. */
+extern const NAME(conv2d_engine) NAME(winograd_engine), NAME(winograd2_engine);
+
 /* The engine of a pass, by d.algorithm; NULL and a reason where that has no path. */
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
                                                   cvl_conv2d_pass pass, const char **reason);

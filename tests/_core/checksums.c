@@ -52,7 +52,7 @@ static void end(const char *name)
 
 /* clang-format off */
 static const cvl_conv2d convolutions[] = {
-#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, 0.01, CVL_CONV2D_AUTO}
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, 0.01, CVL_CONV2D_IM2COL}
     /*   N   H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups activation */
     CASE(9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_NONE),
     CASE(17, 9, 9, 3, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_RELU),
@@ -60,6 +60,20 @@ static const cvl_conv2d convolutions[] = {
     CASE(2, 14, 15, 23, 23, 5, 5, 1, 2, 1, 1, 2, 2, 2, 2, 23, CVL_ACTIVATION_NONE),
     CASE(5, 9, 9, 67, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_RELU),
     CASE(4, 9, 7, 70, 9, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
+#undef CASE
+};
+
+/* Few and many weights, channels and tiles. */
+static const cvl_conv2d filterings[] = {
+#define CASE(N, H, W, C, OC, K, P, activation, algorithm) \
+    {sizeof(cvl_conv2d), N, H, W, C, OC, K, K, 1, 1, 1, 1, P, P, P, P, 1, activation, 0.01, algorithm}
+    CASE(9, 9, 9, 65, 17, 3, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    CASE(5, 37, 33, 17, 35, 3, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD),
+    CASE(3, 17, 15, 131, 129, 3, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    CASE(3, 17, 15, 33, 18, 5, 2, CVL_ACTIVATION_RELU6, CVL_CONV2D_WINOGRAD),
+    CASE(2, 7, 7, 131, 129, 5, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    CASE(4, 29, 31, 19, 37, 3, 1, CVL_ACTIVATION_LEAKY_RELU, CVL_CONV2D_WINOGRAD2),
+    CASE(2, 9, 7, 131, 129, 3, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
 #undef CASE
 };
 /* clang-format on */
@@ -89,18 +103,32 @@ static void conv2d_backward_weights(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t 
     add_array(db, d->OC);
 }
 
-static void sum_conv2d(const char *name,
+static void sum_conv2d(const char *name, const cvl_conv2d *all, size_t count,
                        void (*pass)(const cvl_conv2d *d, ptrdiff_t x, ptrdiff_t w, ptrdiff_t y))
 {
     begin(name);
-    for (size_t i = 0; i < sizeof convolutions / sizeof convolutions[0]; i++) {
-        const cvl_conv2d *d = &convolutions[i];
+    for (const cvl_conv2d *d = all; d < all + count; d++) {
         ptrdiff_t OH, OW;
         CHECK(cvl_conv2d_output_shape(d, &OH, &OW) == CVL_OK);
         pass(d, d->N * d->H * d->W * d->C, d->KH * d->KW * (d->C / d->groups) * d->OC,
              d->N * OH * OW * d->OC);
     }
     end(name);
+}
+
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+static void sum_convolutions(void)
+{
+    const size_t count = COUNT(convolutions), filtered = COUNT(filterings);
+    sum_conv2d("conv2d_forward", convolutions, count, conv2d_forward);
+    sum_conv2d("conv2d_backward_data", convolutions, count, conv2d_backward_data);
+    sum_conv2d("conv2d_backward_weights", convolutions, count, conv2d_backward_weights);
+    if (sizeof(T) != sizeof(float))
+        return;
+    sum_conv2d("winograd_forward", filterings, filtered, conv2d_forward);
+    sum_conv2d("winograd_backward_data", filterings, filtered, conv2d_backward_data);
+    sum_conv2d("winograd_backward_weights", filterings, filtered, conv2d_backward_weights);
 }
 
 static void sum_linear(void)
@@ -391,8 +419,8 @@ static void sum_conv_transpose2d(void)
     /* clang-format off */
     static const cvl_conv_transpose2d cases[] = {
         /*                             N  H  W  C   OC  KH KW SH SW DH DW PT PB PL PR OPH OPW G */
-        {sizeof(cvl_conv_transpose2d), 9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0,  0,  1, CVL_CONV2D_AUTO},
-        {sizeof(cvl_conv_transpose2d), 3, 7, 5, 12, 18, 3, 2, 2, 3, 1, 2, 1, 0, 2, 1, 1,  2,  3, CVL_CONV2D_AUTO},
+        {sizeof(cvl_conv_transpose2d), 9, 9, 9, 65, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0,  0,  1, CVL_CONV2D_IM2COL},
+        {sizeof(cvl_conv_transpose2d), 3, 7, 5, 12, 18, 3, 2, 2, 3, 1, 2, 1, 0, 2, 1, 1,  2,  3, CVL_CONV2D_IM2COL},
     };
     /* clang-format on */
     begin("conv_transpose2d");
@@ -568,9 +596,7 @@ int main(int argc, char **argv)
         expected = read_text(argv[1]);
         CHECK(expected);
     }
-    sum_conv2d("conv2d_forward", conv2d_forward);
-    sum_conv2d("conv2d_backward_data", conv2d_backward_data);
-    sum_conv2d("conv2d_backward_weights", conv2d_backward_weights);
+    sum_convolutions();
     sum_linear();
     sum_batch_norm();
     sum_group_norm();

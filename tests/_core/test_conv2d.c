@@ -1,7 +1,7 @@
-/* test_conv2d.c: the three passes of convolution against six loops. */
+/* test_conv2d.c: the three passes of the direct engine against six loops. */
 #include "check.h"
 
-#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_AUTO}
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
 
 /* clang-format off */
 static const cvl_conv2d cases[] = {

@@ -5,7 +5,7 @@
 
 /* clang-format off */
 static const cvl_conv_transpose2d cases[] = {
-#define CASE(...) {sizeof(cvl_conv_transpose2d), __VA_ARGS__, CVL_CONV2D_AUTO}
+#define CASE(...) {sizeof(cvl_conv_transpose2d), __VA_ARGS__, CVL_CONV2D_IM2COL}
     /*   N  H  W   C   OC  KH KW SH SW DH DW PT PB PL PR OPH OPW groups */
     CASE(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),
     CASE(0, 5, 4, 3, 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1),    /* empty batch */

@@ -1,0 +1,129 @@
+/* winograd.h: minimal filtering in one dimension: Toom-Cook over the points 0, +-P (and +-Q) and
+ * infinity, Lavin & Gray 2016, arXiv:1509.09308.
+ *
+ * A filter and a tile of outputs are polynomials; G and A evaluate them at the points, B^T is the
+ * transposed interpolation. G also takes the factor 1/f_i, f_i = prod over j != i of (p_i - p_j),
+ * that interpolation owes, so that B^T and A keep short coefficients, exact in binary32. Points in
+ * pairs share the even and the odd half. With P = 3/4 and Q = 3/2 the rounding error of F(4x4,3x3)
+ * is about half of that with the usual 1 and 2.
+ *
+ * Everything is inlined with constant form and sizes, so the loops and tables vanish, and every
+ * level performs the same operations on each element. */
+#ifndef CVL_WINOGRAD_H
+#define CVL_WINOGRAD_H
+
+#include "simd.h"
+
+enum { SIDE = 6 }; /* the most positions of one dimension */
+
+INLINE int side(cvl_winograd form) { return form == CVL_WINOGRAD_2X3 ? 4 : 6; }
+INLINE int filter_size(cvl_winograd form) { return form == CVL_WINOGRAD_2X5 ? 5 : 3; }
+INLINE int tile_size(cvl_winograd form) { return form == CVL_WINOGRAD_4X3 ? 4 : 2; }
+INLINE int pairs(cvl_winograd form) { return form == CVL_WINOGRAD_2X3 ? 1 : 2; }
+
+#define P (0.75)
+#define Q (1.5)
+
+/* Powers of the points: rows are +-1, or +-P and +-Q. */
+#define UNIT_POWERS {1, 1, 1, 1, 1}
+#define POWERS(p, scale)                                                     \
+    {(scale), (p) * (scale), (p) * (p) * (scale), (p) * (p) * (p) * (scale), \
+     (p) * (p) * (p) * (p) * (scale)}
+
+/* What evaluates a polynomial: at 0 by `zero`, at +-p by powers, at infinity by 1. */
+typedef struct evaluation {
+    double zero, power[2][5];
+} evaluation;
+
+/* A: outputs. G: filters, with the factors 1/f. */
+static const evaluation outputs_4 = {1, {UNIT_POWERS}};
+static const evaluation outputs_6 = {1, {POWERS(P, 1), POWERS(Q, 1)}};
+static const evaluation filters_4 = {1, {{0.5, 0.5, 0.5, 0.5, 0.5}}};
+static const evaluation filters_6 = {
+    1 / (P * P * Q * Q),
+    {POWERS(P, 1 / (2 * P * P * (P * P - Q * Q))), POWERS(Q, 1 / (2 * Q * Q * (Q * Q - P * P)))}};
+
+/* a * x and a * x + y, where a factor of 1 costs nothing. */
+INLINE V times(double a, V x) { return a == 1 ? x : vmul(vset1((T)a), x); }
+INLINE V times_add(double a, V x, V y) { return a == 1 ? vadd(x, y) : vfma(vset1((T)a), x, y); }
+
+/* v[point] from the `count` coefficients d. */
+INLINE void evaluate(cvl_winograd form, const evaluation *e, int count, V *v, const V *d)
+{
+    v[0] = times(e->zero, d[0]);
+#pragma GCC unroll 2
+    for (int pair = 0; pair < pairs(form); pair++) {
+        V even = times(e->power[pair][0], d[0]), odd = times(e->power[pair][1], d[1]);
+#pragma GCC unroll 3
+        for (int k = 2; k < count; k += 2)
+            even = times_add(e->power[pair][k], d[k], even);
+#pragma GCC unroll 3
+        for (int k = 3; k < count; k += 2)
+            odd = times_add(e->power[pair][k], d[k], odd);
+        v[1 + 2 * pair] = vadd(even, odd);
+        v[2 + 2 * pair] = vsub(even, odd);
+    }
+    v[side(form) - 1] = d[count - 1];
+}
+
+/* The transposed map: d[k], k < count, from v[point]. */
+INLINE void evaluate_transposed(cvl_winograd form, const evaluation *e, int count, V *d, const V *v)
+{
+    V sum[2], difference[2];
+#pragma GCC unroll 2
+    for (int pair = 0; pair < pairs(form); pair++) {
+        sum[pair] = vadd(v[1 + 2 * pair], v[2 + 2 * pair]);
+        difference[pair] = vsub(v[1 + 2 * pair], v[2 + 2 * pair]);
+    }
+#pragma GCC unroll 5
+    for (int k = 0; k < count; k++) {
+        const V *half = k % 2 == 0 ? sum : difference;
+        V total;
+        if (k == 0)
+            total = times_add(e->power[0][0], half[0], times(e->zero, v[0]));
+        else if (k == count - 1)
+            total = times_add(e->power[0][k], half[0], v[side(form) - 1]);
+        else
+            total = times(e->power[0][k], half[0]);
+        if (pairs(form) == 2)
+            total = times_add(e->power[1][k], half[1], total);
+        d[k] = total;
+    }
+}
+
+INLINE const evaluation *outputs(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_2X3 ? &outputs_4 : &outputs_6;
+}
+INLINE const evaluation *filters(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_2X3 ? &filters_4 : &filters_6;
+}
+
+/* B^T: v from side(form) inputs. Row i holds the coefficients of prod over j != i of (x - p_j). */
+INLINE void interpolate_transposed(cvl_winograd form, V *v, const V *d)
+{
+    if (form == CVL_WINOGRAD_2X3) {
+        v[0] = vsub(d[0], d[2]); /* both this and f_0 = -1 with the other sign */
+        v[1] = vadd(d[2], d[1]);
+        v[2] = vsub(d[2], d[1]);
+        v[3] = vsub(d[3], d[1]);
+        return;
+    }
+    const V product = vset1((T)(P * P * Q * Q)), sum = vset1((T)(-P * P - Q * Q));
+    v[0] = vfma(product, d[0], vfma(sum, d[2], d[4]));
+    v[5] = vfma(product, d[1], vfma(sum, d[3], d[5]));
+    const V p_even = vfma(vset1((T)(-Q * Q)), d[2], d[4]);
+    const V p_odd = vfma(vset1((T)(-Q * Q)), d[1], d[3]);
+    v[1] = vfma(vset1((T)P), p_odd, p_even);
+    v[2] = vfma(vset1((T)-P), p_odd, p_even);
+    const V q_even = vfma(vset1((T)(-P * P)), d[2], d[4]);
+    const V q_odd = vfma(vset1((T)(-P * P)), d[1], d[3]);
+    v[3] = vfma(vset1((T)Q), q_odd, q_even);
+    v[4] = vfma(vset1((T)-Q), q_odd, q_even);
+}
+
+#undef P
+#undef Q
+
+#endif

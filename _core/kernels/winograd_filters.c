@@ -1,0 +1,89 @@
+/* winograd_filters.c: transforms of filters, and of their gradients back, on VL output channels at
+ * a time. */
+#include "winograd.h"
+
+INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, const T *w)
+{
+    const int N = side(form), size = filter_size(form);
+    for (ptrdiff_t i = 0; i < f->rows; i++)
+        for (ptrdiff_t column = 0; column < f->u_row; column += VL) {
+            const ptrdiff_t lanes = f->columns - column;
+            const T *in = w + i * f->w_row + column;
+            T *out = u + i * f->u_row + column;
+            V half[SIDE][SIDE];
+#pragma GCC unroll 5
+            for (int kw = 0; kw < size; kw++) {
+                V d[SIDE];
+#pragma GCC unroll 5
+                for (int kh = 0; kh < size; kh++)
+                    d[kh] =
+                        lanes > 0 ? vload_part(in + (kh * size + kw) * f->w_tap, lanes) : vzero();
+                evaluate(form, filters(form), size, half[kw], d);
+            }
+#pragma GCC unroll 6
+            for (int p = 0; p < N; p++) {
+                V d[SIDE], v[SIDE];
+#pragma GCC unroll 5
+                for (int kw = 0; kw < size; kw++)
+                    d[kw] = half[kw][p];
+                evaluate(form, filters(form), size, v, d);
+#pragma GCC unroll 6
+                for (int q = 0; q < N; q++)
+                    vstore(out + (p * N + q) * f->u_plane, v[q]);
+            }
+        }
+}
+
+void KERNEL(winograd_filter)(const cvl_winograd_filters *f, T *u, const T *w)
+{
+    if (f->form == CVL_WINOGRAD_2X3)
+        filters_in(CVL_WINOGRAD_2X3, f, u, w);
+    else if (f->form == CVL_WINOGRAD_2X5)
+        filters_in(CVL_WINOGRAD_2X5, f, u, w);
+    else
+        filters_in(CVL_WINOGRAD_4X3, f, u, w);
+}
+
+INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, const T *u,
+                        const int add)
+{
+    const int N = side(form), size = filter_size(form);
+    for (ptrdiff_t i = 0; i < f->rows; i++)
+        for (ptrdiff_t column = 0; column < f->columns; column += VL) {
+            const ptrdiff_t lanes = f->columns - column;
+            const T *in = u + i * f->u_row + column;
+            T *out = w + i * f->w_row + column;
+            V half[SIDE][SIDE];
+#pragma GCC unroll 6
+            for (int q = 0; q < N; q++) {
+                V v[SIDE];
+#pragma GCC unroll 6
+                for (int p = 0; p < N; p++)
+                    v[p] = vload(in + (p * N + q) * f->u_plane);
+                evaluate_transposed(form, filters(form), size, half[q], v);
+            }
+#pragma GCC unroll 5
+            for (int kh = 0; kh < size; kh++) {
+                V v[SIDE], d[SIDE];
+#pragma GCC unroll 6
+                for (int q = 0; q < N; q++)
+                    v[q] = half[q][kh];
+                evaluate_transposed(form, filters(form), size, d, v);
+#pragma GCC unroll 5
+                for (int kw = 0; kw < size; kw++) {
+                    T *at = out + (kh * size + kw) * f->w_tap;
+                    vstore_part(at, add ? vadd(vload_part(at, lanes), d[kw]) : d[kw], lanes);
+                }
+            }
+        }
+}
+
+void KERNEL(winograd_filter_gradient)(const cvl_winograd_filters *f, T *w, const T *u, int add)
+{
+    if (f->form == CVL_WINOGRAD_2X3)
+        filters_out(CVL_WINOGRAD_2X3, f, w, u, add);
+    else if (f->form == CVL_WINOGRAD_2X5)
+        filters_out(CVL_WINOGRAD_2X5, f, w, u, add);
+    else
+        filters_out(CVL_WINOGRAD_4X3, f, w, u, add);
+}

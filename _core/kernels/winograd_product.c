@@ -1,0 +1,78 @@
+/* winograd_product.c: the matrix products of the positions of transforms, one panel of columns.
+ *
+ * The rows of A lie at a fixed step, so unlike gemm.c it needs no table of pointers, and one call
+ * runs through all rows and positions: with 16 channels a micro-tile takes 128 cycles. */
+#include "simd.h"
+
+#define PREFETCH(p) __builtin_prefetch((p), 1, 3)
+
+INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const T *b, T *c,
+                       ptrdiff_t rows, const int MR, const int NV)
+{
+    const ptrdiff_t a_step = g->a_step, b_step = g->b_step, end = g->K * a_step;
+    V acc[8][4];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++)
+            acc[i][j] = vzero();
+        for (int j = 0; j < NV * VL; j += 64 / (int)sizeof(T))
+            PREFETCH(c + (i < rows ? i : 0) * g->c_row + j);
+    }
+#pragma GCC unroll 1
+    for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
+        V bv[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++)
+            bv[j] = vload(b + j * VL);
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++) {
+            V av = vset1(a[i][k]);
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; j++)
+                acc[i][j] = vfma(av, bv[j], acc[i][j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        if (i >= rows)
+            continue;
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++) {
+            T *at = c + i * g->c_row + j * VL;
+            vstore(at, g->add ? vadd(vload(at), acc[i][j]) : acc[i][j]);
+        }
+    }
+}
+
+INLINE void product(const TYPE(winograd_product) *g, const int MR, const int NV)
+{
+    for (ptrdiff_t p = 0; p < g->positions; p++)
+        for (ptrdiff_t row = 0; row < g->rows; row += MR) {
+            const ptrdiff_t rows = g->rows - row;
+            const T *a[8];
+#pragma GCC unroll 8
+            for (int i = 0; i < MR; i++)
+                a[i] = g->a + p * g->a_plane + (row + (i < rows ? i : 0)) * g->a_row;
+            micro_tile(g, a, g->b + p * g->b_plane, g->c + p * g->c_plane + row * g->c_row, rows,
+                       MR, NV);
+        }
+}
+
+/* The tiles of gemm.c: as many accumulators as the registers hold. */
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+enum { ROWS = 8, ROWS_OF_WIDE = 4 };
+#else
+enum { ROWS = 6, ROWS_OF_WIDE = 3 };
+#endif
+
+void KERNEL(winograd_product)(const TYPE(winograd_product) *g)
+{
+    assert(g->NR == VL || g->NR == 2 * VL || g->NR == 4 * VL);
+    if (g->NR == VL)
+        product(g, ROWS, 1);
+    else if (g->NR == 2 * VL)
+        product(g, ROWS, 2);
+    else
+        product(g, ROWS_OF_WIDE, 4);
+}

@@ -1,0 +1,210 @@
+/* winograd_tiles.c: transforms of tiles of images, and back: two passes of the one-dimensional
+ * transforms on VL channels at a time. */
+#include "epilogue.h"
+#include "winograd.h"
+
+/* Where a tile lies: its rows [row0, row1) and columns [column0, column1) are inside the image,
+ * whose pixel at (row0, column0) is at `at`. */
+typedef struct place {
+    ptrdiff_t at;
+    int row0, row1, column0, column1;
+} place;
+
+/* Which of `size` pixels from `begin` are in [0, end). */
+INLINE void clip(ptrdiff_t begin, int size, ptrdiff_t end, int *first, int *last)
+{
+    const ptrdiff_t low = begin < 0 ? -begin : 0, high = end - begin;
+    *last = high < size ? high < 0 ? 0 : (int)high : size;
+    *first = low < *last ? (int)low : *last;
+}
+
+/* The place of tile `tile`, of size x size pixels, m apart. */
+INLINE place place_of(const cvl_winograd_tiles *t, ptrdiff_t tile, int size, int m)
+{
+    const ptrdiff_t j = tile % t->columns, i = tile / t->columns % t->rows;
+    const ptrdiff_t n = tile / t->columns / t->rows;
+    const ptrdiff_t row = i * m - t->top, column = j * m - t->left;
+    place p;
+    clip(row, size, t->H, &p.row0, &p.row1);
+    clip(column, size, t->W, &p.column0, &p.column1);
+    p.at = ((n * t->H + row + p.row0) * t->W + column + p.column0) * t->C;
+    return p;
+}
+
+INLINE int whole(const place *p, int size)
+{
+    return p->row0 == 0 && p->column0 == 0 && p->row1 == size && p->column1 == size;
+}
+
+/* The transform of `size` values to side(form): B^T of inputs, or A of gradients. */
+INLINE void transform(cvl_winograd form, const int gradient, V *v, const V *d)
+{
+    if (gradient)
+        evaluate(form, outputs(form), tile_size(form), v, d);
+    else
+        interpolate_transposed(form, v, d);
+}
+
+/* One vector of channels of a tile, `lanes` of them. Rows are behind pointers to column0. */
+INLINE void tile_in(cvl_winograd form, const int gradient, T *v, ptrdiff_t plane,
+                    const T *const row[SIDE], ptrdiff_t C, const place *p, const int inside,
+                    const int lanes)
+{
+    const int N = side(form), size = gradient ? tile_size(form) : N;
+    V half[SIDE][SIDE];
+#pragma GCC unroll 6
+    for (int j = 0; j < size; j++) {
+        if (inside || (p->column0 <= j && j < p->column1)) {
+            const ptrdiff_t offset = (inside ? j : j - p->column0) * C;
+            V d[SIDE];
+#pragma GCC unroll 6
+            for (int i = 0; i < size; i++)
+                d[i] = lanes == VL ? vload(row[i] + offset) : vload_n(row[i] + offset, lanes);
+            transform(form, gradient, half[j], d);
+        } else {
+#pragma GCC unroll 6
+            for (int i = 0; i < N; i++)
+                half[j][i] = vzero();
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < N; i++) {
+        V d[SIDE], out[SIDE];
+#pragma GCC unroll 6
+        for (int j = 0; j < size; j++)
+            d[j] = half[j][i];
+        transform(form, gradient, out, d);
+#pragma GCC unroll 6
+        for (int j = 0; j < N; j++)
+            vstore(v + (i * N + j) * plane, out[j]);
+    }
+}
+
+INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_tiles *t, T *v,
+                     const T *x, const T *zeros)
+{
+    const int size = gradient ? tile_size(form) : side(form);
+    const ptrdiff_t plane = t->plane, C = t->C, vectors = t->channels / VL * VL;
+    const int rest = (int)(t->channels - vectors);
+    for (ptrdiff_t tile = 0; tile < t->count; tile++) {
+        const place p = place_of(t, t->first + tile, size, tile_size(form));
+        const T *row[SIDE];
+#pragma GCC unroll 6
+        for (int i = 0; i < size; i++)
+            row[i] = p.row0 <= i && i < p.row1 ? x + p.at + (i - p.row0) * t->W * C : zeros;
+        T *out = v + tile * t->ld;
+        ptrdiff_t c = 0;
+        if (whole(&p, size))
+            for (; c < vectors; c += VL) {
+                tile_in(form, gradient, out + c, plane, row, C, &p, 1, VL);
+#pragma GCC unroll 6
+                for (int i = 0; i < size; i++)
+                    row[i] += VL;
+            }
+        else
+            for (; c < vectors; c += VL) {
+                tile_in(form, gradient, out + c, plane, row, C, &p, 0, VL);
+#pragma GCC unroll 6
+                for (int i = 0; i < size; i++)
+                    row[i] += VL;
+            }
+        if (rest)
+            tile_in(form, gradient, out + c, plane, row, C, &p, 0, rest);
+    }
+}
+
+void KERNEL(winograd_data)(const cvl_winograd_tiles *t, T *v, const T *x, const T *zeros)
+{
+    if (t->form == CVL_WINOGRAD_2X3)
+        tiles_in(CVL_WINOGRAD_2X3, 0, t, v, x, zeros);
+    else if (t->form == CVL_WINOGRAD_2X5)
+        tiles_in(CVL_WINOGRAD_2X5, 0, t, v, x, zeros);
+    else
+        tiles_in(CVL_WINOGRAD_4X3, 0, t, v, x, zeros);
+}
+
+void KERNEL(winograd_gradient)(const cvl_winograd_tiles *t, T *v, const T *y, const T *zeros)
+{
+    if (t->form == CVL_WINOGRAD_2X3)
+        tiles_in(CVL_WINOGRAD_2X3, 1, t, v, y, zeros);
+    else if (t->form == CVL_WINOGRAD_2X5)
+        tiles_in(CVL_WINOGRAD_2X5, 1, t, v, y, zeros);
+    else
+        tiles_in(CVL_WINOGRAD_4X3, 1, t, v, y, zeros);
+}
+
+/* ------------------------------------------------------------------------------- and back */
+
+/* One vector of channels of a tile of outputs at y, `lanes` of them. */
+INLINE void tile_out(cvl_winograd form, T *y, ptrdiff_t row, ptrdiff_t C, const T *v,
+                     ptrdiff_t plane, const place *p, const int inside, const int lanes, V bias,
+                     const TYPE(epilogue) *end)
+{
+    const int N = side(form), size = tile_size(form);
+    V half[SIDE][SIDE];
+#pragma GCC unroll 6
+    for (int j = 0; j < N; j++) {
+        V column[SIDE];
+#pragma GCC unroll 6
+        for (int i = 0; i < N; i++)
+            column[i] = vload(v + (i * N + j) * plane);
+        evaluate_transposed(form, outputs(form), size, half[j], column);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < size; i++) {
+        if (!inside && i >= p->row1)
+            continue;
+        V d[SIDE], out[SIDE];
+#pragma GCC unroll 6
+        for (int j = 0; j < N; j++)
+            d[j] = half[j][i];
+        evaluate_transposed(form, outputs(form), size, out, d);
+#pragma GCC unroll 6
+        for (int j = 0; j < size; j++) {
+            if (!inside && j >= p->column1)
+                continue;
+            const V value = activate(end->bias ? vadd(out[j], bias) : out[j], end);
+            if (lanes == VL)
+                vstore(y + i * row + j * C, value);
+            else
+                vstore_n(y + i * row + j * C, value, lanes);
+        }
+    }
+}
+
+INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, const T *v,
+                      const TYPE(epilogue) *given)
+{
+    const TYPE(epilogue) end = *given;
+    const int size = tile_size(form);
+    const ptrdiff_t plane = t->plane, C = t->C, vectors = t->channels / VL * VL;
+    const int rest = (int)(t->channels - vectors);
+    for (ptrdiff_t tile = 0; tile < t->count; tile++) {
+        const place p = place_of(t, t->first + tile, size, size);
+        const T *in = v + tile * t->ld;
+        T *out = y + p.at;
+        ptrdiff_t c = 0;
+        if (whole(&p, size))
+            for (; c < vectors; c += VL)
+                tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 1, VL,
+                         end.bias ? vload(end.bias + c) : vzero(), &end);
+        else
+            for (; c < vectors; c += VL)
+                tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 0, VL,
+                         end.bias ? vload(end.bias + c) : vzero(), &end);
+        if (rest)
+            tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 0, rest,
+                     end.bias ? vload_n(end.bias + c, rest) : vzero(), &end);
+    }
+}
+
+void KERNEL(winograd_output)(const cvl_winograd_tiles *t, T *y, const T *v,
+                             const TYPE(epilogue) *end)
+{
+    if (t->form == CVL_WINOGRAD_2X3)
+        tiles_out(CVL_WINOGRAD_2X3, t, y, v, end);
+    else if (t->form == CVL_WINOGRAD_2X5)
+        tiles_out(CVL_WINOGRAD_2X5, t, y, v, end);
+    else
+        tiles_out(CVL_WINOGRAD_4X3, t, y, v, end);
+}

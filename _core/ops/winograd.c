@@ -1,0 +1,224 @@
+/* winograd.c: the engines by minimal filtering: which shapes they take and where they pay. */
+#include "winograd.h"
+
+/* It must promise this part of the direct engine's cost, and have some tiles to share U. */
+#define MARGIN 0.8
+enum { MIN_TILES = 8 };
+
+static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_algorithm algorithm)
+{
+    if (algorithm == CVL_CONV2D_WINOGRAD2)
+        return CVL_WINOGRAD_2X3;
+    return shape->d.KH == 5 ? CVL_WINOGRAD_2X5 : CVL_WINOGRAD_4X3;
+}
+
+/* A pass as a forward pass: backward data is one over dy with w transposed and its taps the other
+ * way round. Windows at the far edge beyond OH or OW read zeros there, and so do not count. */
+static NAME(winograd) filter_of(const cvl_conv2d_shape *s, cvl_conv2d_pass pass,
+                                cvl_conv2d_algorithm algorithm)
+{
+    const cvl_conv2d *d = &s->d;
+    NAME(winograd) f = {
+        .form = form_of(s, algorithm),
+        .N = d->N,
+        .H = d->H,
+        .W = d->W,
+        .C = d->C,
+        .OH = s->OH,
+        .OW = s->OW,
+        .OC = d->OC,
+        .top = d->PT,
+        .left = d->PL,
+        .flops = s->flops,
+    };
+    if (pass == CVL_CONV2D_BACKWARD_DATA) {
+        f.H = s->OH;
+        f.W = s->OW;
+        f.C = d->OC;
+        f.OH = d->H;
+        f.OW = d->W;
+        f.OC = d->C;
+        f.top = d->KH - 1 - d->PT;
+        f.left = d->KW - 1 - d->PL;
+        f.transposed = 1;
+    }
+    return f;
+}
+
+cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f)
+{
+    const ptrdiff_t m = cvl_winograd_sizes_of(f->form).m;
+    return (cvl_winograd_tiles){
+        .form = f->form,
+        .H = f->OH,
+        .W = f->OW,
+        .C = f->OC,
+        .rows = cvl_ceil_div(f->OH, m),
+        .columns = cvl_ceil_div(f->OW, m),
+        .channels = f->OC,
+    };
+}
+
+cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f)
+{
+    cvl_winograd_tiles tiles = NAME(winograd_tiles_of_y)(f);
+    tiles.H = f->H;
+    tiles.W = f->W;
+    tiles.C = tiles.channels = f->C;
+    tiles.top = f->top;
+    tiles.left = f->left;
+    return tiles;
+}
+
+static const char *refuses_any(const cvl_conv2d_shape *shape)
+{
+    const cvl_conv2d *d = &shape->d;
+    if (d->SH != 1 || d->SW != 1)
+        return "minimal filtering needs stride 1";
+    if (d->DH != 1 || d->DW != 1)
+        return "minimal filtering needs dilation 1";
+    if (d->groups != 1)
+        return "minimal filtering has no path for groups";
+    return NULL;
+}
+
+static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    const cvl_conv2d *d = &shape->d;
+    (void)pass;
+    if (d->KH != d->KW || (d->KH != 3 && d->KH != 5))
+        return "minimal filtering needs a 3x3 or 5x5 kernel";
+    return refuses_any(shape);
+}
+
+static const char *refuses2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    const cvl_conv2d *d = &shape->d;
+    (void)pass;
+    if (d->KH != 3 || d->KW != 3)
+        return "F(2x2,3x3) needs a 3x3 kernel";
+    return refuses_any(shape);
+}
+
+/* ------------------------------------------------------------------------- where it pays */
+
+/* Positions (output, tap) of an axis whose input lies inside. */
+static double taps_inside(ptrdiff_t size, ptrdiff_t outputs, ptrdiff_t taps, ptrdiff_t padding)
+{
+    double inside = 0;
+    for (ptrdiff_t tap = 0; tap < taps; tap++) {
+        const ptrdiff_t first = cvl_max(0, padding - tap);
+        const ptrdiff_t end = cvl_min(outputs, size + padding - tap);
+        inside += (double)cvl_max(0, end - first);
+    }
+    return inside;
+}
+
+/* Costs are in multiply-adds of a vector of 16: those of the products, and those that the
+ * transforms of filters, data and outputs are worth. */
+static double cost_of(const NAME(winograd) *f)
+{
+    static const struct {
+        double filter, data, output;
+    } transforms[] = {
+        [CVL_WINOGRAD_4X3] = {160, 200, 180},
+        [CVL_WINOGRAD_2X5] = {240, 200, 110},
+        [CVL_WINOGRAD_2X3] = {60, 70, 60},
+    };
+    const double tiles = (double)NAME(winograd_tiles)(f);
+    const double rounded = (double)(cvl_ceil_div((ptrdiff_t)tiles, 8) * 8);
+    const double C = (double)cvl_winograd_pad(f->C) / 16, OC = (double)cvl_winograd_pad(f->OC) / 16;
+    const double filters = (double)f->C * OC;
+    return (double)cvl_winograd_sizes_of(f->form).positions * rounded * filters +
+           transforms[f->form].filter * filters +
+           tiles * (transforms[f->form].data * C + transforms[f->form].output * OC);
+}
+
+static double direct_cost(const cvl_conv2d_shape *s)
+{
+    const cvl_conv2d *d = &s->d;
+    const double filters = (double)d->C * (double)(cvl_winograd_pad(d->OC) / 16);
+    return ((double)d->N * taps_inside(d->H, s->OH, d->KH, d->PT) *
+                taps_inside(d->W, s->OW, d->KW, d->PL) +
+            30) *
+           filters;
+}
+
+/* Whether the form beats the direct engine by a margin, with a few tiles at least. */
+static int beats_direct(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
+{
+    return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape);
+}
+
+static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD);
+    if (!beats_direct(shape, &f))
+        return 0;
+    if (f.form == CVL_WINOGRAD_2X5)
+        return 1;
+    const NAME(winograd) f2 = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
+    return cost_of(&f) <= cost_of(&f2);
+}
+
+static int pays2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
+    return beats_direct(shape, &f);
+}
+
+/* --------------------------------------------------------------------------- the engines */
+
+static size_t workspace_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                           cvl_conv2d_algorithm algorithm, int threads)
+{
+    const NAME(winograd) f = filter_of(shape, pass, algorithm);
+    return pass == CVL_CONV2D_BACKWARD_WEIGHTS ? NAME(winograd_backward_workspace)(&f, threads)
+                                               : NAME(winograd_forward_workspace)(&f, threads);
+}
+
+static void run_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm)
+{
+    NAME(winograd) f = filter_of(call->shape, call->pass, algorithm);
+    if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS) {
+        f.x = call->x;
+        NAME(winograd_backward_run)(&f, call->out, call->dy, call->workspace, call->threads);
+        return;
+    }
+    f.y = call->out;
+    f.x = call->pass == CVL_CONV2D_FORWARD ? call->x : call->dy;
+    f.w = call->w;
+    f.end = call->end;
+    NAME(winograd_forward_run)(&f, call->workspace, call->threads);
+}
+
+static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
+{
+    return workspace_of(shape, pass, CVL_CONV2D_WINOGRAD, threads);
+}
+
+static size_t workspace2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
+{
+    return workspace_of(shape, pass, CVL_CONV2D_WINOGRAD2, threads);
+}
+
+static void run(const NAME(conv2d_call) *call) { run_as(call, CVL_CONV2D_WINOGRAD); }
+static void run2(const NAME(conv2d_call) *call) { run_as(call, CVL_CONV2D_WINOGRAD2); }
+
+const NAME(conv2d_engine) NAME(winograd_engine) = {
+    .algorithm = CVL_CONV2D_WINOGRAD,
+    .reason = "minimal filtering needs fewer multiplications",
+    .refuses = refuses,
+    .pays = pays,
+    .workspace = workspace,
+    .run = run,
+};
+
+const NAME(conv2d_engine) NAME(winograd2_engine) = {
+    .algorithm = CVL_CONV2D_WINOGRAD2,
+    .reason = "minimal filtering needs fewer multiplications",
+    .refuses = refuses2,
+    .pays = pays2,
+    .workspace = workspace2,
+    .run = run2,
+};

@@ -1,0 +1,56 @@
+/* winograd.h: minimal filtering: what the engines (winograd.c) ask of their passes. */
+#ifndef CVL_WINOGRAD_OPS_H
+#define CVL_WINOGRAD_OPS_H
+
+#include "conv2d.h"
+
+/* The sizes of a form: an m x m tile of outputs of an r x r filter takes n x n positions. */
+typedef struct cvl_winograd_sizes {
+    ptrdiff_t m, r, n, positions;
+} cvl_winograd_sizes;
+
+static inline cvl_winograd_sizes cvl_winograd_sizes_of(cvl_winograd form)
+{
+    const ptrdiff_t m = form == CVL_WINOGRAD_4X3 ? 4 : 2, r = form == CVL_WINOGRAD_2X5 ? 5 : 3;
+    return (cvl_winograd_sizes){m, r, m + r - 1, (m + r - 1) * (m + r - 1)};
+}
+
+/* A convolution as its forward pass: y (N,OH,OW,OC) of x (N,H,W,C), with `top` rows and `left`
+ * columns of zeros before x, of which there may be less than none. */
+typedef struct NAME(winograd) {
+    cvl_winograd form;
+    ptrdiff_t N, H, W, C, OH, OW, OC, top, left;
+    int transposed; /* w is (KH,KW,OC,C), its taps the other way round */
+    T *y;
+    const T *x, *w;
+    NAME(epilogue) end;
+    double flops;
+} NAME(winograd);
+
+/* Channels in whole vectors of any level. */
+static inline ptrdiff_t cvl_winograd_pad(ptrdiff_t channels)
+{
+    return cvl_ceil_div(channels, 16) * 16;
+}
+
+/* Tiles that cover a side of `size` outputs; and all tiles. */
+static inline ptrdiff_t NAME(winograd_tiles)(const NAME(winograd) *f)
+{
+    const ptrdiff_t m = cvl_winograd_sizes_of(f->form).m;
+    return f->N * cvl_ceil_div(f->OH, m) * cvl_ceil_div(f->OW, m);
+}
+
+/* The tiles of x and of y that belong together, all channels, transforms yet to be placed. */
+cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f);
+cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
+
+/* y = end(conv(x, w)): winograd_forward.c. */
+size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads);
+void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads);
+
+/* dw (KH,KW,C,OC) of x and dy, which has the shape of y: winograd_backward.c. */
+size_t NAME(winograd_backward_workspace)(const NAME(winograd) *f, int threads);
+void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, char *workspace,
+                                 int threads);
+
+#endif

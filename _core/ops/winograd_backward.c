@@ -1,0 +1,255 @@
+/* winograd_backward.c: backward weights by minimal filtering:
+ *   V = B^T x B (positions, tiles, C)   D = A dy A^T (positions, tiles, OC)
+ *   S = V^T D (positions, C, OC), a sum over tiles   dw = G^T S G
+ *
+ * Two schedules. With few tiles, or many weights, V and D of a span of tiles are made first, and a
+ * task takes a block of weights, whose S it makes in scratch, through to dw, which adds up span by
+ * span. With many tiles and few weights a task takes a range of the tiles, block by block in
+ * scratch, to a partial dw of its own, and the partial ones are added in order.
+ *
+ * Order of sums: S is one FMA chain per CVL_ORDER_WINOGRAD_TILES tiles, chains added in order
+ * within a span or range; where those end, the shape alone decides. */
+#include "winograd.h"
+
+#include "bands.h"
+
+enum {
+    FEW_WEIGHTS = 128 * 128, /* C*OC up to which a worker keeps S */
+    LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
+    ROWS = 32,               /* channels of a block of weights */
+    DATA_BLOCK = 8,          /* tiles of a task that makes V and D */
+    CHAIN = CVL_ORDER_WINOGRAD_TILES
+};
+
+typedef struct plan {
+    const NAME(winograd) *f;
+    const NAME(kernels) *kernels;
+    cvl_winograd_sizes sizes;
+    cvl_bands bands;
+    cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and D */
+    ptrdiff_t tiles;
+    ptrdiff_t ranges;      /* 0: by spans */
+    ptrdiff_t span, span0; /* tiles of V and D at a time; the first of them */
+    ptrdiff_t s_rows, s_columns;
+    T *v, *d, *zeros; /* shared; v and d NULL where they are private */
+    T *partial;       /* (ranges - 1, KH, KW, C, OC) */
+    T *dw;
+    const T *dy;
+    char *worker_scratch;
+    size_t worker_bytes;
+} plan;
+
+/* What one worker writes. */
+typedef struct scratch {
+    T *v, *d, *s;
+} scratch;
+
+static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
+{
+    cvl_scratch s = {base, 0};
+    scratch w = {NULL, NULL, NULL};
+    const ptrdiff_t positions = p->sizes.positions;
+    if (p->ranges) {
+        w.v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
+        w.d = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
+    }
+    w.s = cvl_carve(&s, (size_t)(positions * (p->s_rows * p->s_columns + LINE)) * sizeof(T));
+    *bytes = s.used;
+    return w;
+}
+
+static ptrdiff_t w_size(const plan *p) { return p->sizes.r * p->sizes.r * p->f->C * p->f->OC; }
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
+static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
+{
+    *p = (plan){.f = f, .kernels = kernels()};
+    if (!p->kernels)
+        return 0;
+    p->sizes = cvl_winograd_sizes_of(f->form);
+    p->bands = NAME(make_bands)(p->kernels->gemm, f->OC);
+    p->tiles = NAME(winograd_tiles)(f);
+    p->x_tiles = NAME(winograd_tiles_of_x)(f);
+    p->y_tiles = NAME(winograd_tiles_of_y)(f);
+    p->x_tiles.ld = cvl_winograd_pad(f->C);
+    p->y_tiles.ld = cvl_winograd_pad(f->OC);
+    const ptrdiff_t positions = p->sizes.positions;
+    if (f->C * f->OC <= FEW_WEIGHTS && p->tiles > CVL_ORDER_WINOGRAD_SPAN) {
+        for (p->ranges = 1; p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
+                            p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges;)
+            p->ranges *= 2;
+        p->span = CHAIN;
+        p->s_rows = f->C;
+        p->s_columns = p->bands.columns;
+    } else {
+        p->span = CVL_ORDER_WINOGRAD_SPAN;
+        while (p->span > CHAIN && p->span * (f->C + f->OC) > CVL_ORDER_WINOGRAD_VALUES)
+            p->span -= CHAIN;
+        p->span = cvl_min(p->span, p->tiles);
+        p->s_rows = cvl_min(ROWS, f->C);
+        p->s_columns = p->bands.band[0].NR;
+    }
+    p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
+    p->y_tiles.plane = p->span * p->y_tiles.ld + LINE;
+
+    cvl_scratch s = {base, 0};
+    p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * cvl_max(f->C, f->OC)) * sizeof(T));
+    if (p->ranges) {
+        p->partial = cvl_carve(&s, (size_t)((p->ranges - 1) * w_size(p)) * sizeof(T));
+    } else {
+        p->v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
+        p->d = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
+    }
+    carve_scratch(p, NULL, &p->worker_bytes);
+    p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
+    return s.used;
+}
+
+size_t NAME(winograd_backward_workspace)(const NAME(winograd) *f, int threads)
+{
+    plan p;
+    return make_plan(&p, f, NULL, threads);
+}
+
+static scratch scratch_of(const plan *p, int worker)
+{
+    size_t bytes;
+    return carve_scratch(p, p->worker_scratch + (size_t)worker * p->worker_bytes, &bytes);
+}
+
+/* Of channels [c0, c0 + rows) and a panel: S += V^T D over `tiles` tiles, or = with the first. */
+static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t tiles, ptrdiff_t c0,
+                       ptrdiff_t rows, cvl_panel_place place, int add)
+{
+    p->kernels->winograd_product(&(NAME(winograd_product)){
+        .positions = p->sizes.positions,
+        .rows = rows,
+        .K = tiles,
+        .NR = place.NR,
+        .a = v + c0,
+        .a_plane = p->x_tiles.plane,
+        .a_row = 1,
+        .a_step = p->x_tiles.ld,
+        .b = d + place.column,
+        .b_plane = p->y_tiles.plane,
+        .b_step = p->y_tiles.ld,
+        .c = s,
+        .c_plane = p->s_rows * p->s_columns + LINE,
+        .c_row = p->s_columns,
+        .add = add,
+    });
+}
+
+/* dw of `rows` channels from c0 and `columns` outputs from oc0 on, from their S. */
+static void finish(const plan *p, T *dw, const T *s, ptrdiff_t c0, ptrdiff_t rows, ptrdiff_t oc0,
+                   ptrdiff_t columns, int add)
+{
+    const NAME(winograd) *f = p->f;
+    const cvl_winograd_filters filters = {
+        .form = f->form,
+        .rows = rows,
+        .columns = columns,
+        .w_tap = f->C * f->OC,
+        .w_row = f->OC,
+        .u_plane = p->s_rows * p->s_columns + LINE,
+        .u_row = p->s_columns,
+    };
+    p->kernels->winograd_filter_gradient(&filters, dw + c0 * f->OC + oc0, s, add);
+}
+
+/* ------------------------------------------------------------------- ranges of tiles */
+
+/* Task: a range of tiles, to a dw of its own. */
+static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const NAME(winograd) *f = p->f;
+    const scratch own = scratch_of(p, worker);
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t first = p->tiles * task / p->ranges;
+        const ptrdiff_t last = p->tiles * (task + 1) / p->ranges;
+        for (ptrdiff_t tile = first; tile < last; tile += CHAIN) {
+            cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
+            x_tiles.first = y_tiles.first = tile;
+            x_tiles.count = y_tiles.count = cvl_min(CHAIN, last - tile);
+            p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
+            p->kernels->winograd_gradient(&y_tiles, own.d, p->dy, p->zeros);
+            for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
+                const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+                accumulate(p, own.s + place.column, own.v, own.d, x_tiles.count, 0, f->C, place,
+                           tile > first);
+            }
+        }
+        finish(p, task ? p->partial + (task - 1) * w_size(p) : p->dw, own.s, 0, f->C, 0, f->OC, 0);
+    }
+}
+
+enum { MERGE = 4096 }; /* elements of a merge task */
+
+static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const ptrdiff_t size = w_size(p), first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
+    (void)worker;
+    for (ptrdiff_t range = 1; range < p->ranges; range++)
+        p->kernels->add(n, p->dw + first, p->dw + first, p->partial + (range - 1) * size + first);
+}
+
+/* -------------------------------------------------------------------- spans of tiles */
+
+static ptrdiff_t span_tiles(const plan *p) { return cvl_min(p->span, p->tiles - p->span0); }
+
+/* Task: V and D of DATA_BLOCK tiles. */
+static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const ptrdiff_t first = begin * DATA_BLOCK, last = cvl_min(end * DATA_BLOCK, span_tiles(p));
+    cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
+    (void)worker;
+    x_tiles.first = y_tiles.first = p->span0 + first;
+    x_tiles.count = y_tiles.count = last - first;
+    p->kernels->winograd_data(&x_tiles, p->v + first * x_tiles.ld, p->f->x, p->zeros);
+    p->kernels->winograd_gradient(&y_tiles, p->d + first * y_tiles.ld, p->dy, p->zeros);
+}
+
+/* Task: ROWS channels of a panel, over all tiles of the span. */
+static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const NAME(winograd) *f = p->f;
+    const scratch own = scratch_of(p, worker);
+    const ptrdiff_t count = span_tiles(p);
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const cvl_panel_place place = cvl_panel_at(&p->bands, task % p->bands.panels);
+        const ptrdiff_t c0 = task / p->bands.panels * ROWS, rows = cvl_min(ROWS, f->C - c0);
+        for (ptrdiff_t tile = 0; tile < count; tile += CHAIN)
+            accumulate(p, own.s, p->v + tile * p->x_tiles.ld, p->d + tile * p->y_tiles.ld,
+                       cvl_min(CHAIN, count - tile), c0, rows, place, tile > 0);
+        finish(p, p->dw, own.s, c0, rows, place.column, cvl_min(place.NR, f->OC - place.column),
+               p->span0 > 0);
+    }
+}
+
+void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, char *workspace,
+                                 int threads)
+{
+    plan p;
+    make_plan(&p, f, workspace, threads);
+    p.dw = dw;
+    p.dy = dy;
+    memset(p.zeros, 0, (size_t)(p.sizes.n * cvl_max(f->C, f->OC)) * sizeof(T));
+    if (p.ranges) {
+        cvl_parallel_for(threads, p.ranges, f->flops, CVL_FLUSH, ranges, &p);
+        if (p.ranges > 1)
+            cvl_parallel_for(threads, cvl_ceil_div(w_size(&p), MERGE),
+                             (double)(p.ranges * w_size(&p)) * sizeof(T), CVL_FLUSH, merge, &p);
+        return;
+    }
+    for (; p.span0 < p.tiles; p.span0 += p.span) {
+        cvl_parallel_for(threads, cvl_ceil_div(span_tiles(&p), DATA_BLOCK),
+                         (double)(p.sizes.positions * span_tiles(&p) * (f->C + f->OC)) * sizeof(T),
+                         CVL_FLUSH, data, &p);
+        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(f->C, ROWS), f->flops, CVL_FLUSH,
+                         weights, &p);
+    }
+}

@@ -1,0 +1,288 @@
+/* winograd_forward.c: minimal filtering forward and for backward data:
+ *   U = G w G^T (positions, C, OC)   V = B^T x B (positions, tiles, C)   y = A^T (V U) A
+ *
+ * Two schedules, the same arithmetic. Where the weights are few, U is made once and a task takes a
+ * block of tiles through all three steps in scratch of about the size of L2. Where they are many,
+ * U would come from memory again for each block: so V of many tiles is made first, and a task takes
+ * one panel of output channels, whose U it makes chunk by chunk in scratch and throws away.
+ *
+ * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
+#include "winograd.h"
+
+#include "bands.h"
+
+enum {
+    FEW_WEIGHTS = 128 * 128, /* C*OC up to which U is kept */
+    ROWS = 16,               /* channels of a task that makes U */
+    LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
+    BLOCK = 32,              /* tiles of a block of the first schedule */
+    BLOCK_BYTES = 640 * 1024,
+    MIN_BLOCK = 8,
+    MIN_BLOCKS = 16,
+    OUTER_BLOCK = 64, /* tiles of a task of the second schedule */
+    DATA_BLOCK = 8,   /* tiles of a task that makes V */
+    DATA_BYTES = 32 << 20
+};
+
+typedef struct plan {
+    const NAME(winograd) *f;
+    const NAME(kernels) *kernels;
+    cvl_winograd_sizes sizes;
+    cvl_bands bands;
+    cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and of the products */
+    ptrdiff_t tiles, block;              /* of a task */
+    int few_weights;
+    ptrdiff_t u_rows;      /* channels of U in one piece */
+    ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
+    ptrdiff_t NR;          /* of the widest panel */
+    T *u, *v, *zeros;      /* shared; v and u NULL where they are private */
+    char *worker_scratch;
+    size_t worker_bytes;
+} plan;
+
+/* What one worker writes. */
+typedef struct scratch {
+    T *v, *u, *products;
+    T *taps; /* (taps, ROWS, NR): weights turned */
+} scratch;
+
+static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
+{
+    cvl_scratch s = {base, 0};
+    scratch w = {NULL, NULL, NULL, NULL};
+    const ptrdiff_t positions = p->sizes.positions;
+    if (p->few_weights)
+        w.v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
+    else
+        w.u = cvl_carve(&s, (size_t)(positions * (p->u_rows * p->NR + LINE)) * sizeof(T));
+    w.products = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
+    if (p->f->transposed)
+        w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * ROWS * p->NR) * sizeof(T));
+    *bytes = s.used;
+    return w;
+}
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
+static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
+{
+    *p = (plan){.f = f, .kernels = kernels()};
+    if (!p->kernels)
+        return 0;
+    p->sizes = cvl_winograd_sizes_of(f->form);
+    p->bands = NAME(make_bands)(p->kernels->gemm, f->OC);
+    p->NR = p->bands.band[0].NR;
+    p->tiles = NAME(winograd_tiles)(f);
+    p->x_tiles = NAME(winograd_tiles_of_x)(f);
+    p->y_tiles = NAME(winograd_tiles_of_y)(f);
+    p->few_weights = f->C * f->OC <= FEW_WEIGHTS;
+
+    const ptrdiff_t C = cvl_winograd_pad(f->C), positions = p->sizes.positions;
+    if (p->few_weights) {
+        const ptrdiff_t tile_bytes =
+            positions * (C + cvl_winograd_pad(f->OC)) * (ptrdiff_t)sizeof(T);
+        p->block = BLOCK;
+        while (p->block > MIN_BLOCK && (p->block * tile_bytes > BLOCK_BYTES ||
+                                        cvl_ceil_div(p->tiles, p->block) < MIN_BLOCKS))
+            p->block /= 2;
+        p->u_rows = f->C;
+        p->x_tiles.ld = C;
+        p->x_tiles.plane = p->block * C + LINE;
+        p->y_tiles.ld = p->bands.columns;
+        p->y_tiles.plane = p->block * p->bands.columns + LINE;
+        p->span = p->tiles;
+    } else {
+        p->block = cvl_min(OUTER_BLOCK, p->tiles);
+        p->u_rows = cvl_min(f->C, CVL_ORDER_WINOGRAD_C);
+        p->x_tiles.ld = C + LINE;
+        p->span = DATA_BYTES / (positions * p->x_tiles.ld * (ptrdiff_t)sizeof(T));
+        p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
+        p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
+        p->y_tiles.ld = p->NR;
+        p->y_tiles.plane = p->block * p->NR + LINE;
+    }
+
+    cvl_scratch s = {base, 0};
+    p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * f->C) * sizeof(T));
+    if (p->few_weights)
+        p->u = cvl_carve(&s, (size_t)(positions * f->C * p->bands.columns) * sizeof(T));
+    else
+        p->v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
+    carve_scratch(p, NULL, &p->worker_bytes);
+    p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
+    return s.used;
+}
+
+size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads)
+{
+    plan p;
+    return make_plan(&p, f, NULL, threads);
+}
+
+static scratch scratch_of(const plan *p, int worker)
+{
+    size_t bytes;
+    return carve_scratch(p, p->worker_scratch + (size_t)worker * p->worker_bytes, &bytes);
+}
+
+/* ------------------------------------------------------------------------------------ steps */
+
+/* U of `rows` channels from c0 on and of a panel, at u, planes `plane` apart. */
+static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t plane, ptrdiff_t c0,
+                   ptrdiff_t rows, cvl_panel_place place)
+{
+    const NAME(winograd) *f = p->f;
+    const ptrdiff_t taps = p->sizes.r * p->sizes.r;
+    cvl_winograd_filters filters = {
+        .form = f->form,
+        .columns = cvl_min(place.NR, f->OC - place.column),
+        .u_plane = plane,
+        .u_row = place.NR,
+    };
+    for (ptrdiff_t done = 0; done < rows; done += filters.rows) {
+        const ptrdiff_t c = c0 + done;
+        T *out = u + done * place.NR;
+        if (!f->transposed) {
+            filters.rows = rows;
+            filters.w_tap = f->C * f->OC;
+            filters.w_row = f->OC;
+            p->kernels->winograd_filter(&filters, out, f->w + c * f->OC + place.column);
+            continue;
+        }
+        filters.rows = cvl_min(ROWS, rows - done);
+        filters.w_tap = filters.rows * place.NR;
+        filters.w_row = place.NR;
+        for (ptrdiff_t tap = 0; tap < taps; tap++)
+            p->kernels->transpose(filters.rows, filters.columns,
+                                  own->taps + (taps - 1 - tap) * filters.w_tap, place.NR,
+                                  f->w + (tap * f->OC + place.column) * f->C + c, f->C);
+        p->kernels->winograd_filter(&filters, out, own->taps);
+    }
+}
+
+/* The products of `tiles` tiles of V with channels [c0, c0 + K) of a panel. */
+static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, const T *u,
+                     ptrdiff_t u_plane, ptrdiff_t c0, ptrdiff_t K, ptrdiff_t NR)
+{
+    p->kernels->winograd_product(&(NAME(winograd_product)){
+        .positions = p->sizes.positions,
+        .rows = tiles,
+        .K = K,
+        .NR = NR,
+        .a = v + c0,
+        .a_plane = p->x_tiles.plane,
+        .a_row = p->x_tiles.ld,
+        .a_step = 1,
+        .b = u,
+        .b_plane = u_plane,
+        .b_step = NR,
+        .c = products,
+        .c_plane = p->y_tiles.plane,
+        .c_row = p->y_tiles.ld,
+        .add = c0 > 0,
+    });
+}
+
+/* ------------------------------------------------------------------------ few weights */
+
+/* Task: ROWS channels of U of a panel. */
+static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const NAME(winograd) *f = p->f;
+    const scratch own = scratch_of(p, worker);
+    const ptrdiff_t pieces = cvl_ceil_div(f->C, ROWS);
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
+        const ptrdiff_t c0 = task % pieces * ROWS;
+        T *u = p->u + place.column * p->sizes.positions * f->C + c0 * place.NR;
+        make_u(p, &own, u, f->C * place.NR, c0, cvl_min(ROWS, f->C - c0), place);
+    }
+}
+
+/* Task: a block of tiles, from x to y. */
+static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const NAME(winograd) *f = p->f;
+    const scratch own = scratch_of(p, worker);
+    for (ptrdiff_t task = begin; task < end; task++) {
+        cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
+        x_tiles.first = y_tiles.first = task * p->block;
+        x_tiles.count = y_tiles.count = cvl_min(p->block, p->tiles - x_tiles.first);
+        p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
+        for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
+            const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+            const T *u = p->u + place.column * p->sizes.positions * f->C;
+            for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
+                multiply(p, own.products + place.column, own.v, x_tiles.count, u + c0 * place.NR,
+                         f->C * place.NR, c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+        }
+        p->kernels->winograd_output(&y_tiles, f->y, own.products, &f->end);
+    }
+}
+
+/* ----------------------------------------------------------------------- many weights */
+
+/* Task: V of DATA_BLOCK tiles. */
+static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    cvl_winograd_tiles tiles = p->x_tiles;
+    const ptrdiff_t count = cvl_min(p->span, p->tiles - p->span0);
+    const ptrdiff_t first = begin * DATA_BLOCK;
+    (void)worker;
+    tiles.first = p->span0 + first;
+    tiles.count = cvl_min(count, end * DATA_BLOCK) - first;
+    p->kernels->winograd_data(&tiles, p->v + first * tiles.ld, p->f->x, p->zeros);
+}
+
+/* Task: a block of tiles of a panel of outputs. */
+static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const NAME(winograd) *f = p->f;
+    const scratch own = scratch_of(p, worker);
+    const ptrdiff_t count = cvl_min(p->span, p->tiles - p->span0);
+    const ptrdiff_t pieces = cvl_ceil_div(count, p->block);
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
+        const ptrdiff_t first = task % pieces * p->block;
+        const ptrdiff_t u_plane = p->u_rows * place.NR + LINE;
+        cvl_winograd_tiles tiles = p->y_tiles;
+        tiles.first = p->span0 + first;
+        tiles.count = cvl_min(p->block, count - first);
+        tiles.channels = cvl_min(place.NR, f->OC - place.column);
+        for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C) {
+            const ptrdiff_t K = cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0);
+            make_u(p, &own, own.u, u_plane, c0, K, place);
+            multiply(p, own.products, p->v + first * p->x_tiles.ld, tiles.count, own.u, u_plane, c0,
+                     K, place.NR);
+        }
+        NAME(epilogue) ending = f->end;
+        if (ending.bias)
+            ending.bias += place.column;
+        p->kernels->winograd_output(&tiles, f->y + place.column, own.products, &ending);
+    }
+}
+
+void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads)
+{
+    plan p;
+    make_plan(&p, f, workspace, threads);
+    memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
+    if (p.few_weights) {
+        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(f->C, ROWS),
+                         (double)(p.sizes.positions * f->C * p.bands.columns) * sizeof(T),
+                         CVL_FLUSH, filters, &p);
+        cvl_parallel_for(threads, cvl_ceil_div(p.tiles, p.block), f->flops, CVL_FLUSH, blocks, &p);
+        return;
+    }
+    for (; p.span0 < p.tiles; p.span0 += p.span) {
+        const ptrdiff_t count = cvl_min(p.span, p.tiles - p.span0);
+        cvl_parallel_for(threads, cvl_ceil_div(count, DATA_BLOCK),
+                         (double)(p.sizes.positions * count * f->C) * sizeof(T), CVL_FLUSH, data,
+                         &p);
+        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(count, p.block), f->flops,
+                         CVL_FLUSH, panels, &p);
+    }
+}

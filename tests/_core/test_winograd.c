@@ -1,0 +1,243 @@
+/* test_winograd.c: minimal filtering, all three passes, against six loops; float64 has none.
+ *
+ * The data are N(0,1)-like. Errors are relative to the standard deviation of the double result, and
+ * bounded by what the algorithms are known for: the points of F(2x2,3x3) cost next to nothing, those
+ * of the 6x6 transforms about two bits. On multiples of 4, F(2x2,3x3) is exact. */
+#include <math.h>
+
+#include "check.h"
+
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.25, CVL_CONV2D_AUTO}
+
+/* clang-format off */
+static const cvl_conv2d cases[] = {
+    /*   N  H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups */
+    CASE(1, 1,  1,  1,  1,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* one pixel */
+    CASE(2, 3,  3,  5,  7,  3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* one output */
+    CASE(1, 7,  5,  1,  1,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(2, 13, 11, 3,  17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* primes */
+    CASE(1, 9,  14, 16, 1,  3, 3, 1, 1, 1, 1, 0, 1, 2, 0, 1),  /* lopsided padding */
+    CASE(1, 2,  3,  19, 33, 3, 3, 1, 1, 1, 1, 5, 4, 7, 6, 1),  /* windows wholly in the padding */
+    CASE(3, 8,  8,  31, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 1,  29, 20, 65, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* one row */
+    CASE(1, 23, 1,  37, 5,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* one column */
+    CASE(2, 6,  7,  131, 80, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1), /* chains of channels end inside */
+    CASE(3, 9,  9,  129, 144, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1), /* many weights */
+    CASE(2, 10, 6,  257, 161, 3, 3, 1, 1, 1, 1, 2, 1, 0, 1, 1),
+    CASE(6, 31, 30, 17, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* many tiles */
+    CASE(1, 1,  1,  1,  1,  5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(2, 5,  5,  3,  2,  5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(1, 7,  11, 17, 13, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(1, 3,  4,  6,  19, 5, 5, 1, 1, 1, 1, 7, 5, 6, 9, 1),
+    CASE(2, 9,  6,  130, 129, 5, 5, 1, 1, 1, 1, 2, 1, 3, 2, 1),
+    CASE(2, 23, 25, 18, 33, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+};
+/* clang-format on */
+
+typedef struct sizes {
+    ptrdiff_t x, y, w, OH, OW;
+} sizes;
+
+static sizes sizes_of(const cvl_conv2d *d)
+{
+    sizes s;
+    cvl_reference_conv2d_output_shape(d, &s.OH, &s.OW);
+    s.x = d->N * d->H * d->W * d->C;
+    s.y = d->N * s.OH * s.OW * d->OC;
+    s.w = d->KH * d->KW * d->C * d->OC;
+    return s;
+}
+
+static const char *name_of(const cvl_conv2d *d)
+{
+    if (d->algorithm == CVL_CONV2D_WINOGRAD2)
+        return "F(2x2,3x3)";
+    return d->KH == 5 ? "F(2x2,5x5)" : "F(4x4,3x3)";
+}
+
+static void name_case(const char *what, const cvl_conv2d *d)
+{
+    check_case("%s %s N%td H%td W%td C%td OC%td P%td,%td,%td,%td", name_of(d), what, d->N, d->H,
+               d->W, d->C, d->OC, d->PT, d->PB, d->PL, d->PR);
+}
+
+/* Sums of three of variance 1/3; or integer multiples of 4. */
+static T *operand(ptrdiff_t n, int integers)
+{
+    T *values = output(n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        values[i] =
+            integers ? 4 * random_integer(4) : random_unit() + random_unit() + random_unit();
+    return input_bytes(values, (size_t)n * sizeof(T));
+}
+
+/* The bounds hold for the standard deviation of the results before their activation, or that of
+ * `terms` products where there are too few to estimate it. */
+static void compare(const cvl_conv2d *d, ptrdiff_t n, const T *got, const double *want,
+                    const double *linear, ptrdiff_t terms, int integers)
+{
+    if (integers) {
+        check_exact("result", n, got, want);
+        return;
+    }
+    const int near = d->algorithm == CVL_CONV2D_WINOGRAD2;
+    const double largest = near ? 2e-5 : 5e-5, rms = near ? 7e-7 : 2.5e-6;
+    double sum = 0, squares = 0, worst = 0, errors = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double error = fabs((double)got[i] - want[i]);
+        sum += linear[i];
+        squares += linear[i] * linear[i];
+        errors += error * error;
+        worst = error <= worst ? worst : error;
+    }
+    const double count = (double)n, mean = sum / count;
+    const double deviation = n < 100 ? sqrt((double)terms) : sqrt(squares / count - mean * mean);
+    CHECK(worst <= largest * deviation);
+    CHECK(sqrt(errors / count) <= rms * deviation);
+}
+
+static void test_forward(cvl_conv2d d, int integers, cvl_activation activation)
+{
+    name_case("forward", &d);
+    const sizes s = sizes_of(&d);
+    const int with_bias = activation != CVL_ACTIVATION_NONE;
+    d.activation = activation;
+    T *x = operand(s.x, integers), *w = operand(s.w, integers), *b = operand(d.OC, integers);
+    T *first = NULL;
+    double *want = doubles(s.y), *linear = doubles(s.y);
+    double *wide_x = widened(x, s.x), *wide_w = widened(w, s.w), *wide_b = widened(b, d.OC);
+    cvl_reference_conv2d_forward(&d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
+    cvl_conv2d plain = d;
+    plain.activation = CVL_ACTIVATION_NONE;
+    cvl_reference_conv2d_forward(&plain, linear, wide_x, wide_w, NULL);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(s.y);
+        cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_forward)(&d, y, x, w, with_bias ? b : NULL, &run) == CVL_OK);
+        if (first)
+            check_same("y", s.y, y, first);
+        else
+            compare(&d, s.y, first = y, want, linear, d.KH * d.KW * d.C, integers);
+    }
+    check_memory();
+}
+
+static void test_backward_data(cvl_conv2d d, int integers)
+{
+    name_case("backward data", &d);
+    const sizes s = sizes_of(&d);
+    T *dy = operand(s.y, integers), *w = operand(s.w, integers), *first = NULL;
+    double *want = doubles(s.x);
+    cvl_reference_conv2d_backward_data(&d, want, widened(dy, s.y), widened(w, s.w));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *dx = output(s.x);
+        cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
+        if (first)
+            check_same("dx", s.x, dx, first);
+        else
+            compare(&d, s.x, first = dx, want, want, d.KH * d.KW * d.OC, integers);
+    }
+    check_memory();
+}
+
+static void test_backward_weights(cvl_conv2d d, int integers)
+{
+    name_case("backward weights", &d);
+    const sizes s = sizes_of(&d);
+    T *dy = operand(s.y, integers), *x = operand(s.x, integers), *first = NULL;
+    double *want = doubles(s.w);
+    cvl_reference_conv2d_backward_weights(&d, want, NULL, widened(dy, s.y), widened(x, s.x));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *dw = output(s.w);
+        cvl_exec run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_backward_weights)(&d, dw, NULL, dy, x, &run) == CVL_OK);
+        if (first)
+            check_same("dw", s.w, dw, first);
+        else
+            compare(&d, s.w, first = dw, want, want, d.N * s.OH * s.OW, integers);
+    }
+    check_memory();
+}
+
+/* The cases take turns in their activation. */
+static void test_passes(const cvl_conv2d *of, cvl_conv2d_algorithm algorithm, int integers)
+{
+    cvl_conv2d d = *of;
+    d.algorithm = algorithm;
+    test_forward(d, integers, (cvl_activation)((of - cases) % (CVL_ACTIVATION_RELU6 + 1)));
+    test_backward_data(d, integers);
+    test_backward_weights(d, integers);
+}
+
+/* The transposed convolution of `d` runs backward data's engine, with a bias. */
+static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
+{
+    cvl_conv_transpose2d t = CVL_CONV_TRANSPOSE2D_INIT;
+    const sizes s = sizes_of(d);
+    t.N = d->N;
+    t.H = s.OH;
+    t.W = s.OW;
+    t.C = d->OC;
+    t.OC = d->C;
+    t.KH = d->KH;
+    t.KW = d->KW;
+    t.PT = d->PT;
+    t.PB = d->PB;
+    t.PL = d->PL;
+    t.PR = d->PR;
+    t.algorithm = algorithm;
+    cvl_conv2d named = *d;
+    named.algorithm = algorithm;
+    name_case("transposed", &named);
+    T *x = operand(s.y, 0), *w = operand(s.w, 0), *b = operand(d->C, 0), *y = output(s.x);
+    double *want = doubles(s.x);
+    cvl_reference_conv_transpose2d_forward(&t, want, widened(x, s.y), widened(w, s.w),
+                                           widened(b, d->C));
+    cvl_exec run = run_with(2, NAME(conv_transpose2d_forward_workspace_size)(&t, 2));
+    CHECK(NAME(conv_transpose2d_forward)(&t, y, x, w, b, &run) == CVL_OK);
+    compare(&named, s.x, y, want, want, d->KH * d->KW * d->OC, 0);
+    check_memory();
+}
+
+/* A shape without a path is refused, with a reason, and float64 refuses the last one too. */
+static void test_refusals(void)
+{
+    const cvl_conv2d good = CASE(1, 8, 8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
+    cvl_conv2d bad[] = {good, good, good, good, good, good};
+    bad[0].SH = bad[0].SW = 2;
+    bad[1].DW = 2;
+    bad[2].groups = 2;
+    bad[3].KW = 5;
+    bad[4].KH = bad[4].KW = 4;
+    const size_t count = sizeof bad / sizeof bad[0] - (sizeof(T) == sizeof(float));
+    for (size_t i = 0; i < count; i++)
+        for (int algorithm = CVL_CONV2D_WINOGRAD; algorithm <= CVL_CONV2D_WINOGRAD2; algorithm++) {
+            check_case("refusal %zu of %d", i, algorithm);
+            bad[i].algorithm = (cvl_conv2d_algorithm)algorithm;
+            cvl_conv2d_algorithm chosen;
+            const char *reason = NULL;
+            CHECK(NAME(conv2d_choose)(&bad[i], CVL_CONV2D_FORWARD, &chosen, &reason) ==
+                  CVL_ERR_ALGORITHM);
+            CHECK(reason && reason[0]);
+            CHECK(NAME(conv2d_forward_workspace_size)(&bad[i], 1) == 0);
+        }
+}
+
+static void test_all(void)
+{
+    test_refusals();
+    if (sizeof(T) != sizeof(float))
+        return;
+    for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
+        test_passes(d, CVL_CONV2D_WINOGRAD, 0);
+        test_transposed(d, CVL_CONV2D_WINOGRAD);
+        if (d->KH == 3) {
+            test_passes(d, CVL_CONV2D_WINOGRAD2, 0);
+            test_passes(d, CVL_CONV2D_WINOGRAD2, 1);
+            test_transposed(d, CVL_CONV2D_WINOGRAD2);
+        }
+    }
+}
+
+int main(void) { return check_main(test_all); }

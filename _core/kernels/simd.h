@@ -15,6 +15,7 @@
  *   vgt(a, b) veq      mask of a > b, a == b; false where either is NaN
  *   vany(m) vall(m)    whether the mask holds anywhere, everywhere
  *   vselect(m, a, b)   a where m, else b
+ *   vtranspose(r)      r[i][j] = r[j][i] of VL vectors
  *   vldexp(a, n)       a * 2^n for a near 1 and whole n, |n| <= 250 (f64: 2000), rounded once
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
@@ -103,9 +104,27 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
 #ifdef CVL_F32
 INLINE M vgt(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+INLINE V zip_low(V a, V b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+}
+INLINE V zip_high(V a, V b)
+{
+    return _mm512_permutex2var_ps(
+        a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+}
 #else
 INLINE M vgt(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+INLINE V zip_low(V a, V b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+}
+INLINE V zip_high(V a, V b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+}
 #endif
 INLINE int vany(M m) { return m != 0; }
 INLINE int vall(M m) { return m == FIRST(VL); }
@@ -136,6 +155,10 @@ INLINE V vpow2(V t)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), CVL_MANTISSA));
 }
+INLINE V join_halves(V a, V b, const int high)
+{
+    return high ? _mm256_permute2f128_ps(a, b, 0x31) : _mm256_permute2f128_ps(a, b, 0x20);
+}
 INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
 INLINE __m128i narrow_to_words(V v)
 {
@@ -155,6 +178,10 @@ INLINE V vpow2(V t)
 {
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(t), CVL_MANTISSA));
 }
+INLINE V join_halves(V a, V b, const int high)
+{
+    return high ? _mm256_permute2f128_pd(a, b, 0x31) : _mm256_permute2f128_pd(a, b, 0x20);
+}
 INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(bytes)); }
 INLINE __m128i narrow_to_words(V v)
 {
@@ -162,6 +189,8 @@ INLINE __m128i narrow_to_words(V v)
     return _mm_packus_epi32(i, i);
 }
 #endif
+INLINE V zip_low(V a, V b) { return join_halves(OP(unpacklo)(a, b), OP(unpackhi)(a, b), 0); }
+INLINE V zip_high(V a, V b) { return join_halves(OP(unpacklo)(a, b), OP(unpackhi)(a, b), 1); }
 INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
 {
     uint64_t bytes = 0;
@@ -218,6 +247,8 @@ INLINE V vpow2(V t)
 #endif
 INLINE M vgt(V a, V b) { return NEON(vcgt)(a, b); }
 INLINE M veq(V a, V b) { return NEON(vceq)(a, b); }
+INLINE V zip_low(V a, V b) { return NEON(vzip1)(a, b); }
+INLINE V zip_high(V a, V b) { return NEON(vzip2)(a, b); }
 INLINE V vzero(void) { return NEON_DUP(0); }
 INLINE V vset1(T s) { return NEON_DUP(s); }
 INLINE V vload(const T *p) { return NEON(vld1)(p); }
@@ -249,6 +280,8 @@ typedef __m128d M;
 #define OP(name) _mm_##name##_pd
 INLINE V vpow2(V t) { return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t), CVL_MANTISSA)); }
 #endif
+INLINE V zip_low(V a, V b) { return OP(unpacklo)(a, b); }
+INLINE V zip_high(V a, V b) { return OP(unpackhi)(a, b); }
 INLINE M vgt(V a, V b) { return OP(cmpgt)(a, b); }
 INLINE M veq(V a, V b) { return OP(cmpeq)(a, b); }
 INLINE int vany(M m) { return OP(movemask)(m) != 0; }
@@ -357,6 +390,27 @@ INLINE V vldexp(V a, V n)
     return vmul(vmul(a, vpow2(half)), vpow2(rest));
 }
 #endif
+
+/* Zipping the first half of the rows with the second, once for each doubling of VL. */
+INLINE void vtranspose(V r[VL])
+{
+#if VL > 1
+#pragma GCC unroll 4
+    for (int width = 1; width < VL; width *= 2) {
+        V zipped[VL];
+#pragma GCC unroll 8
+        for (int i = 0; i < VL / 2; i++) {
+            zipped[2 * i] = zip_low(r[i], r[i + VL / 2]);
+            zipped[2 * i + 1] = zip_high(r[i], r[i + VL / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            r[i] = zipped[i];
+    }
+#else
+    (void)r;
+#endif
+}
 
 INLINE T sfma(T a, T b, T c) { return CVL_SFMA(a, b, c); }
 

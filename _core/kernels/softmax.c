@@ -198,12 +198,88 @@ void KERNEL(log_softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *d
 
 /* ------------------------------------------------------------------------- cross-entropy */
 
+/* Rows of few classes lie across the vectors: lane i is row `first` + i, vector c is class c. The sum
+ * over classes is that of sum(), to the bit. */
+enum { FEW_CLASSES = 16 };
+
+INLINE void few_classes(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
+                        const T *z)
+{
+    const int C = (int)s->C;
+    T in[FEW_CLASSES][VL] = {{0}}, target[VL] = {0}, factor[VL], peak[VL];
+    T largest_of[VL], z_t[VL], e_t[VL], rest[VL];
+    double own[VL] = {0}, row_loss[VL];
+    for (int i = 0; i < rows; i++) {
+        own[i] = row_weight(s, first + i);
+        target[i] = (T)label_of(s, first + i);
+    }
+    for (int c = 0; c < C; c += VL) {
+        V turned[VL];
+        for (int i = 0; i < VL; i++)
+            turned[i] = i < rows ? vload_part(z + (first + i) * C + c, C - c) : vzero();
+        vtranspose(turned);
+        for (int j = 0; j < VL; j++)
+            vstore(in[c + j], turned[j]);
+    }
+
+    V e[FEW_CLASSES], fold[FEW_CLASSES], largest = vset1(-INFINITY);
+    V z_target = vzero(), e_target = vzero();
+    const V t = vload(target);
+    for (int c = 0; c < C; c++)
+        largest = vmax(vload(in[c]), largest);
+    for (int c = 0; c < C; c++) {
+        const M here = veq(t, vset1((T)c));
+        const V v = vload(in[c]);
+        e[c] = vexp(vsub(v, largest));
+        fold[c] = vselect(here, vzero(), e[c]);
+        e_target = vselect(here, e[c], e_target);
+        z_target = vselect(here, v, z_target);
+    }
+    for (int half = FEW_CLASSES / 2; half > 0; half /= 2)
+        for (int c = 0; c < half && c + half < C; c++)
+            fold[c] = vadd(fold[c], fold[c + half]);
+    vstore(largest_of, largest);
+    vstore(z_t, z_target);
+    vstore(e_t, e_target);
+    vstore(rest, fold[0]);
+
+    for (int i = 0; i < VL; i++) {
+        const double others = rest[i], mine = e_t[i], all = others + mine;
+        const int leads = z_t[i] == largest_of[i];
+        const double distance = leads ? 0 : (double)largest_of[i] - (double)z_t[i];
+        const double value = distance + log1p_positive(leads ? others : (others - 1) + mine);
+        row_loss[i] = all < INFINITY ? own[i] * value : all;
+        factor[i] = (T)(own[i] / s->divisor / all);
+        peak[i] = (T)(0 - others * (own[i] / s->divisor / all));
+    }
+    for (int c = 0; c < C; c += VL) {
+        V turned[VL];
+        for (int j = 0; j < VL; j++) {
+            const V scaled = c + j < C ? vmul(e[c + j], vload(factor)) : vzero();
+            turned[j] = vselect(veq(t, vset1((T)(c + j))), vload(peak), scaled);
+        }
+        vtranspose(turned);
+        for (int i = 0; i < rows; i++)
+            vstore_part(dz + (first + i) * C + c, turned[i], C - c);
+    }
+    for (int i = 0; i < rows; i++) {
+        loss[first + i] = row_loss[i];
+        if (own[i] == 0)
+            skip_row(C, loss + first + i, dz + (first + i) * C);
+    }
+}
+
 /* With e_t the target's term and `rest` the sum of the others, p_t - 1 = -rest / (rest + e_t) and,
  * where the target is the largest, the loss is log1p(rest): a confident row keeps its digits. */
 void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
                            T *dz, const T *z)
 {
     const ptrdiff_t C = s->C;
+    if (C <= FEW_CLASSES) {
+        for (ptrdiff_t n = begin; n < end; n += VL)
+            few_classes(s, n, end - n < VL ? (int)(end - n) : VL, loss, dz, z);
+        return;
+    }
     for (ptrdiff_t n = begin; n < end; n++) {
         T *dz_n = dz + n * C;
         const T *z_n = z + n * C;

@@ -78,24 +78,21 @@ INLINE V vlog1p_unit(V x)
 
 /* log(1 + x) for x >= 0, within 1 ulp; NaN and infinity return themselves. It is written out, with
  * neither libm nor FMA, because its bits reach every loss: 1 + x = 2^k (1 + f) with 1 + f within
- * sqrt(2) of 1, log(1 + f) = 2 atanh(s), s = f / (2 + f). */
+ * sqrt(2) of 1, log(1 + f) = 2 atanh(s), s = f / (2 + f). No branches: loops of it become vectors. */
 INLINE double log1p_positive(double x)
 {
-    if (!(x < INFINITY))
-        return x;
     const double u = 1 + x;
     uint64_t bits;
     memcpy(&bits, &u, sizeof bits);
     /* Adding 1 - sqrt(1/2) to the significand makes it carry at sqrt(2). */
     const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
     const double k = (double)((int)(shifted >> 52) - 1023);
-    double f = x, lost = 0;
-    if (k > 0) {
-        bits = (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu;
-        memcpy(&f, &bits, sizeof f);
-        f -= 1;
-        lost = (u > 2 ? 1 - (u - x) : x - (u - 1)) / u; /* what rounding 1 + x left out */
-    }
+    double scaled;
+    bits = (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu;
+    memcpy(&scaled, &bits, sizeof scaled);
+    const double from_one = 1 - (u - x), from_x = x - (u - 1);
+    const double left = (u > 2 ? from_one : from_x) / u; /* what rounding 1 + x left out */
+    const double f = k > 0 ? scaled - 1 : x, lost = k > 0 ? left : 0;
     const double s = f / (2 + f), z = s * s;
     const double p =
         z * (0x1.5555555555593p-1 +
@@ -107,7 +104,8 @@ INLINE double log1p_positive(double x)
     /* 2 atanh(s) = 2s + s p = f - (f^2/2 - s (f^2/2 + p)): f enters exactly. */
     const double half_square = 0.5 * f * f;
     const double tail = s * (half_square + p) + (k * 0x1.a39ef35793c76p-33 + lost);
-    return k * 0x1.62e42feep-1 + (f - (half_square - tail));
+    const double log = k * 0x1.62e42feep-1 + (f - (half_square - tail));
+    return x < INFINITY ? log : x;
 }
 
 #endif

@@ -160,6 +160,31 @@ cdef extern from "convlet.h" nogil:
         double lr, beta1, beta2, weight_decay
 
     # The INIT macros as values that can be assigned.
+    ctypedef enum cvl_op_kind:
+        CVL_OP_CONV2D
+        CVL_OP_LINEAR
+        CVL_OP_BATCH_NORM
+        CVL_OP_MAX_POOL2D
+        CVL_OP_AVG_POOL2D
+        CVL_OP_SOFTMAX
+        CVL_OP_ADD
+        CVL_OP_RELU
+    ctypedef struct cvl_op:
+        size_t size
+        cvl_op_kind kind
+        Py_ssize_t y, x, z
+        const void *descriptor
+        const void *w
+        const void *b
+        const double *mean
+        const double *var
+    ctypedef struct cvl_value:
+        Py_ssize_t elements, place
+    ctypedef struct cvl_program:
+        size_t size
+        Py_ssize_t values, ops, arena
+        const cvl_value *value
+        const cvl_op *op
     cvl_exec CVL_EXEC_INIT "((cvl_exec)CVL_EXEC_INIT)"
     cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
     cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
@@ -178,6 +203,8 @@ cdef extern from "convlet.h" nogil:
     cvl_adaptive_avg_pool2d CVL_ADAPTIVE_AVG_POOL2D_INIT \
         "((cvl_adaptive_avg_pool2d)CVL_ADAPTIVE_AVG_POOL2D_INIT)"
     cvl_dropout CVL_DROPOUT_INIT "((cvl_dropout)CVL_DROPOUT_INIT)"
+    cvl_op CVL_OP_INIT "((cvl_op)CVL_OP_INIT)"
+    cvl_program CVL_PROGRAM_INIT "((cvl_program)CVL_PROGRAM_INIT)"
     cvl_sgd CVL_SGD_INIT "((cvl_sgd)CVL_SGD_INIT)"
     cvl_adam CVL_ADAM_INIT "((cvl_adam)CVL_ADAM_INIT)"
     cvl_adagrad CVL_ADAGRAD_INIT "((cvl_adagrad)CVL_ADAGRAD_INIT)"
@@ -404,3 +431,9 @@ cdef cvl_status cvl_sum_squares(
     const cvl_exec *run) noexcept nogil
 cdef size_t cvl_sum_squares_workspace_size(
     char dtype, const void *segments, Py_ssize_t count, int threads) noexcept nogil
+
+cdef cvl_status cvl_program_run(
+    char dtype, const cvl_program *p, void *y, const void *x, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_program_workspace_size(
+    char dtype, const cvl_program *p, int threads) noexcept nogil
+cdef cvl_status cvl_program_check(char dtype, const cvl_program *p) noexcept nogil

@@ -35,6 +35,7 @@ DTYPES["B"] = (np.dtype(np.uint8), 1)
 include "_functions.pxi"
 include "_image_functions.pxi"
 include "_segment_functions.pxi"
+include "_program_functions.pxi"
 include "_cache.pxi"
 include "_gate.pxi"
 
@@ -67,4 +68,5 @@ include "_operators.pxi"
 include "_images.pxi"
 include "_group_norm.pxi"
 include "_losses.pxi"
+include "_program.pxi"
 include "_optimizers.pxi"

@@ -495,5 +495,6 @@ CVL_API cvl_status cvl_avg_pool2d_backward_f64(const cvl_pool2d *d, double *dx, 
 #include "convlet_images.h"     /* transposed convolution, padding, upsampling, dropout */
 #include "convlet_losses.h"     /* cross-entropy and the other losses */
 #include "convlet_optimizers.h" /* the optimizers' steps, gradient clipping, averages of weights */
+#include "convlet_program.h"    /* operators in a row, run as one call */
 
 #endif

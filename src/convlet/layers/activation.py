@@ -53,6 +53,8 @@ class Softmax(Layer):
     array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
 
+    _kind = "softmax"
+
     def __init__(self, axis=-1):
         self.axis = _checks.size(axis, "Softmax: axis", -32)
 

@@ -262,6 +262,29 @@ class Layer:
         plan = self._planned().plan(tuple(shape), dtype, bool(training), bool(input_grad))
         return planner.Report(plan, dtype)
 
+    def fold(self):
+        """Return an immutable copy for inference alone, several times faster on small batches.
+
+        Every batch norm that follows a convolution or linear layer goes into its weights, sums and
+        ReLU go with convolutions, and all of it runs as one call into the core, which finds its few
+        buffers planned. It agrees with this layer's inference door within rounding, and does not
+        follow later changes.
+
+        Returns
+        -------
+        FoldedModel : x (N, ...) -> y (N, ...), to be called from any number of threads
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from convlet import models
+        >>> model = models.digits(rng=0)
+        >>> x = np.ones((1, 8, 8, 1), np.float32)
+        >>> bool(np.allclose(model.fold()(x), model(x), atol=1e-5))
+        True
+        """
+        return planner.FoldedModel(self)
+
     @property
     def dtype(self):
         """The dtype of the parameters, or None where there are none."""

@@ -9,10 +9,12 @@ import numpy as np
 from .. import _checks, init
 from ..ops import batch_norm_inference
 from ..ops.norm import batch_norm_gradients, batch_norm_training
-from ..parameter import Parameter
+from ..parameter import FLOATS, Parameter
 from . import sizes
 from .base import Layer
 from .recalibrate import BatchMoments
+
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in FLOATS}
 
 CONVENTIONS = ("torch", "keras", "onnx")  # by their number in the state
 
@@ -191,7 +193,8 @@ class BatchNorm(Layer):
             y = batch_norm_inference(x, gamma, beta, mean, var, eps=self.eps)
         else:
             y, mean, var = batch_norm_training(x, gamma, beta, self.eps, None, None)
-            commits.append(BatchMoments(self, mean, var, x.size // self.channels))
+            statistics = np.array((mean, var))
+            commits.append(BatchMoments(self, statistics, x.size // self.channels))
 
         def pull(dy):
             dx, dgamma, dbeta = batch_norm_gradients(
@@ -204,30 +207,27 @@ class BatchNorm(Layer):
 
         return y, pull
 
-    def _kept(self, mean, var, values):
-        """The statistics as they are kept, of so many values; raise unless they are finite."""
+    def _kept(self, statistics, values):
+        """Mean and variance (2, C) as they are kept, of so many values; raise unless finite."""
         if self.kept_variance == "unbiased":
-            var = var * (values / (values - 1))
-        with np.errstate(over="ignore"):
-            kept = [statistic.astype(self.dtype) for statistic in (mean, var)]
-        if not np.isfinite(kept).all():
-            channel = int(np.argmin(np.isfinite(kept).all(axis=0)))
+            statistics = statistics * np.array([[1.0], [values / (values - 1)]])
+        sizes = np.abs(statistics)
+        if not sizes.max() <= _LARGEST[self.dtype]:
+            channel = int(np.argmin((sizes <= _LARGEST[self.dtype]).all(axis=0)))
+            mean, var = statistics[:, channel].tolist()
             raise FloatingPointError(
-                f"{self!r}: the batch has mean {mean[channel]} and variance {var[channel]} in "
+                f"{self!r}: the batch has mean {mean} and variance {var} in "
                 f"channel {channel}; look for values that are not finite in the input or, after a "
                 f"step that was too large, in the weights"
             )
-        return kept
+        return statistics.astype(self.dtype)
 
     def _move(self, batch):
         """Move the running statistics towards those of a batch."""
         if self.track_running_stats:
             weight = 1 / (self.count + 1) if self.momentum is None else self.momentum
-            moved = [
-                old + weight * (new.astype(np.float64) - old)
-                for old, new in zip((self.running_mean, self.running_var), batch, strict=True)
-            ]
-            self.running_mean, self.running_var = (a.astype(self.dtype) for a in moved)
+            old = np.array((self.running_mean, self.running_var), np.float64)
+            self.running_mean, self.running_var = (old + weight * (batch - old)).astype(self.dtype)
             self.count += 1
 
     @property

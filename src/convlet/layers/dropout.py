@@ -53,6 +53,8 @@ class Dropout(Layer):
     array([[1., 1., 1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 
+    _kind = "dropout"
+    _changes = Layer._changes | {"counter", "_seed"}
     _draws = True
 
     def __init__(self, p, *, per_channel=False, rng=None):

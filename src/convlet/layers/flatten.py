@@ -17,6 +17,7 @@ class Flatten(Layer):
     (2, 48)
     """
 
+    _kind = "flatten"
     _is_view = True
 
     def _output_shape(self, shape):

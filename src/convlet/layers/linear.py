@@ -36,6 +36,7 @@ class Linear(Layer):
            [0., 0., 0.]], dtype=float32)
     """
 
+    _kind = "linear"
     parameter_names = ("weight", "bias")
     _draws = True
 

@@ -45,6 +45,8 @@ class MaxPool2d(Layer):
     array([5., 7.], dtype=float32)
     """
 
+    _kind = "max_pool2d"
+
     def __init__(self, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
         self.kernel_size = _checks.pair(kernel_size, "MaxPool2d: kernel_size")
         self.stride = self.kernel_size
@@ -122,6 +124,7 @@ class AvgPool2d(Layer):
     array([2.5, 4.5], dtype=float32)
     """
 
+    _kind = "avg_pool2d"
     dilation = (1, 1)
 
     def __init__(
@@ -182,6 +185,8 @@ class GlobalAvgPool2d(Layer):
     array([[1.5]], dtype=float32)
     """
 
+    _kind = "global_avg_pool2d"
+
     def _output_shape(self, shape):
         sizes.images(self, shape)
         n, h, w, c = shape
@@ -213,6 +218,8 @@ class GlobalMaxPool2d(Layer):
     >>> GlobalMaxPool2d()(np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1))
     array([[3.]], dtype=float32)
     """
+
+    _kind = "global_max_pool2d"
 
     def _output_shape(self, shape):
         sizes.images(self, shape)

@@ -6,16 +6,16 @@ import numpy as np
 
 
 class BatchMoments:
-    """Mean and biased variance of the values of one batch; called, the layer moves towards them.
+    """Mean and biased variance (2, C) of one batch's values; called, the layer moves towards them.
 
     Raises
     ------
     FloatingPointError : what the layer would keep is not finite.
     """
 
-    def __init__(self, layer, mean, var, values):
-        self.layer, self.mean, self.var, self.values = layer, mean, var, values
-        self._kept = layer._kept(mean, var, values)
+    def __init__(self, layer, statistics, values):
+        self.layer, self.statistics, self.values = layer, statistics, values
+        self._kept = layer._kept(statistics, values)
 
     def __call__(self):
         """Commit: move the running statistics of the layer."""
@@ -31,16 +31,17 @@ class Population:
     def add(self, batch):
         """Merge the moments of a batch."""
         values = self.values + batch.values
-        delta = batch.mean - self.mean
+        mean, var = batch.statistics
+        delta = mean - self.mean
         self.mean = self.mean + delta * (batch.values / values)
-        self.squares = self.squares + batch.var * batch.values
+        self.squares = self.squares + var * batch.values
         self.squares += delta * delta * (self.values * batch.values / values)
         self.values = values
         self.batches += 1
 
     def kept(self):
         """The statistics that the layer is to keep."""
-        return self.layer._kept(self.mean, self.squares / self.values, self.values)
+        return self.layer._kept(np.array((self.mean, self.squares / self.values)), self.values)
 
 
 def recalibrate(layer, data):

@@ -329,6 +329,21 @@ def _check_images(x_shape, where):
         raise ValueError(f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES}")
 
 
+def pool2d_geometry(
+    x_shape,
+    kernel_size,
+    *,
+    stride=1,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    count_include_pad=True,
+):
+    """What the core wants to know of a pool whose shapes and options have been checked."""
+    options = stride, padding, dilation, ceil_mode, count_include_pad
+    return _geometry(x_shape, kernel_size, *options, "pool2d")[1]
+
+
 def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where):
     """The output shape and what the core wants to know of the window, remembered by shape."""
     # Only exact integers, pairs of them and strings may become keys: 1 == True == 1.0.

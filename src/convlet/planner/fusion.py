@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections import Counter
 
 
-def fuse(graph):
-    """Return the nodes of a graph with every chain joined that has a kernel.
+def fuse(nodes, output, summing=("batch_norm",)):
+    """Return the nodes with every chain joined that has a kernel.
 
-    Conv2d -> ReLU, BatchNorm -> ReLU, BatchNorm -> add and BatchNorm -> add -> ReLU. Where both
-    summands are batch norms, the first, which is the body's, takes the sum.
+    Conv2d -> ReLU, BatchNorm -> ReLU, BatchNorm -> add and BatchNorm -> add -> ReLU; `summing` are
+    the kinds that take a sum. Where both summands could, the first, which is the body's, does.
     """
-    readers = Counter(value for node in graph.nodes for value in node.inputs)
-    readers[graph.output] += 1
+    readers = count_readers(nodes, output)
     made = {}  # the nodes so far, by their values
-    for node in graph.nodes:
+    for node in nodes:
         for value in node.inputs if node.kind in ("relu", "add") else ():
             before = made.get(value)
             if before is not None and readers[value] == 1:
-                joined = _joined(before, node, value)
+                joined = _joined(before, node, value, summing)
                 if joined is not None:
                     del made[value]
                     node = joined
@@ -31,14 +30,21 @@ def fuse(graph):
     return list(made.values())
 
 
-def _joined(before, node, value):
+def count_readers(nodes, output):
+    """How many nodes read each value; the caller reads the output."""
+    readers = Counter(value for node in nodes for value in node.inputs)
+    readers[output] += 1
+    return readers
+
+
+def _joined(before, node, value, summing):
     """One node for two, or None where no kernel does both."""
     parts = before.parts + node.parts
     if before.activation is not None:
         return None
     if node.kind == "relu" and before.kind in ("conv2d", "batch_norm"):
         return before._replace(y=node.y, activation="relu", parts=parts)
-    if node.kind == "add" and before.kind == "batch_norm" and len(before.inputs) == 1:
+    if node.kind == "add" and before.kind in summing and len(before.inputs) == 1:
         first, second = node.inputs
         other = second if value == first else first
         return before._replace(inputs=(*before.inputs, other), y=node.y, parts=parts)

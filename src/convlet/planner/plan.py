@@ -16,7 +16,7 @@ from .steps import JOINTS, STEPS, LayerStep, NormStep
 # A value of so many bytes or more is made again in backward, where it can be, instead of kept.
 REMADE_FROM = 1 << 20
 
-_PLANS_KEPT = 64
+PLANS_KEPT = 64
 
 
 class Plan:
@@ -25,15 +25,15 @@ class Plan:
     Attributes
     ----------
     graph : the model flattened, with the shape of every value
+    shape, code : of y, its type code
     steps : list of Step, in the order of computation
     backward : the steps whose pullbacks run, in the order of these
     remade : the steps that make values again in backward, by value
     """
 
-    def __init__(self, model, shape, dtype, training, input_grad, fused):
-        graph = self.graph = Graph(model, shape)
-        self.input_grad = input_grad
-        nodes, kinds = (fuse(graph), STEPS) if fused else (graph.nodes, JOINTS)
+    def __init__(self, graph, nodes, kinds, dtype, training, input_grad):
+        self.graph, self.input_grad = graph, input_grad
+        self.shape, self.code = graph.shapes[graph.output], dtype.char
         wanted = {0: input_grad}
         self.steps = []
         for index, node in enumerate(nodes):
@@ -195,8 +195,12 @@ class Planned:
         plan = self._plans.get(key)
         if plan is None:
             self._model._check(shape, dtype, training)
-            plan = Plan(self._model, shape, dtype, training, input_grad, options.fuse)
-            if len(self._plans) >= _PLANS_KEPT:
+            graph = Graph(self._model, shape)
+            nodes, kinds = graph.nodes, JOINTS
+            if options.fuse:
+                nodes, kinds = fuse(nodes, graph.output), STEPS
+            plan = Plan(graph, nodes, kinds, dtype, training, input_grad)
+            if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
             self._plans[key] = plan
         return plan

@@ -37,6 +37,7 @@ class Report:
     multiply_adds, bytes : int, the totals
     kept_bytes : int, the bytes of outputs that are kept
     workspace : int, the largest
+    one_call : bool, whether all of it is one call of the core, as of a folded model
 
     Examples
     --------
@@ -46,7 +47,8 @@ class Report:
     ['Conv2d', 'BatchNorm+ReLU']
     """
 
-    def __init__(self, plan, dtype):
+    def __init__(self, plan, dtype, *, one_call=False):
+        self.one_call = one_call
         self.input_shape = plan.graph.shapes[0]
         kept = {value for step in plan.backward for value in step.reads} - plan.remade.keys()
         self.rows = [_row(step, dtype, step.y in kept) for step in plan.steps]

@@ -19,6 +19,7 @@ from .._checks import ACTIVATIONS
 from .._core import empty
 from ..layers.recalibrate import BatchMoments
 from ..ops.conv import conv2d_choice, conv2d_geometry, require_path
+from ..ops.pool import pool2d_geometry
 
 
 class Step:
@@ -82,11 +83,12 @@ class LayerStep(Step):
 
 
 class ConvStep(Step):
-    """Conv2d, with ReLU where it follows."""
+    """Conv2d, with ReLU where it follows; for inference, with a sum before that."""
 
     def prepare(self, node):
         layer, bias = self.layer, self.layer.bias
         self.relu = node.activation == "relu"
+        self.residual = node.inputs[1] if len(node.inputs) == 2 else None
         options, w_shape = layer._options(), layer.weight.shape
         self.geometry = conv2d_geometry(
             self.x_shape, w_shape, activation=node.activation, **options
@@ -129,7 +131,13 @@ class ConvStep(Step):
         weight, bias = self.layer.weight.value, self.layer.bias
         bias = None if bias is None else bias.value
         y = values[self.y] = empty(self.shape, self.code)
-        _core.conv2d_forward(y, values[self.x], weight, bias, self.geometry, threads)
+        if self.residual is None:
+            _core.conv2d_forward(y, values[self.x], weight, bias, self.geometry, threads)
+        else:
+            _core.conv2d_forward(y, values[self.x], weight, bias, self.plain, threads)
+            _core.add(y, y, values[self.residual], threads)
+            if self.relu:
+                _core.relu_forward(y, y, threads)
 
     def forward(self, run):
         self.infer(run.values, run.threads)
@@ -186,15 +194,15 @@ class NormStep(Step):
             mean, var = self.layer._running()
             self.apply(run.values, mean, var, run.threads)
         else:
-            mean, var = self.measure(run.values, run.threads)
-            run.commits.append(BatchMoments(self.layer, mean, var, self.count))
+            mean, var = statistics = self.measure(run.values, run.threads)
+            run.commits.append(BatchMoments(self.layer, statistics, self.count))
         run.kept[self.index] = mean, var
 
     def measure(self, values, threads):
-        """Set y by the statistics of x, and return them."""
+        """Set y by the statistics of x, and return mean and variance as one array."""
         gamma, beta = self.layer._scale_and_shift()
         residual = None if self.residual is None else values[self.residual]
-        mean, var = np.empty(self.channels), np.empty(self.channels)
+        mean, var = statistics = np.empty((2, self.channels))
         y = values[self.y] = empty(self.shape, self.code)
         _core.batch_norm_forward(
             y,
@@ -208,7 +216,7 @@ class NormStep(Step):
             self.activation,
             threads,
         )
-        return mean, var
+        return statistics
 
     def apply(self, values, mean, var, threads):
         """Set y by given statistics."""
@@ -273,6 +281,111 @@ class NormStep(Step):
             run.give(self.x, dx, fresh=True)
 
 
+class MaxPoolStep(Step):
+    """MaxPool2d; backward keeps the winners of its windows, or x where a byte cannot name them."""
+
+    def prepare(self, node):
+        kernel = self.layer.kernel_size
+        self.geometry = pool2d_geometry(self.x_shape, kernel, **self.layer._options())
+        self.reads = (self.x,) if kernel[0] * kernel[1] > 255 else ()
+
+    def infer(self, values, threads):
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.max_pool2d_forward(y, values[self.x], self.geometry, threads)
+
+    def forward(self, run):
+        if self.reads or not self.wanted:
+            self.infer(run.values, run.threads)
+            return
+        y, winners = empty(self.shape, self.code), empty(self.shape, "B")
+        _core.max_pool2d_forward_winners(y, winners, run.values[self.x], self.geometry, run.threads)
+        run.values[self.y], run.kept[self.index] = y, winners
+
+    def backward(self, run):
+        dy, dx = run.take(self.y), empty(self.x_shape, self.code)
+        if self.reads:
+            _core.max_pool2d_backward(dx, dy, run.value(self.x), self.geometry, run.threads)
+            run.release(self.spent)
+        else:
+            winners = run.kept[self.index]
+            _core.max_pool2d_backward_winners(dx, dy, winners, self.geometry, run.threads)
+        run.give(self.x, dx, fresh=True)
+
+
+class AvgPoolStep(Step):
+    """AvgPool2d and GlobalAvgPool2d."""
+
+    def prepare(self, node):
+        layer = self.layer
+        self.images = self.shape
+        if layer._kind == "avg_pool2d":
+            self.geometry = pool2d_geometry(self.x_shape, layer.kernel_size, **layer._options())
+        else:
+            self.geometry = pool2d_geometry(self.x_shape, self.x_shape[1:3])
+            self.images = (self.shape[0], 1, 1, self.shape[1])
+
+    def infer(self, values, threads):
+        y = empty(self.images, self.code)
+        _core.avg_pool2d_forward(y, values[self.x], self.geometry, threads)
+        values[self.y] = y.reshape(self.shape)
+
+    def forward(self, run):
+        self.infer(run.values, run.threads)
+
+    def backward(self, run):
+        dy, dx = run.take(self.y).reshape(self.images), empty(self.x_shape, self.code)
+        _core.avg_pool2d_backward(dx, dy, self.geometry, run.threads)
+        run.give(self.x, dx, fresh=True)
+
+
+class FlattenStep(Step):
+    """Flatten: another view."""
+
+    def infer(self, values, threads):
+        values[self.y] = values[self.x].reshape(self.shape)
+
+    def forward(self, run):
+        run.values[self.y] = run.values[self.x].reshape(self.shape)
+
+    def backward(self, run):
+        run.give(self.x, run.take(self.y).reshape(self.x_shape))
+
+
+class LinearStep(Step):
+    """Linear."""
+
+    def prepare(self, node):
+        layer, bias = self.layer, self.layer.bias
+        self.needs_dw = layer.weight.trainable
+        self.needs_db = bias is not None and bias.trainable
+        self.reads = (self.x,) if self.needs_dw or self.needs_db else ()
+
+    def infer(self, values, threads):
+        weight, bias = self.layer.weight.value, self.layer.bias
+        bias = None if bias is None else bias.value
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.linear_forward(y, values[self.x], weight, bias, threads)
+
+    def forward(self, run):
+        self.infer(run.values, run.threads)
+
+    def backward(self, run):
+        dy, code = run.take(self.y), self.code
+        weight, bias = self.layer.weight, self.layer.bias
+        if self.needs_dw or self.needs_db:
+            dw = empty(weight.shape, code) if self.needs_dw else None
+            db = empty(bias.shape, code) if self.needs_db else None
+            _core.linear_backward_weights(dw, db, dy, run.value(self.x), run.threads)
+            weight.accumulate(dw)
+            if self.needs_db:
+                bias.accumulate(db)
+            run.release(self.spent)
+        if self.needs_dx:
+            dx = empty(self.x_shape, code)
+            _core.linear_backward_data(dx, dy, weight.value, run.threads)
+            run.give(self.x, dx, fresh=True)
+
+
 class AddStep(Step):
     """The sum of two values."""
 
@@ -318,4 +431,9 @@ JOINTS = {"add": AddStep, "concat": ConcatStep}  # what no layer alone computes
 STEPS = JOINTS | {
     "conv2d": ConvStep,
     "batch_norm": NormStep,
+    "linear": LinearStep,
+    "max_pool2d": MaxPoolStep,
+    "avg_pool2d": AvgPoolStep,
+    "global_avg_pool2d": AvgPoolStep,
+    "flatten": FlattenStep,
 }

@@ -1,0 +1,179 @@
+# A program as an object, which holds what its operators point to.
+
+cdef enum:
+    SIZES_KEPT = 17
+
+
+cdef union Descriptor:
+    cvl_conv2d conv2d
+    cvl_linear linear
+    cvl_batch_norm batch_norm
+    cvl_pool2d pool2d
+    cvl_softmax softmax
+
+
+cdef dict OP_KINDS = {
+    "conv2d": CVL_OP_CONV2D,
+    "linear": CVL_OP_LINEAR,
+    "batch_norm": CVL_OP_BATCH_NORM,
+    "max_pool2d": CVL_OP_MAX_POOL2D,
+    "avg_pool2d": CVL_OP_AVG_POOL2D,
+    "softmax": CVL_OP_SOFTMAX,
+    "add": CVL_OP_ADD,
+    "relu": CVL_OP_RELU,
+}
+
+
+@cython.final
+@cython.no_gc
+cdef class Program:
+    """Operators in a row; `run` makes one call, from any number of threads.
+
+    Program(code, values, ops, arena), as in convlet_program.h: `code` "f" or "d"; `values`, tuples
+    (elements, place); `ops`, tuples (kind, y, x, z, description, arrays); `arena`, its elements.
+
+        conv2d        description (x shape, OC, geometry)  arrays (w, b or None)
+        linear        description (M, IN, OUT)             arrays (w, b or None)
+        batch_norm    description (M, C, eps, activation)  arrays (gamma, beta, mean, var)
+        max_pool2d, avg_pool2d   description (x shape, geometry)
+        softmax       description (N, C)
+        add, relu     description ()
+
+    The arrays are held, and must not be written to.
+    """
+
+    cdef char code
+    cdef cvl_program program
+    cdef cvl_value *values
+    cdef cvl_op *ops
+    cdef Descriptor *descriptors
+    cdef Py_buffer *views
+    cdef Py_ssize_t held
+    cdef size_t[SIZES_KEPT] sizes  # of the workspace, by threads; 0 where not known yet
+
+    def __cinit__(self, str code, list values, list ops, Py_ssize_t arena):
+        cdef Py_ssize_t i, count = len(ops)
+        if code not in ("f", "d") or not count or len(values) < 2:
+            raise ValueError("expected a type code 'f' or 'd', two values and an operator at least")
+        self.code = FLOAT32 if code == "f" else FLOAT64
+        self.values = <cvl_value *>malloc(len(values) * sizeof(cvl_value))
+        self.ops = <cvl_op *>malloc(count * sizeof(cvl_op))
+        self.descriptors = <Descriptor *>malloc(count * sizeof(Descriptor))
+        self.views = <Py_buffer *>malloc(4 * count * sizeof(Py_buffer))
+        if not (self.values and self.ops and self.descriptors and self.views):
+            raise MemoryError("cannot allocate a program")
+        for i in range(len(values)):
+            self.values[i].elements, self.values[i].place = values[i]
+        for i in range(count):
+            kind, y, x, z, description, arrays = ops[i]
+            self.make_op(
+                &self.ops[i], &self.descriptors[i], kind, y, x, z, description, arrays)
+        self.program = CVL_PROGRAM_INIT
+        self.program.values, self.program.ops, self.program.arena = len(values), count, arena
+        self.program.value, self.program.op = self.values, self.ops
+        check(cvl_program_check(self.code, &self.program))
+
+    def __dealloc__(self):
+        for i in range(self.held):
+            PyBuffer_Release(&self.views[i])
+        free(self.values)
+        free(self.ops)
+        free(self.descriptors)
+        free(self.views)
+
+    cdef void *hold(self, array, str name, char code, Py_ssize_t elements) except? NULL:
+        """The memory of an array of so many elements; NULL for a bias that is None."""
+        cdef Py_buffer *view = &self.views[self.held]
+        if array is None and name == "b":
+            return NULL
+        if array is None:
+            raise TypeError(f"{name} must be an array, got None")
+        PyObject_GetBuffer(array, view, READ)
+        self.held += 1
+        check_view(view, name, code, ANY_RANK)
+        if count_of(view) != elements:
+            raise ValueError(f"{name} must have {elements} elements, got {count_of(view)}")
+        return view.buf
+
+    cdef int make_op(
+            self, cvl_op *op, Descriptor *d, str kind, Py_ssize_t y, Py_ssize_t x, Py_ssize_t z,
+            tuple description, tuple arrays) except -1:
+        op[0] = CVL_OP_INIT
+        op.kind = <cvl_op_kind><int>OP_KINDS[kind]
+        op.y, op.x, op.z = y, x, z
+        if op.kind != CVL_OP_ADD and op.kind != CVL_OP_RELU:
+            op.descriptor = d
+        if op.kind == CVL_OP_CONV2D:
+            return self.make_conv2d(op, &d.conv2d, description, arrays)
+        if op.kind == CVL_OP_LINEAR:
+            d.linear = CVL_LINEAR_INIT
+            d.linear.M, d.linear.IN, d.linear.OUT = description
+            op.w = self.hold(arrays[0], "w", self.code, d.linear.IN * d.linear.OUT)
+            op.b = self.hold(arrays[1], "b", self.code, d.linear.OUT)
+        elif op.kind == CVL_OP_BATCH_NORM:
+            return self.make_batch_norm(op, &d.batch_norm, description, arrays)
+        elif op.kind == CVL_OP_MAX_POOL2D or op.kind == CVL_OP_AVG_POOL2D:
+            return self.make_pool2d(&d.pool2d, description)
+        elif op.kind == CVL_OP_SOFTMAX:
+            d.softmax = CVL_SOFTMAX_INIT
+            d.softmax.N, d.softmax.C = description
+        return 0
+
+    cdef int make_conv2d(
+            self, cvl_op *op, cvl_conv2d *d, tuple description, tuple arrays) except -1:
+        cdef Py_ssize_t[4] shape
+        cdef Py_ssize_t OC, OH, OW
+        x_shape, OC, geometry = description
+        shape[0], shape[1], shape[2], shape[3] = x_shape
+        describe_conv2d(d, geometry, shape, OC, &OH, &OW)
+        op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (d.C // d.groups) * OC)
+        op.b = self.hold(arrays[1], "b", self.code, OC)
+        return 0
+
+    cdef int make_batch_norm(
+            self, cvl_op *op, cvl_batch_norm *d, tuple description, tuple arrays) except -1:
+        cdef int activation
+        d[0] = CVL_BATCH_NORM_INIT
+        d.M, d.C, d.eps, activation = description
+        d.activation = <cvl_activation>activation
+        op.w = self.hold(arrays[0], "gamma", self.code, d.C)
+        op.b = self.hold(arrays[1], "beta", self.code, d.C)
+        op.mean = <const double *>self.hold(arrays[2], "mean", FLOAT64, d.C)
+        op.var = <const double *>self.hold(arrays[3], "var", FLOAT64, d.C)
+        return 0
+
+    cdef int make_pool2d(self, cvl_pool2d *d, tuple description) except -1:
+        d[0] = CVL_POOL2D_INIT
+        (d.N, d.H, d.W, d.C), geometry = description
+        (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.ceil_mode,
+         d.count_include_pad) = geometry
+        return 0
+
+    def workspace(self, int threads):
+        """Bytes of workspace."""
+        return cvl_program_workspace_size(self.code, &self.program, threads)
+
+    def run(self, y, x, int threads):
+        """y = the program of x, both of as many elements as values 1 and 0."""
+        cdef cvl_exec run
+        cdef cvl_status status
+        cdef size_t bytes = 0
+        cdef Gate gate = new_gate()
+        cdef Py_buffer *x_view = gate.admit(x, "x", self.code, ANY_RANK, READ)
+        cdef Py_buffer *y_view = gate.admit(y, "y", self.code, ANY_RANK, WRITE)
+        if (count_of(x_view) != self.values[0].elements
+                or count_of(y_view) != self.values[1].elements):
+            raise ValueError(
+                f"expected x and y of {self.values[0].elements} and {self.values[1].elements} "
+                f"elements, got {shape_of(x_view)} and {shape_of(y_view)}"
+            )
+        if 0 < threads < SIZES_KEPT:
+            bytes = self.sizes[threads]
+        if not bytes:
+            bytes = cvl_program_workspace_size(self.code, &self.program, threads)
+            if 0 < threads < SIZES_KEPT:
+                self.sizes[threads] = bytes
+        gate.prepare(&run, threads, bytes)
+        with nogil:
+            status = cvl_program_run(self.code, &self.program, y_view.buf, x_view.buf, &run)
+        check(status)

@@ -1,0 +1,82 @@
+/* convlet_program.h: a part of convlet.h, which includes it and says what holds for every function:
+ * operators in a row, run as one call. */
+#ifndef CONVLET_PROGRAM_H
+#define CONVLET_PROGRAM_H
+
+#ifndef CONVLET_H
+#error "include convlet.h"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A program computes y from x by a list of operators, as a network does for inference: one call,
+ * whatever their number. Its arrays are called values and go by their numbers: value 0 is x, value 1
+ * is y, the others lie in an arena that is the beginning of the workspace. Who makes a program says
+ * where: two values may lie in the same place where one is read for the last time before the other
+ * is written.
+ *
+ * Each operator is the function of convlet.h of that name, with its descriptor and its bits: */
+typedef enum cvl_op_kind {
+    CVL_OP_CONV2D = 0, /* cvl_conv2d_forward; with z: act(conv2d(x, w) + b + z) */
+    CVL_OP_LINEAR = 1, /* cvl_linear_forward */
+    CVL_OP_BATCH_NORM =
+        2, /* cvl_batch_norm_inference: w and b are gamma and beta, z the residual */
+    CVL_OP_MAX_POOL2D = 3, /* cvl_max_pool2d_forward */
+    CVL_OP_AVG_POOL2D = 4, /* cvl_avg_pool2d_forward */
+    CVL_OP_SOFTMAX = 5,    /* cvl_softmax_forward */
+    CVL_OP_ADD = 6,        /* cvl_add of x and z; no descriptor; y may be x or z */
+    CVL_OP_RELU = 7        /* cvl_relu_forward; no descriptor; y may be x */
+} cvl_op_kind;
+
+/* One operator. Activation of a convolution with z: none or ReLU. */
+typedef struct cvl_op {
+    size_t size;
+    cvl_op_kind kind;
+    ptrdiff_t y, x, z;        /* numbers of values; z -1 where there is none */
+    const void *descriptor;   /* a cvl_conv2d, cvl_linear, ..., as the kind says */
+    const void *w, *b;        /* of the program's type; b may be NULL but for batch norm */
+    const double *mean, *var; /* batch norm */
+} cvl_op;
+#define CVL_OP_INIT {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL}
+
+/* How many elements a value has and where in the arena it begins; of values 0 and 1 the place is
+ * ignored. Places are best multiples of 64 bytes. */
+typedef struct cvl_value {
+    ptrdiff_t elements, place;
+} cvl_value;
+
+/* Descriptor of the program itself; the arrays it points to are the caller's and are only read. */
+typedef struct cvl_program {
+    size_t size;
+    ptrdiff_t values, ops, arena; /* numbers of values and operators; elements of the arena */
+    const cvl_value *value;
+    const cvl_op *op; /* in their order; the last one, and no other, has y = 1 */
+} cvl_program;
+#define CVL_PROGRAM_INIT {sizeof(cvl_program), 2, 0, 0, NULL, NULL}
+
+/* cvl_program_run_f32: y = the program of x.
+ * Workspace cvl_program_workspace_size_f32(p, run->threads): the arena and the scratch of the
+ *          operator that takes most
+ * Writes   all of y; nothing outside the workspace else
+ * Returns  CVL_OK | CVL_ERR_ARGUMENT (a NULL pointer, the number of a value out of range, or an
+ *          operator whose y overlaps what it reads, except as said above) | CVL_ERR_SHAPE (a value
+ *          does not have the elements that its operator's descriptor says, or does not lie in the
+ *          arena) | what the operators return. On error y is untouched; the workspace may not be */
+CVL_API cvl_status cvl_program_run_f32(const cvl_program *p, float *y, const float *x,
+                                       const cvl_exec *run);
+CVL_API cvl_status cvl_program_run_f64(const cvl_program *p, double *y, const double *x,
+                                       const cvl_exec *run);
+CVL_API size_t cvl_program_workspace_size_f32(const cvl_program *p, int threads);
+CVL_API size_t cvl_program_workspace_size_f64(const cvl_program *p, int threads);
+
+/* cvl_program_check_f32: whether the program is one: what running it would find wrong with it. */
+CVL_API cvl_status cvl_program_check_f32(const cvl_program *p);
+CVL_API cvl_status cvl_program_check_f64(const cvl_program *p);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

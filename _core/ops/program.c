@@ -1,0 +1,235 @@
+/* program.c: operators in a row. All of them are checked before the first one runs. */
+#include "op.h"
+
+/* What a program's operator reads and writes. */
+typedef struct step {
+    cvl_op op;
+    T *y;
+    const T *x, *z;
+    ptrdiff_t elements; /* of y */
+} step;
+
+/* Operators are as large as the caller's header made them. */
+static int read_op(cvl_op *op, const cvl_program *p, ptrdiff_t i)
+{
+    *op = (cvl_op)CVL_OP_INIT;
+    return cvl_read(op, (const char *)p->op + (size_t)i * p->op->size);
+}
+
+/* ------------------------------------------------------------------------------- checks */
+
+/* Elements of x and y that a descriptor speaks of; those of y where the kind has none. */
+static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
+{
+    ptrdiff_t OH = 0, OW = 0;
+    cvl_status status = CVL_OK;
+    int fits = 1;
+    if (op->kind == CVL_OP_CONV2D) {
+        cvl_conv2d d = CVL_CONV2D_INIT;
+        status = cvl_conv2d_output_shape(op->descriptor, &OH, &OW);
+        if (status == CVL_OK && cvl_read(&d, op->descriptor))
+            fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, d.N, OH, OW, d.OC);
+        if (op->z >= 0 && d.activation > CVL_ACTIVATION_RELU)
+            status = CVL_ERR_ARGUMENT;
+    } else if (op->kind == CVL_OP_MAX_POOL2D || op->kind == CVL_OP_AVG_POOL2D) {
+        cvl_pool2d d = CVL_POOL2D_INIT;
+        status = cvl_pool2d_output_shape(op->descriptor, &OH, &OW);
+        if (status == CVL_OK && cvl_read(&d, op->descriptor))
+            fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, d.N, OH, OW, d.C);
+    } else if (op->kind == CVL_OP_LINEAR) {
+        cvl_linear d = CVL_LINEAR_INIT;
+        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
+        fits = CVL_PRODUCT(x, d.M, d.IN) && CVL_PRODUCT(y, d.M, d.OUT);
+    } else if (op->kind == CVL_OP_BATCH_NORM) {
+        cvl_batch_norm d = CVL_BATCH_NORM_INIT;
+        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
+        fits = CVL_PRODUCT(y, d.M, d.C);
+        *x = *y;
+    } else if (op->kind == CVL_OP_SOFTMAX) {
+        cvl_softmax d = CVL_SOFTMAX_INIT;
+        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
+        fits = CVL_PRODUCT(y, d.N, d.C);
+        *x = *y;
+    } else if (op->kind == CVL_OP_ADD || op->kind == CVL_OP_RELU) {
+        *x = *y;
+    } else {
+        status = CVL_ERR_ARGUMENT;
+    }
+    return status != CVL_OK ? status : fits ? CVL_OK : CVL_ERR_SHAPE;
+}
+
+/* Whether y may be where an operand lies, or must not touch it. */
+static int may_meet(const cvl_program *p, const cvl_op *op, ptrdiff_t operand)
+{
+    const cvl_value *y = p->value + op->y, *a = p->value + operand;
+    if (operand < 2 || op->y < 2)
+        return operand != op->y;
+    if ((op->kind == CVL_OP_ADD || op->kind == CVL_OP_RELU) && y->place == a->place)
+        return 1;
+    return y->place + y->elements <= a->place || a->place + a->elements <= y->place;
+}
+
+static int in_range(const cvl_program *p, ptrdiff_t value)
+{
+    return value >= 0 && value < p->values && value != 1;
+}
+
+static cvl_status check_op(const cvl_program *p, const cvl_op *op, int last)
+{
+    ptrdiff_t x = 0, y = 0;
+    const int takes_z = op->kind == CVL_OP_CONV2D || op->kind == CVL_OP_BATCH_NORM;
+    if (!in_range(p, op->x) || op->y < 1 || op->y >= p->values || (op->y == 1) != last)
+        return CVL_ERR_ARGUMENT;
+    if (op->kind == CVL_OP_ADD ? !in_range(p, op->z)
+                               : op->z != -1 && !(takes_z && in_range(p, op->z)))
+        return CVL_ERR_ARGUMENT;
+    y = p->value[op->y].elements;
+    const cvl_status status = sizes_of(op, &x, &y);
+    if (status != CVL_OK)
+        return status;
+    if (x != p->value[op->x].elements || y != p->value[op->y].elements ||
+        (op->z >= 0 && y != p->value[op->z].elements))
+        return CVL_ERR_SHAPE;
+    if (!may_meet(p, op, op->x) || (op->z >= 0 && !may_meet(p, op, op->z)))
+        return CVL_ERR_ARGUMENT;
+    return CVL_OK;
+}
+
+/* Reads the descriptor and checks all of the program. */
+static cvl_status open_program(cvl_program *p, const cvl_program *from)
+{
+    cvl_op op;
+    *p = (cvl_program)CVL_PROGRAM_INIT;
+    if (!cvl_read(p, from) || p->values < 2 || p->ops < 1 || !p->value || !p->op)
+        return CVL_ERR_ARGUMENT;
+    if (p->arena < 0 || p->arena > PTRDIFF_MAX / 16)
+        return CVL_ERR_SHAPE;
+    for (ptrdiff_t i = 0; i < p->values; i++) {
+        const cvl_value *v = p->value + i;
+        if (v->elements < 0)
+            return CVL_ERR_SHAPE;
+        if (i > 1 && (v->place < 0 || v->place > p->arena || v->elements > p->arena - v->place))
+            return CVL_ERR_SHAPE;
+    }
+    for (ptrdiff_t i = 0; i < p->ops; i++) {
+        if (!read_op(&op, p, i))
+            return CVL_ERR_ARGUMENT;
+        const cvl_status status = check_op(p, &op, i == p->ops - 1);
+        if (status != CVL_OK)
+            return status;
+    }
+    return CVL_OK;
+}
+
+/* ---------------------------------------------------------------------------- execution */
+
+static size_t arena_bytes(const cvl_program *p)
+{
+    cvl_scratch scratch = {NULL, 0};
+    cvl_carve(&scratch, (size_t)p->arena * sizeof(T));
+    return scratch.used;
+}
+
+static size_t scratch_of(const cvl_op *op, int threads)
+{
+    if (op->kind == CVL_OP_CONV2D)
+        return NAME(conv2d_forward_workspace_size)(op->descriptor, threads);
+    if (op->kind == CVL_OP_LINEAR)
+        return NAME(linear_forward_workspace_size)(op->descriptor, threads);
+    if (op->kind == CVL_OP_BATCH_NORM)
+        return NAME(batch_norm_inference_workspace_size)(op->descriptor, threads);
+    return 0;
+}
+
+/* A convolution and the sum and activation after it. */
+static cvl_status run_conv2d(const step *s, const cvl_exec *run)
+{
+    cvl_conv2d d = CVL_CONV2D_INIT;
+    if (!s->z)
+        return NAME(conv2d_forward)(s->op.descriptor, s->y, s->x, s->op.w, s->op.b, run);
+    cvl_read(&d, s->op.descriptor);
+    const int relu = d.activation == CVL_ACTIVATION_RELU;
+    d.activation = CVL_ACTIVATION_NONE;
+    cvl_status status = NAME(conv2d_forward)(&d, s->y, s->x, s->op.w, s->op.b, run);
+    if (status == CVL_OK)
+        status = NAME(add)(s->elements, s->y, s->y, s->z, run);
+    if (status == CVL_OK && relu)
+        status = NAME(relu_forward)(s->elements, s->y, s->y, run);
+    return status;
+}
+
+static cvl_status run_step(const step *s, const cvl_exec *run)
+{
+    const cvl_op *op = &s->op;
+    switch (op->kind) {
+    case CVL_OP_CONV2D:
+        return run_conv2d(s, run);
+    case CVL_OP_LINEAR:
+        return NAME(linear_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
+    case CVL_OP_BATCH_NORM:
+        return NAME(batch_norm_inference)(op->descriptor, s->y, s->x, op->w, op->b, op->mean,
+                                          op->var, s->z, run);
+    case CVL_OP_MAX_POOL2D:
+        return NAME(max_pool2d_forward)(op->descriptor, s->y, s->x, run);
+    case CVL_OP_AVG_POOL2D:
+        return NAME(avg_pool2d_forward)(op->descriptor, s->y, s->x, run);
+    case CVL_OP_SOFTMAX:
+        return NAME(softmax_forward)(op->descriptor, s->y, s->x, run);
+    case CVL_OP_ADD:
+        return NAME(add)(s->elements, s->y, s->x, s->z, run);
+    case CVL_OP_RELU:
+        return NAME(relu_forward)(s->elements, s->y, s->x, run);
+    }
+    return CVL_ERR_ARGUMENT;
+}
+
+cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cvl_exec *run)
+{
+    cvl_program p;
+    cvl_exec exec;
+    cvl_status status = open_program(&p, from);
+    if (status != CVL_OK)
+        return status;
+    if ((!x && p.value[0].elements > 0) || (!y && p.value[1].elements > 0))
+        return CVL_ERR_ARGUMENT;
+    const size_t arena = arena_bytes(&p);
+    status = cvl_read_exec(&exec, run, arena);
+    if (status != CVL_OK)
+        return status;
+    T *base = exec.workspace;
+    if (arena) {
+        exec.workspace = (char *)exec.workspace + arena;
+        exec.workspace_bytes -= arena;
+    }
+    for (ptrdiff_t i = 0; i < p.ops && status == CVL_OK; i++) {
+        step s;
+        read_op(&s.op, &p, i);
+        s.y = s.op.y == 1 ? y : base + p.value[s.op.y].place;
+        s.x = s.op.x == 0 ? x : base + p.value[s.op.x].place;
+        s.z = s.op.z < 0 ? NULL : s.op.z == 0 ? x : base + p.value[s.op.z].place;
+        s.elements = p.value[s.op.y].elements;
+        status = run_step(&s, &exec);
+    }
+    return status;
+}
+
+cvl_status NAME(program_check)(const cvl_program *from)
+{
+    cvl_program p;
+    return open_program(&p, from);
+}
+
+size_t NAME(program_workspace_size)(const cvl_program *from, int threads)
+{
+    cvl_program p;
+    cvl_op op;
+    size_t most = 0;
+    if (open_program(&p, from) != CVL_OK)
+        return 0;
+    for (ptrdiff_t i = 0; i < p.ops; i++) {
+        read_op(&op, &p, i);
+        const size_t own = scratch_of(&op, threads);
+        most = own > most ? own : most;
+    }
+    return arena_bytes(&p) + most;
+}

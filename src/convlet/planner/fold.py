@@ -1,0 +1,152 @@
+"""Models for inference alone, with batch norms folded into the weights before them."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from .._core import empty
+from ..options import get_options
+from ..parameter import Parameter
+from ..threads import get_num_threads
+from .fusion import count_readers, fuse
+from .graph import Graph
+from .plan import PLANS_KEPT, Plan
+from .program import compiled
+from .report import Report
+from .steps import STEPS
+
+
+class FoldedModel:
+    """A copy of a model for inference, which nothing changes: y = folded(x).
+
+    Any number of threads may call it at once. It is made by `Layer.fold`. The first call on a shape
+    plans it; where all layers are operators of the core, a call is then one call of the core, and
+    otherwise the layers run one after the other, batch norms folded all the same. Convolutions are
+    those that `convlet.options` allow at the call.
+
+    Parameters
+    ----------
+    model : Layer
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import BatchNorm, Conv2d, ReLU, Sequential
+    >>> folded = Sequential(Conv2d(3, 4, 3), BatchNorm(4), ReLU()).fold()
+    >>> folded(np.zeros((1, 6, 6, 3), np.float32)).shape
+    (1, 4, 4, 4)
+    >>> [row["kernel"] for row in folded.plan((1, 6, 6, 3)).rows]
+    ['Conv2d+BatchNorm+ReLU']
+    """
+
+    def __init__(self, model):
+        self._model = copy.deepcopy(model)
+        self._model.freeze()
+        self._folded = {}  # layers with a batch norm in their weights, by what they are made of
+        self._runs = {}  # (plan, program or None) by shape
+
+    def __call__(self, x):
+        """Infer: y from x.
+
+        Parameters
+        ----------
+        x : array (N, ...), channels last, of the parameters' dtype
+
+        Returns
+        -------
+        y : ndarray (N, ...), of the same dtype
+
+        Raises
+        ------
+        TypeError, ValueError : those of the model that this is a copy of.
+        """
+        x = self._model._array(x)
+        plan, program = self._run(x.shape, x.dtype)
+        if program is None:
+            return plan.infer(x)
+        y = empty(plan.shape, plan.code)
+        program.run(y, x, get_num_threads())
+        return y
+
+    def output_shape(self, shape):
+        """Return the shape of y for an x of this shape, or raise the ValueError of the door."""
+        return self._model.output_shape(shape)
+
+    def plan(self, shape):
+        """Say what runs for an x of this shape, as `Layer.plan` does.
+
+        Parameters
+        ----------
+        shape : tuple (N, ...)
+
+        Returns
+        -------
+        Report : prints as a table; `one_call` says whether it runs as one call of the core
+        """
+        dtype = self.dtype or np.dtype(np.float32)
+        plan, program = self._run(tuple(shape), dtype)
+        return Report(plan, dtype, one_call=program is not None)
+
+    @property
+    def dtype(self):
+        """The dtype of the parameters, or None where there are none."""
+        return self._model.dtype
+
+    def _run(self, shape, dtype):
+        key = shape, dtype.char, get_options()
+        run = self._runs.get(key)
+        if run is None:
+            self._model._check(shape, dtype, False)
+            graph = Graph(self._model, shape)
+            nodes = fuse(self._fold(graph), graph.output, summing=("conv2d", "batch_norm"))
+            plan = Plan(graph, nodes, STEPS, dtype, False, False)
+            run = plan, compiled(plan, dtype)
+            if len(self._runs) >= PLANS_KEPT:
+                self._runs.clear()
+            self._runs[key] = run
+        return run
+
+    def _fold(self, graph):
+        """The nodes without the batch norms that a convolution or linear layer can take."""
+        readers, made = count_readers(graph.nodes, graph.output), {}
+        for node in graph.nodes:
+            before = made.get(node.inputs[0])
+            if before is not None and readers[before.y] == 1 and _takes_norm(before, node):
+                del made[before.y]
+                layer = self._with_norm(before.layer, node.layer)
+                node = before._replace(layer=layer, y=node.y, parts=before.parts + node.parts)
+            made[node.y] = node
+        return list(made.values())
+
+    def _with_norm(self, layer, norm):
+        """A layer like this one, with the batch norm after it in its weights; each made once."""
+        key = id(layer), id(norm)
+        folded = self._folded.get(key)
+        if folded is None:
+            gamma, beta = norm._scale_and_shift()
+            mean, var = norm._running()
+            scale = gamma / np.sqrt(var + norm.eps)
+            bias = 0.0 if layer.bias is None else layer.bias.value
+            folded = copy.copy(layer)
+            folded.weight = Parameter((layer.weight.value * scale).astype(layer.dtype))
+            folded.bias = Parameter((beta + (bias - mean) * scale).astype(layer.dtype))
+            folded = self._folded.setdefault(key, folded)
+        return folded
+
+    def __getstate__(self):
+        return {"_model": self._model, "_folded": {}, "_runs": {}}
+
+    def __repr__(self):
+        return f"FoldedModel({self._model!r})"
+
+
+def _takes_norm(before, node):
+    """Whether the node is a batch norm by running statistics, and linear weights come before it."""
+    return (
+        node.kind == "batch_norm"
+        and node.layer._takes_running(training=False)
+        and before.kind in ("conv2d", "linear")
+        and before.activation is None
+    )

@@ -1,0 +1,126 @@
+"""A plan for inference as one call of the core: operators, their values, and where these lie."""
+
+from __future__ import annotations
+
+import math
+
+from .. import _core
+from ..ops.pool import pool2d_geometry
+from .steps import AddStep, ConvStep, NormStep
+
+_LINE = 64  # bytes that places are multiples of
+
+
+def compiled(plan, dtype):
+    """Return the program of a plan, or None where one of its steps is no operator of the core.
+
+    Returns
+    -------
+    _core.Program, or None
+    """
+    ops, same = [], {}  # same: values that are another one, only shaped otherwise
+    for step in plan.steps:
+        inputs = [same.get(value, value) for value in step.inputs]
+        if step.layer._is_view or step.layer._kind == "dropout":
+            same[step.y] = inputs[0]
+            continue
+        op = _operator(step)
+        if op is None:
+            return None
+        ops.append((op[0], step.y, inputs[0], inputs[1] if len(inputs) == 2 else -1, *op[1:]))
+    output = same.get(plan.graph.output, plan.graph.output)
+    if not ops or ops[-1][1] != output:
+        return None
+    elements = [math.prod(shape) for shape in plan.graph.shapes]
+    places, arena = _places(ops, elements, _LINE // dtype.itemsize)
+    # In a program value 0 is x and value 1 is y.
+    numbers = {0: 0, output: 1} | {value: 2 + i for i, value in enumerate(places)}
+    values = [(elements[0], 0), (elements[output], 0)]
+    values += [(elements[value], place) for value, place in places.items()]
+    numbered = [
+        (kind, *(numbers[v] if v >= 0 else v for v in (y, x, z)), *rest)
+        for kind, y, x, z, *rest in ops
+    ]
+    return _core.Program(dtype.char, values, numbered, arena)
+
+
+def _places(ops, elements, line):
+    """Where each value but the first and the last lies, and the elements that takes.
+
+    A value gets the first gap among those that are still to be read.
+    """
+    last = {value: i for i, op in enumerate(ops) for value in op[2:4]}
+    places, arena = {}, 0
+    for i, op in enumerate(ops[:-1]):
+        taken = sorted((places[v], elements[v]) for v in places if last[v] >= i)
+        place, size = 0, elements[op[1]]
+        for begin, count in taken:
+            if place + size <= begin:
+                break
+            place = max(place, -(-(begin + count) // line) * line)
+        places[op[1]] = place
+        arena = max(arena, place + size)
+    return places, arena
+
+
+def _operator(step):
+    """(kind, description, arrays) of the operator of a step, or None."""
+    layer, x_shape, shape = step.layer, step.x_shape, step.shape
+    if isinstance(step, ConvStep):
+        bias = None if layer.bias is None else layer.bias.value
+        return "conv2d", (x_shape, shape[-1], step.geometry), (layer.weight.value, bias)
+    if isinstance(step, AddStep):
+        return "add", (), ()
+    if isinstance(step, NormStep):
+        if not step.given:
+            return None
+        rows = math.prod(shape[:-1])
+        arrays = (*layer._scale_and_shift(), *layer._running())
+        return "batch_norm", (rows, shape[-1], layer.eps, step.activation), arrays
+    make = _OPERATORS.get(layer._kind)
+    return None if make is None else make(layer, x_shape, shape)
+
+
+def _linear(layer, x_shape, shape):
+    bias = None if layer.bias is None else layer.bias.value
+    rows = math.prod(shape[:-1])
+    return "linear", (rows, *layer.weight.shape), (layer.weight.value, bias)
+
+
+def _relu(layer, x_shape, shape):
+    return "relu", (), ()
+
+
+def _softmax(layer, x_shape, shape):
+    if layer.axis not in (-1, len(shape) - 1):
+        return None
+    return "softmax", (math.prod(shape[:-1]), shape[-1]), ()
+
+
+def _max_pool2d(layer, x_shape, shape):
+    geometry = pool2d_geometry(x_shape, layer.kernel_size, **layer._options())
+    return "max_pool2d", (x_shape, geometry), ()
+
+
+def _avg_pool2d(layer, x_shape, shape):
+    geometry = pool2d_geometry(x_shape, layer.kernel_size, **layer._options())
+    return "avg_pool2d", (x_shape, geometry), ()
+
+
+def _global_avg_pool2d(layer, x_shape, shape):
+    return "avg_pool2d", (x_shape, pool2d_geometry(x_shape, x_shape[1:3])), ()
+
+
+def _global_max_pool2d(layer, x_shape, shape):
+    return "max_pool2d", (x_shape, pool2d_geometry(x_shape, x_shape[1:3])), ()
+
+
+_OPERATORS = {
+    "linear": _linear,
+    "relu": _relu,
+    "softmax": _softmax,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "global_avg_pool2d": _global_avg_pool2d,
+    "global_max_pool2d": _global_max_pool2d,
+}

@@ -1,0 +1,243 @@
+/* test_program.c: a program against the same operators called one by one. */
+#include "check.h"
+
+/* x, y, and the values of a small residual network. */
+enum { X, Y, A, B, C, D, E, P, Q, L, VALUES };
+enum { OPS = 9, N = 3, H = 6, W = 5, IN = 3, CH = 8, CLASSES = 10, PIXELS = N * H * W };
+
+typedef struct network {
+    cvl_conv2d first, second;
+    cvl_batch_norm norm;
+    cvl_pool2d max, mean;
+    cvl_linear linear;
+    cvl_softmax softmax;
+    cvl_value value[VALUES];
+    cvl_op op[OPS];
+    cvl_program program;
+    T *x, *w1, *b1, *w2, *gamma, *beta, *w3, *b3;
+    double *statistics;
+} network;
+
+static cvl_op make_op(cvl_op_kind kind, ptrdiff_t y, ptrdiff_t x, ptrdiff_t z, const void *d)
+{
+    cvl_op op = CVL_OP_INIT;
+    op.kind = kind;
+    op.y = y;
+    op.x = x;
+    op.z = z;
+    op.descriptor = d;
+    return op;
+}
+
+static cvl_pool2d pool(ptrdiff_t h, ptrdiff_t w, ptrdiff_t kh, ptrdiff_t kw)
+{
+    cvl_pool2d d = CVL_POOL2D_INIT;
+    d.N = N;
+    d.H = h;
+    d.W = w;
+    d.C = CH;
+    d.KH = d.SH = kh;
+    d.KW = d.SW = kw;
+    return d;
+}
+
+/* A, B, C, D = C + B and E = relu(D) in C's place, then pools of 3x2 pixels and the classes. */
+static void make(network *n)
+{
+    const ptrdiff_t image = PIXELS * CH, small = N * 3 * 2 * CH;
+    n->first = (cvl_conv2d)CVL_CONV2D_INIT;
+    n->first.N = N;
+    n->first.H = H;
+    n->first.W = W;
+    n->first.C = IN;
+    n->first.OC = CH;
+    n->first.KH = n->first.KW = 3;
+    n->first.PT = n->first.PB = n->first.PL = n->first.PR = 1;
+    n->first.activation = CVL_ACTIVATION_RELU;
+    n->second = n->first;
+    n->second.C = CH;
+    n->norm = (cvl_batch_norm)CVL_BATCH_NORM_INIT;
+    n->norm.M = PIXELS;
+    n->norm.C = CH;
+    n->max = pool(H, W, 2, 2);
+    n->mean = pool(3, 2, 3, 2);
+    n->linear = (cvl_linear)CVL_LINEAR_INIT;
+    n->linear.M = N;
+    n->linear.IN = CH;
+    n->linear.OUT = CLASSES;
+    n->softmax = (cvl_softmax)CVL_SOFTMAX_INIT;
+    n->softmax.N = N;
+    n->softmax.C = CLASSES;
+
+    n->x = input_random(PIXELS * IN);
+    n->w1 = input_random(9 * IN * CH);
+    n->b1 = input_random(CH);
+    n->w2 = input_random(9 * CH * CH);
+    n->gamma = input_random(CH);
+    n->beta = input_random(CH);
+    n->w3 = input_random(CH * CLASSES);
+    n->b3 = input_random(CLASSES);
+    n->statistics = doubles(2 * CH);
+    for (int c = 0; c < 2 * CH; c++)
+        n->statistics[c] = 1 + 0.25 * c;
+
+    const cvl_value values[VALUES] = {
+        [X] = {PIXELS * IN, 0},   [Y] = {N * CLASSES, 0},
+        [A] = {image, 0},         [B] = {image, image},
+        [C] = {image, 2 * image}, [D] = {image, 2 * image},
+        [E] = {image, 2 * image}, [P] = {small, 0},
+        [Q] = {N * CH, image},    [L] = {N * CLASSES, image + 64},
+    };
+    const cvl_op ops[OPS] = {
+        make_op(CVL_OP_CONV2D, A, X, -1, &n->first),
+        make_op(CVL_OP_CONV2D, B, A, A, &n->second),
+        make_op(CVL_OP_BATCH_NORM, C, B, A, &n->norm),
+        make_op(CVL_OP_ADD, D, C, B, NULL),
+        make_op(CVL_OP_RELU, E, D, -1, NULL),
+        make_op(CVL_OP_MAX_POOL2D, P, E, -1, &n->max),
+        make_op(CVL_OP_AVG_POOL2D, Q, P, -1, &n->mean),
+        make_op(CVL_OP_LINEAR, L, Q, -1, &n->linear),
+        make_op(CVL_OP_SOFTMAX, Y, L, -1, &n->softmax),
+    };
+    for (int i = 0; i < VALUES; i++)
+        n->value[i] = values[i];
+    for (int i = 0; i < OPS; i++)
+        n->op[i] = ops[i];
+    n->op[0].w = n->w1;
+    n->op[0].b = n->b1;
+    n->op[1].w = n->w2;
+    n->op[2].w = n->gamma;
+    n->op[2].b = n->beta;
+    n->op[2].mean = n->statistics;
+    n->op[2].var = n->statistics + CH;
+    n->op[7].w = n->w3;
+    n->op[7].b = n->b3;
+    n->program = (cvl_program)CVL_PROGRAM_INIT;
+    n->program.values = VALUES;
+    n->program.ops = OPS;
+    n->program.arena = 3 * image;
+    n->program.value = n->value;
+    n->program.op = n->op;
+}
+
+/* The same, operator by operator, each value in memory of its own. */
+static void one_by_one(const network *n, T *y)
+{
+    const ptrdiff_t image = PIXELS * CH;
+    cvl_conv2d plain = n->second;
+    T *value[VALUES];
+    for (int i = 0; i < VALUES; i++)
+        value[i] = i == Y ? y : output(n->value[i].elements);
+    plain.activation = CVL_ACTIVATION_NONE;
+    cvl_exec run = run_with(1, NAME(conv2d_forward_workspace_size)(&n->first, 1));
+    CHECK(!NAME(conv2d_forward)(&n->first, value[A], n->x, n->w1, n->b1, &run));
+    run = run_with(1, NAME(conv2d_forward_workspace_size)(&plain, 1));
+    CHECK(!NAME(conv2d_forward)(&plain, value[B], value[A], n->w2, NULL, &run));
+    CHECK(!NAME(add)(image, value[B], value[B], value[A], &run));
+    CHECK(!NAME(relu_forward)(image, value[B], value[B], &run));
+    run = run_with(1, NAME(batch_norm_inference_workspace_size)(&n->norm, 1));
+    CHECK(!NAME(batch_norm_inference)(&n->norm, value[C], value[B], n->gamma, n->beta,
+                                      n->statistics, n->statistics + CH, value[A], &run));
+    CHECK(!NAME(add)(image, value[D], value[C], value[B], &run));
+    CHECK(!NAME(relu_forward)(image, value[E], value[D], &run));
+    CHECK(!NAME(max_pool2d_forward)(&n->max, value[P], value[E], &run));
+    CHECK(!NAME(avg_pool2d_forward)(&n->mean, value[Q], value[P], &run));
+    run = run_with(1, NAME(linear_forward_workspace_size)(&n->linear, 1));
+    CHECK(!NAME(linear_forward)(&n->linear, value[L], value[Q], n->w3, n->b3, &run));
+    CHECK(!NAME(softmax_forward)(&n->softmax, value[Y], value[L], &run));
+}
+
+static void test_results(void)
+{
+    network n;
+    check_case("a residual network");
+    make(&n);
+    CHECK(NAME(program_check)(&n.program) == CVL_OK);
+    T *want = output(N * CLASSES);
+    one_by_one(&n, want);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(N * CLASSES);
+        cvl_exec run = run_with(threads, NAME(program_workspace_size)(&n.program, threads));
+        CHECK(NAME(program_run)(&n.program, y, n.x, &run) == CVL_OK);
+        check_same("y", N * CLASSES, y, want);
+    }
+    check_memory();
+}
+
+/* Whether a program is refused with nothing written, and has no size. */
+static void refused(const network *n, const char *why, cvl_status expected)
+{
+    check_case("refused: %s", why);
+    T *y = output(N * CLASSES), *x = output(PIXELS * IN);
+    cvl_exec run = run_with(1, 1 << 20);
+    CHECK(NAME(program_run)(&n->program, y, x, &run) == expected);
+    CHECK(untouched(y, N * CLASSES * sizeof(T)));
+    CHECK(NAME(program_check)(&n->program) == expected);
+    CHECK(NAME(program_workspace_size)(&n->program, 1) == 0);
+}
+
+#define REFUSED(change, why, expected) \
+    do {                               \
+        network n;                     \
+        check_case("%s", why);         \
+        make(&n);                      \
+        change;                        \
+        refused(&n, why, expected);    \
+        check_memory();                \
+    } while (0)
+
+static void test_errors(void)
+{
+    REFUSED(n.program.size = 0, "no INIT", CVL_ERR_ARGUMENT);
+    REFUSED(n.program.ops = 0, "no operators", CVL_ERR_ARGUMENT);
+    REFUSED(n.program.value = NULL, "no values", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[0].size = 0, "an operator without INIT", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[3].kind = (cvl_op_kind)99, "an unknown kind", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[0].descriptor = NULL, "no descriptor", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[7].descriptor = NULL, "no descriptor of linear", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].x = VALUES, "a value out of range", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].x = Y, "y read", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].y = X, "x written", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[3].z = -1, "a sum of one", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[7].z = L, "a linear layer with z", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[8].y = L, "the last one does not write y", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[7].y = Y, "another than the last writes y", CVL_ERR_ARGUMENT);
+    REFUSED(n.value[B].place = n.value[A].place, "y over x", CVL_ERR_ARGUMENT);
+    REFUSED(n.value[C].place -= 1, "y over a part of x", CVL_ERR_ARGUMENT);
+    REFUSED(n.value[D].place -= 1, "a sum over a part of x", CVL_ERR_ARGUMENT);
+    REFUSED(n.second.activation = CVL_ACTIVATION_RELU6, "ReLU6 after z", CVL_ERR_ARGUMENT);
+    REFUSED(n.value[E].place += 1, "beyond the arena", CVL_ERR_SHAPE);
+    REFUSED(n.program.arena -= 1, "a small arena", CVL_ERR_SHAPE);
+    REFUSED(n.value[B].place = -1, "before the arena", CVL_ERR_SHAPE);
+    REFUSED(n.value[P].elements -= 1, "a value of another size", CVL_ERR_SHAPE);
+    REFUSED(n.value[X].elements += 1, "x of another size", CVL_ERR_SHAPE);
+    REFUSED(n.first.KH = 99, "a kernel larger than the image", CVL_ERR_SHAPE);
+}
+
+static void test_run(void)
+{
+    network n;
+    check_case("run");
+    make(&n);
+    T *y = output(N * CLASSES);
+    const size_t needed = NAME(program_workspace_size)(&n.program, 1);
+    cvl_exec run = run_with(1, needed);
+    CHECK(NAME(program_run)(&n.program, NULL, n.x, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(program_run)(&n.program, y, NULL, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(program_run)(&n.program, y, n.x, NULL) == CVL_ERR_ARGUMENT);
+    for (size_t less = 64; less < needed; less += needed / 7 / 64 * 64) {
+        run = run_with(1, needed - less);
+        CHECK(NAME(program_run)(&n.program, y, n.x, &run) == CVL_ERR_WORKSPACE);
+    }
+    CHECK(untouched(y, N * CLASSES * sizeof(T)));
+    check_memory();
+}
+
+static void all(void)
+{
+    test_results();
+    test_errors();
+    test_run();
+}
+
+int main(void) { return check_main(all); }

@@ -46,6 +46,10 @@ typedef struct scratch {
     T *taps; /* (taps, ROWS, NR): weights turned */
 } scratch;
 
+/* U of a panel: what lies between its planes, and all of it. */
+static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
+static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
+
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
@@ -54,7 +58,7 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
     if (p->few_weights)
         w.v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
     else
-        w.u = cvl_carve(&s, (size_t)(positions * (p->u_rows * p->NR + LINE)) * sizeof(T));
+        w.u = cvl_carve(&s, (size_t)panel_size(p) * sizeof(T));
     w.products = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
     if (p->f->transposed)
         w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * ROWS * p->NR) * sizeof(T));
@@ -104,7 +108,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * f->C) * sizeof(T));
     if (p->few_weights)
-        p->u = cvl_carve(&s, (size_t)(positions * f->C * p->bands.columns) * sizeof(T));
+        p->u = cvl_carve(&s, (size_t)(p->bands.panels * panel_size(p)) * sizeof(T));
     else
         p->v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
     carve_scratch(p, NULL, &p->worker_bytes);
@@ -126,16 +130,16 @@ static scratch scratch_of(const plan *p, int worker)
 
 /* ------------------------------------------------------------------------------------ steps */
 
-/* U of `rows` channels from c0 on and of a panel, at u, planes `plane` apart. */
-static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t plane, ptrdiff_t c0,
-                   ptrdiff_t rows, cvl_panel_place place)
+/* U of `rows` channels from c0 on of a panel, at u. */
+static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t c0, ptrdiff_t rows,
+                   cvl_panel_place place)
 {
     const NAME(winograd) *f = p->f;
     const ptrdiff_t taps = p->sizes.r * p->sizes.r;
     cvl_winograd_filters filters = {
         .form = f->form,
         .columns = cvl_min(place.NR, f->OC - place.column),
-        .u_plane = plane,
+        .u_plane = u_plane(p, place.NR),
         .u_row = place.NR,
     };
     for (ptrdiff_t done = 0; done < rows; done += filters.rows) {
@@ -161,7 +165,7 @@ static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t plane, ptr
 
 /* The products of `tiles` tiles of V with channels [c0, c0 + K) of a panel. */
 static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, const T *u,
-                     ptrdiff_t u_plane, ptrdiff_t c0, ptrdiff_t K, ptrdiff_t NR)
+                     ptrdiff_t c0, ptrdiff_t K, ptrdiff_t NR)
 {
     p->kernels->winograd_product(&(NAME(winograd_product)){
         .positions = p->sizes.positions,
@@ -173,7 +177,7 @@ static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, co
         .a_row = p->x_tiles.ld,
         .a_step = 1,
         .b = u,
-        .b_plane = u_plane,
+        .b_plane = u_plane(p, NR),
         .b_step = NR,
         .c = products,
         .c_plane = p->y_tiles.plane,
@@ -194,8 +198,8 @@ static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
         const ptrdiff_t c0 = task % pieces * ROWS;
-        T *u = p->u + place.column * p->sizes.positions * f->C + c0 * place.NR;
-        make_u(p, &own, u, f->C * place.NR, c0, cvl_min(ROWS, f->C - c0), place);
+        T *u = p->u + task / pieces * panel_size(p) + c0 * place.NR;
+        make_u(p, &own, u, c0, cvl_min(ROWS, f->C - c0), place);
     }
 }
 
@@ -212,10 +216,10 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
         for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
             const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-            const T *u = p->u + place.column * p->sizes.positions * f->C;
+            const T *u = p->u + panel * panel_size(p);
             for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
                 multiply(p, own.products + place.column, own.v, x_tiles.count, u + c0 * place.NR,
-                         f->C * place.NR, c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+                         c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
         }
         p->kernels->winograd_output(&y_tiles, f->y, own.products, &f->end);
     }
@@ -247,16 +251,15 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
         const ptrdiff_t first = task % pieces * p->block;
-        const ptrdiff_t u_plane = p->u_rows * place.NR + LINE;
         cvl_winograd_tiles tiles = p->y_tiles;
         tiles.first = p->span0 + first;
         tiles.count = cvl_min(p->block, count - first);
         tiles.channels = cvl_min(place.NR, f->OC - place.column);
         for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C) {
             const ptrdiff_t K = cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0);
-            make_u(p, &own, own.u, u_plane, c0, K, place);
-            multiply(p, own.products, p->v + first * p->x_tiles.ld, tiles.count, own.u, u_plane, c0,
-                     K, place.NR);
+            make_u(p, &own, own.u, c0, K, place);
+            multiply(p, own.products, p->v + first * p->x_tiles.ld, tiles.count, own.u, c0, K,
+                     place.NR);
         }
         NAME(epilogue) ending = f->end;
         if (ending.bias)

@@ -15,7 +15,6 @@ static const float exp_coefficients[] = {0x1.9f085ap-13f, 0x1.6d8d52p-10f, 0x1.1
 /* 2 atanh(s) = 2 s + s z p(z), z = s^2 < 0.04: the series, p within 2^-22. */
 static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.24924ap-2f,
                                          0x1.99999ap-2f, 0x1.555556p-1f};
-#define LOG1P_HALVED 0.5f
 #else
 #define EXP_LOWEST (-746.0)
 #define EXP_HIGHEST 710.0
@@ -33,11 +32,10 @@ static const double exp_coefficients[] = {0x1.1e3d16ca1490fp-29,
                                           0x1.5555555555503p-5,
                                           0x1.555555555555bp-3,
                                           0.5};
-/* As above, z < 0.0295: p within 2^-56. */
+/* As above, through the Chebyshev points: p within 2^-55. */
 static const double log_coefficients[] = {
-    0x1.2f0d8d8eb2e94p-3, 0x1.39a0f519d0a5ep-3, 0x1.7466462bcaff5p-3, 0x1.c71c51e7fa044p-3,
-    0x1.2492494217a01p-2, 0x1.999999997fb31p-2, 0x1.5555555555593p-1};
-#define LOG1P_HALVED 0x1.a827999fcef32p-2 /* sqrt(2) - 1 */
+    0x1.169c3f871dcbbp-3, 0x1.0e8c54d4618dbp-3, 0x1.3b29d050874f1p-3, 0x1.745cac43836bap-3,
+    0x1.c71c72df58fbfp-3, 0x1.24924923de6e1p-2, 0x1.9999999999f17p-2, 0x1.5555555555555p-1};
 #endif
 
 /* exp(x) within 1 ulp for every x, infinite and NaN included; a subnormal result is rounded once
@@ -58,11 +56,11 @@ INLINE V vexp(V x)
 }
 
 /* log(1 + x) for 0 <= x <= 1, within 1 ulp; NaN stays NaN. As log1p_positive below, with 1 + x halved
- * where x is above LOG1P_HALVED, and so x - 1 loses next to nothing. */
+ * where x is above 1/2, and so x - 1 is exact. */
 INLINE V vlog1p_unit(V x)
 {
-    const M above = vgt(x, vset1(LOG1P_HALVED));
     const V half = vset1((T)0.5);
+    const M above = vgt(x, half);
     const V f = vselect(above, vmul(vsub(x, vset1(1)), half), x);
     const V s = vdiv(f, vadd(vset1(2), f)), z = vmul(s, s);
     V p = vset1(log_coefficients[0]);

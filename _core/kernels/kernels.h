@@ -15,6 +15,12 @@ typedef struct cvl_gemm_run {
     ptrdiff_t k0, k, a;
 } cvl_gemm_run;
 
+/* A stretch of pixels of a sum of outer products: where its elements begin. */
+typedef struct cvl_outer_run {
+    ptrdiff_t a, b, count;
+} cvl_outer_run;
+enum { CVL_OUTER_ROWS = 12 };
+
 /* The taps of the outputs of one axis: output i is the sum of weight * input `from` over
  * tap[first[i]] to tap[first[i + 1] - 1]. */
 typedef struct cvl_axis_tap {

@@ -50,6 +50,24 @@ typedef struct CVL_DTYPE_NAME(cvl_winograd_product) {
     int add;
 } CVL_DTYPE_NAME(cvl_winograd_product);
 
+/* A sum of outer products, rows of C being rows of A:
+ *   c[i*c_step + j] = (add ? c[i*c_step + j] : 0)
+ *                   + sum over runs r, k < r.count of a[r.a + k*a_step + i] * b[r.b + k*b_step + j]
+ * the sum being one FMA chain over the runs in order, for i < rows and j < columns. */
+typedef struct CVL_DTYPE_NAME(cvl_outer) {
+    ptrdiff_t runs;
+    const cvl_outer_run *run;
+    ptrdiff_t rows, columns;
+    const T *a;
+    ptrdiff_t a_step;
+    const T *b;
+    ptrdiff_t b_step;
+    T *packed; /* CVL_OUTER_ROWS elements per k for a copy of rows of A, or NULL: read where it is */
+    T *c;
+    ptrdiff_t c_step;
+    int add;
+} CVL_DTYPE_NAME(cvl_outer);
+
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */
 typedef struct CVL_DTYPE_NAME(cvl_class_rows) {
     ptrdiff_t C;

@@ -1,39 +1,54 @@
 /* outer.c: backward weights.
  *
- * dw[kh,kw,c,:] is a sum over output positions of x * dy rows: the micro-kernel with A = x^T, its
- * rows being channels and its reduction running along a row of output positions. Positions whose
- * tap lies in the padding are cut off the row, so no zeros are multiplied.
+ * dw is a sum over output positions of outer products of x and dy: the rows of its tap (kh,kw) are
+ * the channels of the input the tap reads. Where these are few, the rows of all taps of a kernel row
+ * are taken together: KW*C neighbouring elements of a copy of x with its padding. Elsewhere the
+ * positions whose tap lies in the padding are left out, so no zeros are multiplied.
  *
  * Order of sums: output positions are dealt to blocks of CVL_ORDER_PIXELS (whole rows, or pieces of
  * one), one FMA chain each, added to dw in order. Where dw is small the blocks are further dealt to
  * `splits` partial sums, added in order at the end; their number depends on the shape only. */
 #include "outer.h"
 
-#include "bands.h"
-
-enum { CHUNK = 64 }; /* channels and outputs of a task */
+enum {
+    FEW = 16,       /* channels below which kernel rows are taken whole */
+    DEPTH = 64,     /* channels of a task */
+    WIDTH = 512,    /* most outputs of a task, and fewest, where */
+    WIDTH_MIN = 32, /* its part of dw would be larger than */
+    PART = 98304,   /* elements, which lie in L2; or tasks fewer than CVL_ORDER_UNITS */
+    REUSED = 128    /* outputs from which on a copy of the rows in L1 pays */
+};
 
 typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
+    int whole;                      /* kernel rows are taken whole */
     ptrdiff_t C, OC;                /* per group */
+    ptrdiff_t taps, C_tap;          /* KH*KW and C, or KH and KW*C */
     ptrdiff_t rows, pieces, blocks; /* rows of a block, pieces of a row */
-    ptrdiff_t splits, c_chunks, oc_chunks;
-    T *dw, *partial; /* partial (splits - 1, KH, KW, C, groups*OC) */
+    ptrdiff_t depth, depths, width, widths, splits;
+    ptrdiff_t copy_width, copy_rows; /* elements of a row of the copy; rows of a block */
+    T *dw, *partial;                 /* partial (splits - 1, KH, KW, C, groups*OC) */
     const T *dy, *x;
-    char *worker_tables;
+    char *worker;
     size_t worker_bytes;
 } plan;
 
 typedef struct tables {
-    cvl_gemm_run *runs; /* (rows) */
+    cvl_outer_run *run; /* (rows) */
+    T *packed;          /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
+    T *copy;            /* (copy_rows, copy_width) */
 } tables;
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
     tables t;
-    t.runs = cvl_carve(&s, (size_t)p->rows * sizeof *t.runs);
+    t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
+    t.packed = NULL;
+    if (!p->whole && p->width >= REUSED)
+        t.packed = cvl_carve(&s, CVL_ORDER_PIXELS * CVL_OUTER_ROWS * sizeof(T));
+    t.copy = cvl_carve(&s, (size_t)(p->copy_rows * p->copy_width) * sizeof(T));
     *bytes = s.used;
     return t;
 }
@@ -47,18 +62,33 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         return 0;
     p->C = d->C / d->groups;
     p->OC = d->OC / d->groups;
+    p->whole = d->groups == 1 && d->C < FEW && d->KW > 1 && d->DW == 1;
+    p->taps = p->whole ? d->KH : d->KH * d->KW;
+    p->C_tap = p->whole ? d->KW * d->C : p->C;
     p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
     p->blocks = cvl_ceil_div(d->N * shape->OH * p->pieces, p->rows);
-    p->c_chunks = cvl_ceil_div(p->C, CHUNK);
-    p->oc_chunks = cvl_ceil_div(p->OC, CHUNK);
-    const ptrdiff_t units = d->groups * d->KH * d->KW * p->c_chunks * p->oc_chunks;
-    p->splits = cvl_max(1, cvl_min(p->blocks, cvl_ceil_div(CVL_ORDER_UNITS, units)));
+    if (p->whole) {
+        const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
+        p->copy_width = ((columns - 1) * d->SW + d->KW) * d->C;
+        p->copy_rows = p->rows;
+    }
+
+    p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
+    p->depth = cvl_ceil_div(p->C_tap, p->depths);
+    p->width = cvl_min(p->OC, WIDTH);
+    while (p->width > WIDTH_MIN && p->taps * p->depth * p->width > PART)
+        p->width = cvl_ceil_div(p->width / 2, WIDTH_MIN) * WIDTH_MIN;
+    p->widths = cvl_ceil_div(p->OC, p->width);
+    p->splits = 1;
+    while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
+           4 * p->splits <= p->blocks)
+        p->splits *= 2;
 
     cvl_scratch s = {base, 0};
     p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));
     carve_tables(p, NULL, &p->worker_bytes);
-    p->worker_tables = cvl_carve(&s, p->worker_bytes * (size_t)threads);
+    p->worker = cvl_carve(&s, p->worker_bytes * (size_t)threads);
     return s.used;
 }
 
@@ -68,86 +98,105 @@ size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
     return make_plan(&p, shape, NULL, threads);
 }
 
-/* Lists the runs of a block for the tap (kh, kw): the stretches of its rows inside the input. */
-static ptrdiff_t list_rows(const plan *p, ptrdiff_t block, ptrdiff_t kh, ptrdiff_t kw,
-                           const tables *t)
+/* A row of a block: output row oh of image n, columns [from, to). */
+typedef struct row {
+    ptrdiff_t n, oh, from, to;
+} row;
+
+static row row_at(const plan *p, ptrdiff_t index)
+{
+    const ptrdiff_t from = index % p->pieces * CVL_ORDER_PIXELS;
+    return (row){index / p->pieces / p->shape->OH, index / p->pieces % p->shape->OH, from,
+                 cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS)};
+}
+
+/* Lists the runs of the rows [first, last) for the tap (kh, kw): the stretches inside the input. */
+static ptrdiff_t list_runs(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdiff_t kh,
+                           ptrdiff_t kw, cvl_outer_run *run)
 {
     const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t OH = p->shape->OH, OW = p->shape->OW;
     /* ow is inside when 0 <= ow*SW + left < W. */
     const ptrdiff_t left = kw * d->DW - d->PL, top = kh * d->DH - d->PT;
     const ptrdiff_t low = cvl_max(0, cvl_ceil_div(-left, d->SW));
-    const ptrdiff_t high = cvl_min(OW, cvl_floor_div(d->W - 1 - left, d->SW) + 1);
-    const ptrdiff_t last = cvl_min((block + 1) * p->rows, d->N * OH * p->pieces);
+    const ptrdiff_t high = cvl_floor_div(d->W - 1 - left, d->SW) + 1;
     ptrdiff_t runs = 0;
-    for (ptrdiff_t row = block * p->rows; row < last; row++) {
-        const ptrdiff_t piece = row % p->pieces, oh = row / p->pieces % OH;
-        const ptrdiff_t n = row / p->pieces / OH, ih = oh * d->SH + top;
-        const ptrdiff_t begin = cvl_max(low, piece * CVL_ORDER_PIXELS);
-        const ptrdiff_t end = cvl_min(high, (piece + 1) * CVL_ORDER_PIXELS);
+    for (ptrdiff_t index = first; index < last; index++) {
+        const row r = row_at(p, index);
+        const ptrdiff_t ih = r.oh * d->SH + top;
+        const ptrdiff_t begin = cvl_max(low, r.from), end = cvl_min(high, r.to);
         if (ih < 0 || ih >= d->H || begin >= end)
             continue;
-        t->runs[runs++] = (cvl_gemm_run){(n * OH + oh) * OW + begin, end - begin,
-                                         ((n * d->H + ih) * d->W + begin * d->SW + left) * d->C};
+        run[runs++] = (cvl_outer_run){((r.n * d->H + ih) * d->W + begin * d->SW + left) * d->C,
+                                      ((r.n * p->shape->OH + r.oh) * p->shape->OW + begin) * d->OC,
+                                      end - begin};
     }
     return runs;
 }
 
-/* Adds the outer products of `runs` rows to the rows of dw from channel c on (`mr` of them). */
-static void run_tile(const plan *p, ptrdiff_t runs, const tables *t, T *dw, ptrdiff_t group,
-                     ptrdiff_t c, ptrdiff_t c_end, cvl_panel_place place, ptrdiff_t oc_end, int add)
+/* Copies what kernel row kh reads for the rows [first, last), padding included, and lists the runs. */
+static ptrdiff_t copy_rows(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdiff_t kh,
+                           const tables *t)
 {
     const cvl_conv2d *d = &p->shape->d;
-    const NAME(gemm_panel) *panel = &p->kernels->gemm[place.width];
-    const int mr = (int)cvl_min(panel->MR, c_end - c);
-    const T *a[CVL_GEMM_MR_MAX];
-    T *rows[CVL_GEMM_MR_MAX];
-    for (int i = 0; i < panel->MR; i++)
-        a[i] = p->x + group * p->C + c + (i < mr ? i : 0);
-    for (int i = 0; i < mr; i++)
-        rows[i] = dw + (c + i) * d->OC + group * p->OC + place.column;
-    panel->kernel(&(NAME(gemm_tile)){
-        .runs = runs,
-        .run = t->runs,
-        .a = a,
-        .a_step = d->SW * d->C,
-        .b = p->dy + group * p->OC + place.column,
-        .b_step = d->OC,
-        .mr = mr,
-        .nr = (int)cvl_min(place.NR, oc_end - place.column),
-        .c = rows,
-        .add = add,
-    });
+    ptrdiff_t runs = 0;
+    for (ptrdiff_t index = first; index < last; index++) {
+        const row r = row_at(p, index);
+        const ptrdiff_t ih = r.oh * d->SH + kh * d->DH - d->PT;
+        if (ih < 0 || ih >= d->H)
+            continue;
+        const ptrdiff_t left = r.from * d->SW - d->PL;
+        const ptrdiff_t right = left + (r.to - r.from - 1) * d->SW + d->KW;
+        const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
+        const ptrdiff_t end = cvl_max(begin, cvl_min(right, d->W));
+        T *to = t->copy + runs * p->copy_width;
+        memset(to, 0, (size_t)((begin - left) * d->C) * sizeof(T));
+        memcpy(to + (begin - left) * d->C, p->x + ((r.n * d->H + ih) * d->W + begin) * d->C,
+               (size_t)((end - begin) * d->C) * sizeof(T));
+        memset(to + (end - left) * d->C, 0, (size_t)((right - end) * d->C) * sizeof(T));
+        t->run[runs] = (cvl_outer_run){
+            runs * p->copy_width, ((r.n * p->shape->OH + r.oh) * p->shape->OW + r.from) * d->OC,
+            r.to - r.from};
+        runs++;
+    }
+    return runs;
 }
 
-/* Task: CHUNK channels x CHUNK outputs of one tap and group, over the blocks of one split. */
+/* Task: the channels and outputs of one part of a group, all taps, over the blocks of one split. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const cvl_conv2d *d = &p->shape->d;
     size_t bytes;
-    const tables t = carve_tables(p, p->worker_tables + (size_t)worker * p->worker_bytes, &bytes);
+    const tables t = carve_tables(p, p->worker + (size_t)worker * p->worker_bytes, &bytes);
     for (ptrdiff_t task = begin; task < end; task++) {
-        ptrdiff_t rest = task;
-        const ptrdiff_t oc0 = rest % p->oc_chunks * CHUNK,
-                        c0 = rest / p->oc_chunks % p->c_chunks * CHUNK;
-        rest /= p->oc_chunks * p->c_chunks;
-        const ptrdiff_t tap = rest % (d->KH * d->KW), group = rest / (d->KH * d->KW) % d->groups;
-        const ptrdiff_t split = rest / (d->KH * d->KW) / d->groups;
-        const ptrdiff_t c1 = cvl_min(c0 + CHUNK, p->C), oc1 = cvl_min(oc0 + CHUNK, p->OC);
-        const cvl_bands bands = NAME(make_bands)(p->kernels->gemm, oc1 - oc0);
-        T *dw = (split ? p->partial + (split - 1) * p->shape->w_size : p->dw) + tap * p->C * d->OC;
-
-        const ptrdiff_t first = p->blocks * split / p->splits;
+        const ptrdiff_t oc = task % p->widths * p->width;
+        const ptrdiff_t c = task / p->widths % p->depths * p->depth;
+        const ptrdiff_t group = task / p->widths / p->depths % d->groups;
+        const ptrdiff_t split = task / p->widths / p->depths / d->groups;
+        T *dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw;
+        NAME(outer)
+        job = {
+            .run = t.run,
+            .rows = cvl_min(p->depth, p->C_tap - c),
+            .columns = cvl_min(p->width, p->OC - oc),
+            .a = p->whole ? t.copy : p->x + group * p->C + c,
+            .a_step = d->SW * d->C,
+            .b = p->dy + group * p->OC + oc,
+            .b_step = d->OC,
+            .packed = t.packed,
+            .c_step = d->OC,
+        };
         const ptrdiff_t last = p->blocks * (split + 1) / p->splits;
-        for (ptrdiff_t block = first; block < last; block++) {
-            const ptrdiff_t runs = list_rows(p, block, tap / d->KW, tap % d->KW, &t);
-            for (ptrdiff_t panel = 0; panel < bands.panels; panel++) {
-                cvl_panel_place place = cvl_panel_at(&bands, panel);
-                place.column += oc0;
-                for (ptrdiff_t c = c0; c < c1; c += p->kernels->gemm[place.width].MR)
-                    run_tile(p, runs, &t, dw, group, c, c1, place, oc1, block > first);
+        for (ptrdiff_t block = p->blocks * split / p->splits; block < last; block++) {
+            const ptrdiff_t row0 = block * p->rows;
+            const ptrdiff_t row1 = cvl_min(row0 + p->rows, d->N * p->shape->OH * p->pieces);
+            for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
+                job.runs = p->whole ? copy_rows(p, row0, row1, tap, &t)
+                                    : list_runs(p, row0, row1, tap / d->KW, tap % d->KW, t.run);
+                job.c = dw + (tap * p->C_tap + c) * d->OC + group * p->OC + oc;
+                p->kernels->outer(&job);
             }
+            job.add = 1;
         }
     }
 }
@@ -173,8 +222,8 @@ void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T 
     p.dw = dw;
     p.dy = dy;
     p.x = x;
-    const ptrdiff_t units = d->groups * d->KH * d->KW * p.c_chunks * p.oc_chunks;
-    cvl_parallel_for(threads, units * p.splits, shape->flops, CVL_FLUSH, compute, &p);
+    cvl_parallel_for(threads, d->groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
+                     compute, &p);
     if (p.splits > 1)
         cvl_parallel_for(threads, cvl_ceil_div(shape->w_size, MERGE),
                          (double)(p.splits * shape->w_size) * sizeof(T), CVL_FLUSH, merge, &p);

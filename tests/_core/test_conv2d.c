@@ -33,6 +33,10 @@ static const cvl_conv2d cases[] = {
     CASE(3, 33, 31, 1,  9,  5, 5, 2, 2, 1, 1, 2, 2, 2, 2, 1),
     CASE(17, 9, 9,  16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4),
     CASE(1, 13, 11, 66, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    /* Outer products: rows taken whole and rows copied, rows longer than a block, many tiles. */
+    CASE(1, 2,  700, 3, 10, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
+    CASE(2, 12, 13, 70, 150, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),
+    CASE(1, 9,  8,  15, 40, 3, 3, 1, 1, 2, 1, 2, 2, 1, 1, 1),
 };
 /* clang-format on */
 

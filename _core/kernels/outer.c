@@ -1,0 +1,112 @@
+/* outer.c: sums of outer products, the micro-kernel of weight gradients.
+ *
+ * Per pixel one broadcast per row and NV loads of B: no row is a chain of dependent loads, and both
+ * operands are read forwards. ROWS x 2 vectors reads least per multiply-add of the tiles that fit
+ * the registers. */
+#include "simd.h"
+
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+enum { ROWS = CVL_OUTER_ROWS };
+#else
+enum { ROWS = 6 };
+#endif
+
+/* `rows` is constant where this is inlined, and so are NV and full: whether B has NV whole vectors. */
+INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
+                 const int rows, const int NV, const int full)
+{
+    const ptrdiff_t b_step = o->b_step, left = o->columns - j0;
+    const int last = left >= NV * VL ? VL : (int)(left - (NV - 1) * VL);
+    V acc[ROWS][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = vzero();
+    for (ptrdiff_t r = 0; r < o->runs; r++) {
+        const T *x = o->packed ? a : o->a + o->run[r].a + i0;
+        const T *b = o->b + o->run[r].b + j0;
+        const ptrdiff_t count = o->run[r].count;
+        a += count * a_step;
+#pragma GCC unroll 1
+        for (ptrdiff_t k = 0; k < count; k++, x += a_step, b += b_step) {
+            V bv[2];
+            bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
+            if (NV == 2)
+                bv[0] = vload(b);
+#pragma GCC unroll 12
+            for (int i = 0; i < rows; i++) {
+                const V av = vset1(x[i]);
+                acc[i][0] = vfma(av, bv[0], acc[i][0]);
+                if (NV == 2)
+                    acc[i][1] = vfma(av, bv[1], acc[i][1]);
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        T *c = o->c + (i0 + i) * o->c_step + j0;
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; j++) {
+            const int n = j == NV - 1 ? last : VL;
+            const V v = o->add ? vadd(vload_part(c + j * VL, n), acc[i][j]) : acc[i][j];
+            vstore_part(c + j * VL, v, n);
+        }
+    }
+}
+
+INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, const int rows)
+{
+    ptrdiff_t j = 0;
+    for (; j + 2 * VL <= o->columns; j += 2 * VL)
+        tile(o, a, a_step, i0, j, rows, 2, 1);
+    if (j + VL < o->columns)
+        tile(o, a, a_step, i0, j, rows, 2, 0);
+    else if (j + VL == o->columns)
+        tile(o, a, a_step, i0, j, rows, 1, 1);
+    else if (j < o->columns)
+        tile(o, a, a_step, i0, j, rows, 1, 0);
+}
+
+/* Copies rows [i0, i0 + rows) of A, pixel by pixel, to where the panels find them in L1. */
+INLINE void pack(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t rows)
+{
+    T *to = o->packed;
+    for (ptrdiff_t r = 0; r < o->runs; r++) {
+        const T *from = o->a + o->run[r].a + i0;
+        for (ptrdiff_t k = 0; k < o->run[r].count; k++, from += o->a_step, to += rows)
+            for (ptrdiff_t i = 0; i < rows; i += VL)
+                vstore_part(to + i, vload_part(from + i, rows - i), rows - i);
+    }
+}
+
+void KERNEL(outer)(const TYPE(outer) *o)
+{
+    /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
+    for (ptrdiff_t i = 0, tiles = (o->rows + ROWS - 1) / ROWS; tiles > 0; tiles--) {
+        const ptrdiff_t rows = (o->rows - i + tiles - 1) / tiles;
+        const ptrdiff_t a_step = o->packed ? rows : o->a_step;
+        if (o->packed)
+            pack(o, i, rows);
+        switch (rows) {
+#define TILE(count)                             \
+    case count:                                 \
+        panels(o, o->packed, a_step, i, count); \
+        break;
+            TILE(1)
+            TILE(2)
+            TILE(3)
+            TILE(4)
+            TILE(5)
+            TILE(6)
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+            TILE(7)
+            TILE(8)
+            TILE(9)
+            TILE(10)
+            TILE(11)
+            TILE(12)
+#endif
+#undef TILE
+        }
+        i += rows;
+    }
+}

@@ -21,6 +21,11 @@ typedef struct cvl_outer_run {
 } cvl_outer_run;
 enum { CVL_OUTER_ROWS = 12 };
 
+/* A tap of a kernel row: where its input and weight lie beside the row's, and its input column. */
+typedef struct cvl_depthwise_tap {
+    ptrdiff_t x, w, column;
+} cvl_depthwise_tap;
+
 /* The taps of the outputs of one axis: output i is the sum of weight * input `from` over
  * tap[first[i]] to tap[first[i + 1] - 1]. */
 typedef struct cvl_axis_tap {

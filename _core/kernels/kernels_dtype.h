@@ -50,6 +50,37 @@ typedef struct CVL_DTYPE_NAME(cvl_winograd_product) {
     int add;
 } CVL_DTYPE_NAME(cvl_winograd_product);
 
+/* Taps [first, last) of one kernel row of a depthwise convolution: the input row and the weights
+ * they read, from column and channel 0 on. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_row) {
+    const T *x, *w;
+    ptrdiff_t first, last;
+} CVL_DTYPE_NAME(cvl_depthwise_row);
+
+/* One row of outputs of a depthwise convolution, columns [begin, end) and `channels` channels:
+ *   y[g*y_step + c] = (add ? y[g*y_step + c] : 0)
+ *                   + sum over rows r and their taps t of r.x[tap[t].x + g*x_step + c] * r.w[tap[t].w + c]
+ * the sum being one FMA chain, without the taps whose column g*in_step + tap[t].column is not below
+ * W; then the epilogue. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
+    ptrdiff_t rows;
+    const CVL_DTYPE_NAME(cvl_depthwise_row) *row;
+    const cvl_depthwise_tap *tap;
+    ptrdiff_t begin, end, inner_begin, inner_end; /* where every tap lies inside: the inner ones */
+    ptrdiff_t W, in_step, x_step, y_step, channels;
+    T *y;
+    int add;
+    CVL_DTYPE_NAME(cvl_epilogue) ending;
+} CVL_DTYPE_NAME(cvl_depthwise);
+
+/* A tap of the weight gradients of a depthwise convolution: outputs [begin, end) of a row have it.
+ * x is the input of output 0 at channel 0. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_sum) {
+    const T *x;
+    T *sum;
+    ptrdiff_t begin, end;
+} CVL_DTYPE_NAME(cvl_depthwise_sum);
+
 /* A sum of outer products, rows of C being rows of A:
  *   c[i*c_step + j] = (add ? c[i*c_step + j] : 0)
  *                   + sum over runs r, k < r.count of a[r.a + k*a_step + i] * b[r.b + k*b_step + j]

@@ -11,6 +11,7 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(winograd_engine),
     &NAME(winograd2_engine),
 #endif
+    &NAME(depthwise_engine),
     &NAME(direct_engine),
 };
 

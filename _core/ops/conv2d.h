@@ -33,6 +33,9 @@ typedef struct NAME(conv2d_engine) {
     void (*run)(const NAME(conv2d_call) *call);
 } NAME(conv2d_engine);
 
+/* One channel per group: depthwise.c. */
+extern const NAME(conv2d_engine) NAME(depthwise_engine);
+
 /* Implicit im2col, for every shape and pass: direct.c. */
 extern const NAME(conv2d_engine) NAME(direct_engine);
 

@@ -11,7 +11,7 @@ typedef struct CVL_DTYPE_NAME(cvl_epilogue) {
  *   c[i][c0+j] = (add ? c[i][c0+j] : 0) + sum over runs r, k < run[r].k of
  *                a[i][a0 + run[r].a + k*a_step] * B[run[r].k0 + k][j]
  * the sum being one FMA chain over the runs in order; then the epilogue.
- * Rows mr.. of a must be readable, but are not stored; columns nr.. are neither read nor stored,
+ * Rows mr.. of a must be readable, and of c be something, but are not stored; columns nr.. are neither read nor stored,
  * unless B is packed, when they must be readable. */
 typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     ptrdiff_t runs;
@@ -19,11 +19,11 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     const T *const *a; /* (MR), or (2*MR) with `ahead` */
     ptrdiff_t a0, a_step;
     int ahead;  /* fetch rows MR.. of a, of the tile that comes next, into the cache */
-    int packed; /* rows of B hold NR readable elements */
+    int packed; /* rows of B hold NR readable elements and lie NR apart, and a_step is 1 */
     const T *b; /* row k at b + k * b_step */
     ptrdiff_t b_step;
     int mr, nr;  /* rows and columns in use */
-    T *const *c; /* (mr) */
+    T *const *c; /* (MR) */
     ptrdiff_t c0;
     int add;
     CVL_DTYPE_NAME(cvl_epilogue) end;

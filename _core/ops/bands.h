@@ -33,13 +33,14 @@ static inline cvl_panel_place cvl_panel_at(const cvl_bands *bands, ptrdiff_t pan
                              band->column + (panel - band->first) * band->NR};
 }
 
-static inline cvl_bands NAME(make_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS],
-                                         ptrdiff_t columns)
+/* Cuts `columns` into panels of the first `widths` of the level's. */
+static inline cvl_bands NAME(make_bands_of)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS],
+                                            int widths, ptrdiff_t columns)
 {
-    const ptrdiff_t step = gemm[CVL_GEMM_PANELS - 1].NR;
+    const ptrdiff_t step = gemm[widths - 1].NR;
     const ptrdiff_t rounded = cvl_ceil_div(columns, step) * step;
     cvl_bands bands = {0, {{0, 0, 0, 0, 0}}, 0, 0};
-    for (int width = 0; width < CVL_GEMM_PANELS; width++) {
+    for (int width = 0; width < widths; width++) {
         const ptrdiff_t NR = gemm[width].NR, panels = (rounded - bands.columns) / NR;
         if (panels == 0)
             continue;
@@ -48,6 +49,13 @@ static inline cvl_bands NAME(make_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PA
         bands.columns += panels * NR;
     }
     return bands;
+}
+
+/* Panels of whole vectors. */
+static inline cvl_bands NAME(make_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS],
+                                         ptrdiff_t columns)
+{
+    return NAME(make_bands_of)(gemm, CVL_GEMM_WHOLE, columns);
 }
 
 #endif

@@ -44,6 +44,7 @@ typedef struct worker {
     cvl_gemm_run *run;      /* (runs_most) of the class at hand */
     ptrdiff_t *segment_end; /* (segments_most): first run past each segment */
     ptrdiff_t segments;
+    int one_tap;
     ptrdiff_t in0; /* where the first tap of a class reads, from the input of offset (0, 0) */
     const T **a;   /* (block + 2 MR) */
     T **c;         /* (block + MR) */
@@ -87,7 +88,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->K = p->taps * p->C;
     p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
     p->runs_most = p->taps + p->segments_most;
-    p->bands = NAME(make_bands)(p->kernels->gemm, p->OC);
+    p->bands = NAME(make_bands_of)(p->kernels->gemm, CVL_GEMM_PANELS, p->OC);
     p->quantum = CVL_GEMM_MR_MAX;
     for (int i = 0; i < p->bands.count; i++)
         while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)
@@ -164,6 +165,7 @@ static void list_runs(const plan *p, worker *w, const cvl_place *at)
     const ptrdiff_t x_pixel = p->groups * p->C, KW = p->call->shape->d.KW;
     ptrdiff_t count = 0, last = -1;
     w->segments = 0;
+    w->one_tap = (row->high - row->low) * (column->high - column->low) == 1;
     w->in0 = ((rows->d0 + row->low * rows->d_step) * p->W + columns->d0 +
               column->low * columns->d_step) *
              x_pixel;
@@ -192,8 +194,8 @@ static void list_runs(const plan *p, worker *w, const cvl_place *at)
         }
 }
 
-/* Points at what the positions q .. q + count - 1 of the class at a place read and write. The rows of
- * A that a tile may touch beyond them repeat the last. */
+/* Points at what the positions q .. q + count - 1 of the class at a place read and write. What a
+ * tile may touch beyond them repeats the last. */
 static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q, ptrdiff_t count)
 {
     const cvl_phase *rows = cvl_phase_at(&p->positions, at, 0);
@@ -223,6 +225,8 @@ static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t
     }
     for (ptrdiff_t m = 0; m < 2 * CVL_GEMM_MR_MAX; m++)
         w->a[count + m] = w->a[count - 1];
+    for (ptrdiff_t m = 0; m < CVL_GEMM_MR_MAX; m++)
+        w->c[count + m] = w->c[count - 1];
 }
 
 /* ---------------------------------------------------------------------------------- computing */
@@ -240,7 +244,7 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
     job = {
         .a0 = group * p->C,
         .a_step = 1,
-        .ahead = p->taps == 1,
+        .ahead = w->one_tap,
         .packed = 1,
         .b = b,
         .b_step = place.NR,
@@ -269,6 +273,12 @@ static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdi
                       ptrdiff_t count, ptrdiff_t part)
 {
     point(p, w, at, q, count);
+    if (w->segments == 0 && !p->call->end.bias) {
+        /* Every activation leaves 0 alone. */
+        for (ptrdiff_t i = 0; i < count && part == 0; i++)
+            memset(w->c[i], 0, (size_t)(p->groups * p->OC) * sizeof(T));
+        return;
+    }
     if (p->packing == PACK_PANEL) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, part % p->bands.panels);
         run_panel(p, w, count, part / p->bands.panels, place, w->packed);

@@ -200,7 +200,7 @@ def summarise(results, options):
 
 
 def main():
-    parser = turns.options(__doc__)
+    parser = turns.match_options(__doc__)
     parser.add_argument("--sets", default=",".join(SETS), help=f"of {', '.join(SETS)}")
     parser.add_argument("--passes", default=",".join(PASSES), help=f"of {', '.join(PASSES)}")
     parser.add_argument("--cvlbench", default=turns.CVLBENCH, help="the built program")

@@ -46,10 +46,8 @@ class Ours(turns.Convlet):
             elif key.endswith("running_var"):
                 state[key] = rng.uniform(0.5, 1.5, value.shape).astype(value.dtype)
         model.load_state_dict(state)
-        self.calls = {"plain door": lambda: model(x)}
-        if hasattr(model, "fold"):
-            folded = model.fold()
-            self.calls["fold()"] = lambda: folded(x)
+        folded = model.fold()
+        self.calls = {"fold()": lambda: folded(x), "plain door": lambda: model(x)}
         statistics = [value for key, value in state.items() if ".running_" in key]
         values = [parameter.value.copy() for parameter in model.parameters()]
         return values, statistics, {label: call() for label, call in self.calls.items()}
@@ -173,7 +171,7 @@ def compare(title, name, shape, players, options, table):
 
 
 def main():
-    parser = turns.options(__doc__)
+    parser = turns.match_options(__doc__)
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     options = turns.parse(parser)
     environment = turns.environment(options)

@@ -285,7 +285,7 @@ class Torch(turns.Torch):
 
 
 def main():
-    options = turns.parse(turns.options(__doc__))
+    options = turns.parse(turns.match_options(__doc__))
     environment = turns.environment(options)
     with (
         turns.Player(Ours, environment=environment) as ours,

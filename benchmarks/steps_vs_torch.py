@@ -23,7 +23,7 @@ ROWS = {
 
 
 def main():
-    parser = turns.options(__doc__, burst=0.2)
+    parser = turns.match_options(__doc__, burst=0.2)
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     options = turns.parse(parser)
     environment = turns.environment(options)

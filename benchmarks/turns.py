@@ -39,7 +39,11 @@ class Worker:
 
     def burst(self, name, seconds):
         """Return the least time of one call in a burst that lasts so many seconds."""
-        call, least, done = self.calls[name], math.inf, 0
+        return min(self.times(name, seconds))
+
+    def times(self, name, seconds):
+        """Return the time of each call in a burst, two calls at least."""
+        call, times = self.calls[name], []
         gc.collect()
         gc.disable()
         warm = time.perf_counter() + seconds / 4  # and the other team falls asleep meanwhile
@@ -47,14 +51,13 @@ class Worker:
             call()
         start = time.perf_counter()
         end = start + seconds
-        while start < end or done < 2:
+        while start < end or len(times) < 2:
             call()
             stop = time.perf_counter()
-            least = min(least, stop - start)
+            times.append(stop - start)
             start = stop
-            done += 1
         gc.enable()
-        return least
+        return times
 
 
 class Convlet(Worker):
@@ -264,15 +267,21 @@ class Table:
         print(line.rstrip(), flush=True)
 
 
-def options(description, *, rounds=7, burst=0.1):
-    """Return a parser with the options that all benchmarks have."""
+def options(description):
+    """Return a parser with the options that all benchmarks against peers have."""
     parser = argparse.ArgumentParser(description=description.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"per cell; {rounds}")
+    parser.add_argument("--quick", action="store_true", help="short and few: does it work?")
+    parser.add_argument("--markdown", action="store_true", help="tables for the documentation")
+    return parser
+
+
+def match_options(description, *, rounds=7, burst=0.1):
+    """Return a parser with the options of benchmarks that are a table of matches."""
+    parser = options(description)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"per row; {rounds}")
     parser.add_argument("--burst", type=float, default=burst, help=f"seconds of a burst; {burst}")
     parser.add_argument("--only", default="", help="the rows whose name holds this text")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds: does it work?")
-    parser.add_argument("--markdown", action="store_true", help="tables for the documentation")
     return parser
 
 

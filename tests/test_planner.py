@@ -41,6 +41,22 @@ CHAINS = {
         cl.Sequential(cl.Concat(cl.Sequential(*unit(4, 1), cl.ReLU()), cl.Conv2d(4, 3, 1)))
     ),
     "nothing but norms": lambda: cl.Sequential(cl.BatchNorm(3), cl.BatchNorm(3), cl.ReLU()),
+    "pool after ReLU": lambda: cl.Sequential(
+        cl.Conv2d(3, 4, 3),
+        cl.ReLU(),
+        cl.MaxPool2d(3, stride=2, padding=1),
+        cl.Conv2d(4, 4, 1),
+        rng=0,
+    ),
+    "two readers of ReLU": lambda: cl.Sequential(
+        cl.Conv2d(3, 4, 3, activation="relu"),
+        cl.Residual(cl.MaxPool2d(3, stride=1, padding=1)),
+        cl.ReLU(),
+        rng=0,
+    ),
+    "large pool": lambda: cl.Sequential(
+        cl.Conv2d(3, 4, 1), cl.ReLU(), cl.MaxPool2d(17, stride=2, padding=8), rng=0
+    ),
     "pre-activation": lambda: block(
         cl.Sequential(cl.BatchNorm(4), cl.ReLU(), cl.Conv2d(4, 4, 3, padding=1)), relu=False
     ),
@@ -60,6 +76,9 @@ JOINED = {  # how many of each of PARTS
     "twice": (0, 1, 1, 1, 0, 0),
     "branches": (0, 1, 0, 0, 1, 1),
     "nothing but norms": (1, 1, 0, 0, 0, 0),
+    "pool after ReLU": (0, 0, 0, 0, 0, 0),
+    "two readers of ReLU": (0, 0, 0, 0, 1, 1),
+    "large pool": (0, 0, 0, 0, 0, 0),
     "pre-activation": (0, 1, 0, 0, 0, 1),
 }
 
@@ -254,6 +273,19 @@ def test_large_activations_are_not_kept():
     assert not kept[1]["BatchNorm+ReLU"]
     assert kept[1]["BatchNorm+add+ReLU"]
     assert kept[1]["Conv2d"]
+
+
+def test_max_pooling_masks_for_the_convolution_before_it():
+    """The output of Conv2d -> ReLU is not kept where only max pooling reads it."""
+    kept = {
+        name: [row["kept"] for row in CHAINS[name]().plan((2, 20, 20, 3)).rows]
+        for name in ("pool after ReLU", "two readers of ReLU")
+    }
+
+    assert [False, True, False] == kept["pool after ReLU"]
+    assert [True, False, False, True] == kept["two readers of ReLU"] or kept["two readers of ReLU"][
+        0
+    ]
 
 
 def test_a_pass_holds_what_backward_reads_and_drops_it_on_the_way():

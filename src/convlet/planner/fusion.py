@@ -14,10 +14,16 @@ def fuse(nodes, output, summing=("batch_norm",)):
 
     Conv2d -> ReLU, BatchNorm -> ReLU, BatchNorm -> add and BatchNorm -> add -> ReLU; `summing` are
     the kinds that take a sum. Where both summands could, the first, which is the body's, does.
+
+    Where max pooling follows Conv2d -> ReLU, it takes the gradient's mask: a window's largest value
+    is above 0 where its output is, so that the mask is read off a smaller array, and the
+    convolution's output need not be kept.
     """
     readers = count_readers(nodes, output)
     made = {}  # the nodes so far, by their values
     for node in nodes:
+        if node.kind == "max_pool2d":
+            node = _with_mask(node, made, readers)
         for value in node.inputs if node.kind in ("relu", "add") else ():
             before = made.get(value)
             if before is not None and readers[value] == 1:
@@ -28,6 +34,18 @@ def fuse(nodes, output, summing=("batch_norm",)):
                     break
         made[node.y] = node
     return list(made.values())
+
+
+def _with_mask(node, made, readers):
+    """A max pooling with the mask of the convolution before it, which then has none."""
+    (value,) = node.inputs
+    before = made.get(value)
+    if before is None or before.kind != "conv2d" or before.activation is None:
+        return node
+    if readers[value] > 1:
+        return node
+    made[value] = before._replace(masked_later=True)
+    return node._replace(activation="relu")
 
 
 def count_readers(nodes, output):

@@ -28,6 +28,7 @@ class Node(NamedTuple):
     y: int
     where: Where
     activation: str | None = None
+    masked_later: bool = False  # the pool that reads y masks the gradient by its own output
     parts: tuple = ()  # names of what was joined, in the order of computation
 
 
@@ -56,5 +57,5 @@ class Graph:
         y = len(self.shapes) - 1
         activation = getattr(layer, "activation", None) if kind == "conv2d" else None
         parts = (name,) if activation is None else (name, "ReLU")
-        self.nodes.append(Node(kind, layer, inputs, y, where, activation, parts))
+        self.nodes.append(Node(kind, layer, inputs, y, where, activation, parts=parts))
         return y

@@ -151,6 +151,12 @@ class Pass:
             gradient = y
         self.grads[value] = gradient
 
+    def masked(self, gradient, value):
+        """Return a gradient where a value is above 0, and 0 elsewhere: that through ReLU."""
+        masked = empty(gradient.shape, gradient.dtype.char)
+        _core.relu_backward(masked, gradient, self.value(value), self.threads)
+        return masked
+
     def value(self, value):
         """Return a value that backward reads, made again where it was not kept."""
         if self.values[value] is None:

@@ -108,7 +108,8 @@ class ConvStep(Step):
                 place,
             )
         reads_x = (self.x,) if self.needs_dw or self.needs_db else ()
-        self.reads = (*reads_x, self.y) if self.relu else reads_x
+        self.masks = self.relu and not node.masked_later
+        self.reads = (*reads_x, self.y) if self.masks else reads_x
 
     def directions(self):
         """The passes that run."""
@@ -145,10 +146,8 @@ class ConvStep(Step):
     def backward(self, run):
         dy, threads, code = run.take(self.y), run.threads, self.code
         weight, bias = self.layer.weight, self.layer.bias
-        if self.relu:
-            masked = empty(self.shape, code)
-            _core.relu_backward(masked, dy, run.values[self.y], threads)
-            dy = masked
+        if self.masks:
+            dy = run.masked(dy, self.y)
         # The weights first: then x goes before dx comes.
         if self.needs_dw or self.needs_db:
             dw = empty(weight.shape, code) if self.needs_dw else None
@@ -287,14 +286,15 @@ class MaxPoolStep(Step):
     def prepare(self, node):
         kernel = self.layer.kernel_size
         self.geometry = pool2d_geometry(self.x_shape, kernel, **self.layer._options())
-        self.reads = (self.x,) if kernel[0] * kernel[1] > 255 else ()
+        self.keeps_x, self.masks = kernel[0] * kernel[1] > 255, node.activation == "relu"
+        self.reads = (self.x,) * self.keeps_x + (self.y,) * self.masks
 
     def infer(self, values, threads):
         y = values[self.y] = empty(self.shape, self.code)
         _core.max_pool2d_forward(y, values[self.x], self.geometry, threads)
 
     def forward(self, run):
-        if self.reads or not self.wanted:
+        if self.keeps_x or not self.wanted:
             self.infer(run.values, run.threads)
             return
         y, winners = empty(self.shape, self.code), empty(self.shape, "B")
@@ -302,13 +302,16 @@ class MaxPoolStep(Step):
         run.values[self.y], run.kept[self.index] = y, winners
 
     def backward(self, run):
-        dy, dx = run.take(self.y), empty(self.x_shape, self.code)
-        if self.reads:
+        dy = run.take(self.y)
+        if self.masks:
+            dy = run.masked(dy, self.y)
+        dx = empty(self.x_shape, self.code)
+        if self.keeps_x:
             _core.max_pool2d_backward(dx, dy, run.value(self.x), self.geometry, run.threads)
-            run.release(self.spent)
         else:
             winners = run.kept[self.index]
             _core.max_pool2d_backward_winners(dx, dy, winners, self.geometry, run.threads)
+        run.release(self.spent)
         run.give(self.x, dx, fresh=True)
 
 

@@ -178,6 +178,7 @@ cdef extern from "convlet.h" nogil:
         const void *b
         const double *mean
         const double *var
+        const void *packed
     ctypedef struct cvl_value:
         Py_ssize_t elements, place
     ctypedef struct cvl_program:
@@ -432,6 +433,13 @@ cdef cvl_status cvl_sum_squares(
 cdef size_t cvl_sum_squares_workspace_size(
     char dtype, const void *segments, Py_ssize_t count, int threads) noexcept nogil
 
+cdef size_t cvl_conv2d_packed_size(char dtype, const cvl_conv2d *d) noexcept nogil
+cdef cvl_status cvl_conv2d_pack(
+    char dtype, const cvl_conv2d *d, void *packed, const void *w,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_conv2d_forward_packed(
+    char dtype, const cvl_conv2d *d, void *y, const void *x, const void *packed, const void *b,
+    const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_program_run(
     char dtype, const cvl_program *p, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_program_workspace_size(

@@ -39,7 +39,7 @@ cdef class Program:
         softmax       description (N, C)
         add, relu     description ()
 
-    The arrays are held, and must not be written to.
+    The arrays are held, and must not be written to. Weights of convolutions are packed once, here.
     """
 
     cdef char code
@@ -49,6 +49,8 @@ cdef class Program:
     cdef Descriptor *descriptors
     cdef Py_buffer *views
     cdef Py_ssize_t held
+    cdef Chunk **packs
+    cdef Py_ssize_t packed
     cdef size_t[SIZES_KEPT] sizes  # of the workspace, by threads; 0 where not known yet
 
     def __cinit__(self, str code, list values, list ops, Py_ssize_t arena):
@@ -60,7 +62,8 @@ cdef class Program:
         self.ops = <cvl_op *>malloc(count * sizeof(cvl_op))
         self.descriptors = <Descriptor *>malloc(count * sizeof(Descriptor))
         self.views = <Py_buffer *>malloc(4 * count * sizeof(Py_buffer))
-        if not (self.values and self.ops and self.descriptors and self.views):
+        self.packs = <Chunk **>malloc(count * sizeof(Chunk *))
+        if not (self.values and self.ops and self.descriptors and self.views and self.packs):
             raise MemoryError("cannot allocate a program")
         for i in range(len(values)):
             self.values[i].elements, self.values[i].place = values[i]
@@ -76,6 +79,9 @@ cdef class Program:
     def __dealloc__(self):
         for i in range(self.held):
             PyBuffer_Release(&self.views[i])
+        for i in range(self.packed):
+            give_back(self.packs[i])
+        free(self.packs)
         free(self.values)
         free(self.ops)
         free(self.descriptors)
@@ -128,7 +134,24 @@ cdef class Program:
         describe_conv2d(d, geometry, shape, OC, &OH, &OW)
         op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (d.C // d.groups) * OC)
         op.b = self.hold(arrays[1], "b", self.code, OC)
+        cdef size_t bytes = cvl_conv2d_packed_size(self.code, d)
+        if bytes:
+            op.packed = self.pack(d, op.w, bytes)
         return 0
+
+    cdef void *pack(self, const cvl_conv2d *d, const void *w, size_t bytes) except NULL:
+        """Weights made ready for the program's calls, in memory that it gives back."""
+        cdef cvl_exec run
+        cdef cvl_status status
+        cdef Gate gate = new_gate()
+        cdef Chunk *chunk
+        gate.prepare(&run, 1, cvl_conv2d_forward_workspace_size(self.code, d, 1))
+        chunk = self.packs[self.packed] = lease(bytes)
+        self.packed += 1
+        with nogil:
+            status = cvl_conv2d_pack(self.code, d, chunk.memory, w, &run)
+        check(status)
+        return chunk.memory
 
     cdef int make_batch_norm(
             self, cvl_op *op, cvl_batch_norm *d, tuple description, tuple arrays) except -1:

@@ -38,8 +38,9 @@ typedef struct cvl_op {
     const void *descriptor;   /* a cvl_conv2d, cvl_linear, ..., as the kind says */
     const void *w, *b;        /* of the program's type; b may be NULL but for batch norm */
     const double *mean, *var; /* batch norm */
+    const void *packed;       /* of a convolution: w by cvl_conv2d_pack, and then w may be NULL */
 } cvl_op;
-#define CVL_OP_INIT {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL}
+#define CVL_OP_INIT {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL, NULL}
 
 /* How many elements a value has and where in the arena it begins; of values 0 and 1 the place is
  * ignored. Places are best multiples of 64 bytes. */

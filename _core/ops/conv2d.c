@@ -71,7 +71,8 @@ cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run)
     const char *reason;
     const cvl_conv2d_shape *shape = call.shape;
     const T *in = call.pass == CVL_CONV2D_FORWARD ? call.x : call.dy;
-    if (!run || run->threads < 1 || !call.w || (shape->d.N > 0 && (!in || !call.out)))
+    if (!run || run->threads < 1 || !(call.w || call.packed) ||
+        (shape->d.N > 0 && (!in || !call.out)))
         return CVL_ERR_ARGUMENT;
     const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(shape, call.pass, &reason);
     if (!engine)
@@ -158,6 +159,69 @@ size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
     return read_shape(&shape, d) == CVL_OK
                ? NAME(conv2d_workspace)(&shape, CVL_CONV2D_FORWARD, threads)
                : 0;
+}
+
+/* The engine of a forward pass that makes weights ready, or NULL. */
+static const NAME(conv2d_engine) *packing_engine(const cvl_conv2d_shape *shape)
+{
+    const char *reason;
+    const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(shape, CVL_CONV2D_FORWARD, &reason);
+    return engine && engine->pack && kernels() && engine->packed_size(shape) > 0 ? engine : NULL;
+}
+
+size_t NAME(conv2d_packed_size)(const cvl_conv2d *d)
+{
+    cvl_conv2d_shape shape;
+    if (read_shape(&shape, d) != CVL_OK)
+        return 0;
+    const NAME(conv2d_engine) *engine = packing_engine(&shape);
+    cvl_scratch scratch = {NULL, 0};
+    if (engine)
+        cvl_carve(&scratch, engine->packed_size(&shape));
+    return scratch.used;
+}
+
+cvl_status NAME(conv2d_pack)(const cvl_conv2d *d, void *packed, const T *w, const cvl_exec *run)
+{
+    cvl_conv2d_shape shape;
+    cvl_exec exec;
+    cvl_status status = read_shape(&shape, d);
+    if (status != CVL_OK)
+        return status;
+    const NAME(conv2d_engine) *engine = packing_engine(&shape);
+    if (!engine)
+        return CVL_ERR_ALGORITHM;
+    if (!packed || !w || !run || run->threads < 1)
+        return CVL_ERR_ARGUMENT;
+    status = cvl_read_exec(&exec, run, engine->workspace(&shape, CVL_CONV2D_FORWARD, run->threads));
+    if (status != CVL_OK)
+        return status;
+    engine->pack(&(NAME(conv2d_call)){.shape = &shape,
+                                      .pass = CVL_CONV2D_FORWARD,
+                                      .w = w,
+                                      .workspace = exec.workspace,
+                                      .threads = exec.threads},
+                 packed);
+    return CVL_OK;
+}
+
+cvl_status NAME(conv2d_forward_packed)(const cvl_conv2d *d, T *y, const T *x, const void *packed,
+                                       const T *b, const cvl_exec *run)
+{
+    cvl_conv2d_shape shape;
+    const cvl_status status = read_shape(&shape, d);
+    if (status != CVL_OK)
+        return status;
+    if (!packing_engine(&shape))
+        return CVL_ERR_ALGORITHM;
+    const NAME(epilogue) end = {b, shape.d.activation, (T)shape.d.slope};
+    return NAME(conv2d_run)((NAME(conv2d_call)){.shape = &shape,
+                                                .pass = CVL_CONV2D_FORWARD,
+                                                .out = y,
+                                                .x = x,
+                                                .packed = packed,
+                                                .end = end},
+                            run);
 }
 
 cvl_status NAME(conv2d_backward_data)(const cvl_conv2d *d, T *dx, const T *dy, const T *w,

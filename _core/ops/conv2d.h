@@ -16,6 +16,7 @@ typedef struct NAME(conv2d_call) {
     cvl_conv2d_pass pass;
     T *out;
     const T *x, *w, *dy;
+    const T *packed;    /* forward: w as the engine's pack left it, or NULL */
     NAME(epilogue) end; /* of y and dx */
     char *workspace;
     int threads;
@@ -31,6 +32,10 @@ typedef struct NAME(conv2d_engine) {
     /* Bytes of workspace. */
     size_t (*workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
     void (*run)(const NAME(conv2d_call) *call);
+    /* Bytes that the weights of a forward pass take when made ready for all its calls, 0 where that
+     * saves nothing; and the making, in the workspace of the pass. Either both or neither. */
+    size_t (*packed_size)(const cvl_conv2d_shape *shape);
+    void (*pack)(const NAME(conv2d_call) *call, T *packed);
 } NAME(conv2d_engine);
 
 /* One channel per group: depthwise.c. */

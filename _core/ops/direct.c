@@ -39,4 +39,6 @@ const NAME(conv2d_engine) NAME(direct_engine) = {
     .pays = pays,
     .workspace = workspace,
     .run = run,
+    .packed_size = NAME(gather_packed_size),
+    .pack = NAME(gather_pack),
 };

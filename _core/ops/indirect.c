@@ -16,7 +16,8 @@
 typedef enum packing {
     PACK_SHARED, /* packed before all else, by all workers */
     PACK_PANEL,  /* a task has one panel, which its worker packs just before it is used */
-    PACK_NONE    /* w is a panel */
+    PACK_NONE,   /* w is a panel */
+    PACK_READY   /* packed before the call */
 } packing;
 
 /* A call in progress: the problem, and how it is cut. */
@@ -34,7 +35,8 @@ typedef struct plan {
     ptrdiff_t quantum;       /* positions that are whole tiles of every panel */
     ptrdiff_t block;         /* positions that pass under all panels together */
     ptrdiff_t parts, pieces; /* tasks: parts (panels, or 1) by pieces of the positions */
-    T *packed;
+    T *packed;               /* what PACK_SHARED writes */
+    const T *ready;          /* B in panels */
     char *worker_memory;
     size_t worker_bytes;
 } plan;
@@ -69,9 +71,10 @@ static worker carve_worker(const plan *p, char *base, size_t *bytes)
     return w;
 }
 
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, char *base,
-                        int threads)
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. Whether B is
+ * `ready` changes who packs it, and nothing else. */
+static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int ready,
+                        char *base, int threads)
 {
     const cvl_conv2d *d = &shape->d;
     const int transposed = pass == CVL_CONV2D_BACKWARD_DATA;
@@ -101,6 +104,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     else if (shape->w_size > LARGE && count <= FEW)
         p->packing = PACK_PANEL;
     p->parts = p->packing == PACK_PANEL ? panels : 1;
+    if (ready)
+        p->packing = PACK_READY;
     p->pieces = cvl_max(1, cvl_min(PIECES, count / (2 * CVL_GEMM_MR_MAX)));
     p->block = p->taps == 1 ? BLOCK_1X1 : BLOCK;
 
@@ -116,7 +121,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
 size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     plan p;
-    return make_plan(&p, shape, pass, NULL, threads);
+    return make_plan(&p, shape, pass, 0, NULL, threads);
 }
 
 /* ------------------------------------------------------------------------------ packing B */
@@ -151,6 +156,28 @@ static void pack(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
         T *out = p->packed + (group * p->bands.columns + place.column) * p->K;
         pack_tap(p, out + tap * p->C * place.NR, group, place, tap);
     }
+}
+
+static void pack_all(plan *p)
+{
+    cvl_parallel_for(p->call->threads, p->groups * p->bands.panels * p->taps,
+                     (double)(p->groups * p->K * p->bands.columns) * sizeof(T), CVL_FLUSH, pack, p);
+}
+
+size_t NAME(gather_packed_size)(const cvl_conv2d_shape *shape)
+{
+    plan p;
+    make_plan(&p, shape, CVL_CONV2D_FORWARD, 0, NULL, 1);
+    return p.packing == PACK_NONE ? 0 : (size_t)(p.groups * p.K * p.bands.columns) * sizeof(T);
+}
+
+void NAME(gather_pack)(const NAME(conv2d_call) *call, T *packed)
+{
+    plan p;
+    make_plan(&p, call->shape, CVL_CONV2D_FORWARD, 0, NULL, 1);
+    p.call = call;
+    p.packed = packed;
+    pack_all(&p);
 }
 
 /* -------------------------------------------------------------------------- what a class reads */
@@ -279,19 +306,17 @@ static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdi
             memset(w->c[i], 0, (size_t)(p->groups * p->OC) * sizeof(T));
         return;
     }
-    if (p->packing == PACK_PANEL) {
-        const cvl_panel_place place = cvl_panel_at(&p->bands, part % p->bands.panels);
-        run_panel(p, w, count, part / p->bands.panels, place, w->packed);
-        return;
+    /* One panel, or all of them. */
+    const ptrdiff_t panels = p->groups * p->bands.panels;
+    const ptrdiff_t first = p->parts > 1 ? part : 0, end = p->parts > 1 ? part + 1 : panels;
+    for (ptrdiff_t panel = first; panel < end; panel++) {
+        const ptrdiff_t group = panel / p->bands.panels;
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel % p->bands.panels);
+        const T *b = p->packing == PACK_NONE ? p->call->w : w->packed;
+        if (p->packing == PACK_SHARED || p->packing == PACK_READY)
+            b = p->ready + (group * p->bands.columns + place.column) * p->K;
+        run_panel(p, w, count, group, place, b);
     }
-    for (ptrdiff_t group = 0; group < p->groups; group++)
-        for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
-            const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-            const T *b = p->packing == PACK_NONE
-                             ? p->call->w
-                             : p->packed + (group * p->bands.columns + place.column) * p->K;
-            run_panel(p, w, count, group, place, b);
-        }
 }
 
 /* Task: a piece of the positions, for a part of the panels. Neighbouring pieces run as one. */
@@ -328,11 +353,10 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
 void NAME(gather_run)(const NAME(conv2d_call) *call)
 {
     plan p;
-    make_plan(&p, call->shape, call->pass, call->workspace, call->threads);
+    make_plan(&p, call->shape, call->pass, call->packed != NULL, call->workspace, call->threads);
     p.call = call;
     if (p.packing == PACK_SHARED)
-        cvl_parallel_for(call->threads, p.groups * p.bands.panels * p.taps,
-                         (double)(p.groups * p.K * p.bands.columns) * sizeof(T), CVL_FLUSH, pack,
-                         &p);
+        pack_all(&p);
+    p.ready = call->packed ? call->packed : p.packed;
     cvl_parallel_for(call->threads, p.parts * p.pieces, call->shape->flops, CVL_FLUSH, compute, &p);
 }

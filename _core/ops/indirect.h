@@ -10,4 +10,8 @@ size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
 /* Runs the pass. N > 0. */
 void NAME(gather_run)(const NAME(conv2d_call) *call);
 
+/* B of a forward pass in panels, for call->packed: its bytes, and its making. */
+size_t NAME(gather_packed_size)(const cvl_conv2d_shape *shape);
+void NAME(gather_pack)(const NAME(conv2d_call) *call, T *packed);
+
 #endif

@@ -145,15 +145,17 @@ static size_t scratch_of(const cvl_op *op, int threads)
 static cvl_status run_conv2d(const step *s, const cvl_exec *run)
 {
     cvl_conv2d d = CVL_CONV2D_INIT;
-    if (!s->z)
-        return NAME(conv2d_forward)(s->op.descriptor, s->y, s->x, s->op.w, s->op.b, run);
-    cvl_read(&d, s->op.descriptor);
+    const cvl_op *op = &s->op;
+    cvl_read(&d, op->descriptor);
     const int relu = d.activation == CVL_ACTIVATION_RELU;
-    d.activation = CVL_ACTIVATION_NONE;
-    cvl_status status = NAME(conv2d_forward)(&d, s->y, s->x, s->op.w, s->op.b, run);
-    if (status == CVL_OK)
+    if (s->z)
+        d.activation = CVL_ACTIVATION_NONE;
+    cvl_status status = op->packed
+                            ? NAME(conv2d_forward_packed)(&d, s->y, s->x, op->packed, op->b, run)
+                            : NAME(conv2d_forward)(&d, s->y, s->x, op->w, op->b, run);
+    if (status == CVL_OK && s->z)
         status = NAME(add)(s->elements, s->y, s->y, s->z, run);
-    if (status == CVL_OK && relu)
+    if (status == CVL_OK && s->z && relu)
         status = NAME(relu_forward)(s->elements, s->y, s->y, run);
     return status;
 }

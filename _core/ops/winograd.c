@@ -188,6 +188,7 @@ static void run_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm
     f.y = call->out;
     f.x = call->pass == CVL_CONV2D_FORWARD ? call->x : call->dy;
     f.w = call->w;
+    f.u = call->packed;
     f.end = call->end;
     NAME(winograd_forward_run)(&f, call->workspace, call->threads);
 }
@@ -205,6 +206,35 @@ static size_t workspace2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, in
 static void run(const NAME(conv2d_call) *call) { run_as(call, CVL_CONV2D_WINOGRAD); }
 static void run2(const NAME(conv2d_call) *call) { run_as(call, CVL_CONV2D_WINOGRAD2); }
 
+static size_t packed_size(const cvl_conv2d_shape *shape)
+{
+    const NAME(winograd) f = filter_of(shape, CVL_CONV2D_FORWARD, CVL_CONV2D_WINOGRAD);
+    return NAME(winograd_packed_size)(&f);
+}
+
+static size_t packed_size2(const cvl_conv2d_shape *shape)
+{
+    const NAME(winograd) f = filter_of(shape, CVL_CONV2D_FORWARD, CVL_CONV2D_WINOGRAD2);
+    return NAME(winograd_packed_size)(&f);
+}
+
+static void pack_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm, T *packed)
+{
+    NAME(winograd) f = filter_of(call->shape, CVL_CONV2D_FORWARD, algorithm);
+    f.w = call->w;
+    NAME(winograd_pack)(&f, packed, call->workspace, call->threads);
+}
+
+static void pack(const NAME(conv2d_call) *call, T *packed)
+{
+    pack_as(call, CVL_CONV2D_WINOGRAD, packed);
+}
+
+static void pack2(const NAME(conv2d_call) *call, T *packed)
+{
+    pack_as(call, CVL_CONV2D_WINOGRAD2, packed);
+}
+
 const NAME(conv2d_engine) NAME(winograd_engine) = {
     .algorithm = CVL_CONV2D_WINOGRAD,
     .reason = "minimal filtering needs fewer multiplications",
@@ -212,6 +242,8 @@ const NAME(conv2d_engine) NAME(winograd_engine) = {
     .pays = pays,
     .workspace = workspace,
     .run = run,
+    .packed_size = packed_size,
+    .pack = pack,
 };
 
 const NAME(conv2d_engine) NAME(winograd2_engine) = {
@@ -221,4 +253,6 @@ const NAME(conv2d_engine) NAME(winograd2_engine) = {
     .pays = pays2,
     .workspace = workspace2,
     .run = run2,
+    .packed_size = packed_size2,
+    .pack = pack2,
 };

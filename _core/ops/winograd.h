@@ -23,6 +23,7 @@ typedef struct NAME(winograd) {
     int transposed; /* w is (KH,KW,OC,C), its taps the other way round */
     T *y;
     const T *x, *w;
+    const T *u; /* U where it is ready, or NULL */
     NAME(epilogue) end;
     double flops;
 } NAME(winograd);
@@ -47,6 +48,10 @@ cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
 /* y = end(conv(x, w)): winograd_forward.c. */
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads);
 void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads);
+
+/* U for f->u: its bytes, 0 where it is too large to be kept; and its making, from f->w. */
+size_t NAME(winograd_packed_size)(const NAME(winograd) *f);
+void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads);
 
 /* dw (KH,KW,C,OC) of x and dy, which has the shape of y: winograd_backward.c. */
 size_t NAME(winograd_backward_workspace)(const NAME(winograd) *f, int threads);

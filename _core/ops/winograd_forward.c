@@ -36,6 +36,7 @@ typedef struct plan {
     ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
     ptrdiff_t NR;          /* of the widest panel */
     T *u, *v, *zeros;      /* shared; v and u NULL where they are private */
+    const T *ready;        /* u, or that of the caller */
     char *worker_scratch;
     size_t worker_bytes;
 } plan;
@@ -216,13 +217,35 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
         for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
             const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-            const T *u = p->u + panel * panel_size(p);
+            const T *u = p->ready + panel * panel_size(p);
             for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
                 multiply(p, own.products + place.column, own.v, x_tiles.count, u + c0 * place.NR,
                          c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
         }
         p->kernels->winograd_output(&y_tiles, f->y, own.products, &f->end);
     }
+}
+
+static void make_all_u(plan *p, int threads)
+{
+    cvl_parallel_for(threads, p->bands.panels * cvl_ceil_div(p->f->C, ROWS),
+                     (double)(p->sizes.positions * p->f->C * p->bands.columns) * sizeof(T),
+                     CVL_FLUSH, filters, p);
+}
+
+size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
+{
+    plan p;
+    make_plan(&p, f, NULL, 1);
+    return p.few_weights ? (size_t)(p.bands.panels * panel_size(&p)) * sizeof(T) : 0;
+}
+
+void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
+{
+    plan p;
+    make_plan(&p, f, workspace, threads);
+    p.u = u;
+    make_all_u(&p, threads);
 }
 
 /* ----------------------------------------------------------------------- many weights */
@@ -274,9 +297,9 @@ void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int th
     make_plan(&p, f, workspace, threads);
     memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
     if (p.few_weights) {
-        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(f->C, ROWS),
-                         (double)(p.sizes.positions * f->C * p.bands.columns) * sizeof(T),
-                         CVL_FLUSH, filters, &p);
+        if (!f->u)
+            make_all_u(&p, threads);
+        p.ready = f->u ? f->u : p.u;
         cvl_parallel_for(threads, cvl_ceil_div(p.tiles, p.block), f->flops, CVL_FLUSH, blocks, &p);
         return;
     }

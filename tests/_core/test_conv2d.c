@@ -1,5 +1,6 @@
 /* test_conv2d.c: the three passes of the direct engine against six loops. */
 #include "check.h"
+#include "packed.h"
 
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
 
@@ -122,6 +123,7 @@ static void test_forward(cvl_conv2d d, int limit, cvl_activation activation)
         else
             compare("y", s.y, first = y, want, d.KH * d.KW * d.C / d.groups, scale, limit);
     }
+    check_packed(&d, s.y, first, x, w, with_bias ? b : NULL);
     check_memory();
 }
 

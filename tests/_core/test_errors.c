@@ -64,6 +64,9 @@ static void refuse_conv2d(const char *why, const cvl_conv2d *d, cvl_status expec
     CHECK(NAME(conv2d_forward)(d, out[0], in[0], in[1], in[2], &run) == expected);
     CHECK(NAME(conv2d_backward_data)(d, out[0], in[0], in[1], &run) == expected);
     CHECK(NAME(conv2d_backward_weights)(d, out[0], out[1], in[0], in[1], &run) == expected);
+    CHECK(NAME(conv2d_pack)(d, out[0], in[1], &run) == expected);
+    CHECK(NAME(conv2d_forward_packed)(d, out[0], in[0], in[1], in[2], &run) == expected);
+    CHECK(NAME(conv2d_packed_size)(d) == 0);
     CHECK(NAME(conv2d_forward_workspace_size)(d, 2) == 0);
     CHECK(NAME(conv2d_backward_data_workspace_size)(d, 2) == 0);
     CHECK(NAME(conv2d_backward_weights_workspace_size)(d, 2) == 0);

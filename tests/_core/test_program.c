@@ -147,11 +147,28 @@ static void one_by_one(const network *n, T *y)
     CHECK(!NAME(softmax_forward)(&n->softmax, value[Y], value[L], &run));
 }
 
-static void test_results(void)
+/* Makes the weights of a convolution ready. */
+static void pack(cvl_op *op, const cvl_conv2d *d, const T *w)
+{
+    const size_t bytes = NAME(conv2d_packed_size)(d);
+    if (bytes == 0)
+        return;
+    void *packed = output_bytes(bytes);
+    cvl_exec run = run_with(1, NAME(conv2d_forward_workspace_size)(d, 1));
+    CHECK(NAME(conv2d_pack)(d, packed, w, &run) == CVL_OK);
+    op->packed = packed;
+    op->w = NULL;
+}
+
+static void test_results(int packed)
 {
     network n;
-    check_case("a residual network");
+    check_case("a residual network, packed %d", packed);
     make(&n);
+    if (packed) {
+        pack(&n.op[0], &n.first, n.w1);
+        pack(&n.op[1], &n.second, n.w2);
+    }
     CHECK(NAME(program_check)(&n.program) == CVL_OK);
     T *want = output(N * CLASSES);
     one_by_one(&n, want);
@@ -235,7 +252,8 @@ static void test_run(void)
 
 static void all(void)
 {
-    test_results();
+    test_results(0);
+    test_results(1);
     test_errors();
     test_run();
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "check.h"
+#include "packed.h"
 
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.25, CVL_CONV2D_AUTO}
 
@@ -119,6 +120,7 @@ static void test_forward(cvl_conv2d d, int integers, cvl_activation activation)
         else
             compare(&d, s.y, first = y, want, linear, d.KH * d.KW * d.C, integers);
     }
+    check_packed(&d, s.y, first, x, w, with_bias ? b : NULL);
     check_memory();
 }
 

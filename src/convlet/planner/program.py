@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 from .. import _core
+from ..ops.conv import conv2d_geometry
 from ..ops.pool import pool2d_geometry
 from .steps import AddStep, ConvStep, NormStep
 
 _LINE = 64  # bytes that places are multiples of
+
+_POINTWISE = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 def compiled(plan, dtype):
@@ -82,9 +85,11 @@ def _operator(step):
 
 
 def _linear(layer, x_shape, shape):
+    # A convolution of the same bits, because its weights can be packed.
     bias = None if layer.bias is None else layer.bias.value
-    rows = math.prod(shape[:-1])
-    return "linear", (rows, *layer.weight.shape), (layer.weight.value, bias)
+    rows, (ins, outs) = math.prod(shape[:-1]), layer.weight.shape
+    geometry = conv2d_geometry((rows, 1, 1, ins), (1, 1, ins, outs), **_POINTWISE)
+    return "conv2d", ((rows, 1, 1, ins), outs, geometry), (layer.weight.value, bias)
 
 
 def _relu(layer, x_shape, shape):

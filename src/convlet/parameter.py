@@ -122,6 +122,11 @@ class Parameter:
         if gradient is not None and self.trainable:
             np.add(self.grad, gradient, out=self._grad)
 
+    def drop_grad(self):
+        """Free the gradient of a parameter that owns it; it is 0 when it is next asked for."""
+        if self._arena is None:
+            self._grad = None
+
     def place(self):
         """Return (block of values, block of gradients, first index) of a packed parameter."""
         return self._arena

@@ -43,7 +43,8 @@ class FoldedModel:
 
     def __init__(self, model):
         self._model = copy.deepcopy(model)
-        self._model.freeze()
+        for parameter in self._model._all_parameters():
+            parameter.drop_grad()
         self._folded = {}  # layers with a batch norm in their weights, by what they are made of
         self._runs = {}  # (plan, program or None) by shape
 

@@ -133,6 +133,8 @@ class Optimizer:
 
     def _evaluate(self, name, option, t, seen):
         """Return the number that an option is at step t; functions wait while t is None."""
+        if type(option) is float and 0 <= option < 1:
+            return option  # what is valid for every option
         if name == "params" or name in self.flags:
             return option
         if isinstance(option, (tuple, list)):

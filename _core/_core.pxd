@@ -18,6 +18,7 @@ cdef extern from "convlet.h" nogil:
         CVL_ERR_WEIGHT
         CVL_ERR_EMPTY
         CVL_ERR_ALGORITHM
+        CVL_ERR_FINITE
     ctypedef enum cvl_activation:
         CVL_ACTIVATION_NONE
         CVL_ACTIVATION_RELU
@@ -169,6 +170,7 @@ cdef extern from "convlet.h" nogil:
         CVL_OP_SOFTMAX
         CVL_OP_ADD
         CVL_OP_RELU
+        CVL_OP_ADD_RELU
     ctypedef struct cvl_op:
         size_t size
         cvl_op_kind kind
@@ -190,6 +192,12 @@ cdef extern from "convlet.h" nogil:
     cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
     cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
     cvl_batch_norm CVL_BATCH_NORM_INIT "((cvl_batch_norm)CVL_BATCH_NORM_INIT)"
+    ctypedef struct cvl_running:
+        size_t size
+        Py_ssize_t C
+        double weight, unbias
+    cvl_running CVL_RUNNING_INIT \
+        "((cvl_running)CVL_RUNNING_INIT)"
     cvl_group_norm CVL_GROUP_NORM_INIT "((cvl_group_norm)CVL_GROUP_NORM_INIT)"
     cvl_softmax CVL_SOFTMAX_INIT "((cvl_softmax)CVL_SOFTMAX_INIT)"
     cvl_softmax_cross_entropy CVL_SOFTMAX_CROSS_ENTROPY_INIT \
@@ -265,6 +273,10 @@ cdef cvl_status cvl_batch_norm_inference(
     const cvl_exec *run) noexcept nogil
 cdef size_t cvl_batch_norm_inference_workspace_size(
     char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+cdef cvl_status cvl_running_move(
+    char dtype, const cvl_running *d, void *next_mean, void *next_var,
+    const void *running_mean, const void *running_var, const double *mean, const double *var,
+    const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_batch_norm_backward(
     char dtype, const cvl_batch_norm *d, void *dx, void *dgamma, void *dbeta, void *dresidual,
     const void *dy, const void *x, const void *y, const void *gamma, const void *beta,
@@ -334,6 +346,9 @@ cdef cvl_status cvl_relu_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_add(
+    char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_add_relu(
     char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
     const cvl_exec *run) noexcept nogil
 

@@ -65,6 +65,12 @@ cdef extern from "convlet.h" nogil:
         const double *gamma, const double *beta, const double *residual, const cvl_exec *run)
     size_t cvl_batch_norm_forward_workspace_size_f32(const cvl_batch_norm *d, int threads)
     size_t cvl_batch_norm_forward_workspace_size_f64(const cvl_batch_norm *d, int threads)
+    cvl_status cvl_running_move_f32(
+        const cvl_running *d, float *next_mean, float *next_var, const float *running_mean,
+        const float *running_var, const double *mean, const double *var, const cvl_exec *run)
+    cvl_status cvl_running_move_f64(
+        const cvl_running *d, double *next_mean, double *next_var, const double *running_mean,
+        const double *running_var, const double *mean, const double *var, const cvl_exec *run)
     cvl_status cvl_batch_norm_inference_f32(
         const cvl_batch_norm *d, float *y, const float *x, const float *gamma, const float *beta,
         const double *mean, const double *var, const float *residual, const cvl_exec *run)
@@ -109,6 +115,10 @@ cdef extern from "convlet.h" nogil:
     cvl_status cvl_add_f32(
         Py_ssize_t n, float *y, const float *a, const float *b, const cvl_exec *run)
     cvl_status cvl_add_f64(
+        Py_ssize_t n, double *y, const double *a, const double *b, const cvl_exec *run)
+    cvl_status cvl_add_relu_f32(
+        Py_ssize_t n, float *y, const float *a, const float *b, const cvl_exec *run)
+    cvl_status cvl_add_relu_f64(
         Py_ssize_t n, double *y, const double *a, const double *b, const cvl_exec *run)
     cvl_status c_pool2d_output_shape "cvl_pool2d_output_shape"(
         const cvl_pool2d *d, Py_ssize_t *OH, Py_ssize_t *OW)
@@ -308,6 +318,19 @@ cdef cvl_status cvl_batch_norm_inference(
         <const double *>residual, run)
 
 
+cdef cvl_status cvl_running_move(
+        char dtype, const cvl_running *d, void *next_mean, void *next_var,
+        const void *running_mean, const void *running_var, const double *mean, const double *var,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_running_move_f32(
+            d, <float *>next_mean, <float *>next_var, <const float *>running_mean,
+            <const float *>running_var, mean, var, run)
+    return cvl_running_move_f64(
+        d, <double *>next_mean, <double *>next_var, <const double *>running_mean,
+        <const double *>running_var, mean, var, run)
+
+
 cdef size_t cvl_batch_norm_inference_workspace_size(
         char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
     if dtype == b'f':
@@ -391,6 +414,14 @@ cdef cvl_status cvl_add(
     if dtype == b'f':
         return cvl_add_f32(n, <float *>y, <const float *>a, <const float *>b, run)
     return cvl_add_f64(n, <double *>y, <const double *>a, <const double *>b, run)
+
+
+cdef cvl_status cvl_add_relu(
+        char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_add_relu_f32(n, <float *>y, <const float *>a, <const float *>b, run)
+    return cvl_add_relu_f64(n, <double *>y, <const double *>a, <const double *>b, run)
 
 
 cdef cvl_status cvl_pool2d_output_shape(

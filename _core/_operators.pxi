@@ -275,6 +275,41 @@ def batch_norm_inference(
     check(status)
 
 
+def running_move(
+        next_mean, next_var, running_mean, running_var, statistics, double weight, double unbias):
+    """Running statistics moved towards `statistics` (2, C), mean and variance.
+
+    Returns whether these are finite; nothing is written where they are not.
+    """
+    cdef cvl_running d = CVL_RUNNING_INIT
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *statistics_view = gate.admit(statistics, "statistics", FLOAT64, 2, READ)
+    if statistics_view.shape[0] != 2:
+        raise ValueError(f"statistics must be (2, C), got {shape_of(statistics_view)}")
+    d.C, d.weight, d.unbias = statistics_view.shape[1], weight, unbias
+    cdef Py_buffer *mean_view = gate.admit(next_mean, "next_mean", FLOAT, 1, WRITE)
+    cdef char code = code_of(mean_view)
+    if mean_view.shape[0] != d.C:
+        raise ValueError(f"next_mean must have {d.C} elements, got {mean_view.shape[0]}")
+    cdef void *var_memory = gate.admit_shape(next_var, "next_var", code, WRITE, 1, d.C).buf
+    cdef void *running_mean_memory = gate.admit_shape(
+        running_mean, "running_mean", code, READ, 1, d.C).buf
+    cdef void *running_var_memory = gate.admit_shape(
+        running_var, "running_var", code, READ, 1, d.C).buf
+    cdef const double *memory = <const double *>statistics_view.buf
+    gate.prepare(&run, 1)
+    with nogil:
+        status = cvl_running_move(
+            code, &d, mean_view.buf, var_memory, running_mean_memory, running_var_memory, memory,
+            memory + d.C, &run)
+    if status == CVL_ERR_FINITE:
+        return False
+    check(status)
+    return True
+
+
 def batch_norm_backward(
         dx, dgamma, dbeta, dresidual, dy, x, y, gamma, beta, mean, var, double eps,
         int activation, bint frozen, int threads):
@@ -428,6 +463,11 @@ def relu_backward(dx, dy, y, int threads):
 def add(y, a, b, int threads):
     """y = a + b; y may be a or b."""
     binary_map(cvl_add, y, "y", a, "a", b, "b", threads)
+
+
+def add_relu(y, a, b, int threads):
+    """y = max(a + b, 0); y may be a or b."""
+    binary_map(cvl_add_relu, y, "y", a, "a", b, "b", threads)
 
 
 # ---------------------------------------------------------------- pooling

@@ -21,6 +21,7 @@ cdef dict OP_KINDS = {
     "softmax": CVL_OP_SOFTMAX,
     "add": CVL_OP_ADD,
     "relu": CVL_OP_RELU,
+    "add_relu": CVL_OP_ADD_RELU,
 }
 
 
@@ -37,7 +38,7 @@ cdef class Program:
         batch_norm    description (M, C, eps, activation)  arrays (gamma, beta, mean, var)
         max_pool2d, avg_pool2d   description (x shape, geometry)
         softmax       description (N, C)
-        add, relu     description ()
+        add, add_relu, relu   description ()
 
     The arrays are held, and must not be written to. Weights of convolutions are packed once, here.
     """
@@ -107,7 +108,7 @@ cdef class Program:
         op[0] = CVL_OP_INIT
         op.kind = <cvl_op_kind><int>OP_KINDS[kind]
         op.y, op.x, op.z = y, x, z
-        if op.kind != CVL_OP_ADD and op.kind != CVL_OP_RELU:
+        if kind not in ("add", "add_relu", "relu"):
             op.descriptor = d
         if op.kind == CVL_OP_CONV2D:
             return self.make_conv2d(op, &d.conv2d, description, arrays)

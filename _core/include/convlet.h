@@ -65,7 +65,8 @@ typedef enum cvl_status {
     CVL_ERR_ISA,       /* CONVLET_ISA names a level unknown or lacking on this CPU */
     CVL_ERR_WEIGHT,    /* a weight below 0 or not finite, or weights whose sum is not finite */
     CVL_ERR_EMPTY,     /* a mean over nothing, of a caller who asked for this error */
-    CVL_ERR_ALGORITHM  /* the algorithm asked for has no path for this shape */
+    CVL_ERR_ALGORITHM, /* the algorithm asked for has no path for this shape */
+    CVL_ERR_FINITE     /* statistics that are not finite, or not in their type */
 } cvl_status;
 
 /* One English sentence for a status; never NULL. */
@@ -318,6 +319,24 @@ CVL_API cvl_status cvl_batch_norm_inference_f64(const cvl_batch_norm *d, double 
 CVL_API size_t cvl_batch_norm_inference_workspace_size_f32(const cvl_batch_norm *d, int threads);
 CVL_API size_t cvl_batch_norm_inference_workspace_size_f64(const cvl_batch_norm *d, int threads);
 
+/* cvl_running_move_f32: running statistics moved towards those of a batch:
+ *   next = running + weight (kept - running), kept = mean and unbias * var rounded to the type
+ * Shapes   all (C); mean and var double, as the forward pass gives them
+ * Numerics in double, rounded once
+ * Returns  also CVL_ERR_FINITE when a kept statistic is not finite */
+typedef struct cvl_running {
+    size_t size;
+    ptrdiff_t C;           /* >= 0 */
+    double weight, unbias; /* of the new value; M/(M-1), or 1 */
+} cvl_running;
+#define CVL_RUNNING_INIT {sizeof(cvl_running), 0, 0.1, 1}
+CVL_API cvl_status cvl_running_move_f32(const cvl_running *d, float *next_mean, float *next_var,
+                                        const float *running_mean, const float *running_var,
+                                        const double *mean, const double *var, const cvl_exec *run);
+CVL_API cvl_status cvl_running_move_f64(const cvl_running *d, double *next_mean, double *next_var,
+                                        const double *running_mean, const double *running_var,
+                                        const double *mean, const double *var, const cvl_exec *run);
+
 /* cvl_batch_norm_backward_f32: with g = dy where act passes it (all of dy without activation):
  *   dbeta = sum g,  dgamma = sum g * xhat,  dresidual = g,
  *   dx = gamma / sqrt(var + eps) * (g - dbeta/M - xhat * dgamma/M)      (frozen: the first term only)
@@ -444,6 +463,12 @@ CVL_API cvl_status cvl_add_f32(ptrdiff_t n, float *y, const float *a, const floa
                                const cvl_exec *run);
 CVL_API cvl_status cvl_add_f64(ptrdiff_t n, double *y, const double *a, const double *b,
                                const cvl_exec *run);
+
+/* cvl_add_relu_f32: y = max(a + b, 0), to the bits of the two in a row; y may be a or b. */
+CVL_API cvl_status cvl_add_relu_f32(ptrdiff_t n, float *y, const float *a, const float *b,
+                                    const cvl_exec *run);
+CVL_API cvl_status cvl_add_relu_f64(ptrdiff_t n, double *y, const double *a, const double *b,
+                                    const cvl_exec *run);
 
 /* ---------------------------------------------------------------- pooling
  *

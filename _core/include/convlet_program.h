@@ -27,7 +27,8 @@ typedef enum cvl_op_kind {
     CVL_OP_AVG_POOL2D = 4, /* cvl_avg_pool2d_forward */
     CVL_OP_SOFTMAX = 5,    /* cvl_softmax_forward */
     CVL_OP_ADD = 6,        /* cvl_add of x and z; no descriptor; y may be x or z */
-    CVL_OP_RELU = 7        /* cvl_relu_forward; no descriptor; y may be x */
+    CVL_OP_RELU = 7,       /* cvl_relu_forward; no descriptor; y may be x */
+    CVL_OP_ADD_RELU = 8    /* cvl_add_relu, like CVL_OP_ADD */
 } cvl_op_kind;
 
 /* One operator. Activation of a convolution with z: none or ReLU. */

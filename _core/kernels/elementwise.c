@@ -20,6 +20,12 @@ INLINE V sum(V a, V b, V unused)
     return vadd(a, b);
 }
 
+INLINE V positive_sum(V a, V b, V unused)
+{
+    (void)unused;
+    return vmax(vzero(), vadd(a, b));
+}
+
 void KERNEL(relu_forward)(ptrdiff_t n, T *y, const T *x) { map_unary(n, y, x, vzero(), relu); }
 
 void KERNEL(relu_backward)(ptrdiff_t n, T *dx, const T *dy, const T *y)
@@ -30,4 +36,9 @@ void KERNEL(relu_backward)(ptrdiff_t n, T *dx, const T *dy, const T *y)
 void KERNEL(add)(ptrdiff_t n, T *y, const T *a, const T *b)
 {
     map_binary(n, y, a, b, vzero(), sum);
+}
+
+void KERNEL(add_relu)(ptrdiff_t n, T *y, const T *a, const T *b)
+{
+    map_binary(n, y, a, b, vzero(), positive_sum);
 }

@@ -82,6 +82,8 @@ const char *cvl_status_string(cvl_status status)
         return "a mean over nothing";
     case CVL_ERR_ALGORITHM:
         return "the algorithm has no path for this shape";
+    case CVL_ERR_FINITE:
+        return "statistics are not finite, or too large for their type";
     }
     return "unknown status";
 }

@@ -35,6 +35,14 @@ static void add_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker
     s->k->add(n, s->out + i, s->a + i, s->b + i);
 }
 
+static void add_relu_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const call *s = context;
+    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
+    (void)worker;
+    s->k->add_relu(n, s->out + i, s->a + i, s->b + i);
+}
+
 static cvl_status run_chunks(ptrdiff_t n, T *out, const T *a, const T *b, cvl_task *task,
                              const cvl_exec *run)
 {
@@ -70,4 +78,9 @@ cvl_status NAME(relu_backward)(ptrdiff_t n, T *dx, const T *dy, const T *y, cons
 cvl_status NAME(add)(ptrdiff_t n, T *y, const T *a, const T *b, const cvl_exec *run)
 {
     return run_chunks(n, y, a, b, add_chunks, run);
+}
+
+cvl_status NAME(add_relu)(ptrdiff_t n, T *y, const T *a, const T *b, const cvl_exec *run)
+{
+    return run_chunks(n, y, a, b, add_relu_chunks, run);
 }

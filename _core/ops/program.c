@@ -18,6 +18,13 @@ static int read_op(cvl_op *op, const cvl_program *p, ptrdiff_t i)
 
 /* ------------------------------------------------------------------------------- checks */
 
+static int is_sum(const cvl_op *op)
+{
+    return op->kind == CVL_OP_ADD || op->kind == CVL_OP_ADD_RELU;
+}
+
+static int is_elementwise(const cvl_op *op) { return is_sum(op) || op->kind == CVL_OP_RELU; }
+
 /* Elements of x and y that a descriptor speaks of; those of y where the kind has none. */
 static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
 {
@@ -50,7 +57,7 @@ static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
         status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
         fits = CVL_PRODUCT(y, d.N, d.C);
         *x = *y;
-    } else if (op->kind == CVL_OP_ADD || op->kind == CVL_OP_RELU) {
+    } else if (is_elementwise(op)) {
         *x = *y;
     } else {
         status = CVL_ERR_ARGUMENT;
@@ -64,7 +71,7 @@ static int may_meet(const cvl_program *p, const cvl_op *op, ptrdiff_t operand)
     const cvl_value *y = p->value + op->y, *a = p->value + operand;
     if (operand < 2 || op->y < 2)
         return operand != op->y;
-    if ((op->kind == CVL_OP_ADD || op->kind == CVL_OP_RELU) && y->place == a->place)
+    if (is_elementwise(op) && y->place == a->place)
         return 1;
     return y->place + y->elements <= a->place || a->place + a->elements <= y->place;
 }
@@ -80,8 +87,7 @@ static cvl_status check_op(const cvl_program *p, const cvl_op *op, int last)
     const int takes_z = op->kind == CVL_OP_CONV2D || op->kind == CVL_OP_BATCH_NORM;
     if (!in_range(p, op->x) || op->y < 1 || op->y >= p->values || (op->y == 1) != last)
         return CVL_ERR_ARGUMENT;
-    if (op->kind == CVL_OP_ADD ? !in_range(p, op->z)
-                               : op->z != -1 && !(takes_z && in_range(p, op->z)))
+    if (is_sum(op) ? !in_range(p, op->z) : op->z != -1 && !(takes_z && in_range(p, op->z)))
         return CVL_ERR_ARGUMENT;
     y = p->value[op->y].elements;
     const cvl_status status = sizes_of(op, &x, &y);
@@ -154,9 +160,8 @@ static cvl_status run_conv2d(const step *s, const cvl_exec *run)
                             ? NAME(conv2d_forward_packed)(&d, s->y, s->x, op->packed, op->b, run)
                             : NAME(conv2d_forward)(&d, s->y, s->x, op->w, op->b, run);
     if (status == CVL_OK && s->z)
-        status = NAME(add)(s->elements, s->y, s->y, s->z, run);
-    if (status == CVL_OK && s->z && relu)
-        status = NAME(relu_forward)(s->elements, s->y, s->y, run);
+        status = relu ? NAME(add_relu)(s->elements, s->y, s->y, s->z, run)
+                      : NAME(add)(s->elements, s->y, s->y, s->z, run);
     return status;
 }
 
@@ -179,6 +184,8 @@ static cvl_status run_step(const step *s, const cvl_exec *run)
         return NAME(softmax_forward)(op->descriptor, s->y, s->x, run);
     case CVL_OP_ADD:
         return NAME(add)(s->elements, s->y, s->x, s->z, run);
+    case CVL_OP_ADD_RELU:
+        return NAME(add_relu)(s->elements, s->y, s->x, s->z, run);
     case CVL_OP_RELU:
         return NAME(relu_forward)(s->elements, s->y, s->x, run);
     }

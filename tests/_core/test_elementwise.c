@@ -58,6 +58,21 @@ static void test_relu_nan(void)
     check_memory();
 }
 
+/* The bits of a sum, then ReLU. */
+static void test_add_relu(ptrdiff_t n, const T *a, const T *b, const T *sum, const cvl_exec *run)
+{
+    T *want = output(n), *y = output(n), *over_a = output(n), *over_b = output(n);
+    CHECK(NAME(relu_forward)(n, want, sum, run) == CVL_OK);
+    CHECK(NAME(add_relu)(n, y, a, b, run) == CVL_OK);
+    memcpy(over_a, a, (size_t)n * sizeof(T));
+    memcpy(over_b, b, (size_t)n * sizeof(T));
+    CHECK(NAME(add_relu)(n, over_a, over_a, b, run) == CVL_OK);
+    CHECK(NAME(add_relu)(n, over_b, a, over_b, run) == CVL_OK);
+    check_same("max(a + b, 0)", n, y, want);
+    check_same("over a", n, over_a, want);
+    check_same("over b", n, over_b, want);
+}
+
 static void test_add(ptrdiff_t n)
 {
     check_case("add n %td", n);
@@ -75,6 +90,7 @@ static void test_add(ptrdiff_t n)
         CHECK(NAME(add)(n, over_b, a, over_b, &run) == CVL_OK);
         check_same("a += b", n, over_a, y);
         check_same("b += a", n, over_b, y);
+        test_add_relu(n, a, b, y, &run);
     }
     check_memory();
 }

@@ -327,11 +327,13 @@ static void test_elementwise(void)
     REFUSED(CVL_ERR_SHAPE, NAME(relu_forward)(-1, out[0], in[0], &run));
     REFUSED(CVL_ERR_SHAPE, NAME(relu_backward)(-1, out[0], in[0], in[1], &run));
     REFUSED(CVL_ERR_SHAPE, NAME(add)(-1, out[0], in[0], in[1], &run));
+    REFUSED(CVL_ERR_SHAPE, NAME(add_relu)(-1, out[0], in[0], in[1], &run));
     REFUSED(CVL_ERR_OVERFLOW, NAME(add)(huge, out[0], in[0], in[1], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(relu_forward)(4, NULL, in[0], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(relu_forward)(4, out[0], NULL, &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(relu_backward)(4, out[0], in[0], NULL, &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(add)(4, out[0], in[0], in[1], NULL));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(add_relu)(4, out[0], in[0], in[1], NULL));
 }
 
 /* ---------------------------------------------------------------- activations */

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import _checks, init
+from .._core import running_move
 from ..ops import batch_norm_inference
 from ..ops.norm import batch_norm_gradients, batch_norm_training
 from ..parameter import FLOATS, Parameter
@@ -222,12 +223,23 @@ class BatchNorm(Layer):
             )
         return statistics.astype(self.dtype)
 
-    def _move(self, batch):
-        """Move the running statistics towards those of a batch."""
-        if self.track_running_stats:
-            weight = 1 / (self.count + 1) if self.momentum is None else self.momentum
-            old = np.array((self.running_mean, self.running_var), np.float64)
-            self.running_mean, self.running_var = (old + weight * (batch - old)).astype(self.dtype)
+    def _moved(self, statistics, values):
+        """The running statistics moved towards those of a batch; raise unless all are finite."""
+        if not self.track_running_stats:
+            self._kept(statistics, values)
+            return None
+        weight = 1 / (self.count + 1) if self.momentum is None else self.momentum
+        unbias = values / (values - 1) if self.kept_variance == "unbiased" else 1.0
+        mean, var = np.empty((2, self.channels), self.dtype)
+        before = self.running_mean, self.running_var  # which anybody may have assigned
+        before = (np.ascontiguousarray(a, self.dtype) for a in before)
+        if not running_move(mean, var, *before, statistics, weight, unbias):
+            self._kept(statistics, values)  # raises
+        return mean, var
+
+    def _commit(self, moved):
+        if moved is not None:
+            self.running_mean, self.running_var = moved
             self.count += 1
 
     @property

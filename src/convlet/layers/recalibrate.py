@@ -15,11 +15,13 @@ class BatchMoments:
 
     def __init__(self, layer, statistics, values):
         self.layer, self.statistics, self.values = layer, statistics, values
-        self._kept = layer._kept(statistics, values)
+        self._before, self._next = layer.running_mean, layer._moved(statistics, values)
 
     def __call__(self):
-        """Commit: move the running statistics of the layer."""
-        self.layer._move(self._kept)
+        """Commit: move the running statistics of the layer, wherever they are by now."""
+        if self.layer.running_mean is not self._before:
+            self._next = self.layer._moved(self.statistics, self.values)
+        self.layer._commit(self._next)
 
 
 class Population:

@@ -12,8 +12,8 @@ from collections import Counter
 def fuse(nodes, output, summing=("batch_norm",)):
     """Return the nodes with every chain joined that has a kernel.
 
-    Conv2d -> ReLU, BatchNorm -> ReLU, BatchNorm -> add and BatchNorm -> add -> ReLU; `summing` are
-    the kinds that take a sum. Where both summands could, the first, which is the body's, does.
+    Conv2d -> ReLU, BatchNorm -> ReLU, BatchNorm -> add (-> ReLU) and add -> ReLU; `summing` are the
+    kinds that take a sum. Where both summands could, the first, which is the body's, does.
 
     Where max pooling follows Conv2d -> ReLU, it takes the gradient's mask: a window's largest value
     is above 0 where its output is, so that the mask is read off a smaller array, and the
@@ -60,7 +60,7 @@ def _joined(before, node, value, summing):
     parts = before.parts + node.parts
     if before.activation is not None:
         return None
-    if node.kind == "relu" and before.kind in ("conv2d", "batch_norm"):
+    if node.kind == "relu" and before.kind in ("conv2d", "batch_norm", "add"):
         return before._replace(y=node.y, activation="relu", parts=parts)
     if node.kind == "add" and before.kind in summing and len(before.inputs) == 1:
         first, second = node.inputs

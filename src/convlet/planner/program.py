@@ -73,7 +73,7 @@ def _operator(step):
         bias = None if layer.bias is None else layer.bias.value
         return "conv2d", (x_shape, shape[-1], step.geometry), (layer.weight.value, bias)
     if isinstance(step, AddStep):
-        return "add", (), ()
+        return "add_relu" if step.relu else "add", (), ()
     if isinstance(step, NormStep):
         if not step.given:
             return None

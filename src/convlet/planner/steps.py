@@ -136,9 +136,8 @@ class ConvStep(Step):
             _core.conv2d_forward(y, values[self.x], weight, bias, self.geometry, threads)
         else:
             _core.conv2d_forward(y, values[self.x], weight, bias, self.plain, threads)
-            _core.add(y, y, values[self.residual], threads)
-            if self.relu:
-                _core.relu_forward(y, y, threads)
+            add = _core.add_relu if self.relu else _core.add
+            add(y, y, values[self.residual], threads)
 
     def forward(self, run):
         self.infer(run.values, run.threads)
@@ -390,18 +389,26 @@ class LinearStep(Step):
 
 
 class AddStep(Step):
-    """The sum of two values."""
+    """The sum of two values, with ReLU where it follows."""
+
+    def prepare(self, node):
+        self.relu = node.activation == "relu"
+        self.reads = (self.y,) if self.relu else ()
 
     def infer(self, values, threads):
         a, b = self.inputs
         y = values[self.y] = empty(self.shape, self.code)
-        _core.add(y, values[a], values[b], threads)
+        add = _core.add_relu if self.relu else _core.add
+        add(y, values[a], values[b], threads)
 
     def forward(self, run):
         self.infer(run.values, run.threads)
 
     def backward(self, run):
         dy = run.take(self.y)
+        if self.relu:
+            dy = run.masked(dy, self.y)
+            run.release(self.spent)
         for value, needed in self.wants():
             if needed:
                 run.give(value, dy)

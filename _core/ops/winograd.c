@@ -1,9 +1,9 @@
 /* winograd.c: the engines by minimal filtering: which shapes they take and where they pay. */
 #include "winograd.h"
 
-/* It must promise this part of the direct engine's cost, and have some tiles to share U. */
-#define MARGIN 0.8
-enum { MIN_TILES = 8 };
+/* It must promise this part of the direct engine's cost, and have a few tiles to share U. */
+#define MARGIN 0.85
+enum { MIN_TILES = 4 };
 
 static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_algorithm algorithm)
 {
@@ -134,20 +134,20 @@ static double cost_of(const NAME(winograd) *f)
            tiles * (transforms[f->form].data * C + transforms[f->form].output * OC);
 }
 
-static double direct_cost(const cvl_conv2d_shape *s)
+/* The direct engine has panels of half a vector too; outputs of backward data are channels. */
+static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
 {
     const cvl_conv2d *d = &s->d;
-    const double filters = (double)d->C * (double)(cvl_winograd_pad(d->OC) / 16);
-    return ((double)d->N * taps_inside(d->H, s->OH, d->KH, d->PT) *
-                taps_inside(d->W, s->OW, d->KW, d->PL) +
-            30) *
-           filters;
+    const double outputs = f->OC > 8 ? (double)cvl_winograd_pad(f->OC) / 16 : 0.5;
+    const double taps =
+        taps_inside(d->H, s->OH, d->KH, d->PT) * taps_inside(d->W, s->OW, d->KW, d->PL);
+    return ((double)d->N * taps + 30) * (double)f->C * outputs;
 }
 
 /* Whether the form beats the direct engine by a margin, with a few tiles at least. */
 static int beats_direct(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
 {
-    return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape);
+    return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape, f);
 }
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)

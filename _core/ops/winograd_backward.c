@@ -16,7 +16,8 @@
 enum {
     FEW_WEIGHTS = 128 * 128, /* C*OC up to which a worker keeps S */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
-    ROWS = 32,               /* channels of a block of weights */
+    ROWS = 32,               /* channels of a block of weights, half of it where there are */
+    FEW_BLOCKS = 8,          /* fewer than so many blocks */
     DATA_BLOCK = 8,          /* tiles of a task that makes V and D */
     CHAIN = CVL_ORDER_WINOGRAD_TILES
 };
@@ -28,11 +29,11 @@ typedef struct plan {
     cvl_bands bands;
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and D */
     ptrdiff_t tiles;
-    ptrdiff_t ranges;      /* 0: by spans */
-    ptrdiff_t span, span0; /* tiles of V and D at a time; the first of them */
-    ptrdiff_t s_rows, s_columns;
-    T *v, *d, *zeros; /* shared; v and d NULL where they are private */
-    T *partial;       /* (ranges - 1, KH, KW, C, OC) */
+    ptrdiff_t ranges;            /* 0: by spans */
+    ptrdiff_t span, span0;       /* tiles of V and D at a time; the first of them */
+    ptrdiff_t s_rows, s_columns; /* of S in one piece */
+    T *v, *d, *zeros;            /* shared; v and d NULL where they are private */
+    T *partial;                  /* (ranges - 1, KH, KW, C, OC) */
     T *dw;
     const T *dy;
     char *worker_scratch;
@@ -86,7 +87,9 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         while (p->span > CHAIN && p->span * (f->C + f->OC) > CVL_ORDER_WINOGRAD_VALUES)
             p->span -= CHAIN;
         p->span = cvl_min(p->span, p->tiles);
-        p->s_rows = cvl_min(ROWS, f->C);
+        p->s_rows = ROWS;
+        if (cvl_ceil_div(f->C, ROWS) * p->bands.panels < FEW_BLOCKS)
+            p->s_rows /= 2;
         p->s_columns = p->bands.band[0].NR;
     }
     p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
@@ -212,7 +215,7 @@ static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     p->kernels->winograd_gradient(&y_tiles, p->d + first * y_tiles.ld, p->dy, p->zeros);
 }
 
-/* Task: ROWS channels of a panel, over all tiles of the span. */
+/* Task: s_rows channels of a panel, over all tiles of the span. */
 static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
@@ -221,7 +224,8 @@ static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const ptrdiff_t count = span_tiles(p);
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task % p->bands.panels);
-        const ptrdiff_t c0 = task / p->bands.panels * ROWS, rows = cvl_min(ROWS, f->C - c0);
+        const ptrdiff_t c0 = task / p->bands.panels * p->s_rows;
+        const ptrdiff_t rows = cvl_min(p->s_rows, f->C - c0);
         for (ptrdiff_t tile = 0; tile < count; tile += CHAIN)
             accumulate(p, own.s, p->v + tile * p->x_tiles.ld, p->d + tile * p->y_tiles.ld,
                        cvl_min(CHAIN, count - tile), c0, rows, place, tile > 0);
@@ -249,7 +253,7 @@ void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, ch
         cvl_parallel_for(threads, cvl_ceil_div(span_tiles(&p), DATA_BLOCK),
                          (double)(p.sizes.positions * span_tiles(&p) * (f->C + f->OC)) * sizeof(T),
                          CVL_FLUSH, data, &p);
-        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(f->C, ROWS), f->flops, CVL_FLUSH,
-                         weights, &p);
+        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(f->C, p.s_rows), f->flops,
+                         CVL_FLUSH, weights, &p);
     }
 }

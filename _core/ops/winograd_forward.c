@@ -12,15 +12,17 @@
 #include "bands.h"
 
 enum {
-    FEW_WEIGHTS = 128 * 128, /* C*OC up to which U is kept */
+    FEW_WEIGHTS = 128 * 128, /* C*OC up to which U is kept, */
+    ENOUGH_TILES = 64,       /* where as many tiles share it: one worker writes what others read */
     ROWS = 16,               /* channels of a task that makes U */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule */
     BLOCK_BYTES = 640 * 1024,
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
-    OUTER_BLOCK = 64, /* tiles of a task of the second schedule */
-    DATA_BLOCK = 8,   /* tiles of a task that makes V */
+    OUTER_BLOCK = 96,   /* tiles of a task of the second schedule */
+    OUTER_COLUMNS = 32, /* and its outputs at most: U and products fill L2 as they are */
+    DATA_BLOCK = 8,     /* tiles of a task that makes V */
     DATA_BYTES = 32 << 20
 };
 
@@ -74,12 +76,15 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     if (!p->kernels)
         return 0;
     p->sizes = cvl_winograd_sizes_of(f->form);
-    p->bands = NAME(make_bands)(p->kernels->gemm, f->OC);
-    p->NR = p->bands.band[0].NR;
     p->tiles = NAME(winograd_tiles)(f);
+    p->few_weights = f->C * f->OC <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES;
+    int widest = 0;
+    while (!p->few_weights && p->kernels->gemm[widest].NR > OUTER_COLUMNS)
+        widest++;
+    p->bands = NAME(make_bands_of)(p->kernels->gemm + widest, CVL_GEMM_WHOLE - widest, f->OC);
+    p->NR = p->bands.band[0].NR;
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
-    p->few_weights = f->C * f->OC <= FEW_WEIGHTS;
 
     const ptrdiff_t C = cvl_winograd_pad(f->C), positions = p->sizes.positions;
     if (p->few_weights) {

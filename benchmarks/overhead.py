@@ -5,6 +5,9 @@
 Prints microseconds a call, the minimum over rounds, one thread, on a (1,4,4,8) convolution. The two
 alternatives to the gate are compiled here, from `overhead.pyx` with the limited API: a function
 with three typed memoryviews, and calls from Cython through `convlet/_core.pxd`.
+
+Then the same of a training step of the digits network at batch 32 whose steps call functions that
+do nothing in place of the core's, by step forward and backward; and of a folded model at batch 1.
 """
 
 import functools
@@ -20,6 +23,8 @@ import numpy as np
 
 import convlet as cl
 from convlet import _core
+from convlet.ops.conv import conv2d_geometry
+from convlet.planner import steps
 
 ROUNDS, CALLS = 9, 20000
 
@@ -41,17 +46,53 @@ def compiled():
     return module
 
 
-def microseconds(function, *arguments):
+def microseconds(function, *arguments, calls=CALLS):
     """Time one call, the minimum over rounds."""
     timer = timeit.Timer(functools.partial(function, *arguments))
-    return min(timer.repeat(ROUNDS, CALLS)) / CALLS * 1e6
+    return min(timer.repeat(ROUNDS, calls)) / calls * 1e6
+
+
+class Idle:
+    """The core with kernels that do nothing."""
+
+    def __getattr__(self, name):
+        return getattr(_core, name) if name in ("empty", "running_move") else self.nothing
+
+    def nothing(self, *arguments):
+        """Stand for any kernel."""
+
+    def batch_norm_forward(self, y, mean, var, *arguments):
+        """Give statistics that are finite."""
+        mean[...], var[...] = 0, 1
+
+
+def training_python(rows):
+    """Add what the Python of a training step costs, in all and by step forward and backward."""
+    model = cl.models.digits(rng=0)
+    x = np.zeros((32, 8, 8, 1), np.float32)
+    dy = np.zeros((32, 10), np.float32)
+
+    def step():
+        _, pullback = model.vjp(x, input_grad=False)
+        pullback(dy)
+
+    count = 2 * len(model.plan(x.shape).rows)
+    steps._core = Idle()
+    try:
+        total = microseconds(step, calls=500)
+    finally:
+        steps._core = _core
+    rows.append((total, f"the Python of a training step of the digits network, {count} kernels"))
+    rows.append((total / count, "the same by kernel"))
 
 
 def main():
     module = compiled()
     x, y = np.ones((1, 4, 4, 8), np.float32), np.empty((1, 4, 4, 8), np.float32)
     w, b = np.ones((3, 3, 8, 8), np.float32), np.ones(8, np.float32)
-    geometry = (3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0)
+    geometry = conv2d_geometry(
+        x.shape, w.shape, stride=1, padding=1, dilation=1, groups=1, algorithm="auto"
+    )
     rows = [
         ("three 4-d memoryviews, nothing done", (module.memoryviews, y, x, x)),
         ("the gate: _core.add of three 4-d arrays", (_core.add, y, x, x, 1)),
@@ -63,8 +104,25 @@ def main():
     with cl.num_threads(1):
         for name, call in rows:
             print(f"{microseconds(*call):8.3f}  {name}")
-        per_call = min(module.cimported_adds(y, x, x, CALLS) for _ in range(ROUNDS)) / CALLS * 1e6
-    print(f"{per_call:8.3f}  cvl_add through _core.pxd, from a Cython loop without the GIL")
+        workspace = _core.empty((1 << 16,), "B")
+        from_c = [
+            ("cvl_add", module.cimported_adds, (y, x, x)),
+            ("cvl_conv2d_forward", module.cimported_convolutions, (y, x, w, b, workspace)),
+        ]
+        timed = [
+            (
+                min(loop(*arrays, CALLS) for _ in range(ROUNDS)) / CALLS * 1e6,
+                f"{name} through _core.pxd, from a Cython loop without the GIL",
+            )
+            for name, loop, arrays in from_c
+        ]
+        training_python(timed)
+        folded, image = cl.models.digits(rng=0).fold(), np.zeros((1, 8, 8, 1), np.float32)
+        timed.append(
+            (microseconds(folded, image, calls=2000), "the digits network folded, batch 1")
+        )
+    for time, name in timed:
+        print(f"{time:8.3f}  {name}")
 
 
 if __name__ == "__main__":

@@ -171,6 +171,16 @@ cdef extern from "convlet.h" nogil:
         CVL_OP_ADD
         CVL_OP_RELU
         CVL_OP_ADD_RELU
+        CVL_OP_LEAKY_RELU
+        CVL_OP_RELU6
+        CVL_OP_SIGMOID
+        CVL_OP_TANH
+        CVL_OP_ELU
+        CVL_OP_GELU
+        CVL_OP_GELU_TANH
+        CVL_OP_SILU
+        CVL_OP_HARD_SWISH
+        CVL_OP_SOFTPLUS
     ctypedef struct cvl_op:
         size_t size
         cvl_op_kind kind
@@ -181,6 +191,7 @@ cdef extern from "convlet.h" nogil:
         const double *mean
         const double *var
         const void *packed
+        double parameter
     ctypedef struct cvl_value:
         Py_ssize_t elements, place
     ctypedef struct cvl_program:

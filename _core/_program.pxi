@@ -22,6 +22,16 @@ cdef dict OP_KINDS = {
     "add": CVL_OP_ADD,
     "relu": CVL_OP_RELU,
     "add_relu": CVL_OP_ADD_RELU,
+    "leaky_relu": CVL_OP_LEAKY_RELU,
+    "relu6": CVL_OP_RELU6,
+    "sigmoid": CVL_OP_SIGMOID,
+    "tanh": CVL_OP_TANH,
+    "elu": CVL_OP_ELU,
+    "gelu": CVL_OP_GELU,
+    "gelu_tanh": CVL_OP_GELU_TANH,
+    "silu": CVL_OP_SILU,
+    "hard_swish": CVL_OP_HARD_SWISH,
+    "softplus": CVL_OP_SOFTPLUS,
 }
 
 
@@ -38,7 +48,8 @@ cdef class Program:
         batch_norm    description (M, C, eps, activation)  arrays (gamma, beta, mean, var)
         max_pool2d, avg_pool2d   description (x shape, geometry)
         softmax       description (N, C)
-        add, add_relu, relu   description ()
+        leaky_relu, elu   description (slope or alpha,)
+        add, add_relu, relu and the other functions   description ()
 
     The arrays are held, and must not be written to. Weights of convolutions are packed once, here.
     """
@@ -108,7 +119,7 @@ cdef class Program:
         op[0] = CVL_OP_INIT
         op.kind = <cvl_op_kind><int>OP_KINDS[kind]
         op.y, op.x, op.z = y, x, z
-        if kind not in ("add", "add_relu", "relu"):
+        if op.kind < CVL_OP_ADD:
             op.descriptor = d
         if op.kind == CVL_OP_CONV2D:
             return self.make_conv2d(op, &d.conv2d, description, arrays)
@@ -121,6 +132,8 @@ cdef class Program:
             return self.make_batch_norm(op, &d.batch_norm, description, arrays)
         elif op.kind == CVL_OP_MAX_POOL2D or op.kind == CVL_OP_AVG_POOL2D:
             return self.make_pool2d(&d.pool2d, description)
+        elif op.kind == CVL_OP_LEAKY_RELU or op.kind == CVL_OP_ELU:
+            op.parameter, = description
         elif op.kind == CVL_OP_SOFTMAX:
             d.softmax = CVL_SOFTMAX_INIT
             d.softmax.N, d.softmax.C = description

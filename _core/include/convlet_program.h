@@ -28,7 +28,18 @@ typedef enum cvl_op_kind {
     CVL_OP_SOFTMAX = 5,    /* cvl_softmax_forward */
     CVL_OP_ADD = 6,        /* cvl_add of x and z; no descriptor; y may be x or z */
     CVL_OP_RELU = 7,       /* cvl_relu_forward; no descriptor; y may be x */
-    CVL_OP_ADD_RELU = 8    /* cvl_add_relu, like CVL_OP_ADD */
+    CVL_OP_ADD_RELU = 8,   /* cvl_add_relu, like CVL_OP_ADD */
+    /* The functions of these names, like CVL_OP_RELU; `parameter` is their slope or alpha. */
+    CVL_OP_LEAKY_RELU = 9,
+    CVL_OP_RELU6 = 10,
+    CVL_OP_SIGMOID = 11,
+    CVL_OP_TANH = 12,
+    CVL_OP_ELU = 13,
+    CVL_OP_GELU = 14,
+    CVL_OP_GELU_TANH = 15,
+    CVL_OP_SILU = 16,
+    CVL_OP_HARD_SWISH = 17,
+    CVL_OP_SOFTPLUS = 18
 } cvl_op_kind;
 
 /* One operator. Activation of a convolution with z: none or ReLU. */
@@ -40,8 +51,9 @@ typedef struct cvl_op {
     const void *w, *b;        /* of the program's type; b may be NULL but for batch norm */
     const double *mean, *var; /* batch norm */
     const void *packed;       /* of a convolution: w by cvl_conv2d_pack, and then w may be NULL */
+    double parameter;         /* of leaky ReLU and ELU */
 } cvl_op;
-#define CVL_OP_INIT {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL, NULL}
+#define CVL_OP_INIT {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 
 /* How many elements a value has and where in the arena it begins; of values 0 and 1 the place is
  * ignored. Places are best multiples of 64 bytes. */

@@ -23,7 +23,10 @@ static int is_sum(const cvl_op *op)
     return op->kind == CVL_OP_ADD || op->kind == CVL_OP_ADD_RELU;
 }
 
-static int is_elementwise(const cvl_op *op) { return is_sum(op) || op->kind == CVL_OP_RELU; }
+static int is_elementwise(const cvl_op *op)
+{
+    return op->kind >= CVL_OP_ADD && op->kind <= CVL_OP_SOFTPLUS;
+}
 
 /* Elements of x and y that a descriptor speaks of; those of y where the kind has none. */
 static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
@@ -168,6 +171,7 @@ static cvl_status run_conv2d(const step *s, const cvl_exec *run)
 static cvl_status run_step(const step *s, const cvl_exec *run)
 {
     const cvl_op *op = &s->op;
+    const ptrdiff_t n = s->elements;
     switch (op->kind) {
     case CVL_OP_CONV2D:
         return run_conv2d(s, run);
@@ -183,11 +187,31 @@ static cvl_status run_step(const step *s, const cvl_exec *run)
     case CVL_OP_SOFTMAX:
         return NAME(softmax_forward)(op->descriptor, s->y, s->x, run);
     case CVL_OP_ADD:
-        return NAME(add)(s->elements, s->y, s->x, s->z, run);
+        return NAME(add)(n, s->y, s->x, s->z, run);
     case CVL_OP_ADD_RELU:
-        return NAME(add_relu)(s->elements, s->y, s->x, s->z, run);
+        return NAME(add_relu)(n, s->y, s->x, s->z, run);
     case CVL_OP_RELU:
-        return NAME(relu_forward)(s->elements, s->y, s->x, run);
+        return NAME(relu_forward)(n, s->y, s->x, run);
+    case CVL_OP_LEAKY_RELU:
+        return NAME(leaky_relu_forward)(op->parameter, n, s->y, s->x, run);
+    case CVL_OP_RELU6:
+        return NAME(relu6_forward)(n, s->y, s->x, run);
+    case CVL_OP_SIGMOID:
+        return NAME(sigmoid_forward)(n, s->y, s->x, run);
+    case CVL_OP_TANH:
+        return NAME(tanh_forward)(n, s->y, s->x, run);
+    case CVL_OP_ELU:
+        return NAME(elu_forward)(op->parameter, n, s->y, s->x, run);
+    case CVL_OP_GELU:
+        return NAME(gelu_forward)(n, s->y, s->x, run);
+    case CVL_OP_GELU_TANH:
+        return NAME(gelu_tanh_forward)(n, s->y, s->x, run);
+    case CVL_OP_SILU:
+        return NAME(silu_forward)(n, s->y, s->x, run);
+    case CVL_OP_HARD_SWISH:
+        return NAME(hard_swish_forward)(n, s->y, s->x, run);
+    case CVL_OP_SOFTPLUS:
+        return NAME(softplus_forward)(n, s->y, s->x, run);
     }
     return CVL_ERR_ARGUMENT;
 }

@@ -233,6 +233,39 @@ static void test_errors(void)
     REFUSED(n.first.KH = 99, "a kernel larger than the image", CVL_ERR_SHAPE);
 }
 
+/* A program of one function is that function. */
+static void test_functions(void)
+{
+    enum { FUNCTIONS = CVL_OP_SOFTPLUS - CVL_OP_LEAKY_RELU + 1, COUNT = 37 };
+    check_case("functions");
+    T *x = input_random(COUNT), *want = output(FUNCTIONS * COUNT), *w = want;
+    cvl_exec run = run_with(1, 0);
+    CHECK(!NAME(leaky_relu_forward)(0.25, COUNT, w, x, &run));
+    CHECK(!NAME(relu6_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(sigmoid_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(tanh_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(elu_forward)(0.25, COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(gelu_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(gelu_tanh_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(silu_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(hard_swish_forward)(COUNT, w += COUNT, x, &run));
+    CHECK(!NAME(softplus_forward)(COUNT, w += COUNT, x, &run));
+    for (int i = 0; i < FUNCTIONS; i++) {
+        const cvl_value values[] = {{COUNT, 0}, {COUNT, 0}};
+        cvl_op op = make_op((cvl_op_kind)(CVL_OP_LEAKY_RELU + i), Y, X, -1, NULL);
+        cvl_program program = CVL_PROGRAM_INIT;
+        T *y = output(COUNT);
+        op.parameter = 0.25;
+        program.ops = 1;
+        program.value = values;
+        program.op = &op;
+        CHECK(NAME(program_workspace_size)(&program, 1) == 0);
+        CHECK(NAME(program_run)(&program, y, x, &run) == CVL_OK);
+        check_same("y", COUNT, y, want + i * COUNT);
+    }
+    check_memory();
+}
+
 static void test_run(void)
 {
     network n;
@@ -256,6 +289,7 @@ static void all(void)
 {
     test_results(0);
     test_results(1);
+    test_functions();
     test_errors();
     test_run();
 }

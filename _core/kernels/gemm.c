@@ -59,20 +59,22 @@ INLINE void begin(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int
     }
 }
 
-/* A tile with B packed. MR, NV and ahead are constants where this is inlined, so the loops over them
- * vanish. Rows past MR of a are those of the next tile; of 1x1 convolutions no other prefetcher
+/* A tile. MR, NV, ahead and whole (vectors of B) are constants where this is inlined, so the
+ * loops over them vanish. Rows past MR of a are those of the next tile; of 1x1 convolutions no other prefetcher
  * knows where they lie, which is worth 13 %. */
-INLINE void packed_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const int ahead)
+INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const int ahead,
+                      const int whole)
 {
+    const ptrdiff_t b_step = t->b_step;
     const T *a[8];
     V acc[8][4];
     begin(t, acc, MR, NV);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++)
-        a[i] = t->a[i] + t->a0;
+        a[i] = t->a[i];
     for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
-        const T *b = t->b + run->k0 * (NV * VL);
-        ptrdiff_t k = run->a;
+        const T *b = t->b + run->k0 * b_step;
+        ptrdiff_t k = t->a0 + run->a;
         const ptrdiff_t end = k + run->k;
         while (k != end) {
             ptrdiff_t stop = end;
@@ -80,14 +82,17 @@ INLINE void packed_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, co
                 stop = end - k < LINE ? end : k + LINE;
 #pragma GCC unroll 8
                 for (int i = 0; i < MR; i++)
-                    PREFETCH(t->a[MR + i] + t->a0 + k, 0);
+                    PREFETCH(t->a[MR + i] + k, 0);
             }
 #pragma GCC unroll 1
-            for (; k != stop; k++, b += NV * VL) {
+            for (; k != stop; k++, b += b_step) {
                 V bv[4];
+                /* One index for all rows, which the compiler would turn into a pointer each. */
+                __asm__("" : "+r"(k));
 #pragma GCC unroll 4
                 for (int j = 0; j < NV; j++)
-                    bv[j] = vload(b + j * VL);
+                    bv[j] = whole ? vload(b + j * VL)
+                                  : vload_part(b + j * VL, j * VL < t->nr ? t->nr - j * VL : 0);
 #pragma GCC unroll 8
                 for (int i = 0; i < MR; i++) {
                     V av = vset1(a[i][k]);
@@ -101,48 +106,21 @@ INLINE void packed_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, co
     finish(t, acc, MR, NV);
 }
 
-/* A tile with any B. */
-INLINE void loose_tile(const TYPE(gemm_tile) *t, const int MR, const int NV)
-{
-    const ptrdiff_t a_step = t->a_step, b_step = t->b_step;
-    V acc[8][4];
-    begin(t, acc, MR, NV);
-    for (ptrdiff_t r = 0; r < t->runs; r++) {
-        const T *b = t->b + t->run[r].k0 * b_step;
-        const ptrdiff_t first = t->a0 + t->run[r].a, end = first + t->run[r].k * a_step;
-#pragma GCC unroll 1
-        for (ptrdiff_t k = first; k != end; k += a_step, b += b_step) {
-            V bv[4];
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; j++)
-                bv[j] = j * VL < t->nr ? vload_part(b + j * VL, t->nr - j * VL) : vzero();
-#pragma GCC unroll 8
-            for (int i = 0; i < MR; i++) {
-                V av = vset1(t->a[i][k]);
-#pragma GCC unroll 4
-                for (int j = 0; j < NV; j++)
-                    acc[i][j] = vfma(av, bv[j], acc[i][j]);
-            }
-        }
-    }
-    finish(t, acc, MR, NV);
-}
-
 /* Every tile is a function of its own, or the compiler runs out of registers for the rows. */
 #define TILE(name, call) \
     static __attribute__((noinline)) void name(const TYPE(gemm_tile) *t) { call; }
 
 /* A panel; tiles of fewer rows take the smallest of MR, R2, R1 that holds them. */
 #define PANEL(linkage, name, MR, NV, R2, R1)                \
-    TILE(name##_ahead, packed_tile(t, MR, NV, 1))           \
-    TILE(name##_most, packed_tile(t, MR, NV, 0))            \
-    TILE(name##_some, packed_tile(t, R2, NV, 0))            \
-    TILE(name##_few, packed_tile(t, R1, NV, 0))             \
-    TILE(name##_loose, loose_tile(t, MR, NV))               \
+    TILE(name##_ahead, gemm_tile(t, MR, NV, 1, 1))          \
+    TILE(name##_most, gemm_tile(t, MR, NV, 0, 1))           \
+    TILE(name##_some, gemm_tile(t, R2, NV, 0, 1))           \
+    TILE(name##_few, gemm_tile(t, R1, NV, 0, 1))            \
+    TILE(name##_ragged, gemm_tile(t, MR, NV, 0, 0))         \
     linkage void PANEL_NAME(name)(const TYPE(gemm_tile) *t) \
     {                                                       \
-        if (!t->packed)                                     \
-            name##_loose(t);                                \
+        if (!t->packed && t->nr != NV * VL)                 \
+            name##_ragged(t);                               \
         else if (t->mr <= R1)                               \
             name##_few(t);                                  \
         else if (t->mr <= R2)                               \

@@ -9,17 +9,17 @@ typedef struct CVL_DTYPE_NAME(cvl_epilogue) {
 
 /* One tile of a matrix product C = A B, rows of A and C behind pointers:
  *   c[i][c0+j] = (add ? c[i][c0+j] : 0) + sum over runs r, k < run[r].k of
- *                a[i][a0 + run[r].a + k*a_step] * B[run[r].k0 + k][j]
+ *                a[i][a0 + run[r].a + k] * B[run[r].k0 + k][j]
  * the sum being one FMA chain over the runs in order; then the epilogue.
- * Rows mr.. of a must be readable, and of c be something, but are not stored; columns nr.. are neither read nor stored,
- * unless B is packed, when they must be readable. */
+ * Rows mr.. of a must be readable, and of c be something, but are not stored; columns nr.. are
+ * neither read nor stored, unless B is packed, when they must be readable. */
 typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     ptrdiff_t runs;
     const cvl_gemm_run *run;
     const T *const *a; /* (MR), or (2*MR) with `ahead` */
-    ptrdiff_t a0, a_step;
+    ptrdiff_t a0;
     int ahead;  /* fetch rows MR.. of a, of the tile that comes next, into the cache */
-    int packed; /* rows of B hold NR readable elements and lie NR apart, and a_step is 1 */
+    int packed; /* rows of B hold NR readable elements */
     const T *b; /* row k at b + k * b_step */
     ptrdiff_t b_step;
     int mr, nr;  /* rows and columns in use */

@@ -270,7 +270,6 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
     NAME(gemm_tile)
     job = {
         .a0 = group * p->C,
-        .a_step = 1,
         .ahead = w->one_tap,
         .packed = 1,
         .b = b,

@@ -39,7 +39,6 @@ static void run_segment(const product *p, ptrdiff_t k0, ptrdiff_t k, ptrdiff_t r
         .runs = 1,
         .run = &run,
         .a = a,
-        .a_step = 1,
         .packed = p->transposed,
         .b = b,
         .b_step = b_step,

@@ -8,7 +8,8 @@
 
 /* Convolution, forward and backward data: one FMA chain per this many consecutive reduction
  * indices k = (kh*KW + kw)*C + c; the chains are added in order. 384 keeps the rounding of long
- * reductions near that of a pairwise sum and cuts 3x3 layers of 128 channels at whole taps. */
+ * reductions near that of a pairwise sum and cuts 3x3 layers of 128 channels at whole taps.
+ * Backward data to few channels (ops/stem.c): the same along the output channels of every tap. */
 #define CVL_ORDER_K 384
 
 /* Backward weights: one FMA chain per block of about this many output positions (whole output

@@ -215,7 +215,9 @@ CVL_API cvl_status cvl_conv2d_forward_packed_f64(const cvl_conv2d *d, double *y,
  *                   dy[n,oh,ow,oc] * w[kh,kw,c,oc]
  *          Input positions that no window reads get exactly 0.
  * Shapes   dx as x, dy as y
- * Numerics as the forward pass, with k = (kh*KW+kw)*OC/G+oc */
+ * Numerics as the forward pass, with k = (kh*KW+kw)*OC/G+oc; with up to 4 input channels in one
+ *          group (and 8 or more output channels, 4 taps, 8 output columns) the chains end at every
+ *          tap, and taps are added by oh, then kw */
 CVL_API cvl_status cvl_conv2d_backward_data_f32(const cvl_conv2d *d, float *dx, const float *dy,
                                                 const float *w, const cvl_exec *run);
 CVL_API cvl_status cvl_conv2d_backward_data_f64(const cvl_conv2d *d, double *dx, const double *dy,

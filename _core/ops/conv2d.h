@@ -41,6 +41,9 @@ typedef struct NAME(conv2d_engine) {
 /* One channel per group: depthwise.c. */
 extern const NAME(conv2d_engine) NAME(depthwise_engine);
 
+/* Backward data to few channels: stem.c. */
+extern const NAME(conv2d_engine) NAME(stem_engine);
+
 /* Implicit im2col, for every shape and pass: direct.c. */
 extern const NAME(conv2d_engine) NAME(direct_engine);
 

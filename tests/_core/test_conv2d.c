@@ -47,6 +47,21 @@ static const cvl_conv2d cases[] = {
     CASE(1, 22, 23, 3,  3,  21, 20, 1, 1, 1, 1, 10, 10, 9, 10, 3),
     CASE(1, 9,  8,  2,  8,  11, 10, 1, 1, 1, 1, 5, 5, 5, 5, 2),
     CASE(1, 2,  1100, 17, 17, 1, 3, 1, 2, 1, 1, 0, 0, 1, 1, 17),
+    /* Images in sets, the last of them smaller; every class of edges and corners. */
+    CASE(5, 30, 31, 2,  5,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(3, 6,  5,  9,  40, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(1, 9,  12, 8,  20, 3, 3, 2, 3, 4, 2, 3, 5, 4, 2, 1),
+    /* More weights than stay in cache beside few positions. */
+    CASE(1, 5,  4,  173, 171, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 7,  5,  173, 171, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(2, 3,  4,  520, 510, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    /* Few input channels: backward data has a way of its own. */
+    CASE(2, 17, 19, 3,  16, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1),
+    CASE(3, 12, 28, 1,  32, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(2, 15, 17, 4,  8,  3, 2, 3, 2, 2, 3, 2, 1, 0, 3, 1),
+    CASE(1, 23, 40, 2,  11, 2, 3, 4, 5, 3, 2, 0, 2, 7, 1, 1),
+    CASE(1, 3,  300, 2, 9,  2, 3, 1, 1, 1, 1, 1, 0, 1, 1, 1),  /* long rows */
+    CASE(1, 5,  12, 1,  390, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* more outputs than a chain */
 };
 /* clang-format on */
 

@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent
 CVLBENCH = FOLDER.parent / "build" / "benchmarks" / "cvlbench"
 FOREIGN_SHARE = 0.06
 ATTEMPTS = 4  # per round that is asked for
+PAUSE = 0.3  # seconds before another attempt
 COLUMNS = {"ours": 9, "theirs": 9, "configuration": 24, "ratio": 6, "min/min": 7}
 
 # Without these glibc gives large blocks back to the kernel when they die, and PyTorch, which
@@ -205,6 +206,7 @@ class Match:
                 if quiet or attempts < options.rounds - i:
                     break
                 self.repeated += 1
+                time.sleep(PAUSE)
             self.noisy += not quiet
             for label, seconds in taken.items():
                 times[label].append(seconds)
@@ -226,10 +228,12 @@ class Match:
         return min(self.theirs, key=lambda label: min(self.theirs[label]))
 
     def cells(self, unit=1e-6, digits=1):
-        """Cells of a table: `COLUMNS`, times in this unit."""
+        """Cells of a table: `COLUMNS`, times in this unit, ? where rounds stayed noisy."""
         times = min(self.ours), min(map(min, self.theirs.values()))
         cells = [f"{seconds / unit:.{digits}f}" for seconds in times]
-        return [*cells, self.best_label(), f"{self.ratio():.2f}", f"{self.least_ratio():.2f}"]
+        doubt = "?" if self.noisy else ""
+        ratios = f"{self.ratio():.2f}{doubt}", f"{self.least_ratio():.2f}"
+        return [*cells, self.best_label(), *ratios]
 
     def spread(self):
         """Median over rounds of our time over our least time: the noise of this match."""

@@ -85,7 +85,11 @@ BOUNDS = {"float32": 3e-6, "float64": 1e-13}
 
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_resnet20(dtype):
-    """Ten training steps of ResNet-20 have PyTorch's losses, and end at its parameters."""
+    """Ten training steps of ResNet-20 have PyTorch's losses, and end at its parameters.
+
+    In the second step a value lies so near to a kink of ReLU that a change of 1e-6 in the weights,
+    in float64, parts the losses for good; the direct engine rounds as little as PyTorch.
+    """
     expected = golden.load("resnet")[dtype]
     model = cl.models.resnet20("pad", rng=0).astype(dtype)
     starts = {
@@ -96,14 +100,15 @@ def test_resnet20(dtype):
     model.load_state_dict(model.state_dict() | starts)
     optimizer = cl.SGD(model.parameters(), **golden.RESNET_SGD)
     losses = []
-    for t in range(golden.RESNET_STEPS):
-        x, labels = golden.resnet_batch(t, dtype)
-        logits, pullback = model.vjp(x, input_grad=False)
-        loss, dlogits = cl.softmax_cross_entropy(logits, labels)
-        losses.append(loss)
-        pullback(dlogits)
-        optimizer.step()
-        optimizer.zero_grad()
+    with cl.options(winograd=False):
+        for t in range(golden.RESNET_STEPS):
+            x, labels = golden.resnet_batch(t, dtype)
+            logits, pullback = model.vjp(x, input_grad=False)
+            loss, dlogits = cl.softmax_cross_entropy(logits, labels)
+            losses.append(loss)
+            pullback(dlogits)
+            optimizer.step()
+            optimizer.zero_grad()
 
     np.testing.assert_allclose(losses, expected.pop("losses"), rtol=BOUNDS[dtype])
     state = model.state_dict()

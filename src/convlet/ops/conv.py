@@ -198,8 +198,8 @@ def conv2d_algorithm(
 
     Examples
     --------
-    >>> conv2d_algorithm((1, 8, 8, 16), (3, 3, 16, 32), padding=1)["algorithm"]
-    'im2col'
+    >>> conv2d_algorithm((8, 56, 56, 64), (3, 3, 64, 64), padding=1)["algorithm"]
+    'winograd'
     """
     where = "conv2d_algorithm"
     x_shape = _checks.positive_shape(x_shape, f"{where}: x_shape", _X_AXES)

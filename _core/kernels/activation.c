@@ -9,11 +9,13 @@
 #include "vmath.h"
 
 #ifdef CVL_F32
+#define BELOW_3 0x1.7ffffep1f /* the number before 3 */
 #define SILU_LIMIT 112
 #define GELU_LIMIT 15
 #define GELU_TANH_LIMIT 11
 #define ROUND_TO_HALF (0x1.8p23f * 0x1p-8f) /* to multiples of 2^-8 */
 #else
+#define BELOW_3 0x1.7ffffffffffffp1
 #define SILU_LIMIT 760
 #define GELU_LIMIT 39
 #define GELU_TANH_LIMIT 22
@@ -55,8 +57,8 @@ INLINE V hard_swish_backward(V dy, V x, V unused)
 {
     (void)unused;
     const V slope = vmul(vfma(vset1(2), x, vset1(3)), vset1((T)(1.0 / 6)));
-    const V inside = vselect(vgt(vset1(-3), x), vzero(), vmul(dy, slope));
-    return vselect(vgt(x, vset1(3)), dy, inside);
+    const V inside = vselect(vgt(vset1(-BELOW_3), x), vzero(), vmul(dy, slope));
+    return vselect(vgt(x, vset1(BELOW_3)), dy, inside);
 }
 
 /* ------------------------------------------------------------------------- from y */

@@ -137,7 +137,7 @@ void cvl_reference_hard_swish_backward(ptrdiff_t n, double *dx, const double *dy
 {
     EACH (i) {
         const double inside = (double)(dy[i] * (2 * (long double)x[i] + 3) / 6);
-        dx[i] = x[i] > 3 ? dy[i] : -3 > x[i] ? 0 : inside;
+        dx[i] = x[i] >= 3 ? dy[i] : -3 >= x[i] ? 0 : inside;
     }
 }
 

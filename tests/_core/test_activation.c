@@ -111,7 +111,7 @@ static double of_relu6(double y) { return y > 0 && y < 6; }
 static double of_sigmoid(double y) { return y * (1 - y); }
 static double of_tanh(double y) { return (1 - y) * (1 + y); }
 static double of_elu(double y) { return y > 0 ? 1 : fabs(y) + ALPHA; }
-static double of_hard_swish(double x) { return x > 3 ? 1 : -3 > x ? 0 : fabs(2 * x + 3) / 6; }
+static double of_hard_swish(double x) { return x >= 3 ? 1 : -3 >= x ? 0 : fabs(2 * x + 3) / 6; }
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 /* f + |x| f', 0 times infinity counting as 0. */
@@ -143,9 +143,9 @@ static const function functions[] = {
     FUNCTION(sigmoid, of_sigmoid, 1, 1, 0),
     FUNCTION(tanh, of_tanh, 1, 1, 0),
     {"elu", elu, elu_back, want_elu, want_elu_back, of_elu, 1, 1.5, 0},
-    FUNCTION(gelu, of_gelu, 0, 4, 0),
-    FUNCTION(gelu_tanh, of_gelu_tanh, 0, 4, 6),
-    FUNCTION(silu, of_silu, 0, 3, 0),
+    FUNCTION(gelu, of_gelu, 0, 5, 0),
+    FUNCTION(gelu_tanh, of_gelu_tanh, 0, 5, 6),
+    FUNCTION(silu, of_silu, 0, 4, 0),
     FUNCTION(hard_swish, of_hard_swish, 0, 3, 0),
     FUNCTION(softplus, sigmoid, 0, 2, 0),
 };

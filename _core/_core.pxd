@@ -356,6 +356,66 @@ cdef cvl_status cvl_relu_forward(
 cdef cvl_status cvl_relu_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_leaky_relu_forward(
+    char dtype, double slope, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_leaky_relu_backward(
+    char dtype, double slope, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_relu6_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_relu6_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_sigmoid_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_sigmoid_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_tanh_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_tanh_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_elu_forward(
+    char dtype, double alpha, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_elu_backward(
+    char dtype, double alpha, Py_ssize_t n, void *dx, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_gelu_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_gelu_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_gelu_tanh_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_gelu_tanh_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_silu_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_silu_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_hard_swish_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_hard_swish_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_softplus_forward(
+    char dtype, Py_ssize_t n, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_softplus_backward(
+    char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
+    const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_add(
     char dtype, Py_ssize_t n, void *y, const void *a, const void *b,
     const cvl_exec *run) noexcept nogil

@@ -33,6 +33,7 @@ DTYPES["q"] = (np.dtype(np.int64), 8)
 DTYPES["B"] = (np.dtype(np.uint8), 1)
 
 include "_functions.pxi"
+include "_activation_functions.pxi"
 include "_image_functions.pxi"
 include "_segment_functions.pxi"
 include "_program_functions.pxi"
@@ -65,6 +66,7 @@ if cvl_isa() == NULL:
     )
 
 include "_operators.pxi"
+include "_activations.pxi"
 include "_images.pxi"
 include "_group_norm.pxi"
 include "_losses.pxi"

@@ -419,8 +419,11 @@ cdef int softmax_pullback(softmax_pullback_function function, dz, dy, y, int thr
 
 # ---------------------------------------------------------------- elementwise
 
-def relu_forward(y, x, int threads):
-    """y = relu(x)."""
+ctypedef cvl_status (*unary_function)(
+    char, Py_ssize_t, void *, const void *, const cvl_exec *) noexcept nogil
+
+
+cdef int unary_map(unary_function function, y, x, int threads) except -1:
     cdef cvl_exec run
     cdef cvl_status status
     cdef Gate gate = new_gate()
@@ -430,8 +433,8 @@ def relu_forward(y, x, int threads):
     cdef char code = code_of(x_view)
     cdef Py_ssize_t n = count_of(x_view)
     with nogil:
-        status = cvl_relu_forward(code, n, y_memory, x_view.buf, &run)
-    check(status)
+        status = function(code, n, y_memory, x_view.buf, &run)
+    return check(status)
 
 
 ctypedef cvl_status (*binary_function)(
@@ -453,6 +456,11 @@ cdef int binary_map(
     with nogil:
         status = function(code, n, out_memory, a_view.buf, b_memory, &run)
     return check(status)
+
+
+def relu_forward(y, x, int threads):
+    """y = relu(x)."""
+    unary_map(cvl_relu_forward, y, x, threads)
 
 
 def relu_backward(dx, dy, y, int threads):

@@ -74,6 +74,9 @@ def test_version():
         *("linear", "relu", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "num_threads"),
         *("get_num_threads", "show_config", "clear_cache", "ops", "layers", "optimizers"),
         *("losses", "init", "data", "models", "Concat", "Lambda"),
+        *("LeakyReLU", "ReLU6", "Sigmoid", "Tanh", "ELU", "GELU", "SiLU", "HardSwish", "Softplus"),
+        *("leaky_relu", "relu6", "sigmoid", "tanh", "elu", "gelu", "silu", "hard_swish"),
+        "softplus",
     ],
 )
 def test_public_names(name):

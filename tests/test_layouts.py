@@ -96,6 +96,10 @@ def draw(*shape):
 
 
 # Operators as functions of the arrays that are laid out differently.
+ACTIVATIONS = (
+    *("leaky_relu", "relu6", "sigmoid", "tanh", "elu", "gelu", "silu", "hard_swish"),
+    "softplus",
+)
 OPERATORS = {
     "conv2d": (
         lambda x, w, b: ops.conv2d(x, w, b, padding=1, stride=2),
@@ -133,6 +137,11 @@ OPERATORS = {
     "add": (ops.add, [draw(3, 4), draw(3, 4)]),
     "relu": (ops.relu, [draw(3, 4)]),
     "relu_backward": (ops.relu_backward, [draw(3, 4), draw(3, 4)]),
+    **{name: (getattr(ops, name), [draw(3, 7)]) for name in ACTIVATIONS},
+    **{
+        f"{name}_backward": (getattr(ops, f"{name}_backward"), [draw(3, 7), draw(3, 7)])
+        for name in ACTIVATIONS
+    },
     "softmax": (ops.softmax, [draw(3, 4)]),
     "softmax over the first axis": (lambda x: ops.softmax(x, axis=0), [draw(3, 4)]),
     "log_softmax": (ops.log_softmax, [draw(3, 4)]),

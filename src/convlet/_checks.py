@@ -346,7 +346,7 @@ def option(value, table, name):
     return table[value]
 
 
-def epsilon(value, name):
+def not_negative(value, name):
     """Return a finite float of at least 0."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, got {value!r}")

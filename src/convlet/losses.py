@@ -103,7 +103,7 @@ def huber(prediction, target, *, delta=1.0, reduction="mean"):
     >>> huber(np.array([0.5, -3.0]), np.zeros(2), reduction="none")
     (array([0.125, 2.5  ]), array([ 0.5, -1. ]))
     """
-    value = _checks.epsilon(delta, "huber: delta")
+    value = _checks.not_negative(delta, "huber: delta")
     if value == 0:
         raise ValueError("huber: delta must be above 0, got 0: use l1 for its limit over delta")
     return _element_loss(_core.huber, "huber", prediction, target, reduction, value)
@@ -137,7 +137,7 @@ def smooth_l1(prediction, target, *, beta=1.0, reduction="mean"):
     >>> smooth_l1(np.array([0.5, -3.0]), np.zeros(2), beta=2.0, reduction="none")
     (array([0.0625, 2.    ]), array([ 0.25, -1.  ]))
     """
-    beta = _checks.epsilon(beta, "smooth_l1: beta")
+    beta = _checks.not_negative(beta, "smooth_l1: beta")
     return _element_loss(_core.smooth_l1, "smooth_l1", prediction, target, reduction, beta)
 
 
@@ -227,10 +227,10 @@ def focal(logits, target, *, alpha=0.25, gamma=2.0, reduction="mean"):
     """
     x = array(logits, "focal: logits")
     y = _answers(target, "focal", x)
-    gamma = _checks.epsilon(gamma, "focal: gamma")
+    gamma = _checks.not_negative(gamma, "focal: gamma")
     positive = negative = 1.0
     if alpha is not None:
-        positive = _checks.epsilon(alpha, "focal: alpha")
+        positive = _checks.not_negative(alpha, "focal: alpha")
         if positive > 1:
             raise ValueError(f"focal: alpha must be from 0 to 1, or None, got {alpha}")
         negative = 1 - positive
@@ -259,7 +259,7 @@ def _broadcast_weights(value, name, x):
     if value is None:
         return None
     if not hasattr(value, "__len__") and not hasattr(value, "__array__"):
-        value = np.asarray(_checks.epsilon(value, name))
+        value = np.asarray(_checks.not_negative(value, name))
     value = _checks.weights(value, name, x.dtype)
     try:
         return _checks.converted(np.broadcast_to(value, x.shape), x.dtype)

@@ -1,7 +1,16 @@
 """Layers: nouns that are called to infer, and whose `vjp` is called to train."""
 
+from .activation import ELU as ELU
+from .activation import GELU as GELU
+from .activation import HardSwish as HardSwish
+from .activation import LeakyReLU as LeakyReLU
 from .activation import ReLU as ReLU
+from .activation import ReLU6 as ReLU6
+from .activation import Sigmoid as Sigmoid
+from .activation import SiLU as SiLU
 from .activation import Softmax as Softmax
+from .activation import Softplus as Softplus
+from .activation import Tanh as Tanh
 from .base import Layer as Layer
 from .batch_norm import BatchNorm as BatchNorm
 from .composition import Concat as Concat

@@ -3,7 +3,30 @@
 from __future__ import annotations
 
 from .. import _checks
-from ..ops import relu, relu_backward, softmax, softmax_backward
+from ..ops import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    hard_swish,
+    hard_swish_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu6,
+    relu6_backward,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
+    softmax,
+    softmax_backward,
+    softplus,
+    softplus_backward,
+    tanh,
+    tanh_backward,
+)
 from .base import Layer
 
 
@@ -35,6 +58,237 @@ class ReLU(Layer):
 
     def __repr__(self):
         return "ReLU()"
+
+
+class _Pointwise(Layer):
+    """A function of each element: `_forward(x)`, and `_backward(dy, kept)` of what it keeps."""
+
+    _keeps = "y"
+
+    def _output_shape(self, shape):
+        return shape
+
+    def _apply(self, x):
+        return self._forward(x)
+
+    def _vjp(self, x, input_grad, commits):
+        y = self._forward(x)
+        kept = y if self._keeps == "y" else x
+
+        def pull(dy):
+            return self._backward(dy, kept) if input_grad else None
+
+        return y, pull
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+class LeakyReLU(_Pointwise):
+    """y = x where x > 0, otherwise slope·x. The gradient at 0 is slope.
+
+    Parameters
+    ----------
+    slope : float, 0.01; at least 0
+
+    Raises
+    ------
+    TypeError, ValueError : slope is no number, negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LeakyReLU(0.25)(np.array([[-2.0, 3.0]], np.float32))
+    array([[-0.5,  3. ]], dtype=float32)
+    """
+
+    def __init__(self, slope=0.01):
+        self.slope = _checks.not_negative(slope, "LeakyReLU: slope")
+
+    def _forward(self, x):
+        return leaky_relu(x, slope=self.slope)
+
+    def _backward(self, dy, y):
+        return leaky_relu_backward(dy, y, slope=self.slope)
+
+    def __repr__(self):
+        return f"LeakyReLU({self.slope})"
+
+
+class ReLU6(_Pointwise):
+    """y = min(max(x, 0), 6). The gradient at 0 and 6 is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ReLU6()(np.array([[-1.0, 2.0, 7.0]], np.float32))
+    array([[0., 2., 6.]], dtype=float32)
+    """
+
+    def _forward(self, x):
+        return relu6(x)
+
+    def _backward(self, dy, y):
+        return relu6_backward(dy, y)
+
+
+class Sigmoid(_Pointwise):
+    """y = 1 / (1 + e^{-x}).
+
+    To train on two classes, leave it out and give logits to
+    `convlet.losses.binary_cross_entropy_with_logits`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Sigmoid()(np.zeros((1, 2), np.float32))
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def _forward(self, x):
+        return sigmoid(x)
+
+    def _backward(self, dy, y):
+        return sigmoid_backward(dy, y)
+
+
+class Tanh(_Pointwise):
+    """y = tanh x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Tanh()(np.array([[0.0, 100.0]], np.float32))
+    array([[0., 1.]], dtype=float32)
+    """
+
+    def _forward(self, x):
+        return tanh(x)
+
+    def _backward(self, dy, y):
+        return tanh_backward(dy, y)
+
+
+class ELU(_Pointwise):
+    """y = x where x > 0, otherwise alpha (e^x - 1). The gradient at 0 is alpha.
+
+    Parameters
+    ----------
+    alpha : float, 1.0; at least 0
+
+    Raises
+    ------
+    TypeError, ValueError : alpha is no number, negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ELU(0.5)(np.array([[-100.0, 2.0]], np.float32))
+    array([[-0.5,  2. ]], dtype=float32)
+    """
+
+    def __init__(self, alpha=1.0):
+        self.alpha = _checks.not_negative(alpha, "ELU: alpha")
+
+    def _forward(self, x):
+        return elu(x, alpha=self.alpha)
+
+    def _backward(self, dy, y):
+        return elu_backward(dy, y, alpha=self.alpha)
+
+    def __repr__(self):
+        return f"ELU({self.alpha})"
+
+
+class GELU(_Pointwise):
+    """y = x Φ(x), Φ the standard normal distribution function, or its approximation by tanh.
+
+    Parameters
+    ----------
+    approximate : "none" or "tanh"
+
+    Raises
+    ------
+    ValueError : approximate is neither of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GELU()(np.array([[0.0, 10.0]], np.float32))
+    array([[ 0., 10.]], dtype=float32)
+    """
+
+    _keeps = "x"
+
+    def __init__(self, approximate="none"):
+        _checks.option(approximate, {"none": None, "tanh": None}, "GELU: approximate")
+        self.approximate = approximate
+
+    def _forward(self, x):
+        return gelu(x, approximate=self.approximate)
+
+    def _backward(self, dy, x):
+        return gelu_backward(dy, x, approximate=self.approximate)
+
+    def __repr__(self):
+        return "GELU()" if self.approximate == "none" else f"GELU({self.approximate!r})"
+
+
+class SiLU(_Pointwise):
+    """y = x / (1 + e^{-x}), also known as swish.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SiLU()(np.array([[-np.inf, 100.0]], np.float32))
+    array([[  0., 100.]], dtype=float32)
+    """
+
+    _keeps = "x"
+
+    def _forward(self, x):
+        return silu(x)
+
+    def _backward(self, dy, x):
+        return silu_backward(dy, x)
+
+
+class HardSwish(_Pointwise):
+    """y = x min(max(x + 3, 0), 6) / 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> HardSwish()(np.array([[0.0, 4.0]], np.float32))
+    array([[0., 4.]], dtype=float32)
+    """
+
+    _keeps = "x"
+
+    def _forward(self, x):
+        return hard_swish(x)
+
+    def _backward(self, dy, x):
+        return hard_swish_backward(dy, x)
+
+
+class Softplus(_Pointwise):
+    """y = log(1 + e^x).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Softplus()(np.array([[-200.0, 200.0]], np.float32))
+    array([[  0., 200.]], dtype=float32)
+    """
+
+    _keeps = "x"
+
+    def _forward(self, x):
+        return softplus(x)
+
+    def _backward(self, dy, x):
+        return softplus_backward(dy, x)
 
 
 class Softmax(Layer):

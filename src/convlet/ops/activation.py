@@ -1,4 +1,4 @@
-"""ReLU, softmax, log-softmax and their gradients."""
+"""The activations of one element and their gradients."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ def relu(x):
     Raises
     ------
     TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relu(np.array([-2.0, 3.0]))
+    array([0., 3.])
     """
-    x = array(x, "relu: x")
-    _checks.at_least_one_axis(x, "relu: x")
-    y = empty(x.shape, x.dtype.char)
-    _core.relu_forward(y, x, get_num_threads())
-    return y
+    return _forward(_core.relu_forward, x, "relu")
 
 
 def relu_backward(dy, y):
@@ -44,62 +47,56 @@ def relu_backward(dy, y):
     Raises
     ------
     TypeError : an array is not float32 or float64, or dtypes differ.
-    ValueError : shapes differ.
-    """
-    y = array(y, "relu_backward: y")
-    dy = array_like(dy, "relu_backward: dy", y, "y")
-    _checks.shape(dy, y.shape, "relu_backward: dy", "(that of y)")
-    _checks.at_least_one_axis(y, "relu_backward: y")
-    dx = empty(y.shape, y.dtype.char)
-    _core.relu_backward(dx, dy, y, get_num_threads())
-    return dx
-
-
-def softmax(x, *, axis=-1):
-    """Turn logits into probabilities.
-
-        y_i = exp(x_i - m) / Σ_k exp(x_k - m),  m = max x
-
-    Parameters
-    ----------
-    x : ndarray
-    axis : int, the axis of the classes; another than the last costs a transposing copy each way
-
-    Returns
-    -------
-    y : ndarray of the shape of x; a row with a NaN or +inf is NaN
-
-    Raises
-    ------
-    TypeError : x is not float32 or float64, or axis is not an integer.
-    ValueError : axis is out of range, or has no classes.
+    ValueError : shapes differ, or they are single numbers.
 
     Examples
     --------
     >>> import numpy as np
-    >>> softmax(np.array([1000.0, 1000.0]))
-    array([0.5, 0.5])
+    >>> relu_backward(np.array([5.0, 7.0]), relu(np.array([-2.0, 3.0])))
+    array([0., 7.])
     """
-    return _map(_core.softmax_forward, x, axis, "softmax")
+    return _backward(_core.relu_backward, dy, y, "y", "relu_backward")
 
 
-def log_softmax(x, *, axis=-1):
-    """Take the logarithm of the softmax: y_i = (x_i - m) - log Σ_k exp(x_k - m), m = max x.
-
-    Parameters, Returns and Raises are those of `softmax`.
-    """
-    return _map(_core.log_softmax_forward, x, axis, "log_softmax")
-
-
-def softmax_backward(dy, y, *, axis=-1):
-    """Gradient of Σ dy·softmax(x) from y = softmax(x).
-
-        dx_j = Σ_i dy_i · y_i (δ_ij - y_j) = y_j (dy_j - Σ_i dy_i y_i)
+def leaky_relu(x, *, slope=0.01):
+    """Flatten what is negative: y = x where x > 0, otherwise slope·x.
 
     Parameters
     ----------
-    dy, y : ndarrays of one shape and dtype
-    axis : as in `softmax`
+    x : ndarray
+    slope : float, 0.01; at least 0
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64; slope is not a number.
+    ValueError : x is a single number; slope is negative or not finite.
+
+    References
+    ----------
+    Maas, Hannun & Ng 2013, Rectifier Nonlinearities Improve Neural Network Acoustic Models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> leaky_relu(np.array([-2.0, 3.0]), slope=0.25)
+    array([-0.5,  3. ])
+    """
+    slope = _checks.not_negative(slope, "leaky_relu: slope")
+    return _forward(_core.leaky_relu_forward, x, "leaky_relu", slope)
+
+
+def leaky_relu_backward(dy, y, *, slope=0.01):
+    """Gradient of Σ dy·leaky_relu(x) from its y: dx = dy where y > 0, otherwise slope·dy.
+
+    Parameters
+    ----------
+    dy : ndarray
+    y : ndarray of the shape and dtype of dy, the y of the forward pass
+    slope : as in `leaky_relu`
 
     Returns
     -------
@@ -107,34 +104,477 @@ def softmax_backward(dy, y, *, axis=-1):
 
     Raises
     ------
-    TypeError, ValueError : as in `softmax`; shapes or dtypes differ.
+    TypeError, ValueError : as in `leaky_relu`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> leaky_relu_backward(np.ones(2), np.array([-0.5, 3.0]), slope=0.25)
+    array([0.25, 1.  ])
     """
-    return _pull_back(_core.softmax_backward, dy, y, axis, "softmax_backward")
+    slope = _checks.not_negative(slope, "leaky_relu_backward: slope")
+    return _backward(_core.leaky_relu_backward, dy, y, "y", "leaky_relu_backward", slope)
 
 
-def log_softmax_backward(dy, y, *, axis=-1):
-    """Gradient of Σ dy·log_softmax(x) from y = log_softmax(x): dx_j = dy_j - exp(y_j) Σ_i dy_i.
+def relu6(x):
+    """Clip to [0, 6]: y = min(max(x, 0), 6); NaN stays NaN.
 
-    Parameters, Returns and Raises are those of `softmax_backward`.
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    References
+    ----------
+    Krizhevsky 2010, Convolutional Deep Belief Networks on CIFAR-10.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relu6(np.array([-2.0, 3.0, 8.0]))
+    array([0., 3., 6.])
     """
-    return _pull_back(_core.log_softmax_backward, dy, y, axis, "log_softmax_backward")
+    return _forward(_core.relu6_forward, x, "relu6")
 
 
-def _map(function, x, axis, where):
+def relu6_backward(dy, y):
+    """Gradient of Σ dy·relu6(x) from its y: dx = dy where 0 < y < 6, otherwise 0.
+
+    Parameters
+    ----------
+    dy : ndarray
+    y : ndarray of the shape and dtype of dy, the y of the forward pass
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `relu6`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relu6_backward(np.ones(3), np.array([0.0, 3.0, 6.0]))
+    array([0., 1., 0.])
+    """
+    return _backward(_core.relu6_backward, dy, y, "y", "relu6_backward")
+
+
+def sigmoid(x):
+    """Map to (0, 1): y = 1 / (1 + exp(-x)), within 1 ulp for every x.
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid(np.array([-np.inf, 0.0, 800.0]))
+    array([0. , 0.5, 1. ])
+    """
+    return _forward(_core.sigmoid_forward, x, "sigmoid")
+
+
+def sigmoid_backward(dy, y):
+    """Gradient of Σ dy·sigmoid(x) from its y: dx = dy·y·(1 - y).
+
+    Parameters
+    ----------
+    dy : ndarray
+    y : ndarray of the shape and dtype of dy, the y of the forward pass
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `sigmoid`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid_backward(np.ones(2), np.array([0.5, 1.0]))
+    array([0.25, 0.  ])
+    """
+    return _backward(_core.sigmoid_backward, dy, y, "y", "sigmoid_backward")
+
+
+def tanh(x):
+    """Map to (-1, 1): the hyperbolic tangent, within 1 ulp for every x.
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tanh(np.array([-np.inf, 0.0, 800.0]))
+    array([-1.,  0.,  1.])
+    """
+    return _forward(_core.tanh_forward, x, "tanh")
+
+
+def tanh_backward(dy, y):
+    """Gradient of Σ dy·tanh(x) from its y: dx = dy·(1 - y²).
+
+    Parameters
+    ----------
+    dy : ndarray
+    y : ndarray of the shape and dtype of dy, the y of the forward pass
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `tanh`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tanh_backward(np.ones(2), np.array([0.5, 1.0]))
+    array([0.75, 0.  ])
+    """
+    return _backward(_core.tanh_backward, dy, y, "y", "tanh_backward")
+
+
+def elu(x, *, alpha=1.0):
+    """Let what is negative saturate: y = x where x > 0, otherwise alpha·(exp(x) - 1).
+
+    Parameters
+    ----------
+    x : ndarray
+    alpha : float, 1.0; at least 0
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64; alpha is not a number.
+    ValueError : x is a single number; alpha is negative or not finite.
+
+    References
+    ----------
+    Clevert, Unterthiner & Hochreiter 2015, arXiv:1511.07289.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> elu(np.array([-np.inf, 0.0, 3.0]), alpha=0.5)
+    array([-0.5,  0. ,  3. ])
+    """
+    alpha = _checks.not_negative(alpha, "elu: alpha")
+    return _forward(_core.elu_forward, x, "elu", alpha)
+
+
+def elu_backward(dy, y, *, alpha=1.0):
+    """Gradient of Σ dy·elu(x) from its y: dx = dy where y > 0, otherwise dy·(y + alpha).
+
+    Parameters
+    ----------
+    dy : ndarray
+    y : ndarray of the shape and dtype of dy, the y of the forward pass
+    alpha : as in `elu`
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `elu`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> elu_backward(np.ones(2), np.array([-0.25, 3.0]), alpha=0.5)
+    array([0.25, 1.  ])
+    """
+    alpha = _checks.not_negative(alpha, "elu_backward: alpha")
+    return _backward(_core.elu_backward, dy, y, "y", "elu_backward", alpha)
+
+
+def gelu(x, *, approximate="none"):
+    """Weigh x by the probability that a standard normal number is below it.
+
+        y = x·Φ(x),  Φ(x) = (1 + erf(x/√2)) / 2
+        y = x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) / 2  where approximate="tanh"
+
+    Parameters
+    ----------
+    x : ndarray
+    approximate : "none" or "tanh"
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number; approximate is neither of the two.
+
+    Notes
+    -----
+    Within 5 ulp where exact, also far out in the negative tail, where y is tiny; y(-inf) is 0.
+
+    References
+    ----------
+    Hendrycks & Gimpel 2016, arXiv:1606.08415.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gelu(np.array([-10.0, 0.0, 10.0]))
+    array([-7.61985302e-23,  0.00000000e+00,  1.00000000e+01])
+    """
+    return _forward(_checks.option(approximate, _GELU, "gelu: approximate")[0], x, "gelu")
+
+
+def gelu_backward(dy, x, *, approximate="none"):
+    """Gradient of Σ dy·gelu(x): with φ = Φ', dx = dy·(Φ(x) + x·φ(x)), or that of the other form.
+
+    Parameters
+    ----------
+    dy : ndarray
+    x : ndarray of the shape and dtype of dy, the input of the forward pass
+    approximate : as in `gelu`
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `gelu`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gelu_backward(np.ones(2), np.array([0.0, 10.0]))
+    array([0.5, 1. ])
+    """
+    backward = _checks.option(approximate, _GELU, "gelu_backward: approximate")[1]
+    return _backward(backward, dy, x, "x", "gelu_backward")
+
+
+def silu(x):
+    """Weigh x by its sigmoid: y = x·σ(x), also known as swish; y(-inf) is 0.
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    References
+    ----------
+    Elfwing, Uchibe & Doya 2017, arXiv:1702.03118.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> silu(np.array([-np.inf, 0.0, 800.0]))
+    array([  0.,   0., 800.])
+    """
+    return _forward(_core.silu_forward, x, "silu")
+
+
+def silu_backward(dy, x):
+    """Gradient of Σ dy·silu(x): dx = dy·σ(x)·(1 + x·σ(-x)).
+
+    Parameters
+    ----------
+    dy : ndarray
+    x : ndarray of the shape and dtype of dy, the input of the forward pass
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `silu`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> silu_backward(np.ones(2), np.array([0.0, 800.0]))
+    array([0.5, 1. ])
+    """
+    return _backward(_core.silu_backward, dy, x, "x", "silu_backward")
+
+
+def hard_swish(x):
+    """Approach SiLU by parabola and lines: y = x·min(max(x + 3, 0), 6) / 6.
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    References
+    ----------
+    Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hard_swish(np.array([-1.0, 0.0, 4.0]))
+    array([-0.33333333,  0.        ,  4.        ])
+    """
+    return _forward(_core.hard_swish_forward, x, "hard_swish")
+
+
+def hard_swish_backward(dy, x):
+    """Gradient of Σ dy·hard_swish(x): dx is 0 up to -3, dy from 3, else dy·(2x + 3) / 6.
+
+    Parameters
+    ----------
+    dy : ndarray
+    x : ndarray of the shape and dtype of dy, the input of the forward pass
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `hard_swish`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hard_swish_backward(np.ones(3), np.array([-4.0, 0.0, 4.0]))
+    array([0. , 0.5, 1. ])
+    """
+    return _backward(_core.hard_swish_backward, dy, x, "x", "hard_swish_backward")
+
+
+def softplus(x):
+    """Smooth a ReLU: y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)).
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+
+    Raises
+    ------
+    TypeError : x is not float32 or float64.
+    ValueError : x is a single number.
+
+    Notes
+    -----
+    It never overflows, and no x is taken for so large that y is x: it is where they are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softplus(np.array([0.0, 80.0]))
+    array([ 0.69314718, 80.        ])
+    """
+    return _forward(_core.softplus_forward, x, "softplus")
+
+
+def softplus_backward(dy, x):
+    """Gradient of Σ dy·softplus(x): dx = dy·σ(x).
+
+    Parameters
+    ----------
+    dy : ndarray
+    x : ndarray of the shape and dtype of dy, the input of the forward pass
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `softplus`; shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softplus_backward(np.ones(2), np.array([0.0, 800.0]))
+    array([0.5, 1. ])
+    """
+    return _backward(_core.softplus_backward, dy, x, "x", "softplus_backward")
+
+
+_GELU = {
+    "none": (_core.gelu_forward, _core.gelu_backward),
+    "tanh": (_core.gelu_tanh_forward, _core.gelu_tanh_backward),
+}
+
+
+def _forward(function, x, where, *parameter):
+    """Give an array of the shape of x to a function of its elements."""
     x = array(x, f"{where}: x")
-    axis = _checks.class_axis(axis, x.shape, where)
-    x = _checks.axis_to_last(x, axis)
+    _checks.at_least_one_axis(x, f"{where}: x")
     y = empty(x.shape, x.dtype.char)
-    function(y, x, get_num_threads())
-    return _checks.axis_from_last(y, axis)
+    function(y, x, *parameter, get_num_threads())
+    return y
 
 
-def _pull_back(function, dy, y, axis, where):
-    y = array(y, f"{where}: y")
-    dy = array_like(dy, f"{where}: dy", y, "y")
-    _checks.shape(dy, y.shape, f"{where}: dy", "(that of y)")
-    axis = _checks.class_axis(axis, y.shape, where)
-    dy, y = _checks.axis_to_last(dy, axis), _checks.axis_to_last(y, axis)
-    dx = empty(y.shape, y.dtype.char)
-    function(dx, dy, y, get_num_threads())
-    return _checks.axis_from_last(dx, axis)
+def _backward(function, dy, a, name, where, *parameter):
+    """Give an array to the gradient of one, from dy and from what it takes, called `name`."""
+    a = array(a, f"{where}: {name}")
+    dy = array_like(dy, f"{where}: dy", a, name)
+    _checks.shape(dy, a.shape, f"{where}: dy", f"(that of {name})")
+    _checks.at_least_one_axis(a, f"{where}: {name}")
+    dx = empty(a.shape, a.dtype.char)
+    function(dx, dy, a, *parameter, get_num_threads())
+    return dx

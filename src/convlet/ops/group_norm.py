@@ -347,7 +347,7 @@ def _matrices(x, where):
 
 
 def _normalise(x, gamma, beta, matrices, groups, eps, where):
-    eps = _checks.epsilon(eps, f"{where}: eps")
+    eps = _checks.not_negative(eps, f"{where}: eps")
     y = empty(x.shape, x.dtype.char)
     mean, var = empty((matrices[0], groups), "d"), empty((matrices[0], groups), "d")
     _core.group_norm_forward(
@@ -358,7 +358,7 @@ def _normalise(x, gamma, beta, matrices, groups, eps, where):
 
 def _gradients(dy, x, gamma, mean, var, matrices, eps, needs_dx, where):
     dy = like_x(dy, f"{where}: dy", x, required=True)
-    eps = _checks.epsilon(eps, f"{where}: eps")
+    eps = _checks.not_negative(eps, f"{where}: eps")
     code, channels = x.dtype.char, matrices[-1:]
     dx = empty(x.shape, code) if needs_dx else None
     dgamma, dbeta = empty(channels, code), empty(channels, code)

@@ -91,7 +91,7 @@ def softmax_cross_entropy(
     target = _checks.as_ndarray(target, f"{where}: target")
     smoothing = label_smoothing
     if smoothing != 0:
-        smoothing = _checks.epsilon(smoothing, f"{where}: label_smoothing")
+        smoothing = _checks.not_negative(smoothing, f"{where}: label_smoothing")
         if smoothing > 1:
             raise ValueError(f"{where}: label_smoothing must be from 0 to 1, got {label_smoothing}")
     rows = _Rows(where, logits, "logits", axis, class_weight, sample_weight, reduction, empty)

@@ -55,7 +55,7 @@ def batch_norm_training(x, gamma, beta, eps, residual, activation):
     gamma = per_channel(gamma, channels, "batch_norm: gamma", x)
     beta = per_channel(beta, channels, "batch_norm: beta", x)
     residual = like_x(residual, "batch_norm: residual", x)
-    eps = _checks.epsilon(eps, "batch_norm: eps")
+    eps = _checks.not_negative(eps, "batch_norm: eps")
     activation = _checks.activation(activation, "batch_norm: activation")
     if x.size == 0:
         raise ValueError(
@@ -93,7 +93,7 @@ def batch_norm_inference(x, gamma, beta, mean, var, *, eps=1e-5, residual=None, 
     mean = statistic(mean, channels, "batch_norm_inference: mean")
     var = statistic(var, channels, "batch_norm_inference: var")
     residual = like_x(residual, "batch_norm_inference: residual", x)
-    eps = _checks.epsilon(eps, "batch_norm_inference: eps")
+    eps = _checks.not_negative(eps, "batch_norm_inference: eps")
     activation = _checks.activation(activation, "batch_norm_inference: activation")
     y = empty(x.shape, x.dtype.char)
     _core.batch_norm_inference(
@@ -159,7 +159,7 @@ def batch_norm_gradients(
     y = like_x(y, "batch_norm_backward: y", x)
     mean = statistic(mean, channels, "batch_norm_backward: mean")
     var = statistic(var, channels, "batch_norm_backward: var")
-    eps = _checks.epsilon(eps, "batch_norm_backward: eps")
+    eps = _checks.not_negative(eps, "batch_norm_backward: eps")
     activation = _checks.activation(activation, "batch_norm_backward: activation")
     if activation and y is None and (residual or beta is None):
         needed = "y" if residual else "beta or y"

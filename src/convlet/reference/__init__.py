@@ -7,12 +7,30 @@ Sizes (kernel, stride, dilation, padding) are an int or a pair; padding may also
 pixel at the end) or "same_lower" (the odd pixel at the beginning). Inputs are never written.
 """
 
+from .activation import elu as elu
+from .activation import elu_backward as elu_backward
+from .activation import gelu as gelu
+from .activation import gelu_backward as gelu_backward
+from .activation import hard_swish as hard_swish
+from .activation import hard_swish_backward as hard_swish_backward
+from .activation import leaky_relu as leaky_relu
+from .activation import leaky_relu_backward as leaky_relu_backward
 from .activation import log_softmax as log_softmax
 from .activation import log_softmax_backward as log_softmax_backward
 from .activation import relu as relu
+from .activation import relu6 as relu6
+from .activation import relu6_backward as relu6_backward
 from .activation import relu_backward as relu_backward
+from .activation import sigmoid as sigmoid
+from .activation import sigmoid_backward as sigmoid_backward
+from .activation import silu as silu
+from .activation import silu_backward as silu_backward
 from .activation import softmax as softmax
 from .activation import softmax_backward as softmax_backward
+from .activation import softplus as softplus
+from .activation import softplus_backward as softplus_backward
+from .activation import tanh as tanh
+from .activation import tanh_backward as tanh_backward
 from .adaptive import adamw_step as adamw_step
 from .adaptive import clip_grad_norm as clip_grad_norm
 from .adaptive import ema_step as ema_step

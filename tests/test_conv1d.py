@@ -17,6 +17,7 @@ OPTIONS = {
     "dilated": {"dilation": 3},
     "groups": {"groups": 2, "padding": 1},
     "activation": {"activation": "relu"},
+    "leaky activation": {"activation": ("leaky_relu", 0.2)},
 }
 every = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
@@ -52,7 +53,8 @@ def definition(x, w, b, stride=1, padding=0, dilation=1, groups=1, activation=No
         for o in range(oc):
             g = o // (oc // groups)
             y[:, i, o] += (window[..., g * gc : (g + 1) * gc] * w[..., o]).sum(axis=(1, 2))
-    return np.maximum(y, 0) if activation else y
+    slopes = {None: 1, "relu": 0, ("leaky_relu", 0.2): 0.2}
+    return np.maximum(y, slopes[activation] * y)
 
 
 @every
@@ -135,7 +137,7 @@ def test_layer_gives_what_is_asked():
         (ValueError, r"Conv1d: padding must be an integer or a pair", {"padding": (1, 1, 1)}),
         (TypeError, "Conv1d: stride must be an integer", {"stride": (1, 1)}),
         (ValueError, "groups to divide 4 input and 6 output channels, got 3", {"groups": 3}),
-        (ValueError, "activation None or 'relu'", {"activation": "step"}),
+        (ValueError, "activation must be None, 'relu'", {"activation": "step"}),
         (ValueError, "algorithm must be one of", {"algorithm": "fft"}),
     ],
 )

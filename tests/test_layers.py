@@ -34,6 +34,9 @@ ABOVE = {
         cl.Conv2d(3, 6, (3, 2), stride=(2, 1), padding=((1, 0), (0, 2)), dilation=(1, 2), groups=3)
     ],
     "Conv2d, ReLU inside": lambda: [cl.Conv2d(3, 4, 3, activation="relu")],
+    "Conv2d, ReLU6 inside": lambda: [cl.Conv2d(3, 4, 3, activation="relu6")],
+    "Conv2d, leaky ReLU inside": lambda: [cl.Conv2d(3, 4, 3, activation="leaky_relu")],
+    "Conv2d, slope inside": lambda: [cl.Conv2d(3, 4, 3, activation=("leaky_relu", 0.3))],
     "Linear": lambda: [cl.Flatten(), cl.Linear(90, 5)],
     "Linear on pixels": lambda: [cl.Linear(3, 4)],
     "BatchNorm": lambda: [cl.BatchNorm(3)],

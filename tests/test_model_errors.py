@@ -325,7 +325,7 @@ BAD_OPTIONS = [
     (lambda: cl.Conv2d(1, 2**40, 3), ValueError, "out_channels must be at most"),
     (lambda: cl.Conv2d(4, 6, 3, groups=4), ValueError, "divide 4 input and 6 output channels"),
     (lambda: cl.Conv2d(4, 6, 3, groups=0), ValueError, "groups must be at least 1"),
-    (lambda: cl.Conv2d(1, 2, 3, activation="gelu"), ValueError, "None or 'relu', got 'gelu'"),
+    (lambda: cl.Conv2d(1, 2, 3, activation="gelu"), ValueError, "'leaky_relu', slope.* 'gelu'"),
     (lambda: cl.Conv2d(1, 2, 3, algorithm="fft"), ValueError, "'im2col'.* got 'fft'"),
     (lambda: cl.Linear(0, 2), ValueError, "Linear: in_features must be at least 1"),
     (lambda: cl.Linear(2, "3"), TypeError, "Linear: out_features must be an integer, got '3'"),

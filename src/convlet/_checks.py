@@ -321,9 +321,7 @@ def conv_activation(value, name):
     """Return the core's number of an activation that ends a convolution, and its slope."""
     slope = 0.01
     if isinstance(value, tuple) and len(value) == 2 and value[0] == "leaky_relu":
-        value, slope = value[0], number(value[1], f"{name}: slope")
-        if not math.isfinite(slope):
-            raise ValueError(f"{name}: expected a finite slope of 'leaky_relu', got {slope}")
+        value, slope = value[0], not_negative(value[1], f"{name}: slope")
     if value is None or (isinstance(value, str) and value in CONV_ACTIVATIONS):
         return CONV_ACTIVATIONS[value], slope
     raise ValueError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .. import _checks, init
-from ..ops import conv1d, conv1d_backward, relu_backward
+from ..ops import conv1d, conv1d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv1d import sequence_padding
+from ..ops.conv_activation import activation_backward
 from ..parameter import Parameter
 from . import sizes
 from .base import Layer
@@ -71,8 +72,7 @@ class Conv1d(Layer):
                 f"Conv1d: expected groups to divide {in_channels} input and {out_channels} output "
                 f"channels, got {groups}"
             )
-        if activation not in (None, "relu"):
-            raise ValueError(f"Conv1d: expected activation None or 'relu', got {activation!r}")
+        _checks.conv_activation(activation, "Conv1d: activation")
         self.activation = activation
         self.algorithm = check_algorithm(algorithm, "Conv1d")
         self._rng = init.generator(rng)
@@ -119,7 +119,7 @@ class Conv1d(Layer):
 
         def pull(dy):
             if mask is not None:
-                dy = relu_backward(dy, mask)
+                dy = activation_backward(dy, mask, self.activation)
             dx, dw, db = conv1d_backward(dy, x, weight.value, needs=needs, **self._options())
             weight.accumulate(dw)
             if bias is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .. import _checks, init
-from ..ops import conv2d, conv2d_backward, relu_backward
+from ..ops import conv2d, conv2d_backward
 from ..ops.conv import check_algorithm
+from ..ops.conv_activation import activation_backward
 from ..parameter import Parameter
 from . import sizes
 from .base import Layer
@@ -21,7 +22,7 @@ class Conv2d(Layer):
     padding : int, pair, ((top, bottom), (left, right)), "valid", "same" or "same_lower"; 0
     groups : int, 1: output channels see only the input channels of their group
     use_bias : bool, True
-    activation : None or "relu"
+    activation : None, "relu", "relu6", "leaky_relu" (of slope 0.01) or ("leaky_relu", slope)
     algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
     rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
 
@@ -73,8 +74,7 @@ class Conv2d(Layer):
                 f"Conv2d: expected groups to divide {in_channels} input and {out_channels} output "
                 f"channels, got {groups}"
             )
-        if activation not in (None, "relu"):
-            raise ValueError(f"Conv2d: expected activation None or 'relu', got {activation!r}")
+        _checks.conv_activation(activation, "Conv2d: activation")
         self.activation = activation
         self.algorithm = check_algorithm(algorithm, "Conv2d")
         self._rng = init.generator(rng)
@@ -113,7 +113,7 @@ class Conv2d(Layer):
 
         def pull(dy):
             if mask is not None:
-                dy = relu_backward(dy, mask)
+                dy = activation_backward(dy, mask, self.activation)
             dx, dw, db = conv2d_backward(dy, x, weight.value, needs=needs, **self._options())
             weight.accumulate(dw)
             if bias is not None:

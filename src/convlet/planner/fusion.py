@@ -40,7 +40,7 @@ def _with_mask(node, made, readers):
     """A max pooling with the mask of the convolution before it, which then has none."""
     (value,) = node.inputs
     before = made.get(value)
-    if before is None or before.kind != "conv2d" or before.activation is None:
+    if before is None or before.kind != "conv2d" or before.activation != "relu":
         return node
     if readers[value] > 1:
         return node

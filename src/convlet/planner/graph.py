@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..ops.conv_activation import activation_title
+
 
 class Where(NamedTuple):
     """Where a layer is: its path, as in `state_dict`, and what messages call that."""
@@ -56,6 +58,6 @@ class Graph:
         self.shapes.append(shape)
         y = len(self.shapes) - 1
         activation = getattr(layer, "activation", None) if kind == "conv2d" else None
-        parts = (name,) if activation is None else (name, "ReLU")
+        parts = (name,) if activation is None else (name, activation_title(activation))
         self.nodes.append(Node(kind, layer, inputs, y, where, activation, parts=parts))
         return y

@@ -19,6 +19,7 @@ from .._checks import ACTIVATIONS
 from .._core import empty
 from ..layers.recalibrate import BatchMoments
 from ..ops.conv import conv2d_choice, conv2d_geometry, require_path
+from ..ops.conv_activation import activation_backward
 from ..ops.pool import pool2d_geometry
 
 
@@ -87,7 +88,7 @@ class ConvStep(Step):
 
     def prepare(self, node):
         layer, bias = self.layer, self.layer.bias
-        self.relu = node.activation == "relu"
+        self.activation, self.relu = node.activation, node.activation == "relu"
         self.residual = node.inputs[1] if len(node.inputs) == 2 else None
         options, w_shape = layer._options(), layer.weight.shape
         self.geometry = conv2d_geometry(
@@ -108,7 +109,7 @@ class ConvStep(Step):
                 place,
             )
         reads_x = (self.x,) if self.needs_dw or self.needs_db else ()
-        self.masks = self.relu and not node.masked_later
+        self.masks = self.activation is not None and not node.masked_later
         self.reads = (*reads_x, self.y) if self.masks else reads_x
 
     def directions(self):
@@ -145,8 +146,10 @@ class ConvStep(Step):
     def backward(self, run):
         dy, threads, code = run.take(self.y), run.threads, self.code
         weight, bias = self.layer.weight, self.layer.bias
-        if self.masks:
+        if self.masks and self.relu:
             dy = run.masked(dy, self.y)
+        elif self.masks:
+            dy = activation_backward(dy, run.value(self.y), self.activation)
         # The weights first: then x goes before dx comes.
         if self.needs_dw or self.needs_db:
             dw = empty(weight.shape, code) if self.needs_dw else None

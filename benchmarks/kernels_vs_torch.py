@@ -129,18 +129,18 @@ class Ours(turns.Convlet):
         return call
 
     def max_pool_forward(self, shape):
-        """Values alone: the backward pass looks for the winners itself."""
-        import convlet as cl
+        """Values and the winners, as in the training door of MaxPool2d."""
+        from convlet.ops.pool import max_pool2d_winners
 
         x = normal(*shape)
-        return lambda: (cl.ops.max_pool2d(x, 2),)
+        return lambda: max_pool2d_winners(x, 2)[:1]
 
     def max_pool_backward(self, shape):
-        """The gradient."""
-        import convlet as cl
+        """The gradient, from the winners."""
+        from convlet.ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 
-        x, dy = normal(*shape), pooled_gradient(shape)
-        return lambda: (cl.ops.max_pool2d_backward(dy, x, 2),)
+        dy, winners = pooled_gradient(shape), max_pool2d_winners(normal(*shape), 2)[1]
+        return lambda: (max_pool2d_winners_backward(dy, winners, shape, 2),)
 
     def linear_forward(self, shape):
         """With a bias."""

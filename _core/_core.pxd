@@ -127,14 +127,14 @@ cdef extern from "convlet.h" nogil:
     ctypedef struct cvl_segment_f32:
         Py_ssize_t n
         float *w
-        const float *g
+        float *g
         float *m
         float *v
         float *extra
     ctypedef struct cvl_segment_f64:
         Py_ssize_t n
         double *w
-        const double *g
+        double *g
         double *m
         double *v
         double *extra
@@ -142,23 +142,35 @@ cdef extern from "convlet.h" nogil:
         size_t size
         double lr, momentum, dampening, l2, weight_decay
         int nesterov, first
+        double gradient_scale
+        int clear_gradients
     ctypedef struct cvl_adam:
         size_t size
         double lr, beta1, beta2, correction1, correction2, eps, l2, weight_decay
         int eps_hat, amsgrad
+        double gradient_scale
+        int clear_gradients
     ctypedef struct cvl_adagrad:
         size_t size
         double lr, eps, l2
+        double gradient_scale
+        int clear_gradients
     ctypedef struct cvl_nadam:
         size_t size
         double lr, beta1, beta2, mu, next_mu, correction1, next_correction1, correction2, eps, l2
+        double gradient_scale
+        int clear_gradients
     ctypedef struct cvl_rmsprop:
         size_t size
         double lr, alpha, eps, momentum, l2
         int centered
+        double gradient_scale
+        int clear_gradients
     ctypedef struct cvl_lion:
         size_t size
         double lr, beta1, beta2, weight_decay
+        double gradient_scale
+        int clear_gradients
 
     # The INIT macros as values that can be assigned.
     ctypedef enum cvl_op_kind:

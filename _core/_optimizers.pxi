@@ -1,6 +1,6 @@
 # The optimizers' steps, and what is done to gradients and averages. `segments` is a sequence of
-# (w, g, m, v, extra): arrays of one type throughout and of one shape each; all but g are updated in
-# place, and what a call has no need of is None.
+# (w, g, m, v, extra): arrays of one type throughout and of one shape each, updated in place (g only
+# where it is cleared); what a call has no need of is None. Every step takes g times `scale`.
 
 cdef enum:
     ARRAYS = 5  # of a segment
@@ -10,6 +10,7 @@ cdef enum:
     NEEDS_M = 2
     NEEDS_V = 4
     NEEDS_EXTRA = 8
+    CLEARS_G = 16
 
 
 @cython.final
@@ -72,21 +73,26 @@ cdef class Segments:
                 raise TypeError("a segment must be (w, g, m, v, extra), with w an array")
             w = self.hold(segment[0], "w", NULL, WRITE)
             self.code = code_of(w)
-            g = self.pointer(segment[1], "g", (needs & NEEDS_G) != 0, w, READ)
+            g = self.pointer(
+                segment[1], "g", (needs & NEEDS_G) != 0, w, WRITE if needs & CLEARS_G else READ)
             m = self.pointer(segment[2], "m", (needs & NEEDS_M) != 0, w, WRITE)
             v = self.pointer(segment[3], "v", (needs & NEEDS_V) != 0, w, WRITE)
             extra = self.pointer(segment[4], "extra", (needs & NEEDS_EXTRA) != 0, w, WRITE)
             if self.code == FLOAT32:
                 self.table32[i].n = count_of(w)
-                self.table32[i].w, self.table32[i].g = <float *>w.buf, <const float *>g
+                self.table32[i].w, self.table32[i].g = <float *>w.buf, <float *>g
                 self.table32[i].m, self.table32[i].v = <float *>m, <float *>v
                 self.table32[i].extra = <float *>extra
             else:
                 self.table64[i].n = count_of(w)
-                self.table64[i].w, self.table64[i].g = <double *>w.buf, <const double *>g
+                self.table64[i].w, self.table64[i].g = <double *>w.buf, <double *>g
                 self.table64[i].m, self.table64[i].v = <double *>m, <double *>v
                 self.table64[i].extra = <double *>extra
         return 0
+
+
+cdef int takes_g(bint clear) noexcept:
+    return NEEDS_G | CLEARS_G if clear else NEEDS_G
 
 
 cdef Segments new_segments(segments, int needs):
@@ -101,15 +107,16 @@ cdef int prepare_step(cvl_exec *run, int threads) except -1:
 
 def sgd_step(
         segments, double lr, double momentum, double dampening, double l2, double weight_decay,
-        bint nesterov, bint first, int threads):
+        bint nesterov, bint first, double scale, bint clear, int threads):
     """One step of gradient descent; m is the momentum buffer, None when momentum is 0."""
     cdef cvl_sgd d = CVL_SGD_INIT
     cdef cvl_exec run
     cdef cvl_status status
     cdef Segments table = new_segments(
-        segments, NEEDS_G | (NEEDS_M if momentum != 0 else 0))
+        segments, takes_g(clear) | (NEEDS_M if momentum != 0 else 0))
     d.lr, d.momentum, d.dampening = lr, momentum, dampening
     d.l2, d.weight_decay, d.nesterov, d.first = l2, weight_decay, nesterov, first
+    d.gradient_scale, d.clear_gradients = scale, clear
     prepare_step(&run, threads)
     with nogil:
         status = cvl_sgd_step(table.code, &d, table.table64, table.count, &run)
@@ -118,30 +125,33 @@ def sgd_step(
 
 def adam_step(
         segments, double lr, double beta1, double beta2, double correction1, double correction2,
-        double eps, double l2, double weight_decay, bint eps_hat, bint amsgrad, int threads):
+        double eps, double l2, double weight_decay, bint eps_hat, bint amsgrad,
+        double scale, bint clear, int threads):
     """One step of Adam; m and v are the first and second moments, extra the largest v."""
     cdef cvl_adam d = CVL_ADAM_INIT
     cdef cvl_exec run
     cdef cvl_status status
     cdef Segments table = new_segments(
-        segments, NEEDS_G | NEEDS_M | NEEDS_V | (NEEDS_EXTRA if amsgrad else 0))
+        segments, takes_g(clear) | NEEDS_M | NEEDS_V | (NEEDS_EXTRA if amsgrad else 0))
     d.lr, d.beta1, d.beta2 = lr, beta1, beta2
     d.correction1, d.correction2 = correction1, correction2
     d.eps, d.l2, d.weight_decay = eps, l2, weight_decay
     d.eps_hat, d.amsgrad = eps_hat, amsgrad
+    d.gradient_scale, d.clear_gradients = scale, clear
     prepare_step(&run, threads)
     with nogil:
         status = cvl_adam_step(table.code, &d, table.table64, table.count, &run)
     check(status)
 
 
-def adagrad_step(segments, double lr, double eps, double l2, int threads):
+def adagrad_step(segments, double lr, double eps, double l2, double scale, bint clear, int threads):
     """One step of AdaGrad; v is the sum of squares."""
     cdef cvl_adagrad d = CVL_ADAGRAD_INIT
     cdef cvl_exec run
     cdef cvl_status status
-    cdef Segments table = new_segments(segments, NEEDS_G | NEEDS_V)
+    cdef Segments table = new_segments(segments, takes_g(clear) | NEEDS_V)
     d.lr, d.eps, d.l2 = lr, eps, l2
+    d.gradient_scale, d.clear_gradients = scale, clear
     prepare_step(&run, threads)
     with nogil:
         status = cvl_adagrad_step(table.code, &d, table.table64, table.count, &run)
@@ -150,15 +160,17 @@ def adagrad_step(segments, double lr, double eps, double l2, int threads):
 
 def nadam_step(
         segments, double lr, double beta1, double beta2, double mu, double next_mu,
-        double correction1, double next_correction1, double correction2, double eps, int threads):
+        double correction1, double next_correction1, double correction2, double eps,
+        double scale, bint clear, int threads):
     """One step of NAdam; m and v are the first and second moments."""
     cdef cvl_nadam d = CVL_NADAM_INIT
     cdef cvl_exec run
     cdef cvl_status status
-    cdef Segments table = new_segments(segments, NEEDS_G | NEEDS_M | NEEDS_V)
+    cdef Segments table = new_segments(segments, takes_g(clear) | NEEDS_M | NEEDS_V)
     d.lr, d.beta1, d.beta2, d.mu, d.next_mu = lr, beta1, beta2, mu, next_mu
     d.correction1, d.next_correction1 = correction1, next_correction1
     d.correction2, d.eps = correction2, eps
+    d.gradient_scale, d.clear_gradients = scale, clear
     prepare_step(&run, threads)
     with nogil:
         status = cvl_nadam_step(table.code, &d, table.table64, table.count, &run)
@@ -167,16 +179,18 @@ def nadam_step(
 
 def rmsprop_step(
         segments, double lr, double alpha, double eps, double momentum, double l2, bint centered,
-        int threads):
+        double scale, bint clear, int threads):
     """One step of RMSProp; m is the momentum buffer, v the mean of squares, extra the mean."""
     cdef cvl_rmsprop d = CVL_RMSPROP_INIT
     cdef cvl_exec run
     cdef cvl_status status
     cdef Segments table = new_segments(
         segments,
-        NEEDS_G | NEEDS_V | (NEEDS_M if momentum != 0 else 0) | (NEEDS_EXTRA if centered else 0))
+        takes_g(clear) | NEEDS_V | (NEEDS_M if momentum != 0 else 0)
+        | (NEEDS_EXTRA if centered else 0))
     d.lr, d.alpha, d.eps, d.momentum, d.l2 = lr, alpha, eps, momentum, l2
     d.centered = centered
+    d.gradient_scale, d.clear_gradients = scale, clear
     prepare_step(&run, threads)
     with nogil:
         status = cvl_rmsprop_step(table.code, &d, table.table64, table.count, &run)
@@ -184,13 +198,15 @@ def rmsprop_step(
 
 
 def lion_step(
-        segments, double lr, double beta1, double beta2, double weight_decay, int threads):
+        segments, double lr, double beta1, double beta2, double weight_decay,
+        double scale, bint clear, int threads):
     """One step of Lion; m is the first moment."""
     cdef cvl_lion d = CVL_LION_INIT
     cdef cvl_exec run
     cdef cvl_status status
-    cdef Segments table = new_segments(segments, NEEDS_G | NEEDS_M)
+    cdef Segments table = new_segments(segments, takes_g(clear) | NEEDS_M)
     d.lr, d.beta1, d.beta2, d.weight_decay = lr, beta1, beta2, weight_decay
+    d.gradient_scale, d.clear_gradients = scale, clear
     prepare_step(&run, threads)
     with nogil:
         status = cvl_lion_step(table.code, &d, table.table64, table.count, &run)

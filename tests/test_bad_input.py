@@ -396,10 +396,10 @@ class TestGateOfTheExtension:
         w, short = floats(8), floats(7)
         for segment in [(w, short, None, w), (w, w, None, None), (None, w, None, w), (w, w)]:
             with pytest.raises((TypeError, ValueError)):
-                _core.adagrad_step([segment], 0.1, 1e-10, 0.0, 1)
+                _core.adagrad_step([segment], 0.1, 1e-10, 0.0, 1.0, False, 1)
         with pytest.raises(TypeError):
             _core.adagrad_step(
-                [(w, w, None, w), (*[floats(8, dtype=np.float64)] * 2, None, w)], 0.1, 0, 0, 1
+                [(w, w, None, w), (*[floats(8, dtype=np.float64)] * 2, None, w)], 0.1, 0, 0, 1, 0, 1
             )
 
         np.testing.assert_array_equal(w, floats(8))

@@ -501,3 +501,72 @@ def test_an_exception_in_a_function_writes_nothing(make):
         make(ps, lr=lambda t: 1 / (t - 1)).step()
 
     assert all(np.array_equal(b, p.value) for b, p in zip(before, ps, strict=True))
+
+
+# ---------------------------------------------------------------- gradients within the step
+
+FUSED = {
+    "SGD": lambda ps: cl.SGD(ps, 0.1),
+    "SGD, momentum": lambda ps: cl.SGD(ps, 0.1, momentum=0.9, nesterov=True, l2=0.01),
+    "SGD, momentum from 0": lambda ps: cl.SGD(ps, 0.1, momentum=lambda t: (t - 1) / (t + 2)),
+    "Adam": lambda ps: cl.Adam(ps, 0.01, l2=0.1, amsgrad=True),
+    "AdamW": lambda ps: cl.AdamW(ps, 0.01),
+    "AdaGrad": lambda ps: cl.AdaGrad(ps, 0.1),
+    "NAdam": lambda ps: cl.NAdam(ps),
+    "RMSProp": lambda ps: cl.RMSProp(ps, 0.01, momentum=0.5, centered=True),
+    "Lion": lambda ps: cl.Lion(ps),
+}
+
+
+@pytest.mark.parametrize("make", FUSED.values(), ids=FUSED)
+@pytest.mark.parametrize("max_norm", [None, 0.5, 1e3])
+def test_step_clips_and_zeroes_as_the_functions_do(make, max_norm):
+    """One call gives the bits of clip_grad_norm, step and zero_grad."""
+    apart, fused = packed(), packed()
+    for ps in (apart, fused):
+        ps[1].trainable = False
+    one_by_one, at_once = make(apart), make(fused)
+    for t in range(1, 4):
+        gradients(apart, t)
+        gradients(fused, t)
+        norm = None
+        if max_norm is not None:
+            norm = cl.optimizers.clip_grad_norm(apart, max_norm)
+        one_by_one.step()
+        one_by_one.zero_grad()
+
+        assert norm == at_once.step(zero_grad=True, max_norm=max_norm)
+        for p, q in zip(apart, fused, strict=True):
+            assert p.value.tobytes() == q.value.tobytes()
+            assert not q.grad.any()
+
+
+def test_step_with_a_norm_leaves_gradients_alone():
+    """Without zero_grad the gradients stay as long as they were."""
+    ps = parameters()
+    gradients(ps, 1)
+    before = [p.grad.copy() for p in ps]
+
+    cl.Adam(ps).step(max_norm=0.1)
+
+    for p, g in zip(ps, before, strict=True):
+        np.testing.assert_array_equal(p.grad, g)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_step_with_a_norm_refuses_gradients_without_one(bad):
+    """A gradient that is not finite is an error, and nothing has been written."""
+    ps = parameters()
+    gradients(ps, 1)
+    ps[0].grad[1, 2] = bad
+    before = values(ps)
+    optimizer = cl.Adam(ps)
+
+    with pytest.raises(FloatingPointError, match=r"Adam\.step: expected finite gradients"):
+        optimizer.step(zero_grad=True, max_norm=1)
+
+    for p, w in zip(ps, before, strict=True):
+        np.testing.assert_array_equal(p.value, w)
+    assert optimizer.state_dict()["step"] == 0
+    with pytest.raises(ValueError, match="max_norm to be at least 0, got -1"):
+        optimizer.step(max_norm=-1)

@@ -170,7 +170,7 @@ def test_fit_interrupted_within_a_step_zeroes_the_gradients(digits):
     """An interruption between pullback and step leaves no gradient for a later training."""
     model, optimizer = start()
 
-    def interrupt():
+    def interrupt(**options):
         raise KeyboardInterrupt
 
     optimizer.step = interrupt

@@ -14,13 +14,14 @@ extern "C" {
 /* ---------------------------------------------------------------- optimizers
  *
  * One call steps every segment: a run of n parameters w with gradients g and the optimizer's
- * moments beside them. w and the moments are read and written in place; g is only read.
+ * moments beside them. w and the moments are read and written in place; g is read, multiplied by
+ * `gradient_scale` (a clipped norm's share, else 1) and, with `clear_gradients`, becomes 0.
  * Hyper-parameters are already evaluated at the step t = 1, 2, ... Where a denominator is 0 the
  * update is 0. All arithmetic is in the segment's type. */
 typedef struct cvl_segment_f32 {
     ptrdiff_t n;
     float *w;
-    const float *g;
+    float *g;
     float *m;     /* adam, nadam, lion: first moment; sgd, rmsprop: momentum buffer, or NULL */
     float *v;     /* adam, nadam: second moment; adagrad: sum of squares; rmsprop: their mean */
     float *extra; /* adam with amsgrad: the largest v; rmsprop, centered: mean of gradients */
@@ -28,7 +29,7 @@ typedef struct cvl_segment_f32 {
 typedef struct cvl_segment_f64 {
     ptrdiff_t n;
     double *w;
-    const double *g;
+    double *g;
     double *m, *v, *extra;
 } cvl_segment_f64;
 
@@ -39,8 +40,10 @@ typedef struct cvl_sgd {
     double lr, momentum, dampening, l2, weight_decay;
     int nesterov;
     int first; /* nonzero at the first step of these segments */
+    double gradient_scale;
+    int clear_gradients;
 } cvl_sgd;
-#define CVL_SGD_INIT {sizeof(cvl_sgd), 0, 0, 0, 0, 0, 0, 0}
+#define CVL_SGD_INIT {sizeof(cvl_sgd), 0, 0, 0, 0, 0, 0, 0, 1, 0}
 CVL_API cvl_status cvl_sgd_step_f32(const cvl_sgd *d, const cvl_segment_f32 *segments,
                                     ptrdiff_t count, const cvl_exec *run);
 CVL_API cvl_status cvl_sgd_step_f64(const cvl_sgd *d, const cvl_segment_f64 *segments,
@@ -56,8 +59,10 @@ typedef struct cvl_adam {
     double lr, beta1, beta2, correction1, correction2, eps, l2, weight_decay;
     int eps_hat; /* nonzero: the denominator is (sqrt(v) + eps) / sqrt(correction2) */
     int amsgrad;
+    double gradient_scale;
+    int clear_gradients;
 } cvl_adam;
-#define CVL_ADAM_INIT {sizeof(cvl_adam), 0, 0, 0, 1, 1, 0, 0, 0, 0, 0}
+#define CVL_ADAM_INIT {sizeof(cvl_adam), 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0}
 CVL_API cvl_status cvl_adam_step_f32(const cvl_adam *d, const cvl_segment_f32 *segments,
                                      ptrdiff_t count, const cvl_exec *run);
 CVL_API cvl_status cvl_adam_step_f64(const cvl_adam *d, const cvl_segment_f64 *segments,
@@ -68,8 +73,10 @@ CVL_API cvl_status cvl_adam_step_f64(const cvl_adam *d, const cvl_segment_f64 *s
 typedef struct cvl_adagrad {
     size_t size;
     double lr, eps, l2;
+    double gradient_scale;
+    int clear_gradients;
 } cvl_adagrad;
-#define CVL_ADAGRAD_INIT {sizeof(cvl_adagrad), 0, 0, 0}
+#define CVL_ADAGRAD_INIT {sizeof(cvl_adagrad), 0, 0, 0, 1, 0}
 CVL_API cvl_status cvl_adagrad_step_f32(const cvl_adagrad *d, const cvl_segment_f32 *segments,
                                         ptrdiff_t count, const cvl_exec *run);
 CVL_API cvl_status cvl_adagrad_step_f64(const cvl_adagrad *d, const cvl_segment_f64 *segments,
@@ -82,8 +89,10 @@ CVL_API cvl_status cvl_adagrad_step_f64(const cvl_adagrad *d, const cvl_segment_
 typedef struct cvl_nadam {
     size_t size;
     double lr, beta1, beta2, mu, next_mu, correction1, next_correction1, correction2, eps, l2;
+    double gradient_scale;
+    int clear_gradients;
 } cvl_nadam;
-#define CVL_NADAM_INIT {sizeof(cvl_nadam), 0, 0, 0, 0, 0, 1, 1, 1, 0, 0}
+#define CVL_NADAM_INIT {sizeof(cvl_nadam), 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0}
 CVL_API cvl_status cvl_nadam_step_f32(const cvl_nadam *d, const cvl_segment_f32 *segments,
                                       ptrdiff_t count, const cvl_exec *run);
 CVL_API cvl_status cvl_nadam_step_f64(const cvl_nadam *d, const cvl_segment_f64 *segments,
@@ -98,8 +107,10 @@ typedef struct cvl_rmsprop {
     size_t size;
     double lr, alpha, eps, momentum, l2;
     int centered;
+    double gradient_scale;
+    int clear_gradients;
 } cvl_rmsprop;
-#define CVL_RMSPROP_INIT {sizeof(cvl_rmsprop), 0, 0, 0, 0, 0, 0}
+#define CVL_RMSPROP_INIT {sizeof(cvl_rmsprop), 0, 0, 0, 0, 0, 0, 1, 0}
 CVL_API cvl_status cvl_rmsprop_step_f32(const cvl_rmsprop *d, const cvl_segment_f32 *segments,
                                         ptrdiff_t count, const cvl_exec *run);
 CVL_API cvl_status cvl_rmsprop_step_f64(const cvl_rmsprop *d, const cvl_segment_f64 *segments,
@@ -111,8 +122,10 @@ CVL_API cvl_status cvl_rmsprop_step_f64(const cvl_rmsprop *d, const cvl_segment_
 typedef struct cvl_lion {
     size_t size;
     double lr, beta1, beta2, weight_decay;
+    double gradient_scale;
+    int clear_gradients;
 } cvl_lion;
-#define CVL_LION_INIT {sizeof(cvl_lion), 0, 0, 0, 0}
+#define CVL_LION_INIT {sizeof(cvl_lion), 0, 0, 0, 0, 1, 0}
 CVL_API cvl_status cvl_lion_step_f32(const cvl_lion *d, const cvl_segment_f32 *segments,
                                      ptrdiff_t count, const cvl_exec *run);
 CVL_API cvl_status cvl_lion_step_f64(const cvl_lion *d, const cvl_segment_f64 *segments,

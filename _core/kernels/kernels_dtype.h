@@ -112,6 +112,13 @@ typedef struct CVL_DTYPE_NAME(cvl_class_rows) {
     double divisor; /* of losses' gradients; 0: every row is skipped */
 } CVL_DTYPE_NAME(cvl_class_rows);
 
+/* The gradients of a step: what it takes is g times `scale`; g becomes 0 on request. */
+typedef struct CVL_DTYPE_NAME(cvl_gradients) {
+    T *g;
+    T scale;
+    int clear;
+} CVL_DTYPE_NAME(cvl_gradients);
+
 /* The constants of a loss over elements; which of them count, its kernel says. */
 typedef struct CVL_DTYPE_NAME(cvl_element_loss) {
     T weight; /* of every gradient */

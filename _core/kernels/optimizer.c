@@ -1,20 +1,31 @@
 /* optimizer.c: one step of an optimizer over n parameters w with gradients g, and what is done to
- * gradients before it. Elements do not see each other, but in a sum of squares. Square root and division are exact: in cache they cost a quarter of Adam's step,
- * from memory nothing. */
+ * gradients before it. Elements do not see each other, but in a sum of squares. Square root and
+ * division are exact: in cache they cost a quarter of Adam's step, from memory nothing. */
 #include "order.h"
 #include "simd.h"
 
 /* a / b, and 0 where b is 0. */
 INLINE V quotient(V a, V b) { return vselect(veq(b, vzero()), vzero(), vdiv(a, b)); }
 
+/* Gradients i, i + 1, ... of which n exist. */
+INLINE V take(const TYPE(gradients) *from, V scale, ptrdiff_t i, ptrdiff_t n)
+{
+    const V g = vmul(scale, vload_part(from->g + i, n));
+    if (from->clear)
+        vstore_part(from->g + i, vzero(), n);
+    return g;
+}
+
 /* k: -lr, momentum, 1 - dampening, l2, 1 - lr weight_decay. m NULL: no momentum. */
-void KERNEL(sgd)(ptrdiff_t n, T *w, const T *g, T *m, const T *k, int nesterov, int first)
+void KERNEL(sgd)(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *m, const T *k, int nesterov,
+                 int first)
 {
     const V minus_lr = vset1(k[0]), momentum = vset1(k[1]), fresh = vset1(k[2]);
     const V l2 = vset1(k[3]), decay = vset1(k[4]);
+    const V scale = vset1(g->scale);
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const V wi = vload_part(w + i, n - i);
-        V step = vfma(l2, wi, vload_part(g + i, n - i));
+        V step = vfma(l2, wi, take(g, scale, i, n - i));
         if (m) {
             const V gradient = step;
             if (!first)
@@ -29,15 +40,16 @@ void KERNEL(sgd)(ptrdiff_t n, T *w, const T *g, T *m, const T *k, int nesterov, 
 
 /* What Adam and NAdam share. k: the gain of m, beta1, 1 - beta1, beta2, 1 - beta2, 1 / correction2,
  * eps, l2, 1 - lr weight_decay, the gain of g; both gains carry -lr. v_max NULL: no AMSGrad. */
-INLINE void step_adam(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *v_max, const T *k,
+INLINE void step_adam(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *m, T *v, T *v_max, const T *k,
                       const int looks_ahead)
 {
     const V gain = vset1(k[0]), beta1 = vset1(k[1]), fresh1 = vset1(k[2]);
     const V beta2 = vset1(k[3]), fresh2 = vset1(k[4]), unbias2 = vset1(k[5]);
     const V eps = vset1(k[6]), l2 = vset1(k[7]), decay = vset1(k[8]);
+    const V scale = vset1(g->scale);
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const V wi = vload_part(w + i, n - i);
-        const V gradient = vfma(l2, wi, vload_part(g + i, n - i));
+        const V gradient = vfma(l2, wi, take(g, scale, i, n - i));
         const V mi = vfma(beta1, vload_part(m + i, n - i), vmul(fresh1, gradient));
         const V square = vmul(vmul(fresh2, gradient), gradient);
         const V vi = vfma(beta2, vload_part(v + i, n - i), square);
@@ -55,23 +67,24 @@ INLINE void step_adam(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *v_max, const
     }
 }
 
-void KERNEL(adam)(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *v_max, const T *k)
+void KERNEL(adam)(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *m, T *v, T *v_max, const T *k)
 {
     step_adam(n, w, g, m, v, v_max, k, 0);
 }
 
-void KERNEL(nadam)(ptrdiff_t n, T *w, const T *g, T *m, T *v, const T *k)
+void KERNEL(nadam)(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *m, T *v, const T *k)
 {
     step_adam(n, w, g, m, v, NULL, k, 1);
 }
 
 /* k: -lr, eps, l2. */
-void KERNEL(adagrad)(ptrdiff_t n, T *w, const T *g, T *v, const T *k)
+void KERNEL(adagrad)(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *v, const T *k)
 {
     const V minus_lr = vset1(k[0]), eps = vset1(k[1]), l2 = vset1(k[2]);
+    const V scale = vset1(g->scale);
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const V wi = vload_part(w + i, n - i);
-        const V gradient = vfma(l2, wi, vload_part(g + i, n - i));
+        const V gradient = vfma(l2, wi, take(g, scale, i, n - i));
         const V vi = vfma(gradient, gradient, vload_part(v + i, n - i));
         const V update = quotient(vmul(minus_lr, gradient), vadd(vsqrt(vi), eps));
         vstore_part(v + i, vi, n - i);
@@ -81,13 +94,14 @@ void KERNEL(adagrad)(ptrdiff_t n, T *w, const T *g, T *v, const T *k)
 
 /* k: -lr, alpha, 1 - alpha, eps, momentum, l2, alpha (1 - alpha). m NULL: no momentum. mean NULL:
  * not centered. The centered v is E[g^2] - E[g]^2 by a recursion that subtracts no squares. */
-void KERNEL(rmsprop)(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *mean, const T *k)
+void KERNEL(rmsprop)(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *m, T *v, T *mean, const T *k)
 {
     const V minus_lr = vset1(k[0]), alpha = vset1(k[1]), fresh = vset1(k[2]), eps = vset1(k[3]);
     const V momentum = vset1(k[4]), l2 = vset1(k[5]), fresh_variance = vset1(k[6]);
+    const V scale = vset1(g->scale);
     for (ptrdiff_t i = 0; i < n; i += VL) {
         const V wi = vload_part(w + i, n - i);
-        const V gradient = vfma(l2, wi, vload_part(g + i, n - i));
+        const V gradient = vfma(l2, wi, take(g, scale, i, n - i));
         V square = vmul(vmul(fresh, gradient), gradient);
         if (mean) {
             const V old = vload_part(mean + i, n - i), deviation = vsub(gradient, old);
@@ -107,12 +121,13 @@ void KERNEL(rmsprop)(ptrdiff_t n, T *w, const T *g, T *m, T *v, T *mean, const T
 
 /* k: -lr, beta1, 1 - beta1, beta2, 1 - beta2, 1 - lr weight_decay, lr. The sign of 0 is 0 and that
  * of NaN is NaN. */
-void KERNEL(lion)(ptrdiff_t n, T *w, const T *g, T *m, const T *k)
+void KERNEL(lion)(ptrdiff_t n, T *w, const TYPE(gradients) *g, T *m, const T *k)
 {
     const V minus_lr = vset1(k[0]), beta1 = vset1(k[1]), fresh1 = vset1(k[2]);
     const V beta2 = vset1(k[3]), fresh2 = vset1(k[4]), decay = vset1(k[5]), lr = vset1(k[6]);
+    const V scale = vset1(g->scale);
     for (ptrdiff_t i = 0; i < n; i += VL) {
-        const V wi = vload_part(w + i, n - i), gradient = vload_part(g + i, n - i);
+        const V wi = vload_part(w + i, n - i), gradient = take(g, scale, i, n - i);
         const V mi = vload_part(m + i, n - i);
         const V direction = vfma(beta1, mi, vmul(fresh1, gradient));
         const V falling = vselect(vgt(vzero(), direction), lr, direction);

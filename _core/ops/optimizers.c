@@ -19,6 +19,8 @@ struct steps {
     T constants[MAX_CONSTANTS];
     int nesterov, first; /* sgd */
     int with_extra;      /* adam: amsgrad; rmsprop: centered */
+    T scale;             /* of gradients */
+    int clear;
     const NAME(kernels) *k;
     stepper *step;
 };
@@ -84,6 +86,19 @@ static int round_constants(steps *s, const double *constants, int count)
     return 1;
 }
 
+/* Takes over what a step does with gradients. */
+static int use_gradients(steps *s, double scale, int clear)
+{
+    s->scale = (T)scale;
+    s->clear = clear;
+    return isfinite(s->scale);
+}
+
+static NAME(gradients) gradients_of(const steps *s, const segment *part, ptrdiff_t i)
+{
+    return (NAME(gradients)){part->g + i, s->scale, s->clear};
+}
+
 /* `arrays`: how many arrays the step reads or writes. */
 static cvl_status run_steps(steps *s, int needs, int arrays, const cvl_exec *run)
 {
@@ -104,8 +119,9 @@ static cvl_status run_steps(steps *s, int needs, int arrays, const cvl_exec *run
 
 static void step_sgd(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
+    const NAME(gradients) g = gradients_of(s, part, i);
     T *m = part->m ? part->m + i : NULL;
-    s->k->sgd(n, part->w + i, part->g + i, m, s->constants, s->nesterov, s->first);
+    s->k->sgd(n, part->w + i, &g, m, s->constants, s->nesterov, s->first);
 }
 
 cvl_status NAME(sgd_step)(const cvl_sgd *from, const segment *segments, ptrdiff_t count,
@@ -114,9 +130,14 @@ cvl_status NAME(sgd_step)(const cvl_sgd *from, const segment *segments, ptrdiff_
     cvl_sgd d = CVL_SGD_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, d.nesterov, d.first, 0, NULL, step_sgd};
+    steps s = {.segments = segments,
+               .count = count,
+               .nesterov = d.nesterov,
+               .first = d.first,
+               .step = step_sgd};
     const double k[] = {-d.lr, d.momentum, 1 - d.dampening, d.l2, 1 - d.lr * d.weight_decay};
-    if (!round_constants(&s, k, sizeof k / sizeof *k))
+    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | (d.momentum != 0 ? NEEDS_M : 0), 5, run);
 }
@@ -129,8 +150,8 @@ static T *extra_of(const steps *s, const segment *part, ptrdiff_t i)
 
 static void step_adam(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
-    s->k->adam(n, part->w + i, part->g + i, part->m + i, part->v + i, extra_of(s, part, i),
-               s->constants);
+    const NAME(gradients) g = gradients_of(s, part, i);
+    s->k->adam(n, part->w + i, &g, part->m + i, part->v + i, extra_of(s, part, i), s->constants);
 }
 
 cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdiff_t count,
@@ -139,7 +160,7 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
     cvl_adam d = CVL_ADAM_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, d.amsgrad, NULL, step_adam};
+    steps s = {.segments = segments, .count = count, .with_extra = d.amsgrad, .step = step_adam};
     /* (sqrt(v) + eps) / sqrt(c) = sqrt(v / c) + eps / sqrt(c) */
     const double eps = d.eps_hat ? d.eps / sqrt(d.correction2) : d.eps;
     const double k[] = {-d.lr / d.correction1,
@@ -152,7 +173,8 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
                         d.l2,
                         1 - d.lr * d.weight_decay};
     if (!isfinite(d.correction1) || !isfinite(d.correction2) || d.correction2 <= 0 ||
-        !round_constants(&s, k, sizeof k / sizeof *k))
+        !round_constants(&s, k, sizeof k / sizeof *k) ||
+        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     const int needs = NEEDS_G | NEEDS_M | NEEDS_V | (d.amsgrad ? NEEDS_EXTRA : 0);
     return run_steps(&s, needs, d.amsgrad ? 9 : 7, run);
@@ -160,7 +182,8 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
 
 static void step_nadam(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
-    s->k->nadam(n, part->w + i, part->g + i, part->m + i, part->v + i, s->constants);
+    const NAME(gradients) g = gradients_of(s, part, i);
+    s->k->nadam(n, part->w + i, &g, part->m + i, part->v + i, s->constants);
 }
 
 cvl_status NAME(nadam_step)(const cvl_nadam *from, const segment *segments, ptrdiff_t count,
@@ -169,20 +192,22 @@ cvl_status NAME(nadam_step)(const cvl_nadam *from, const segment *segments, ptrd
     cvl_nadam d = CVL_NADAM_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, 0, NULL, step_nadam};
+    steps s = {.segments = segments, .count = count, .step = step_nadam};
     const double gain_m = -d.lr * d.next_mu / d.next_correction1;
     const double gain_g = -d.lr * (1 - d.mu) / d.correction1;
     const double k[] = {gain_m, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 / d.correction2,
                         d.eps,  d.l2,    1,           gain_g};
     if (!isfinite(d.correction1) || !isfinite(d.next_correction1) || !isfinite(d.correction2) ||
-        d.correction2 <= 0 || !round_constants(&s, k, sizeof k / sizeof *k))
+        d.correction2 <= 0 || !round_constants(&s, k, sizeof k / sizeof *k) ||
+        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | NEEDS_M | NEEDS_V, 7, run);
 }
 
 static void step_adagrad(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
-    s->k->adagrad(n, part->w + i, part->g + i, part->v + i, s->constants);
+    const NAME(gradients) g = gradients_of(s, part, i);
+    s->k->adagrad(n, part->w + i, &g, part->v + i, s->constants);
 }
 
 cvl_status NAME(adagrad_step)(const cvl_adagrad *from, const segment *segments, ptrdiff_t count,
@@ -191,17 +216,19 @@ cvl_status NAME(adagrad_step)(const cvl_adagrad *from, const segment *segments, 
     cvl_adagrad d = CVL_ADAGRAD_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, 0, NULL, step_adagrad};
+    steps s = {.segments = segments, .count = count, .step = step_adagrad};
     const double k[] = {-d.lr, d.eps, d.l2};
-    if (!round_constants(&s, k, sizeof k / sizeof *k))
+    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | NEEDS_V, 5, run);
 }
 
 static void step_rmsprop(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
+    const NAME(gradients) g = gradients_of(s, part, i);
     T *m = part->m ? part->m + i : NULL;
-    s->k->rmsprop(n, part->w + i, part->g + i, m, part->v + i, extra_of(s, part, i), s->constants);
+    s->k->rmsprop(n, part->w + i, &g, m, part->v + i, extra_of(s, part, i), s->constants);
 }
 
 cvl_status NAME(rmsprop_step)(const cvl_rmsprop *from, const segment *segments, ptrdiff_t count,
@@ -210,10 +237,12 @@ cvl_status NAME(rmsprop_step)(const cvl_rmsprop *from, const segment *segments, 
     cvl_rmsprop d = CVL_RMSPROP_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, d.centered, NULL, step_rmsprop};
+    steps s = {
+        .segments = segments, .count = count, .with_extra = d.centered, .step = step_rmsprop};
     const double k[] = {
         -d.lr, d.alpha, 1 - d.alpha, d.eps, d.momentum, d.l2, d.alpha * (1 - d.alpha)};
-    if (!round_constants(&s, k, sizeof k / sizeof *k))
+    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     const int needs = (d.momentum != 0 ? NEEDS_M : 0) | (d.centered ? NEEDS_EXTRA : 0);
     return run_steps(&s, NEEDS_G | NEEDS_V | needs, 9, run);
@@ -221,7 +250,8 @@ cvl_status NAME(rmsprop_step)(const cvl_rmsprop *from, const segment *segments, 
 
 static void step_lion(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
-    s->k->lion(n, part->w + i, part->g + i, part->m + i, s->constants);
+    const NAME(gradients) g = gradients_of(s, part, i);
+    s->k->lion(n, part->w + i, &g, part->m + i, s->constants);
 }
 
 cvl_status NAME(lion_step)(const cvl_lion *from, const segment *segments, ptrdiff_t count,
@@ -230,10 +260,11 @@ cvl_status NAME(lion_step)(const cvl_lion *from, const segment *segments, ptrdif
     cvl_lion d = CVL_LION_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {segments, count, {0}, 0, 0, 0, NULL, step_lion};
+    steps s = {.segments = segments, .count = count, .step = step_lion};
     const double k[] = {
         -d.lr, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 - d.lr * d.weight_decay, d.lr};
-    if (!round_constants(&s, k, sizeof k / sizeof *k))
+    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | NEEDS_M, 5, run);
 }
@@ -243,7 +274,7 @@ cvl_status NAME(lion_step)(const cvl_lion *from, const segment *segments, ptrdif
 static cvl_status run_one_constant(stepper *step, double constant, const segment *segments,
                                    ptrdiff_t count, int needs, int arrays, const cvl_exec *run)
 {
-    steps s = {segments, count, {0}, 0, 0, 0, NULL, step};
+    steps s = {.segments = segments, .count = count, .step = step};
     if (!round_constants(&s, &constant, 1))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, needs, arrays, run);
@@ -309,7 +340,7 @@ static void square_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int wor
 static cvl_status count_blocks(const segment *segments, ptrdiff_t count, ptrdiff_t *blocks,
                                ptrdiff_t *elements)
 {
-    const steps s = {segments, count, {0}, 0, 0, 0, NULL, NULL};
+    const steps s = {.segments = segments, .count = count};
     const cvl_status status = check_segments(&s, 0, blocks, elements);
     *blocks = 0;
     for (ptrdiff_t i = 0; status == CVL_OK && i < count; i++)

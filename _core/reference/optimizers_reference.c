@@ -9,11 +9,19 @@ static double quotient(double numerator, double denominator)
     return denominator == 0 ? 0 : numerator / denominator;
 }
 
+static double take(const cvl_segment_f64 *s, ptrdiff_t i, double scale, int clear)
+{
+    const double g = scale * s->g[i];
+    if (clear)
+        s->g[i] = 0;
+    return g;
+}
+
 void cvl_reference_sgd_step(const cvl_sgd *d, const cvl_segment_f64 *segments, ptrdiff_t count)
 {
     for (const cvl_segment_f64 *s = segments; s < segments + count; s++)
         for (ptrdiff_t i = 0; i < s->n; i++) {
-            double g = s->g[i] + d->l2 * s->w[i];
+            double g = take(s, i, d->gradient_scale, d->clear_gradients) + d->l2 * s->w[i];
             if (d->momentum != 0) {
                 s->m[i] = d->first ? g : d->momentum * s->m[i] + (1 - d->dampening) * g;
                 g = d->nesterov ? g + d->momentum * s->m[i] : s->m[i];
@@ -26,7 +34,7 @@ void cvl_reference_adam_step(const cvl_adam *d, const cvl_segment_f64 *segments,
 {
     for (const cvl_segment_f64 *s = segments; s < segments + count; s++)
         for (ptrdiff_t i = 0; i < s->n; i++) {
-            double g = s->g[i] + d->l2 * s->w[i];
+            double g = take(s, i, d->gradient_scale, d->clear_gradients) + d->l2 * s->w[i];
             s->m[i] = d->beta1 * s->m[i] + (1 - d->beta1) * g;
             s->v[i] = d->beta2 * s->v[i] + (1 - d->beta2) * g * g;
             double second = s->v[i];
@@ -45,7 +53,7 @@ void cvl_reference_adagrad_step(const cvl_adagrad *d, const cvl_segment_f64 *seg
 {
     for (const cvl_segment_f64 *s = segments; s < segments + count; s++)
         for (ptrdiff_t i = 0; i < s->n; i++) {
-            double g = s->g[i] + d->l2 * s->w[i];
+            double g = take(s, i, d->gradient_scale, d->clear_gradients) + d->l2 * s->w[i];
             s->v[i] += g * g;
             s->w[i] -= d->lr * quotient(g, sqrt(s->v[i]) + d->eps);
         }
@@ -55,7 +63,7 @@ void cvl_reference_nadam_step(const cvl_nadam *d, const cvl_segment_f64 *segment
 {
     for (const cvl_segment_f64 *s = segments; s < segments + count; s++)
         for (ptrdiff_t i = 0; i < s->n; i++) {
-            double g = s->g[i] + d->l2 * s->w[i];
+            double g = take(s, i, d->gradient_scale, d->clear_gradients) + d->l2 * s->w[i];
             s->m[i] = d->beta1 * s->m[i] + (1 - d->beta1) * g;
             s->v[i] = d->beta2 * s->v[i] + (1 - d->beta2) * g * g;
             double denominator = sqrt(s->v[i] / d->correction2) + d->eps;
@@ -71,7 +79,7 @@ void cvl_reference_rmsprop_step(const cvl_rmsprop *d, const cvl_segment_f64 *seg
 {
     for (const cvl_segment_f64 *s = segments; s < segments + count; s++)
         for (ptrdiff_t i = 0; i < s->n; i++) {
-            double g = s->g[i] + d->l2 * s->w[i];
+            double g = take(s, i, d->gradient_scale, d->clear_gradients) + d->l2 * s->w[i];
             double squares = s->v[i];
             if (d->centered)
                 squares += s->extra[i] * s->extra[i];
@@ -91,9 +99,10 @@ void cvl_reference_lion_step(const cvl_lion *d, const cvl_segment_f64 *segments,
 {
     for (const cvl_segment_f64 *s = segments; s < segments + count; s++)
         for (ptrdiff_t i = 0; i < s->n; i++) {
-            double direction = d->beta1 * s->m[i] + (1 - d->beta1) * s->g[i];
+            double g = take(s, i, d->gradient_scale, d->clear_gradients);
+            double direction = d->beta1 * s->m[i] + (1 - d->beta1) * g;
             double sign = (direction > 0) - (direction < 0);
-            s->m[i] = d->beta2 * s->m[i] + (1 - d->beta2) * s->g[i];
+            s->m[i] = d->beta2 * s->m[i] + (1 - d->beta2) * g;
             s->w[i] = (1 - d->lr * d->weight_decay) * s->w[i] - d->lr * sign;
         }
 }

@@ -319,6 +319,8 @@ def sgd_step(
     weight_decay: float,
     nesterov: bool,
     first: bool,
+    scale: float,
+    clear: bool,
     threads: int,
 ) -> None: ...
 def adam_step(
@@ -333,10 +335,18 @@ def adam_step(
     weight_decay: float,
     eps_hat: bool,
     amsgrad: bool,
+    scale: float,
+    clear: bool,
     threads: int,
 ) -> None: ...
 def adagrad_step(
-    segments: Sequence[_Segment], lr: float, eps: float, l2: float, threads: int
+    segments: Sequence[_Segment],
+    lr: float,
+    eps: float,
+    l2: float,
+    scale: float,
+    clear: bool,
+    threads: int,
 ) -> None: ...
 def nadam_step(
     segments: Sequence[_Segment],
@@ -349,6 +359,8 @@ def nadam_step(
     next_correction1: float,
     correction2: float,
     eps: float,
+    scale: float,
+    clear: bool,
     threads: int,
 ) -> None: ...
 def rmsprop_step(
@@ -359,6 +371,8 @@ def rmsprop_step(
     momentum: float,
     l2: float,
     centered: bool,
+    scale: float,
+    clear: bool,
     threads: int,
 ) -> None: ...
 def lion_step(
@@ -367,6 +381,8 @@ def lion_step(
     beta1: float,
     beta2: float,
     weight_decay: float,
+    scale: float,
+    clear: bool,
     threads: int,
 ) -> None: ...
 def clip(segments: Sequence[_Segment], limit: float, threads: int) -> None: ...

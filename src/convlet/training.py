@@ -85,8 +85,7 @@ def fit(
                         f"a smaller learning rate may help"
                     )
                 pullback(dlogits)
-                optimizer.step()
-                optimizer.zero_grad()
+                optimizer.step(zero_grad=True)
 
                 images += len(labels)
                 summed_loss += loss * len(labels)

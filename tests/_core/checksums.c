@@ -551,9 +551,9 @@ static void sum_optimizers(void)
     cvl_exec run = run_with(THREADS, 0);
     NAME(segment) sgd_segment = new_segment(), adam_segment = new_segment();
     NAME(segment) adagrad_segment = new_segment();
-    cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0.1, 0.01, 0.02, 1, 1};
-    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02, 0, 0};
-    cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-10, 0.01};
+    cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0.1, 0.01, 0.02, 1, 1, 1, 0};
+    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02, 0, 0, 1, 0};
+    cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-10, 0.01, 1, 0};
     double power1 = 1, power2 = 1;
     for (int step = 0; step < STEPS; step++) {
         power1 *= adam.beta1;
@@ -576,10 +576,10 @@ static void sum_adaptive_optimizers(void)
     begin("adaptive_optimizers");
     cvl_exec run = run_with(THREADS, 0);
     NAME(segment) segments[] = {new_segment(), new_segment(), new_segment(), new_segment()};
-    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02, 1, 1};
-    cvl_nadam nadam = {sizeof nadam, 0.01, 0.9, 0.999, 0.4, 0.5, 0.6, 0.7, 1, 1e-8, 0.01};
-    const cvl_rmsprop rmsprop = {sizeof rmsprop, 0.01, 0.9, 1e-8, 0.8, 0.01, 1};
-    const cvl_lion lion = {sizeof lion, 0.01, 0.9, 0.99, 0.1};
+    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.999, 1, 1, 1e-8, 0.01, 0.02, 1, 1, 1, 0};
+    cvl_nadam nadam = {sizeof nadam, 0.01, 0.9, 0.999, 0.4, 0.5, 0.6, 0.7, 1, 1e-8, 0.01, 1, 0};
+    const cvl_rmsprop rmsprop = {sizeof rmsprop, 0.01, 0.9, 1e-8, 0.8, 0.01, 1, 1, 0};
+    const cvl_lion lion = {sizeof lion, 0.01, 0.9, 0.99, 0.1, 1, 0};
     double power = 1;
     for (int step = 0; step < STEPS; step++) {
         power *= adam.beta2;

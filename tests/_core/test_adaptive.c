@@ -61,7 +61,7 @@ static double weight_error(double decay, double old, double lr, double update, d
 
 static cvl_adam adam_at(int t)
 {
-    cvl_adam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 1e-3, 0.1, 0.02, 1, 1};
+    cvl_adam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 1e-3, 0.1, 0.02, 1, 1, 1, 0};
     d.correction1 = 1 - pow(d.beta1, t);
     d.correction2 = 1 - pow(d.beta2, t);
     return d;
@@ -97,7 +97,7 @@ static errors bound_adam(int t, const element *before, const element *after)
 
 static cvl_nadam nadam_at(int t)
 {
-    cvl_nadam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 0, 0, 0, 1e-3, 0.1};
+    cvl_nadam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 0, 0, 0, 1e-3, 0.1, 1, 0};
     double product = 1;
     for (int i = 1; i <= t; i++) {
         d.mu = d.beta1 * (1 - 0.5 * pow(0.96, i * 0.004));
@@ -141,8 +141,8 @@ static errors bound_nadam(int t, const element *before, const element *after)
 
 /* ---------------------------------------------------------------- rmsprop */
 
-static const cvl_rmsprop rmsprop_plain = {sizeof(cvl_rmsprop), 0.01, 0.9, 1e-3, 0, 0.1, 0};
-static const cvl_rmsprop rmsprop_full = {sizeof(cvl_rmsprop), 0.01, 0.9, 1e-3, 0.8, 0.1, 1};
+static const cvl_rmsprop rmsprop_plain = {sizeof(cvl_rmsprop), 0.01, 0.9, 1e-3, 0, 0.1, 0, 1, 0};
+static const cvl_rmsprop rmsprop_full = {sizeof(cvl_rmsprop), 0.01, 0.9, 1e-3, 0.8, 0.1, 1, 1, 0};
 
 static cvl_status step_rmsprop_plain(int t, const NAME(segment) *segments, ptrdiff_t count,
                                      const cvl_exec *run)
@@ -208,7 +208,7 @@ static errors bound_rmsprop_full(int t, const element *before, const element *af
 
 /* ---------------------------------------------------------------- lion */
 
-static const cvl_lion lion = {sizeof(cvl_lion), 0.01, 0.9, 0.99, 0.1};
+static const cvl_lion lion = {sizeof(cvl_lion), 0.01, 0.9, 0.99, 0.1, 1, 0};
 
 static cvl_status step_lion(int t, const NAME(segment) *segments, ptrdiff_t count,
                             const cvl_exec *run)
@@ -366,7 +366,8 @@ static void test_zero_denominator(void)
     enum { COUNT = 21 };
     check_case("a denominator of 0");
     const T zeros[COUNT] = {0};
-    const T *w = input_random(COUNT), *g = input_bytes(zeros, sizeof zeros);
+    T *g = input_bytes(zeros, sizeof zeros);
+    const T *w = input_random(COUNT);
     const cvl_exec run = CVL_EXEC_INIT;
     cvl_adam adam = adam_at(1);
     cvl_nadam nadam = nadam_at(1);

@@ -424,9 +424,9 @@ static void test_pool2d(void)
 /* The second of two segments is bad: the first must not have been stepped. */
 static void refuse_segments(const char *why, NAME(segment) bad, cvl_status expected)
 {
-    const cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0, 0, 0, 0, 0};
-    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0, 0, 0};
-    const cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-8, 0};
+    const cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0, 0, 0, 0, 0, 1, 0};
+    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0, 0, 0, 1, 0};
+    const cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-8, 0, 1, 0};
     check_case("optimizers: %s", why);
     new_arrays();
     NAME(segment) segments[2] = {{COUNT, out[0], in[0], out[1], out[2], NULL}, bad};
@@ -440,8 +440,9 @@ static void refuse_segments(const char *why, NAME(segment) bad, cvl_status expec
 static void test_optimizers(void)
 {
     T w[2] = {1, 2}, g[2] = {3, 4}, m[2] = {0, 0};
-    const cvl_sgd no_init = {0, 0.1, 0, 0, 0, 0, 0, 0}, good = {sizeof good, 0.1, 0, 0, 0, 0, 0, 0};
-    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0, 0, 0};
+    const cvl_sgd no_init = {0, 0.1, 0, 0, 0, 0, 0, 0, 1, 0},
+                  good = {sizeof good, 0.1, 0, 0, 0, 0, 0, 0, 1, 0};
+    const cvl_adam adam = {sizeof adam, 0.1, 0.9, 0.9, 0.1, 0.1, 1e-8, 0, 0, 0, 0, 1, 0};
     NAME(segment) segment = {2, w, g, NULL, m, NULL};
     refuse_segments("a length of -1", (NAME(segment)){-1, w, g, m, m, NULL}, CVL_ERR_SHAPE);
     refuse_segments("no w", (NAME(segment)){2, NULL, g, m, m, NULL}, CVL_ERR_ARGUMENT);

@@ -40,7 +40,7 @@ static void library_segments(NAME(segment) *segments, const state *s, int with_m
     for (int i = 0; i < SEGMENTS; i++)
         segments[i] = (NAME(segment)){lengths[i],
                                       filled(s->w[i], lengths[i]),
-                                      s->g[i],
+                                      filled(s->g[i], lengths[i]),
                                       with_m ? filled(s->m[i], lengths[i]) : NULL,
                                       with_v ? filled(s->v[i], lengths[i]) : NULL,
                                       NULL};
@@ -84,15 +84,19 @@ static void test_step(const void *d, const state *s, const cvl_segment_f64 *afte
         if (threads == 1)
             memcpy(first, segments, sizeof first);
         CHECK(step(d, segments, &run) == CVL_OK);
+        int g_as_wanted = 1;
         for (int i = 0; i < SEGMENTS; i++) {
             ptrdiff_t n = lengths[i];
             double *w = doubles(n), *m = doubles(n), *v = doubles(n);
             for (ptrdiff_t k = 0; threads == 1 && k < n; k++)
                 bounds(d, s, i, k, &after[i], &w[k], &m[k], &v[k]);
+            for (ptrdiff_t k = 0; k < n; k++)
+                g_as_wanted &= segments[i].g[k] == (T)after[i].g[k];
             compare("w", n, segments[i].w, after[i].w, w, threads > 1 ? first[i].w : NULL);
             compare("m", n, segments[i].m, after[i].m, m, threads > 1 ? first[i].m : NULL);
             compare("v", n, segments[i].v, after[i].v, v, threads > 1 ? first[i].v : NULL);
         }
+        CHECK(g_as_wanted);
     }
     check_memory();
 }
@@ -126,13 +130,13 @@ static void test_sgd(void)
 {
     /* clang-format off */
     static const cvl_sgd cases[] = {
-        /*               lr   momentum dampening l2 decay nesterov first */
-        {sizeof(cvl_sgd), 0.1, 0,   0,   0,    0,    0, 0},
-        {sizeof(cvl_sgd), 0.3, 0,   0,   0.01, 0.02, 0, 0},
-        {sizeof(cvl_sgd), 0.1, 0.9, 0.1, 0.01, 0,    0, 1},
-        {sizeof(cvl_sgd), 0.1, 0.9, 0.1, 0.01, 0.03, 0, 0},
-        {sizeof(cvl_sgd), 0.1, 0.9, 0,   0.01, 0,    1, 1},
-        {sizeof(cvl_sgd), 0.7, 0.8, 0,   0,    0.1,  1, 0},
+        /*               lr   momentum dampening l2 decay nesterov first scale clear */
+        {sizeof(cvl_sgd), 0.1, 0,   0,   0,    0,    0, 0, 1, 0},
+        {sizeof(cvl_sgd), 0.3, 0,   0,   0.01, 0.02, 0, 0, 1, 0},
+        {sizeof(cvl_sgd), 0.1, 0.9, 0.1, 0.01, 0,    0, 1, 1, 0},
+        {sizeof(cvl_sgd), 0.1, 0.9, 0.1, 0.01, 0.03, 0, 0, 1, 0},
+        {sizeof(cvl_sgd), 0.1, 0.9, 0,   0.01, 0,    1, 1, 1, 0},
+        {sizeof(cvl_sgd), 0.7, 0.8, 0,   0,    0.1,  1, 0, 1, 1},
     };
     /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
@@ -177,11 +181,11 @@ static void test_adam(void)
 {
     /* clang-format off */
     static const cvl_adam cases[] = {
-        /*                 lr    beta1 beta2  correction1, 2  eps   l2    decay hat amsgrad */
-        {sizeof(cvl_adam), 1e-3, 0.9,  0.999, 0.1,   0.001,   1e-8, 0,    0,   0, 0},
-        {sizeof(cvl_adam), 0.1,  0.9,  0.999, 0.271, 0.00299, 1e-8, 0.1,  0,   0, 0},
-        {sizeof(cvl_adam), 0.01, 0.8,  0.99,  1,     1,       1e-3, 0,    0.3, 0, 0},
-        {sizeof(cvl_adam), 0.1,  0,    0.5,   1,     1,       0,    0.01, 0,   0, 0}, /* as AdaGrad */
+        /*                 lr    beta1 beta2  correction1, 2  eps   l2    decay hat amsgrad scale clear */
+        {sizeof(cvl_adam), 1e-3, 0.9,  0.999, 0.1,   0.001,   1e-8, 0,    0,   0, 0, 1, 0},
+        {sizeof(cvl_adam), 0.1,  0.9,  0.999, 0.271, 0.00299, 1e-8, 0.1,  0,   0, 0, 1, 0},
+        {sizeof(cvl_adam), 0.01, 0.8,  0.99,  1,     1,       1e-3, 0,    0.3, 0, 0, 1, 1},
+        {sizeof(cvl_adam), 0.1,  0,    0.5,   1,     1,       0,    0.01, 0,   0, 0, 1, 0}, /* as AdaGrad */
     };
     /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
@@ -218,10 +222,10 @@ static void test_adagrad(void)
 {
     /* clang-format off */
     static const cvl_adagrad cases[] = {
-        /*                    lr    eps    l2 */
-        {sizeof(cvl_adagrad), 0.01, 1e-10, 0},
-        {sizeof(cvl_adagrad), 0.3,  1e-2,  0.2},
-        {sizeof(cvl_adagrad), 0.1,  0,     0},
+        /*                    lr    eps    l2   scale clear */
+        {sizeof(cvl_adagrad), 0.01, 1e-10, 0, 1, 0},
+        {sizeof(cvl_adagrad), 0.3,  1e-2,  0.2, 1, 1},
+        {sizeof(cvl_adagrad), 0.1,  0,     0, 1, 0},
     };
     /* clang-format on */
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
@@ -232,6 +236,72 @@ static void test_adagrad(void)
         cvl_reference_adagrad_step(&cases[c], after, SEGMENTS);
         test_step(&cases[c], &s, after, step_adagrad, bound_adagrad, 0, 1);
     }
+}
+
+/* ---------------------------------------------------------------- what becomes of gradients */
+
+static cvl_status step_nadam(const void *d, const NAME(segment) *segments, const cvl_exec *run)
+{
+    return NAME(nadam_step)(d, segments, SEGMENTS, run);
+}
+
+static cvl_status step_rmsprop(const void *d, const NAME(segment) *segments, const cvl_exec *run)
+{
+    return NAME(rmsprop_step)(d, segments, SEGMENTS, run);
+}
+
+static cvl_status step_lion(const void *d, const NAME(segment) *segments, const cvl_exec *run)
+{
+    return NAME(lion_step)(d, segments, SEGMENTS, run);
+}
+
+/* A step that scales and clears gives the bits of scaling, a step, and zeros. */
+static void test_fused(const char *name, stepper *step, const void *plain, const void *fused)
+{
+    NAME(segment) scaled[SEGMENTS], gradients[SEGMENTS], segments[SEGMENTS];
+    check_case("%s, gradients scaled and cleared", name);
+    state s = new_state();
+    cvl_exec run = run_with(2, 0);
+    library_segments(scaled, &s, 1, 1);
+    library_segments(segments, &s, 1, 1);
+    for (int i = 0; i < SEGMENTS; i++)
+        gradients[i] = (NAME(segment)){lengths[i], scaled[i].g, NULL, NULL, NULL, NULL};
+    CHECK(NAME(scale)(0.3, gradients, SEGMENTS, &run) == CVL_OK);
+    CHECK(step(plain, scaled, &run) == CVL_OK);
+    CHECK(step(fused, segments, &run) == CVL_OK);
+    for (int i = 0; i < SEGMENTS; i++) {
+        int clear = 1;
+        check_same("w", lengths[i], segments[i].w, scaled[i].w);
+        check_same("m", lengths[i], segments[i].m, scaled[i].m);
+        check_same("v", lengths[i], segments[i].v, scaled[i].v);
+        for (ptrdiff_t k = 0; k < lengths[i]; k++)
+            clear &= segments[i].g[k] == 0;
+        CHECK(clear);
+    }
+    check_memory();
+}
+
+static void test_gradients(void)
+{
+    cvl_sgd sgd = {sizeof sgd, 0.1, 0.9, 0.1, 0.01, 0.02, 1, 0, 0.3, 1}, plain_sgd = sgd;
+    cvl_adam adam = {sizeof adam, 0.01, 0.9, 0.99, 0.5, 0.5, 1e-8, 0.01, 0.02, 0, 0, 0.3, 1};
+    cvl_adagrad adagrad = {sizeof adagrad, 0.1, 1e-8, 0.01, 0.3, 1}, plain_adagrad = adagrad;
+    cvl_nadam nadam = {sizeof nadam, 0.01, 0.9, 0.99, 0.4, 0.5, 0.6, 0.7, 1, 1e-8, 0.01, 0.3, 1};
+    cvl_rmsprop rmsprop = {sizeof rmsprop, 0.01, 0.9, 1e-8, 0.8, 0.01, 0, 0.3, 1};
+    cvl_lion lion = {sizeof lion, 0.01, 0.9, 0.99, 0.1, 0.3, 1}, plain_lion = lion;
+    cvl_adam plain_adam = adam;
+    cvl_nadam plain_nadam = nadam;
+    cvl_rmsprop plain_rmsprop = rmsprop;
+    plain_sgd.gradient_scale = plain_adam.gradient_scale = plain_adagrad.gradient_scale = 1;
+    plain_nadam.gradient_scale = plain_rmsprop.gradient_scale = plain_lion.gradient_scale = 1;
+    plain_sgd.clear_gradients = plain_adam.clear_gradients = plain_adagrad.clear_gradients = 0;
+    plain_nadam.clear_gradients = plain_rmsprop.clear_gradients = plain_lion.clear_gradients = 0;
+    test_fused("sgd", step_sgd, &plain_sgd, &sgd);
+    test_fused("adam", step_adam, &plain_adam, &adam);
+    test_fused("adagrad", step_adagrad, &plain_adagrad, &adagrad);
+    test_fused("nadam", step_nadam, &plain_nadam, &nadam);
+    test_fused("rmsprop", step_rmsprop, &plain_rmsprop, &rmsprop);
+    test_fused("lion", step_lion, &plain_lion, &lion);
 }
 
 /* ---------------------------------------------------------------- denominators of 0 */
@@ -265,6 +335,7 @@ static void test_all(void)
     test_sgd();
     test_adam();
     test_adagrad();
+    test_gradients();
     test_zero_denominator();
 }
 

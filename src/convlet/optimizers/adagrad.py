@@ -58,4 +58,5 @@ class AdaGrad(Optimizer):
 
     def _step(self, values, members, segments):
         lr = values["lr"] / (1 + (values["t"] - 1) * values["lr_decay"])
-        _core.adagrad_step(segments, lr, values["eps"], values["l2"], values["threads"])
+        names = ("eps", "l2", "scale", "clear", "threads")
+        _core.adagrad_step(segments, lr, *(values[name] for name in names))

@@ -54,6 +54,8 @@ class AdamSteps(Optimizer):
             values["weight_decay"] if self._decays(members[0]) else 0.0,
             values.get("eps_mode") == "hat",
             values["amsgrad"],
+            values["scale"],
+            values["clear"],
             values["threads"],
         )
         products[members] = product1, product2

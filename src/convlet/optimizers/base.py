@@ -9,6 +9,7 @@ import numpy as np
 
 from ..parameter import Parameter
 from ..threads import get_num_threads
+from .norms import finite_squares, number, root_of_sum
 
 
 class Optimizer:
@@ -49,14 +50,26 @@ class Optimizer:
         self._histories = {}
         self._plan = self._planned_for = None
 
-    def step(self):
+    def step(self, *, zero_grad=False, max_norm=None):
         """Step every trainable parameter, in place.
 
         A gradient that is not finite makes weights and moments that are not finite: nothing is
         skipped silently.
 
+        Parameters
+        ----------
+        zero_grad : bool, False; leave the gradients as `zero_grad()` would, in the same pass over
+            memory
+        max_norm : number, at least 0, or None; where the gradients together are longer, step as if
+            `clip_grad_norm` had shortened them, which saves a pass, and leave them as they are
+
+        Returns
+        -------
+        norm : float, the norm of the gradients; None without max_norm
+
         Raises
         ------
+        FloatingPointError : max_norm is given and a gradient is not finite; nothing was written.
         ValueError : an option's function gave a number that is out of range or not finite; the
             message names the option and t, and nothing has been written.
         """
@@ -65,9 +78,23 @@ class Optimizer:
             {name: self._evaluate(name, option, t, seen) for name, option in group.items()}
             for group in self._groups
         ]
+        call = {"t": t, "threads": get_num_threads(), "clear": bool(zero_grad), "scale": 1.0}
+        norm = None
+        if max_norm is not None:
+            where = f"{type(self).__name__}.step"
+            max_norm = number(max_norm, f"{where}: expected max_norm", finite=False)
+            trainable = [p for p in self._parameters if p.trainable]
+            norm = root_of_sum(finite_squares(trainable, where))
+            if norm > max_norm:
+                call["scale"] = max_norm / norm
         for group, members, segments in self._batches():
-            self._step(values[group] | {"t": t, "threads": get_num_threads()}, members, segments)
+            self._step(values[group] | call, members, segments)
         self._t = t
+        if zero_grad:
+            for parameter in self._parameters:
+                if not parameter.trainable:
+                    parameter.grad.fill(0)
+        return norm
 
     def zero_grad(self):
         """Fill the gradient of every parameter with zeros."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
-
-import numpy as np
 
 from .. import _core
 from ..threads import get_num_threads
 from .base import parameter_list
+from .norms import by_dtype, finite_squares, number, root_of_sum, segment
 
 
 def clip_grad_value(parameters, limit):
@@ -38,8 +36,8 @@ def clip_grad_value(parameters, limit):
     >>> w.grad
     array([-1. ,  0.5,  1. ], dtype=float32)
     """
-    limit = _number(limit, "clip_grad_value: expected limit", finite=True)
-    for _, segments in _by_dtype(_trainable(parameters, "clip_grad_value")):
+    limit = number(limit, "clip_grad_value: expected limit", finite=True)
+    for _, segments in by_dtype(_trainable(parameters, "clip_grad_value")):
         _core.clip(segments, limit, get_num_threads())
 
 
@@ -88,62 +86,21 @@ def clip_grad_norm(parameters, max_norm, *, per_parameter=False):
     >>> w.grad
     array([1.5, 2. ], dtype=float32)
     """
-    max_norm = _number(max_norm, "clip_grad_norm: expected max_norm", finite=False)
+    max_norm = number(max_norm, "clip_grad_norm: expected max_norm", finite=False)
     parameters = _trainable(parameters, "clip_grad_norm")
-    squares = _squares(parameters)
-    for p, square in zip(parameters, squares, strict=True):
-        if not math.isfinite(square):
-            raise FloatingPointError(
-                f"clip_grad_norm: expected finite gradients, got {square} as the sum of squares of "
-                f"{p!r}; no gradient has been changed: skip this step, or lower the learning rate"
-            )
+    found = finite_squares(parameters, "clip_grad_norm")
     if not per_parameter:
-        norm = _root_of_sum(squares)
+        norm = root_of_sum(found)
         if norm > max_norm:
-            for _, segments in _by_dtype(parameters):
+            for _, segments in by_dtype(parameters):
                 _core.scale(segments, max_norm / norm, get_num_threads())
         return norm
-    norms = [math.sqrt(square) for square in squares]
+    norms = [math.sqrt(square) for square in found]
     for p, norm in zip(parameters, norms, strict=True):
         if norm > max_norm:
-            _core.scale([_segment(p)], max_norm / norm, get_num_threads())
+            _core.scale([segment(p)], max_norm / norm, get_num_threads())
     return norms
-
-
-def _number(value, where, finite):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{where} to be a number, got {value!r}")
-    if not value >= 0 or (finite and math.isinf(value)):
-        raise ValueError(f"{where} to be at least 0{' and finite' * finite}, got {value}")
-    return float(value)
 
 
 def _trainable(parameters, where):
     return [p for p in parameter_list(parameters, where) if p.trainable]
-
-
-def _segment(parameter):
-    return parameter.grad.reshape(-1), None, None, None, None
-
-
-def _by_dtype(parameters):
-    """(positions, segments) of the gradients of each dtype."""
-    positions = {}
-    for i, p in enumerate(parameters):
-        positions.setdefault(p.dtype, []).append(i)
-    return [(those, [_segment(parameters[i]) for i in those]) for those in positions.values()]
-
-
-def _squares(parameters):
-    """The sum of squares of each gradient."""
-    squares = np.zeros(len(parameters))
-    for positions, segments in _by_dtype(parameters):
-        sums = np.zeros(len(positions))
-        _core.sum_squares(sums, segments, get_num_threads())
-        squares[positions] = sums
-    return squares.tolist()
-
-
-def _root_of_sum(squares):
-    """The root of the exact sum, scaled so that a sum of finite numbers is finite."""
-    return math.sqrt(math.fsum(square * 2.0**-20 for square in squares)) * 2.0**10

@@ -51,5 +51,11 @@ class Lion(Optimizer):
 
     def _step(self, values, members, segments):
         _core.lion_step(
-            segments, values["lr"], *values["betas"], values["weight_decay"], values["threads"]
+            segments,
+            values["lr"],
+            *values["betas"],
+            values["weight_decay"],
+            values["scale"],
+            values["clear"],
+            values["threads"],
         )

@@ -79,6 +79,8 @@ class NAdam(Optimizer):
             1 - product_mu * next_mu,
             1 - product2,
             values["eps"],
+            values["scale"],
+            values["clear"],
             values["threads"],
         )
         products[members] = product_mu, product2

@@ -75,5 +75,5 @@ class RMSProp(Optimizer):
         require_bool(group["centered"], "RMSProp: expected centered")
 
     def _step(self, values, members, segments):
-        names = ("lr", "alpha", "eps", "momentum", "l2", "centered", "threads")
+        names = ("lr", "alpha", "eps", "momentum", "l2", "centered", "scale", "clear", "threads")
         _core.rmsprop_step(segments, *(values[name] for name in names))

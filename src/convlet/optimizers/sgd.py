@@ -83,7 +83,7 @@ class SGD(Optimizer):
         if momentum == 0:
             for w, g, m, _, _ in segments:
                 if m is not None:
-                    m[...] = g + values["l2"] * w
+                    m[...] = values["scale"] * g + values["l2"] * w
             segments = [(w, g, None, None, None) for w, g, _, _, _ in segments]
         started = self._histories["started"]
         _core.sgd_step(
@@ -95,6 +95,8 @@ class SGD(Optimizer):
             values["weight_decay"],
             values["nesterov"],
             not started[members[0]],
+            values["scale"],
+            values["clear"],
             values["threads"],
         )
         started[members] = True

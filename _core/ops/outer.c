@@ -12,7 +12,7 @@
 
 enum {
     FEW = 16,       /* channels below which kernel rows are taken whole */
-    DEPTH = 64,     /* channels of a task */
+    DEPTH = 128,    /* channels of a task */
     WIDTH = 512,    /* most outputs of a task, and fewest, where */
     WIDTH_MIN = 32, /* its part of dw would be larger than */
     PART = 98304,   /* elements, which lie in L2; or tasks fewer than CVL_ORDER_UNITS */

@@ -57,15 +57,16 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_row) {
     ptrdiff_t first, last;
 } CVL_DTYPE_NAME(cvl_depthwise_row);
 
-/* One row of outputs of a depthwise convolution, columns [begin, end) and `channels` channels:
- *   y[g*y_step + c] = (add ? y[g*y_step + c] : 0)
- *                   + sum over rows r and their taps t of r.x[tap[t].x + g*x_step + c] * r.w[tap[t].w + c]
+/* Lines of outputs of a depthwise convolution, columns [begin, end) and `channels` channels of each:
+ *   y[i*y_line + g*y_step + c] = (add ? y[...] : 0) + sum over rows r and their taps t of
+ *       r.x[tap[t].x + i*x_line + g*x_step + c] * r.w[tap[t].w + c]
  * the sum being one FMA chain, without the taps whose column g*in_step + tap[t].column is not below
  * W; then the epilogue. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
     ptrdiff_t rows;
     const CVL_DTYPE_NAME(cvl_depthwise_row) *row;
     const cvl_depthwise_tap *tap;
+    ptrdiff_t lines, x_line, y_line;
     ptrdiff_t begin, end, inner_begin, inner_end; /* where every tap lies inside: the inner ones */
     ptrdiff_t W, in_step, x_step, y_step, channels;
     T *y;
@@ -80,6 +81,17 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_sum) {
     T *sum;
     ptrdiff_t begin, end;
 } CVL_DTYPE_NAME(cvl_depthwise_sum);
+
+/* Chains of those over lines of outputs:
+ *   sum[t][c] = fma(tap[t].x[i*x_line + g*x_step + c], dy[i*dy_line + g*dy_step + c], sum[t][c])
+ * for lines i and outputs g of each tap, in order. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_sums) {
+    ptrdiff_t taps;
+    const CVL_DTYPE_NAME(cvl_depthwise_sum) *tap;
+    ptrdiff_t lines, x_line, dy_line;
+    ptrdiff_t x_step, dy_step, channels;
+    const T *dy;
+} CVL_DTYPE_NAME(cvl_depthwise_sums);
 
 /* A sum of outer products, rows of C being rows of A:
  *   c[i*c_step + j] = (add ? c[i*c_step + j] : 0)

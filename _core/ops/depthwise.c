@@ -1,8 +1,8 @@
 /* depthwise.c: the engine for groups of one input channel, with kernels over channels.
  *
- * Forward and backward data compute a row of outputs at a time, for as many channels as keep the
- * rows they read in L1. Where a group has several outputs, M of them, the channels of the output
- * side are taken apart into M planes of C channels, and the planes worked on one by one.
+ * Forward and backward data compute the outputs of a band of rows for a span of channels. Where a
+ * group has several outputs, M of them, the channels of the output side are taken apart into M
+ * planes of C channels, and the planes worked on one by one.
  *
  * Order of sums: forward and backward data as in indirect.c. Backward weights: output positions are
  * dealt to blocks as in outer.c, one FMA chain each; the blocks are further dealt to `splits`
@@ -10,11 +10,12 @@
 #include "conv2d.h"
 
 enum {
-    CACHE = 24576, /* bytes of L1 for what a row reads */
-    SPAN = 64,     /* most channels worked on at once */
+    SPAN = 1024,   /* most channels of a task; fewer where */
+    CHAIN = 16384, /* the sums of all taps would be more elements */
+    CHANNELS = 64, /* than those of this many channels */
     BAND = 16,     /* most rows of outputs of a task, and fewest where */
     BAND_MIN = 4,  /* there are fewer tasks than */
-    TASKS = 32,
+    TASKS = 16,
     PIECE = 512, /* most columns of outputs of a task */
     FEW = 16     /* outputs of a channel from which on the direct engine fills its vectors */
 };
@@ -29,14 +30,6 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     (void)pass;
     return shape->d.OC / shape->d.C < FEW && (shape->d.C > 1 || shape->d.OC == 1);
-}
-
-/* The most channels, in whole cache lines, of which the rows that a row of outputs reads fit L1. */
-static ptrdiff_t channels_at_once(const cvl_conv2d *d, ptrdiff_t row, ptrdiff_t most)
-{
-    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T);
-    const ptrdiff_t fit = CACHE / (ptrdiff_t)sizeof(T) / (d->KH * row) / line * line;
-    return cvl_min(d->C, cvl_max(line, cvl_min(most, fit)));
 }
 
 /* ---------------------------------------------------------------- forward and backward data */
@@ -124,12 +117,12 @@ static size_t plan_gather(gather *g, const cvl_conv2d_shape *shape, cvl_conv2d_p
     const ptrdiff_t grid = cvl_ceil_div(g->columns.out, g->phases);
     g->piece = cvl_min(grid, PIECE);
     g->pieces = cvl_ceil_div(grid, g->piece);
-    g->span = channels_at_once(d, g->piece * (backward ? 1 : d->SW), SPAN);
+    g->span = cvl_min(d->C, SPAN);
     g->spans = cvl_ceil_div(d->C, g->span);
     g->band = cvl_min(BAND, g->rows.out);
     while (g->band > BAND_MIN &&
            d->N * cvl_ceil_div(g->rows.out, g->band) * g->pieces * g->spans < TASKS)
-        g->band /= 2;
+        g->band = cvl_ceil_div(g->band, 2);
     g->bands = cvl_ceil_div(g->rows.out, g->band);
     g->in_rows = (g->band + d->DH * (d->KH - 1)) / d->SH + 2;
     if (g->M > 1)
@@ -198,6 +191,13 @@ static ptrdiff_t list_rows(const gather *g, const phase *at, const tables *t, pt
         ptrdiff_t i;
         if (!reads(&g->rows, o, kh, &i) || i < 0 || i >= g->rows.in)
             continue;
+        if (g->segments == 1 && at->first < at->last) {
+            t->row[rows++] = (NAME(depthwise_row)){x + i * row_step, w + kh * d->KW * g->M * g->C,
+                                                   at->first, at->last};
+            t->segment_end[0] = rows;
+            segments = 1;
+            continue;
+        }
         for (ptrdiff_t tap = at->first; tap < at->last;) {
             const ptrdiff_t segment = (kh * row_k + g->k[tap]) / CVL_ORDER_K, first = tap;
             while (tap < at->last && (kh * row_k + g->k[tap]) / CVL_ORDER_K == segment)
@@ -212,19 +212,41 @@ static ptrdiff_t list_rows(const gather *g, const phase *at, const tables *t, pt
     return segments;
 }
 
-/* Channels [c0, c0 + channels) of the columns [begin, end) of output row o of a phase; x is input
- * row 0 and y output column `p`, both at channel c0. */
-static void compute_row(const gather *g, ptrdiff_t p, const tables *t, ptrdiff_t o, ptrdiff_t begin,
-                        ptrdiff_t channels, const T *x, const T *w, T *y, ptrdiff_t y_step,
-                        NAME(epilogue) end)
+/* How many of the output rows [o, end) read the same kernel rows, one input row after the other. */
+static ptrdiff_t lines_like(const gather *g, ptrdiff_t o, ptrdiff_t end)
+{
+    const axis *a = &g->rows;
+    ptrdiff_t lines = 1, i;
+    if (g->forward_planes > 1 || (g->backward && a->S > 1))
+        return 1;
+    for (; o + lines < end; lines++)
+        for (ptrdiff_t kh = 0; kh < g->shape->d.KH; kh++) {
+            reads(a, o, kh, &i);
+            const int was_inside = (size_t)i < (size_t)a->in;
+            reads(a, o + lines, kh, &i);
+            if (was_inside != ((size_t)i < (size_t)a->in))
+                return lines;
+        }
+    return lines;
+}
+
+/* Channels [c0, c0 + channels) of the columns [begin, end) of `lines` output rows from o on of a
+ * phase; x is input row 0 and y output column 0 of the phase, both at channel c0. */
+static void compute_lines(const gather *g, ptrdiff_t p, const tables *t, ptrdiff_t o,
+                          ptrdiff_t lines, ptrdiff_t begin, ptrdiff_t channels, const T *x,
+                          const T *w, T *y, ptrdiff_t y_step, NAME(epilogue) end)
 {
     const phase *at = &g->phase[p];
     ptrdiff_t step[3];
     input_steps(g, step);
     const ptrdiff_t in_step = g->backward ? 1 : g->columns.S;
     const ptrdiff_t segments = list_rows(g, at, t, o, x, step[1], w);
-    NAME(depthwise) job = {
+    NAME(depthwise)
+    job = {
         .tap = g->tap,
+        .lines = lines,
+        .x_line = step[1] * (g->backward ? 1 : g->rows.S),
+        .y_line = g->columns.out * g->C,
         .begin = begin,
         .end = cvl_min(begin + g->piece, at->columns),
         .inner_begin = at->inner_begin,
@@ -283,16 +305,19 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             take_apart(g, t.planes, n, row, c0, channels);
             x = t.planes - row * step[1];
         }
-        for (ptrdiff_t o = band; o < cvl_min(band + g->band, g->rows.out); o++) {
+        const ptrdiff_t stop = cvl_min(band + g->band, g->rows.out);
+        ptrdiff_t lines;
+        for (ptrdiff_t o = band; o < stop; o += lines) {
+            lines = lines_like(g, o, stop);
             T *y = g->out + (n * g->rows.out + o) * OW * g->C * M;
             for (ptrdiff_t p = 0; p < g->phases; p++)
                 for (ptrdiff_t m = 0; m < M; m++) {
                     NAME(epilogue) ending = g->end;
                     if (ending.bias)
                         ending.bias += m * g->C + c0;
-                    compute_row(g, p, &t, o, first, channels, x, g->w + m * g->C + c0,
-                                M > 1 ? t.planes + m * OW * g->span : y + p * g->C + c0,
-                                M > 1 ? g->span : g->phases * g->C, ending);
+                    compute_lines(g, p, &t, o, lines, first, channels, x, g->w + m * g->C + c0,
+                                  M > 1 ? t.planes + m * OW * g->span : y + p * g->C + c0,
+                                  M > 1 ? g->span : g->phases * g->C, ending);
                 }
             for (ptrdiff_t w = first; M > 1 && w < cvl_min(first + g->piece, OW); w++)
                 g->kernels->transpose(channels, M, y + (w * g->C + c0) * M, M,
@@ -342,9 +367,10 @@ typedef struct sums {
 } sums;
 
 typedef struct buffers {
-    NAME(depthwise_sum) *tap; /* (K) */
-    T *chain;                 /* (K, M, chunk) */
-    T *planes;                /* (M, columns of a piece, chunk) */
+    NAME(depthwise_sum) *tap;
+    ptrdiff_t *begin, *end; /* (KW) */
+    T *chain;               /* (K, M, chunk) */
+    T *planes;              /* (M, columns of a piece, chunk) */
 } buffers;
 
 static buffers carve_buffers(const sums *s, char *base, size_t *bytes)
@@ -353,6 +379,8 @@ static buffers carve_buffers(const sums *s, char *base, size_t *bytes)
     buffers b;
     const ptrdiff_t columns = cvl_min(s->shape->OW, CVL_ORDER_PIXELS);
     b.tap = cvl_carve(&scratch, (size_t)s->K * sizeof *b.tap);
+    b.begin = cvl_carve(&scratch, (size_t)s->shape->d.KW * sizeof *b.begin);
+    b.end = cvl_carve(&scratch, (size_t)s->shape->d.KW * sizeof *b.end);
     b.chain = cvl_carve(&scratch, (size_t)(s->K * s->M * s->chunk) * sizeof(T));
     b.planes = cvl_carve(&scratch, s->M > 1 ? (size_t)(s->M * columns * s->chunk) * sizeof(T) : 0);
     *bytes = scratch.used;
@@ -368,7 +396,7 @@ static size_t plan_sums(sums *s, const cvl_conv2d_shape *shape, char *base, int 
     s->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     s->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
     s->blocks = cvl_ceil_div(d->N * shape->OH * s->pieces, s->rows);
-    s->chunk = channels_at_once(d, cvl_min(shape->OW, CVL_ORDER_PIXELS) * d->SW, SPAN);
+    s->chunk = cvl_min(d->C, cvl_max(CHANNELS, CHAIN / (s->K * s->M)));
     const ptrdiff_t chunks = cvl_ceil_div(d->C, s->chunk);
     s->span = s->chunk * cvl_ceil_div(chunks, cvl_min(chunks, cvl_ceil_div(TASKS, s->blocks)));
     s->spans = cvl_ceil_div(d->C, s->span);
@@ -382,29 +410,57 @@ static size_t plan_sums(sums *s, const cvl_conv2d_shape *shape, char *base, int 
     return scratch.used;
 }
 
+/* Where on piece `piece` of a line the taps of a kernel row begin and end, relative to it. */
+static void list_columns(const sums *s, const buffers *b, ptrdiff_t piece)
+{
+    const cvl_conv2d *d = &s->shape->d;
+    const ptrdiff_t from = piece * CVL_ORDER_PIXELS;
+    const ptrdiff_t to = cvl_min(s->shape->OW, from + CVL_ORDER_PIXELS);
+    for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
+        const ptrdiff_t left = kw * d->DW - d->PL;
+        b->begin[kw] = cvl_max(from, cvl_ceil_div(-left, d->SW)) - from;
+        b->end[kw] = cvl_min(to, cvl_floor_div(d->W - 1 - left, d->SW) + 1) - from;
+    }
+}
+
+/* Whether output row oh reads an input row with kernel row kh, and which. */
+static int reads_row(const cvl_conv2d *d, ptrdiff_t oh, ptrdiff_t kh, ptrdiff_t *ih)
+{
+    *ih = oh * d->SH + kh * d->DH - d->PT;
+    return *ih >= 0 && *ih < d->H;
+}
+
 /* Lists the taps of piece `piece` of output row oh of image n at channel c; returns their number. */
 static ptrdiff_t list_sums(const sums *s, const buffers *b, ptrdiff_t n, ptrdiff_t oh,
                            ptrdiff_t piece, ptrdiff_t c)
 {
     const cvl_conv2d *d = &s->shape->d;
-    const ptrdiff_t from = piece * CVL_ORDER_PIXELS;
-    const ptrdiff_t to = cvl_min(s->shape->OW, from + CVL_ORDER_PIXELS);
-    ptrdiff_t taps = 0;
+    ptrdiff_t taps = 0, ih;
     for (ptrdiff_t kh = 0; kh < d->KH; kh++) {
-        const ptrdiff_t ih = oh * d->SH + kh * d->DH - d->PT;
-        if (ih < 0 || ih >= d->H)
+        if (!reads_row(d, oh, kh, &ih))
             continue;
-        for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
-            const ptrdiff_t left = kw * d->DW - d->PL;
-            const ptrdiff_t begin = cvl_max(from, cvl_ceil_div(-left, d->SW));
-            const ptrdiff_t end = cvl_min(to, cvl_floor_div(d->W - 1 - left, d->SW) + 1);
-            if (begin < end)
+        const ptrdiff_t pixel = (n * d->H + ih) * d->W + piece * CVL_ORDER_PIXELS * d->SW - d->PL;
+        for (ptrdiff_t kw = 0; kw < d->KW; kw++)
+            if (b->begin[kw] < b->end[kw])
                 b->tap[taps++] = (NAME(depthwise_sum)){
-                    s->x + ((n * d->H + ih) * d->W + left + from * d->SW) * s->C + c,
-                    b->chain + (kh * d->KW + kw) * s->M * s->chunk, begin - from, end - from};
-        }
+                    s->x + (pixel + kw * d->DW) * s->C + c,
+                    b->chain + (kh * d->KW + kw) * s->M * s->chunk, b->begin[kw], b->end[kw]};
     }
     return taps;
+}
+
+/* How many of the output rows [oh, end) of an image have the same taps. */
+static ptrdiff_t lines_of_sums(const sums *s, ptrdiff_t oh, ptrdiff_t end)
+{
+    const cvl_conv2d *d = &s->shape->d;
+    ptrdiff_t lines = 1, ih;
+    if (s->M > 1 || s->pieces > 1)
+        return 1;
+    for (; oh + lines < end; lines++)
+        for (ptrdiff_t kh = 0; kh < d->KH; kh++)
+            if (reads_row(d, oh, kh, &ih) != reads_row(d, oh + lines, kh, &ih))
+                return lines;
+    return lines;
 }
 
 /* One chain of a block for channels [c, c + channels). */
@@ -415,23 +471,38 @@ static void sum_block(const sums *s, const buffers *b, ptrdiff_t block, ptrdiff_
     const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, M = s->M;
     const ptrdiff_t last = cvl_min((block + 1) * s->rows, d->N * OH * s->pieces);
     memset(b->chain, 0, (size_t)(s->K * M * s->chunk) * sizeof(T));
-    for (ptrdiff_t row = block * s->rows; row < last; row++) {
+    ptrdiff_t lines;
+    for (ptrdiff_t row = block * s->rows; row < last; row += lines) {
         const ptrdiff_t piece = row % s->pieces, oh = row / s->pieces % OH;
         const ptrdiff_t n = row / s->pieces / OH, from = piece * CVL_ORDER_PIXELS;
         const ptrdiff_t columns = cvl_min(OW - from, CVL_ORDER_PIXELS);
-        const ptrdiff_t taps = list_sums(s, b, n, oh, piece, c);
+        if (row == block * s->rows || s->pieces > 1)
+            list_columns(s, b, piece);
+        lines = lines_of_sums(s, oh, cvl_min(OH, oh + last - row));
         const T *dy = s->dy + (((n * OH + oh) * OW + from) * s->C + c) * M;
+        NAME(depthwise_sums)
+        job = {
+            .taps = list_sums(s, b, n, oh, piece, c),
+            .tap = b->tap,
+            .lines = lines,
+            .x_line = d->SH * d->W * s->C,
+            .dy_line = OW * s->C,
+            .x_step = d->SW * s->C,
+            .dy_step = M > 1 ? s->chunk : s->C,
+            .channels = channels,
+            .dy = dy,
+        };
         if (M == 1) {
-            s->kernels->depthwise_weights(taps, b->tap, d->SW * s->C, dy, s->C, channels);
+            s->kernels->depthwise_weights(&job);
             continue;
         }
         for (ptrdiff_t w = 0; w < columns; w++)
             s->kernels->transpose(M, channels, b->planes + w * s->chunk, columns * s->chunk,
                                   dy + w * s->C * M, M);
         for (ptrdiff_t m = 0; m < M; m++) {
-            s->kernels->depthwise_weights(taps, b->tap, d->SW * s->C,
-                                          b->planes + m * columns * s->chunk, s->chunk, channels);
-            for (ptrdiff_t t = 0; t < taps; t++)
+            job.dy = b->planes + m * columns * s->chunk;
+            s->kernels->depthwise_weights(&job);
+            for (ptrdiff_t t = 0; t < job.taps; t++)
                 b->tap[t].sum += s->chunk;
         }
     }

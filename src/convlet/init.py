@@ -285,12 +285,24 @@ def orthogonal(shape, *, rng=None, gain=1.0, dtype=np.float32):
 
 
 def zeros(shape, *, rng=None, dtype=np.float32):
-    """Return zeros, the start of a bias and of the shift of a norm; rng is not used."""
+    """Return zeros, the start of a bias and of the shift of a norm; rng is not used.
+
+    Examples
+    --------
+    >>> zeros((2,))
+    array([0., 0.], dtype=float32)
+    """
     return np.zeros(shape, dtype)
 
 
 def ones(shape, *, rng=None, dtype=np.float32):
-    """Return ones, the start of the scale of a norm; rng is not used."""
+    """Return ones, the start of the scale of a norm; rng is not used.
+
+    Examples
+    --------
+    >>> ones((2,))
+    array([1., 1.], dtype=float32)
+    """
     return np.ones(shape, dtype)
 
 

@@ -24,6 +24,12 @@ def add(a, b):
     ------
     TypeError : an array is not float32 or float64, or dtypes differ.
     ValueError : shapes differ; nothing is broadcast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
+    array([4., 7.])
     """
     a = array(a, "add: a")
     b = array_like(b, "add: b", a, "a")

@@ -62,6 +62,13 @@ def linear_backward(dy, x, w, *, needs=(True, True, True)):
     Raises
     ------
     TypeError, ValueError : as in `linear`; dy does not have the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dx, dw, db = linear_backward(np.ones((2, 4)), np.ones((2, 3)), np.ones((3, 4)))
+    >>> dx[0], dw[0], db
+    (array([4., 4., 4.]), array([2., 2., 2., 2.]), array([2., 2., 2., 2.]))
     """
     x = array(x, "linear_backward: x")
     w = array_like(w, "linear_backward: w", x, "x")

@@ -42,6 +42,14 @@ def batch_norm(x, gamma, beta, *, eps=1e-5, residual=None, activation=None):
     References
     ----------
     Ioffe & Szegedy 2015, arXiv:1502.03167
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0], [3.0]])
+    >>> y, mean, var = batch_norm(x, np.ones(1), np.zeros(1), eps=0.0)
+    >>> y.ravel(), mean, var
+    (array([-1.,  1.]), array([2.]), array([1.]))
     """
     y, mean, var = batch_norm_training(x, gamma, beta, eps, residual, activation)
     if y.dtype == _checks.FLOAT32:
@@ -86,6 +94,13 @@ def batch_norm_inference(x, gamma, beta, mean, var, *, eps=1e-5, residual=None, 
     Raises
     ------
     TypeError, ValueError : as in `batch_norm`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, mean, var = np.array([[1.0], [3.0]]), np.array([1.0]), np.array([4.0])
+    >>> batch_norm_inference(x, np.ones(1), np.zeros(1), mean, var, eps=0.0).ravel()
+    array([0., 1.])
     """
     x, channels = channels_last(x, "batch_norm_inference: x")
     gamma = per_channel(gamma, channels, "batch_norm_inference: gamma", x)
@@ -141,6 +156,15 @@ def batch_norm_backward(
     Raises
     ------
     TypeError, ValueError : as in `batch_norm`; an activation has neither beta nor y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, dy = np.array([[1.0], [3.0]]), np.array([[1.0], [2.0]])
+    >>> y, mean, var = batch_norm(x, np.ones(1), np.zeros(1), eps=0.0)
+    >>> dx, dgamma, dbeta = batch_norm_backward(dy, x, np.ones(1), mean, var, eps=0.0)
+    >>> dx.ravel(), dgamma, dbeta  # two values are -1 and 1 whatever they were
+    (array([0., 0.]), array([1.]), array([3.]))
     """
     return batch_norm_gradients(
         dy, x, gamma, mean, var, eps, beta, y, activation, residual, frozen, needs_dx=True

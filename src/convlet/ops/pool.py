@@ -73,6 +73,13 @@ def max_pool2d_backward(dy, x, kernel_size, *, stride=None, padding=0, dilation=
     Raises
     ------
     TypeError, ValueError : as in `max_pool2d`; dy does not have the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([1.0, 4.0, 3.0, 2.0]).reshape(1, 2, 2, 1)
+    >>> max_pool2d_backward(np.full((1, 1, 1, 1), 5.0), x, 2).ravel()
+    array([0., 5., 0., 0.])
     """
     where = "max_pool2d_backward"
     x = array(x, "max_pool2d_backward: x")
@@ -160,6 +167,12 @@ def avg_pool2d(x, kernel_size, *, stride=None, padding=0, ceil_mode=False, count
     Raises
     ------
     TypeError, ValueError : as in `max_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> avg_pool2d(np.array([1.0, 4.0, 3.0, 2.0]).reshape(1, 2, 2, 1), 2).ravel()
+    array([2.5])
     """
     where = "avg_pool2d"
     x = array(x, "avg_pool2d: x")
@@ -189,6 +202,12 @@ def avg_pool2d_backward(
     Raises
     ------
     TypeError, ValueError : as in `avg_pool2d`; dy does not have the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> avg_pool2d_backward(np.full((1, 1, 1, 1), 8.0), (1, 2, 2, 1), 2).ravel()
+    array([2., 2., 2., 2.])
     """
     where = "avg_pool2d_backward"
     dy = array(dy, "avg_pool2d_backward: dy")
@@ -218,6 +237,12 @@ def global_avg_pool2d(x):
     ------
     TypeError : x is not float32 or float64.
     ValueError : x does not have four axes, or images without pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> global_avg_pool2d(np.array([1.0, 4.0, 3.0, 2.0]).reshape(1, 2, 2, 1))
+    array([[2.5]])
     """
     where = "global_avg_pool2d"
     x = array(x, "global_avg_pool2d: x")
@@ -242,6 +267,12 @@ def global_avg_pool2d_backward(dy, x_shape):
     Raises
     ------
     TypeError, ValueError : as in `global_avg_pool2d`; dy does not have the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> global_avg_pool2d_backward(np.array([[8.0]]), (1, 2, 2, 1)).ravel()
+    array([2., 2., 2., 2.])
     """
     where = "global_avg_pool2d_backward"
     dy = array(dy, "global_avg_pool2d_backward: dy")

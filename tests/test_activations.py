@@ -266,3 +266,15 @@ def test_gradient_through_a_model(written):
         return weight.grad.copy()
 
     gradcheck(forward, weight.value.copy(), backward)
+
+
+@pytest.mark.parametrize("written", LAYERS)
+def test_folded_model(written):
+    """A folded model makes one call of the layer among others, to the same bits."""
+    layer, _ = LAYERS[written]
+    model = cl.Sequential(cl.Linear(3, 5), layer, cl.Linear(5, 2), rng=0)
+    x = spread(12, np.float32).reshape(4, 3)
+    folded = model.fold()
+
+    np.testing.assert_array_equal(folded(x), model(x))
+    assert folded.plan(x.shape).one_call

@@ -102,6 +102,8 @@ class LeakyReLU(_Pointwise):
     array([[-0.5,  3. ]], dtype=float32)
     """
 
+    _kind = "leaky_relu"
+
     def __init__(self, slope=0.01):
         self.slope = _checks.not_negative(slope, "LeakyReLU: slope")
 
@@ -125,6 +127,8 @@ class ReLU6(_Pointwise):
     array([[0., 2., 6.]], dtype=float32)
     """
 
+    _kind = "relu6"
+
     def _forward(self, x):
         return relu6(x)
 
@@ -145,6 +149,8 @@ class Sigmoid(_Pointwise):
     array([[0.5, 0.5]], dtype=float32)
     """
 
+    _kind = "sigmoid"
+
     def _forward(self, x):
         return sigmoid(x)
 
@@ -161,6 +167,8 @@ class Tanh(_Pointwise):
     >>> Tanh()(np.array([[0.0, 100.0]], np.float32))
     array([[0., 1.]], dtype=float32)
     """
+
+    _kind = "tanh"
 
     def _forward(self, x):
         return tanh(x)
@@ -186,6 +194,8 @@ class ELU(_Pointwise):
     >>> ELU(0.5)(np.array([[-100.0, 2.0]], np.float32))
     array([[-0.5,  2. ]], dtype=float32)
     """
+
+    _kind = "elu"
 
     def __init__(self, alpha=1.0):
         self.alpha = _checks.not_negative(alpha, "ELU: alpha")
@@ -218,6 +228,7 @@ class GELU(_Pointwise):
     array([[ 0., 10.]], dtype=float32)
     """
 
+    _kind = "gelu"
     _keeps = "x"
 
     def __init__(self, approximate="none"):
@@ -244,6 +255,7 @@ class SiLU(_Pointwise):
     array([[  0., 100.]], dtype=float32)
     """
 
+    _kind = "silu"
     _keeps = "x"
 
     def _forward(self, x):
@@ -263,6 +275,7 @@ class HardSwish(_Pointwise):
     array([[0., 4.]], dtype=float32)
     """
 
+    _kind = "hard_swish"
     _keeps = "x"
 
     def _forward(self, x):
@@ -282,6 +295,7 @@ class Softplus(_Pointwise):
     array([[  0., 200.]], dtype=float32)
     """
 
+    _kind = "softplus"
     _keeps = "x"
 
     def _forward(self, x):

@@ -92,8 +92,20 @@ def _linear(layer, x_shape, shape):
     return "conv2d", ((rows, 1, 1, ins), outs, geometry), (layer.weight.value, bias)
 
 
-def _relu(layer, x_shape, shape):
-    return "relu", (), ()
+def _function(layer, x_shape, shape):
+    return layer._kind, (), ()
+
+
+def _leaky_relu(layer, x_shape, shape):
+    return "leaky_relu", (layer.slope,), ()
+
+
+def _elu(layer, x_shape, shape):
+    return "elu", (layer.alpha,), ()
+
+
+def _gelu(layer, x_shape, shape):
+    return "gelu" if layer.approximate == "none" else "gelu_tanh", (), ()
 
 
 def _softmax(layer, x_shape, shape):
@@ -122,7 +134,16 @@ def _global_max_pool2d(layer, x_shape, shape):
 
 _OPERATORS = {
     "linear": _linear,
-    "relu": _relu,
+    "relu": _function,
+    "leaky_relu": _leaky_relu,
+    "relu6": _function,
+    "sigmoid": _function,
+    "tanh": _function,
+    "elu": _elu,
+    "gelu": _gelu,
+    "silu": _function,
+    "hard_swish": _function,
+    "softplus": _function,
     "softmax": _softmax,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,

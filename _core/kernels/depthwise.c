@@ -268,6 +268,16 @@ void KERNEL(depthwise)(const TYPE(depthwise) *d)
     }
 }
 
+void KERNEL(copy_pixels)(ptrdiff_t pixels, ptrdiff_t channels, T *out, ptrdiff_t ld, const T *in,
+                         ptrdiff_t in_step)
+{
+    for (ptrdiff_t p = 0; p < pixels; p++, out += ld, in += in_step)
+        for (ptrdiff_t c = 0; c < channels; c += VL) {
+            __builtin_prefetch(in + pixels * in_step + c, 0, 2);
+            vstore_part(out + c, vload_part(in + c, channels - c), channels - c);
+        }
+}
+
 /* ------------------------------------------------------------------------- weight gradients */
 
 /* `n` channels from c on of `taps` taps, which is constant where this is inlined. */

@@ -4,18 +4,17 @@
  * group has several outputs, M of them, the channels of the output side are taken apart into M
  * planes of C channels, and the planes worked on one by one.
  *
- * Order of sums: forward and backward data as in indirect.c. Backward weights: output positions are
- * dealt to blocks as in outer.c, one FMA chain each; the blocks are further dealt to `splits`
- * partial sums, added in order at the end; their number depends on the shape only. */
-#include "conv2d.h"
+ * Order of sums: as in indirect.c. */
+#include "depthwise.h"
 
 enum {
-    SPAN = 1024,   /* most channels of a task; fewer where */
-    CHAIN = 16384, /* the sums of all taps would be more elements */
-    CHANNELS = 64, /* than those of this many channels */
-    BAND = 16,     /* most rows of outputs of a task, and fewest where */
-    BAND_MIN = 4,  /* there are fewer tasks than */
+    SPAN = 1024,  /* most channels of a task */
+    BAND = 16,    /* most rows of outputs of a task, and fewest where */
+    BAND_MIN = 4, /* there are fewer tasks than */
     TASKS = 16,
+    FAR = 2048,  /* bytes between pixels from which on their lines drive each other out of L1: */
+    CHUNK = 128, /* then the rows that are read are copied, so many channels at once, */
+    L1 = 24576,  /* which are at most so many bytes */
     PIECE = 512, /* most columns of outputs of a task */
     FEW = 16     /* outputs of a channel from which on the direct engine fills its vectors */
 };
@@ -70,6 +69,7 @@ typedef struct gather {
     const T *w;   /* (KH, KW, M, C) */
     T *packed, *bias;
     ptrdiff_t in_rows, worker_planes;
+    ptrdiff_t ring, chunk; /* rows and channels of a copy of the input in L1; 0 without */
     char *worker;
     size_t worker_bytes;
     T *out;
@@ -130,6 +130,14 @@ static size_t plan_gather(gather *g, const cvl_conv2d_shape *shape, cvl_conv2d_p
     if (g->M > 1 && !backward)
         g->worker_planes = g->M * g->span * shape->OW;
 
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T), row = d->KH * g->columns.in;
+    g->chunk = cvl_min(CHUNK, L1 / (ptrdiff_t)sizeof(T) / row / line * line);
+    if (d->C * (ptrdiff_t)sizeof(T) >= FAR && g->chunk > 0 && g->M == 1 && g->segments == 1 &&
+        g->phases == 1 && g->pieces == 1 && d->DH == 1 && (!backward || d->SH == 1)) {
+        g->ring = d->KH;
+        g->worker_planes = row * g->chunk;
+    }
+
     const size_t taps = (size_t)(d->KW * g->M);
     cvl_scratch s = {base, 0};
     g->phase = cvl_carve(&s, (size_t)g->phases * sizeof *g->phase);
@@ -147,7 +155,7 @@ static size_t plan_gather(gather *g, const cvl_conv2d_shape *shape, cvl_conv2d_p
 /* Elements between pixels, rows and planes of what is read. */
 static void input_steps(const gather *g, ptrdiff_t step[3])
 {
-    step[0] = g->backward && g->M > 1 ? g->span : g->C;
+    step[0] = g->ring ? g->chunk : g->backward && g->M > 1 ? g->span : g->C;
     step[1] = g->columns.in * step[0];
     step[2] = g->in_rows * step[1];
 }
@@ -180,7 +188,7 @@ static void list_taps(const gather *g)
 }
 
 /* Lists the kernel rows that output row o of a phase reads, cut into segments of k; returns how
- * many segments there are. x is input row 0. */
+ * many segments there are. x is input row 0, or where the copied rows begin. */
 static ptrdiff_t list_rows(const gather *g, const phase *at, const tables *t, ptrdiff_t o,
                            const T *x, ptrdiff_t row_step, const T *w)
 {
@@ -192,8 +200,9 @@ static ptrdiff_t list_rows(const gather *g, const phase *at, const tables *t, pt
         if (!reads(&g->rows, o, kh, &i) || i < 0 || i >= g->rows.in)
             continue;
         if (g->segments == 1 && at->first < at->last) {
-            t->row[rows++] = (NAME(depthwise_row)){x + i * row_step, w + kh * d->KW * g->M * g->C,
-                                                   at->first, at->last};
+            t->row[rows++] =
+                (NAME(depthwise_row)){x + (g->ring ? i % g->ring : i) * row_step,
+                                      w + kh * d->KW * g->M * g->C, at->first, at->last};
             t->segment_end[0] = rows;
             segments = 1;
             continue;
@@ -282,6 +291,30 @@ static void take_apart(const gather *g, T *planes, ptrdiff_t n, ptrdiff_t first,
                               g->M);
 }
 
+/* Channels [c, c + channels) of output rows [o, stop) of image n, by way of a copy of the rows they
+ * read, which stays in L1 where pixels far apart would not. */
+static void compute_copied(const gather *g, const tables *t, ptrdiff_t n, ptrdiff_t o,
+                           ptrdiff_t stop, ptrdiff_t c, ptrdiff_t channels)
+{
+    const ptrdiff_t W = g->columns.in, row = W * g->chunk;
+    NAME(epilogue) ending = g->end;
+    if (ending.bias)
+        ending.bias += c;
+    for (ptrdiff_t next = 0; o < stop; o++) {
+        ptrdiff_t first = g->rows.in, last = -1, i;
+        for (ptrdiff_t kh = 0; kh < g->shape->d.KH; kh++)
+            if (reads(&g->rows, o, kh, &i) && i >= 0 && i < g->rows.in) {
+                first = cvl_min(first, i);
+                last = cvl_max(last, i);
+            }
+        for (next = cvl_max(next, first); next <= last; next++)
+            g->kernels->copy_pixels(W, channels, t->planes + next % g->ring * row, g->chunk,
+                                    g->in + (n * g->rows.in + next) * W * g->C + c, g->C);
+        compute_lines(g, 0, t, o, 1, 0, channels, t->planes, g->w + c,
+                      g->out + (n * g->rows.out + o) * g->columns.out * g->C + c, g->C, ending);
+    }
+}
+
 /* Task: a band of rows of an image, a piece of its columns, and a span of channels. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
@@ -298,6 +331,12 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t band = task / g->spans / g->pieces % g->bands * g->band;
         const ptrdiff_t n = task / g->spans / g->pieces / g->bands;
         const ptrdiff_t channels = cvl_min(g->span, g->C - c0);
+        if (g->ring) {
+            for (ptrdiff_t c = 0; c < channels; c += g->chunk)
+                compute_copied(g, &t, n, band, cvl_min(band + g->band, g->rows.out), c0 + c,
+                               cvl_min(g->chunk, channels - c));
+            continue;
+        }
         const T *x = g->in + n * g->rows.in * step[1] + c0;
         if (g->backward && g->M > 1) {
             const ptrdiff_t lowest = band + d->PT - (d->KH - 1) * d->DH;
@@ -350,234 +389,19 @@ static void run_gather(const NAME(conv2d_call) *call)
                      CVL_FLUSH, compute, &g);
 }
 
-/* ------------------------------------------------------------------------- backward weights */
-
-typedef struct sums {
-    const cvl_conv2d_shape *shape;
-    const NAME(kernels) *kernels;
-    ptrdiff_t C, M, K;
-    ptrdiff_t rows, pieces, blocks; /* rows of a block, pieces of a row */
-    ptrdiff_t chunk;                /* channels worked on at once */
-    ptrdiff_t span, spans, splits;  /* channels of a task; tasks */
-    T *dw;                          /* (KH, KW, M, C) */
-    T *partial;                     /* (splits - 1, KH, KW, M, C) */
-    char *worker;
-    size_t worker_bytes;
-    const T *dy, *x;
-} sums;
-
-typedef struct buffers {
-    NAME(depthwise_sum) *tap;
-    ptrdiff_t *begin, *end; /* (KW) */
-    T *chain;               /* (K, M, chunk) */
-    T *planes;              /* (M, columns of a piece, chunk) */
-} buffers;
-
-static buffers carve_buffers(const sums *s, char *base, size_t *bytes)
-{
-    cvl_scratch scratch = {base, 0};
-    buffers b;
-    const ptrdiff_t columns = cvl_min(s->shape->OW, CVL_ORDER_PIXELS);
-    b.tap = cvl_carve(&scratch, (size_t)s->K * sizeof *b.tap);
-    b.begin = cvl_carve(&scratch, (size_t)s->shape->d.KW * sizeof *b.begin);
-    b.end = cvl_carve(&scratch, (size_t)s->shape->d.KW * sizeof *b.end);
-    b.chain = cvl_carve(&scratch, (size_t)(s->K * s->M * s->chunk) * sizeof(T));
-    b.planes = cvl_carve(&scratch, s->M > 1 ? (size_t)(s->M * columns * s->chunk) * sizeof(T) : 0);
-    *bytes = scratch.used;
-    return b;
-}
-
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t plan_sums(sums *s, const cvl_conv2d_shape *shape, char *base, int threads)
-{
-    const cvl_conv2d *d = &shape->d;
-    *s = (sums){.shape = shape, .kernels = kernels(), .C = d->C, .M = d->OC / d->C};
-    s->K = d->KH * d->KW;
-    s->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
-    s->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
-    s->blocks = cvl_ceil_div(d->N * shape->OH * s->pieces, s->rows);
-    s->chunk = cvl_min(d->C, cvl_max(CHANNELS, CHAIN / (s->K * s->M)));
-    const ptrdiff_t chunks = cvl_ceil_div(d->C, s->chunk);
-    s->span = s->chunk * cvl_ceil_div(chunks, cvl_min(chunks, cvl_ceil_div(TASKS, s->blocks)));
-    s->spans = cvl_ceil_div(d->C, s->span);
-    s->splits = cvl_min(s->blocks, cvl_ceil_div(TASKS, s->spans));
-
-    cvl_scratch scratch = {base, 0};
-    const ptrdiff_t partials = s->M > 1 ? s->splits : s->splits - 1;
-    s->partial = cvl_carve(&scratch, (size_t)(partials * shape->w_size) * sizeof(T));
-    carve_buffers(s, NULL, &s->worker_bytes);
-    s->worker = cvl_carve(&scratch, s->worker_bytes * (size_t)threads);
-    return scratch.used;
-}
-
-/* Where on piece `piece` of a line the taps of a kernel row begin and end, relative to it. */
-static void list_columns(const sums *s, const buffers *b, ptrdiff_t piece)
-{
-    const cvl_conv2d *d = &s->shape->d;
-    const ptrdiff_t from = piece * CVL_ORDER_PIXELS;
-    const ptrdiff_t to = cvl_min(s->shape->OW, from + CVL_ORDER_PIXELS);
-    for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
-        const ptrdiff_t left = kw * d->DW - d->PL;
-        b->begin[kw] = cvl_max(from, cvl_ceil_div(-left, d->SW)) - from;
-        b->end[kw] = cvl_min(to, cvl_floor_div(d->W - 1 - left, d->SW) + 1) - from;
-    }
-}
-
-/* Whether output row oh reads an input row with kernel row kh, and which. */
-static int reads_row(const cvl_conv2d *d, ptrdiff_t oh, ptrdiff_t kh, ptrdiff_t *ih)
-{
-    *ih = oh * d->SH + kh * d->DH - d->PT;
-    return *ih >= 0 && *ih < d->H;
-}
-
-/* Lists the taps of piece `piece` of output row oh of image n at channel c; returns their number. */
-static ptrdiff_t list_sums(const sums *s, const buffers *b, ptrdiff_t n, ptrdiff_t oh,
-                           ptrdiff_t piece, ptrdiff_t c)
-{
-    const cvl_conv2d *d = &s->shape->d;
-    ptrdiff_t taps = 0, ih;
-    for (ptrdiff_t kh = 0; kh < d->KH; kh++) {
-        if (!reads_row(d, oh, kh, &ih))
-            continue;
-        const ptrdiff_t pixel = (n * d->H + ih) * d->W + piece * CVL_ORDER_PIXELS * d->SW - d->PL;
-        for (ptrdiff_t kw = 0; kw < d->KW; kw++)
-            if (b->begin[kw] < b->end[kw])
-                b->tap[taps++] = (NAME(depthwise_sum)){
-                    s->x + (pixel + kw * d->DW) * s->C + c,
-                    b->chain + (kh * d->KW + kw) * s->M * s->chunk, b->begin[kw], b->end[kw]};
-    }
-    return taps;
-}
-
-/* How many of the output rows [oh, end) of an image have the same taps. */
-static ptrdiff_t lines_of_sums(const sums *s, ptrdiff_t oh, ptrdiff_t end)
-{
-    const cvl_conv2d *d = &s->shape->d;
-    ptrdiff_t lines = 1, ih;
-    if (s->M > 1 || s->pieces > 1)
-        return 1;
-    for (; oh + lines < end; lines++)
-        for (ptrdiff_t kh = 0; kh < d->KH; kh++)
-            if (reads_row(d, oh, kh, &ih) != reads_row(d, oh + lines, kh, &ih))
-                return lines;
-    return lines;
-}
-
-/* One chain of a block for channels [c, c + channels). */
-static void sum_block(const sums *s, const buffers *b, ptrdiff_t block, ptrdiff_t c,
-                      ptrdiff_t channels)
-{
-    const cvl_conv2d *d = &s->shape->d;
-    const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, M = s->M;
-    const ptrdiff_t last = cvl_min((block + 1) * s->rows, d->N * OH * s->pieces);
-    memset(b->chain, 0, (size_t)(s->K * M * s->chunk) * sizeof(T));
-    ptrdiff_t lines;
-    for (ptrdiff_t row = block * s->rows; row < last; row += lines) {
-        const ptrdiff_t piece = row % s->pieces, oh = row / s->pieces % OH;
-        const ptrdiff_t n = row / s->pieces / OH, from = piece * CVL_ORDER_PIXELS;
-        const ptrdiff_t columns = cvl_min(OW - from, CVL_ORDER_PIXELS);
-        if (row == block * s->rows || s->pieces > 1)
-            list_columns(s, b, piece);
-        lines = lines_of_sums(s, oh, cvl_min(OH, oh + last - row));
-        const T *dy = s->dy + (((n * OH + oh) * OW + from) * s->C + c) * M;
-        NAME(depthwise_sums)
-        job = {
-            .taps = list_sums(s, b, n, oh, piece, c),
-            .tap = b->tap,
-            .lines = lines,
-            .x_line = d->SH * d->W * s->C,
-            .dy_line = OW * s->C,
-            .x_step = d->SW * s->C,
-            .dy_step = M > 1 ? s->chunk : s->C,
-            .channels = channels,
-            .dy = dy,
-        };
-        if (M == 1) {
-            s->kernels->depthwise_weights(&job);
-            continue;
-        }
-        for (ptrdiff_t w = 0; w < columns; w++)
-            s->kernels->transpose(M, channels, b->planes + w * s->chunk, columns * s->chunk,
-                                  dy + w * s->C * M, M);
-        for (ptrdiff_t m = 0; m < M; m++) {
-            job.dy = b->planes + m * columns * s->chunk;
-            s->kernels->depthwise_weights(&job);
-            for (ptrdiff_t t = 0; t < job.taps; t++)
-                b->tap[t].sum += s->chunk;
-        }
-    }
-}
-
-/* Task: a span of channels over the blocks of one split. */
-static void sum_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const sums *s = context;
-    size_t bytes;
-    const buffers b = carve_buffers(s, s->worker + (size_t)worker * s->worker_bytes, &bytes);
-    for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t split = task / s->spans, c0 = task % s->spans * s->span;
-        const ptrdiff_t c1 = cvl_min(c0 + s->span, s->C), planes = s->K * s->M;
-        T *dw = split ? s->partial + (split - 1) * s->shape->w_size : s->dw;
-        for (ptrdiff_t k = 0; k < planes; k++)
-            memset(dw + k * s->C + c0, 0, (size_t)(c1 - c0) * sizeof(T));
-        const ptrdiff_t last = s->blocks * (split + 1) / s->splits;
-        for (ptrdiff_t block = s->blocks * split / s->splits; block < last; block++)
-            for (ptrdiff_t c = c0; c < c1; c += s->chunk) {
-                const ptrdiff_t channels = cvl_min(s->chunk, c1 - c);
-                sum_block(s, &b, block, c, channels);
-                for (ptrdiff_t k = 0; k < planes; k++)
-                    s->kernels->add(channels, dw + k * s->C + c, dw + k * s->C + c,
-                                    b.chain + k * s->chunk);
-            }
-    }
-}
-
-enum { MERGE = 4096 }; /* elements of a merge task */
-
-static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const sums *s = context;
-    const ptrdiff_t size = s->shape->w_size;
-    const ptrdiff_t first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
-    (void)worker;
-    for (ptrdiff_t split = 1; split < s->splits; split++)
-        s->kernels->add(n, s->dw + first, s->dw + first, s->partial + (split - 1) * size + first);
-}
-
-static void run_sums(const NAME(conv2d_call) *call)
-{
-    const cvl_conv2d_shape *shape = call->shape;
-    sums s;
-    plan_sums(&s, shape, call->workspace, call->threads);
-    s.x = call->x;
-    s.dy = call->dy;
-    s.dw = call->out;
-    if (s.M > 1) {
-        s.dw = s.partial;
-        s.partial += shape->w_size;
-    }
-    cvl_parallel_for(call->threads, s.splits * s.spans, shape->flops, CVL_FLUSH, sum_blocks, &s);
-    if (s.splits > 1)
-        cvl_parallel_for(call->threads, cvl_ceil_div(shape->w_size, MERGE),
-                         (double)(s.splits * shape->w_size) * sizeof(T), CVL_FLUSH, merge, &s);
-    for (ptrdiff_t k = 0; s.M > 1 && k < s.K; k++)
-        s.kernels->transpose(s.C, s.M, call->out + k * s.M * s.C, s.M, s.dw + k * s.M * s.C, s.C);
-}
-
 /* ---------------------------------------------------------------------------------- the engine */
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     gather g;
-    sums s;
-    return pass == CVL_CONV2D_BACKWARD_WEIGHTS ? plan_sums(&s, shape, NULL, threads)
+    return pass == CVL_CONV2D_BACKWARD_WEIGHTS ? NAME(depthwise_sums_workspace)(shape, threads)
                                                : plan_gather(&g, shape, pass, NULL, threads);
 }
 
 static void run(const NAME(conv2d_call) *call)
 {
     if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        run_sums(call);
+        NAME(depthwise_sums_run)(call);
     else
         run_gather(call);
 }

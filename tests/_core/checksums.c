@@ -59,6 +59,8 @@ static const cvl_conv2d convolutions[] = {
     CASE(17, 9, 9, 3, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, CVL_ACTIVATION_RELU),
     CASE(3, 11, 13, 12, 18, 3, 2, 2, 1, 1, 2, 1, 0, 2, 1, 3, CVL_ACTIVATION_NONE),
     CASE(2, 14, 15, 23, 23, 5, 5, 1, 2, 1, 1, 2, 2, 2, 2, 23, CVL_ACTIVATION_NONE),
+    CASE(2, 21, 9, 530, 530, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 530, CVL_ACTIVATION_RELU),
+    CASE(3, 9, 10, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 20, CVL_ACTIVATION_NONE),
     CASE(5, 9, 9, 67, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_RELU),
     CASE(4, 9, 7, 70, 9, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
 #undef CASE

@@ -80,6 +80,20 @@ INLINE void tile_in(cvl_winograd form, const int gradient, T *v, ptrdiff_t plane
     }
 }
 
+/* Fetches what tile_in or tile_out will touch of the tile on the right, `rows` rows of it. */
+INLINE void prefetch(cvl_winograd form, const T *right, ptrdiff_t row, ptrdiff_t C, const int rows,
+                     const int write)
+{
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < tile_size(form); j++)
+            if (write)
+                __builtin_prefetch(right + i * row + j * C, 1, 3);
+            else
+                __builtin_prefetch(right + i * row + j * C, 0, 3);
+}
+
 INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_tiles *t, T *v,
                      const T *x, const T *zeros)
 {
@@ -96,6 +110,9 @@ INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_t
         ptrdiff_t c = 0;
         if (whole(&p, size))
             for (; c < vectors; c += VL) {
+                /* The rows above have been read with the tiles above. */
+                prefetch(form, row[size - tile_size(form)] + size * C, t->W * C, C, tile_size(form),
+                         0);
                 tile_in(form, gradient, out + c, plane, row, C, &p, 1, VL);
 #pragma GCC unroll 6
                 for (int i = 0; i < size; i++)
@@ -185,9 +202,11 @@ INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, cons
         T *out = y + p.at;
         ptrdiff_t c = 0;
         if (whole(&p, size))
-            for (; c < vectors; c += VL)
+            for (; c < vectors; c += VL) {
+                prefetch(form, out + c + size * C, t->W * C, C, size, 1);
                 tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 1, VL,
                          end.bias ? vload(end.bias + c) : vzero(), &end);
+            }
         else
             for (; c < vectors; c += VL)
                 tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 0, VL,

@@ -2,10 +2,10 @@
  *   V = B^T x B (positions, tiles, C)   D = A dy A^T (positions, tiles, OC)
  *   S = V^T D (positions, C, OC), a sum over tiles   dw = G^T S G
  *
- * Two schedules. With few tiles, or many weights, V and D of a span of tiles are made first, and a
- * task takes a block of weights, whose S it makes in scratch, through to dw, which adds up span by
- * span. With many tiles and few weights a task takes a range of the tiles, block by block in
- * scratch, to a partial dw of its own, and the partial ones are added in order.
+ * Two schedules. With few weights a task takes a range of the tiles, block by block in scratch, to
+ * a partial dw of its own, and the partial ones are added in order. With many, or few tiles, V and D
+ * of a span of tiles are made first, and a task takes a block of weights, whose S it makes in
+ * scratch, through to dw, which adds up span by span.
  *
  * Order of sums: S is one FMA chain per CVL_ORDER_WINOGRAD_TILES tiles, chains added in order
  * within a span or range; where those end, the shape alone decides. */
@@ -14,11 +14,10 @@
 #include "bands.h"
 
 enum {
-    FEW_WEIGHTS = 128 * 128, /* C*OC up to which a worker keeps S */
-    LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
-    ROWS = 32,               /* channels of a block of weights, half of it where there are */
-    FEW_BLOCKS = 8,          /* fewer than so many blocks */
-    DATA_BLOCK = 8,          /* tiles of a task that makes V and D */
+    LINE = 16,      /* elements between planes, so that they do not meet in the L1 sets */
+    ROWS = 32,      /* channels of a block of weights, half of it where there are */
+    FEW_BLOCKS = 8, /* fewer than so many blocks */
+    DATA_BLOCK = 8, /* tiles of a task that makes V and D */
     CHAIN = CVL_ORDER_WINOGRAD_TILES
 };
 
@@ -75,16 +74,19 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->x_tiles.ld = cvl_winograd_pad(f->C);
     p->y_tiles.ld = cvl_winograd_pad(f->OC);
     const ptrdiff_t positions = p->sizes.positions;
-    if (f->C * f->OC <= FEW_WEIGHTS && p->tiles > CVL_ORDER_WINOGRAD_SPAN) {
-        for (p->ranges = 1; p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
-                            p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges;)
+    const ptrdiff_t weights = f->C * f->OC, channels = f->C + f->OC;
+    if (weights <= CVL_ORDER_WINOGRAD_WEIGHTS && p->tiles >= CVL_ORDER_WINOGRAD_FEW &&
+        channels >= cvl_ceil_div(weights, p->tiles)) {
+        p->ranges = 2;
+        while (p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
+               p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges)
             p->ranges *= 2;
         p->span = CHAIN;
         p->s_rows = f->C;
         p->s_columns = p->bands.columns;
     } else {
         p->span = CVL_ORDER_WINOGRAD_SPAN;
-        while (p->span > CHAIN && p->span * (f->C + f->OC) > CVL_ORDER_WINOGRAD_VALUES)
+        while (p->span > CHAIN && p->span * channels > CVL_ORDER_WINOGRAD_VALUES)
             p->span -= CHAIN;
         p->span = cvl_min(p->span, p->tiles);
         p->s_rows = ROWS;

@@ -60,6 +60,9 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 
 static ptrdiff_t w_size(const plan *p) { return p->sizes.r * p->sizes.r * p->f->C * p->f->OC; }
 
+/* V and D of a span are cut as the weights are, so that a task reads its parts from end to end. */
+static ptrdiff_t blocks_of_c(const plan *p) { return cvl_ceil_div(p->f->C, p->s_rows); }
+
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
 {
@@ -93,6 +96,8 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         if (cvl_ceil_div(f->C, ROWS) * p->bands.panels < FEW_BLOCKS)
             p->s_rows /= 2;
         p->s_columns = p->bands.band[0].NR;
+        p->x_tiles.ld = p->s_rows;
+        p->y_tiles.ld = cvl_winograd_pad(p->s_columns);
     }
     p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
     p->y_tiles.plane = p->span * p->y_tiles.ld + LINE;
@@ -102,8 +107,8 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     if (p->ranges) {
         p->partial = cvl_carve(&s, (size_t)((p->ranges - 1) * w_size(p)) * sizeof(T));
     } else {
-        p->v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
-        p->d = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
+        p->v = cvl_carve(&s, (size_t)(blocks_of_c(p) * positions * p->x_tiles.plane) * sizeof(T));
+        p->d = cvl_carve(&s, (size_t)(p->bands.panels * positions * p->y_tiles.plane) * sizeof(T));
     }
     carve_scratch(p, NULL, &p->worker_bytes);
     p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
@@ -122,20 +127,20 @@ static scratch scratch_of(const plan *p, int worker)
     return carve_scratch(p, p->worker_scratch + (size_t)worker * p->worker_bytes, &bytes);
 }
 
-/* Of channels [c0, c0 + rows) and a panel: S += V^T D over `tiles` tiles, or = with the first. */
-static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t tiles, ptrdiff_t c0,
-                       ptrdiff_t rows, cvl_panel_place place, int add)
+/* Of `rows` channels and a panel of NR outputs: S += V^T D over `tiles` tiles, or = with the first. */
+static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t tiles, ptrdiff_t rows,
+                       ptrdiff_t NR, int add)
 {
     p->kernels->winograd_product(&(NAME(winograd_product)){
         .positions = p->sizes.positions,
         .rows = rows,
         .K = tiles,
-        .NR = place.NR,
-        .a = v + c0,
+        .NR = NR,
+        .a = v,
         .a_plane = p->x_tiles.plane,
         .a_row = 1,
         .a_step = p->x_tiles.ld,
-        .b = d + place.column,
+        .b = d,
         .b_plane = p->y_tiles.plane,
         .b_step = p->y_tiles.ld,
         .c = s,
@@ -181,8 +186,8 @@ static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             p->kernels->winograd_gradient(&y_tiles, own.d, p->dy, p->zeros);
             for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
                 const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-                accumulate(p, own.s + place.column, own.v, own.d, x_tiles.count, 0, f->C, place,
-                           tile > first);
+                accumulate(p, own.s + place.column, own.v, own.d + place.column, x_tiles.count,
+                           f->C, place.NR, tile > first);
             }
         }
         finish(p, task ? p->partial + (task - 1) * w_size(p) : p->dw, own.s, 0, f->C, 0, f->OC, 0);
@@ -213,8 +218,18 @@ static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     (void)worker;
     x_tiles.first = y_tiles.first = p->span0 + first;
     x_tiles.count = y_tiles.count = last - first;
-    p->kernels->winograd_data(&x_tiles, p->v + first * x_tiles.ld, p->f->x, p->zeros);
-    p->kernels->winograd_gradient(&y_tiles, p->d + first * y_tiles.ld, p->dy, p->zeros);
+    for (ptrdiff_t block = 0; block < blocks_of_c(p); block++) {
+        const ptrdiff_t c0 = block * p->s_rows;
+        T *v = p->v + block * p->sizes.positions * x_tiles.plane + first * x_tiles.ld;
+        x_tiles.channels = cvl_min(p->s_rows, p->f->C - c0);
+        p->kernels->winograd_data(&x_tiles, v, p->f->x + c0, p->zeros);
+    }
+    for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+        T *d = p->d + panel * p->sizes.positions * y_tiles.plane + first * y_tiles.ld;
+        y_tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
+        p->kernels->winograd_gradient(&y_tiles, d, p->dy + place.column, p->zeros);
+    }
 }
 
 /* Task: s_rows channels of a panel, over all tiles of the span. */
@@ -228,9 +243,11 @@ static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const cvl_panel_place place = cvl_panel_at(&p->bands, task % p->bands.panels);
         const ptrdiff_t c0 = task / p->bands.panels * p->s_rows;
         const ptrdiff_t rows = cvl_min(p->s_rows, f->C - c0);
+        const T *v = p->v + task / p->bands.panels * p->sizes.positions * p->x_tiles.plane;
+        const T *d = p->d + task % p->bands.panels * p->sizes.positions * p->y_tiles.plane;
         for (ptrdiff_t tile = 0; tile < count; tile += CHAIN)
-            accumulate(p, own.s, p->v + tile * p->x_tiles.ld, p->d + tile * p->y_tiles.ld,
-                       cvl_min(CHAIN, count - tile), c0, rows, place, tile > 0);
+            accumulate(p, own.s, v + tile * p->x_tiles.ld, d + tile * p->y_tiles.ld,
+                       cvl_min(CHAIN, count - tile), rows, place.NR, tile > 0);
         finish(p, p->dw, own.s, c0, rows, place.column, cvl_min(place.NR, f->OC - place.column),
                p->span0 > 0);
     }

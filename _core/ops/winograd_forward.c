@@ -20,7 +20,7 @@ enum {
     BLOCK_BYTES = 640 * 1024,
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
-    OUTER_BLOCK = 96,   /* tiles of a task of the second schedule */
+    OUTER_BLOCK = 128,  /* tiles of a task of the second schedule */
     OUTER_COLUMNS = 32, /* and its outputs at most: U and products fill L2 as they are */
     DATA_BLOCK = 8,     /* tiles of a task that makes V */
     DATA_BYTES = 32 << 20
@@ -52,6 +52,10 @@ typedef struct scratch {
 /* U of a panel: what lies between its planes, and all of it. */
 static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
 static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
+
+/* Shared V is cut into the channels of a chain, so that a panel reads it from end to end. */
+static ptrdiff_t chunks(const plan *p) { return cvl_ceil_div(p->f->C, CVL_ORDER_WINOGRAD_C); }
+static ptrdiff_t chunk_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
 
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 {
@@ -101,10 +105,12 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->y_tiles.plane = p->block * p->bands.columns + LINE;
         p->span = p->tiles;
     } else {
-        p->block = cvl_min(OUTER_BLOCK, p->tiles);
+        /* Blocks of much the same size: each makes U anew. */
+        p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, OUTER_BLOCK));
+        p->block = cvl_min(p->tiles, cvl_ceil_div(p->block, DATA_BLOCK) * DATA_BLOCK);
         p->u_rows = cvl_min(f->C, CVL_ORDER_WINOGRAD_C);
-        p->x_tiles.ld = C + LINE;
-        p->span = DATA_BYTES / (positions * p->x_tiles.ld * (ptrdiff_t)sizeof(T));
+        p->x_tiles.ld = cvl_winograd_pad(p->u_rows);
+        p->span = DATA_BYTES / (positions * C * (ptrdiff_t)sizeof(T));
         p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
         p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
         p->y_tiles.ld = p->NR;
@@ -116,7 +122,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     if (p->few_weights)
         p->u = cvl_carve(&s, (size_t)(p->bands.panels * panel_size(p)) * sizeof(T));
     else
-        p->v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
+        p->v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
     carve_scratch(p, NULL, &p->worker_bytes);
     p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
     return s.used;
@@ -178,7 +184,7 @@ static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, co
         .rows = tiles,
         .K = K,
         .NR = NR,
-        .a = v + c0,
+        .a = v,
         .a_plane = p->x_tiles.plane,
         .a_row = p->x_tiles.ld,
         .a_step = 1,
@@ -224,8 +230,8 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
             const T *u = p->ready + panel * panel_size(p);
             for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
-                multiply(p, own.products + place.column, own.v, x_tiles.count, u + c0 * place.NR,
-                         c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+                multiply(p, own.products + place.column, own.v + c0, x_tiles.count,
+                         u + c0 * place.NR, c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
         }
         p->kernels->winograd_output(&y_tiles, f->y, own.products, &f->end);
     }
@@ -265,7 +271,12 @@ static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     (void)worker;
     tiles.first = p->span0 + first;
     tiles.count = cvl_min(count, end * DATA_BLOCK) - first;
-    p->kernels->winograd_data(&tiles, p->v + first * tiles.ld, p->f->x, p->zeros);
+    for (ptrdiff_t chunk = 0; chunk < chunks(p); chunk++) {
+        const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
+        tiles.channels = cvl_min(CVL_ORDER_WINOGRAD_C, p->f->C - c0);
+        p->kernels->winograd_data(&tiles, p->v + chunk * chunk_size(p) + first * tiles.ld,
+                                  p->f->x + c0, p->zeros);
+    }
 }
 
 /* Task: a block of tiles of a panel of outputs. */
@@ -283,11 +294,12 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         tiles.first = p->span0 + first;
         tiles.count = cvl_min(p->block, count - first);
         tiles.channels = cvl_min(place.NR, f->OC - place.column);
-        for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C) {
+        for (ptrdiff_t chunk = 0; chunk < chunks(p); chunk++) {
+            const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
             const ptrdiff_t K = cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0);
             make_u(p, &own, own.u, c0, K, place);
-            multiply(p, own.products, p->v + first * p->x_tiles.ld, tiles.count, own.u, c0, K,
-                     place.NR);
+            multiply(p, own.products, p->v + chunk * chunk_size(p) + first * p->x_tiles.ld,
+                     tiles.count, own.u, c0, K, place.NR);
         }
         NAME(epilogue) ending = f->end;
         if (ending.bias)

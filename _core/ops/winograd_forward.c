@@ -1,10 +1,11 @@
 /* winograd_forward.c: minimal filtering forward and for backward data:
  *   U = G w G^T (positions, C, OC)   V = B^T x B (positions, tiles, C)   y = A^T (V U) A
  *
- * Two schedules, the same arithmetic. Where the weights are few, U is made once and a task takes a
- * block of tiles through all three steps in scratch of about the size of L2. Where they are many,
- * U would come from memory again for each block: so V of many tiles is made first, and a task takes
- * one panel of output channels, whose U it makes chunk by chunk in scratch and throws away.
+ * Two schedules, the same arithmetic. With few weights, or many tiles, U is made once and kept, and
+ * a task takes a block of tiles through all three steps in scratch of about the size of L2. Else U
+ * would cost more than it saves, from memory again for each block: so V of many tiles is made first,
+ * and a task takes one panel of output channels, whose U it makes chunk by chunk in scratch and
+ * throws away.
  *
  * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
 #include "winograd.h"
@@ -14,6 +15,8 @@
 enum {
     FEW_WEIGHTS = 128 * 128, /* C*OC up to which U is kept, */
     ENOUGH_TILES = 64,       /* where as many tiles share it: one worker writes what others read */
+    MORE_WEIGHTS = 1 << 17,  /* C*OC up to which U is kept, in L3, */
+    MORE_TILES = 256,        /* where as many tiles share it */
     ROWS = 16,               /* channels of a task that makes U */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule */
@@ -33,7 +36,7 @@ typedef struct plan {
     cvl_bands bands;
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and of the products */
     ptrdiff_t tiles, block;              /* of a task */
-    int few_weights;
+    int keeps_u;
     ptrdiff_t u_rows;      /* channels of U in one piece */
     ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
     ptrdiff_t NR;          /* of the widest panel */
@@ -62,7 +65,7 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
     cvl_scratch s = {base, 0};
     scratch w = {NULL, NULL, NULL, NULL};
     const ptrdiff_t positions = p->sizes.positions;
-    if (p->few_weights)
+    if (p->keeps_u)
         w.v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
     else
         w.u = cvl_carve(&s, (size_t)panel_size(p) * sizeof(T));
@@ -81,9 +84,11 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         return 0;
     p->sizes = cvl_winograd_sizes_of(f->form);
     p->tiles = NAME(winograd_tiles)(f);
-    p->few_weights = f->C * f->OC <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES;
+    const ptrdiff_t weights = f->C * f->OC;
+    p->keeps_u = (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
+                 (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
     int widest = 0;
-    while (!p->few_weights && p->kernels->gemm[widest].NR > OUTER_COLUMNS)
+    while (!p->keeps_u && p->kernels->gemm[widest].NR > OUTER_COLUMNS)
         widest++;
     p->bands = NAME(make_bands_of)(p->kernels->gemm + widest, CVL_GEMM_WHOLE - widest, f->OC);
     p->NR = p->bands.band[0].NR;
@@ -91,9 +96,8 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
 
     const ptrdiff_t C = cvl_winograd_pad(f->C), positions = p->sizes.positions;
-    if (p->few_weights) {
-        const ptrdiff_t tile_bytes =
-            positions * (C + cvl_winograd_pad(f->OC)) * (ptrdiff_t)sizeof(T);
+    if (p->keeps_u) {
+        const ptrdiff_t tile_bytes = positions * (C + p->NR) * (ptrdiff_t)sizeof(T);
         p->block = BLOCK;
         while (p->block > MIN_BLOCK && (p->block * tile_bytes > BLOCK_BYTES ||
                                         cvl_ceil_div(p->tiles, p->block) < MIN_BLOCKS))
@@ -101,8 +105,6 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->u_rows = f->C;
         p->x_tiles.ld = C;
         p->x_tiles.plane = p->block * C + LINE;
-        p->y_tiles.ld = p->bands.columns;
-        p->y_tiles.plane = p->block * p->bands.columns + LINE;
         p->span = p->tiles;
     } else {
         /* Blocks of much the same size: each makes U anew. */
@@ -113,13 +115,13 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->span = DATA_BYTES / (positions * C * (ptrdiff_t)sizeof(T));
         p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
         p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
-        p->y_tiles.ld = p->NR;
-        p->y_tiles.plane = p->block * p->NR + LINE;
     }
+    p->y_tiles.ld = p->NR;
+    p->y_tiles.plane = p->block * p->NR + LINE;
 
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * f->C) * sizeof(T));
-    if (p->few_weights)
+    if (p->keeps_u)
         p->u = cvl_carve(&s, (size_t)(p->bands.panels * panel_size(p)) * sizeof(T));
     else
         p->v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
@@ -198,7 +200,21 @@ static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, co
     });
 }
 
-/* ------------------------------------------------------------------------ few weights */
+/* y of a panel of `count` tiles, from their products. */
+static void finish(const plan *p, const T *products, ptrdiff_t first, ptrdiff_t count,
+                   cvl_panel_place place)
+{
+    NAME(epilogue) end = p->f->end;
+    cvl_winograd_tiles tiles = p->y_tiles;
+    tiles.first = first;
+    tiles.count = count;
+    tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
+    if (end.bias)
+        end.bias += place.column;
+    p->kernels->winograd_output(&tiles, p->f->y + place.column, products, &end);
+}
+
+/* ----------------------------------------------------------------------------- U is kept */
 
 /* Task: ROWS channels of U of a panel. */
 static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
@@ -222,18 +238,18 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
     for (ptrdiff_t task = begin; task < end; task++) {
-        cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
-        x_tiles.first = y_tiles.first = task * p->block;
-        x_tiles.count = y_tiles.count = cvl_min(p->block, p->tiles - x_tiles.first);
-        p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
+        cvl_winograd_tiles tiles = p->x_tiles;
+        tiles.first = task * p->block;
+        tiles.count = cvl_min(p->block, p->tiles - tiles.first);
+        p->kernels->winograd_data(&tiles, own.v, f->x, p->zeros);
         for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
             const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
             const T *u = p->ready + panel * panel_size(p);
             for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
-                multiply(p, own.products + place.column, own.v + c0, x_tiles.count,
-                         u + c0 * place.NR, c0, cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+                multiply(p, own.products, own.v + c0, tiles.count, u + c0 * place.NR, c0,
+                         cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+            finish(p, own.products, tiles.first, tiles.count, place);
         }
-        p->kernels->winograd_output(&y_tiles, f->y, own.products, &f->end);
     }
 }
 
@@ -248,7 +264,7 @@ size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
 {
     plan p;
     make_plan(&p, f, NULL, 1);
-    return p.few_weights ? (size_t)(p.bands.panels * panel_size(&p)) * sizeof(T) : 0;
+    return p.keeps_u ? (size_t)(p.bands.panels * panel_size(&p)) * sizeof(T) : 0;
 }
 
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
@@ -259,7 +275,7 @@ void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int thr
     make_all_u(&p, threads);
 }
 
-/* ----------------------------------------------------------------------- many weights */
+/* ------------------------------------------------------------------------ U is not kept */
 
 /* Task: V of DATA_BLOCK tiles. */
 static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
@@ -290,21 +306,15 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
         const ptrdiff_t first = task % pieces * p->block;
-        cvl_winograd_tiles tiles = p->y_tiles;
-        tiles.first = p->span0 + first;
-        tiles.count = cvl_min(p->block, count - first);
-        tiles.channels = cvl_min(place.NR, f->OC - place.column);
+        const ptrdiff_t tiles = cvl_min(p->block, count - first);
         for (ptrdiff_t chunk = 0; chunk < chunks(p); chunk++) {
             const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
             const ptrdiff_t K = cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0);
             make_u(p, &own, own.u, c0, K, place);
-            multiply(p, own.products, p->v + chunk * chunk_size(p) + first * p->x_tiles.ld,
-                     tiles.count, own.u, c0, K, place.NR);
+            multiply(p, own.products, p->v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles,
+                     own.u, c0, K, place.NR);
         }
-        NAME(epilogue) ending = f->end;
-        if (ending.bias)
-            ending.bias += place.column;
-        p->kernels->winograd_output(&tiles, f->y + place.column, own.products, &ending);
+        finish(p, own.products, p->span0 + first, tiles, place);
     }
 }
 
@@ -313,7 +323,7 @@ void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int th
     plan p;
     make_plan(&p, f, workspace, threads);
     memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
-    if (p.few_weights) {
+    if (p.keeps_u) {
         if (!f->u)
             make_all_u(&p, threads);
         p.ready = f->u ? f->u : p.u;

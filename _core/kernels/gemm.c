@@ -12,29 +12,42 @@ enum { LINE = 64 / (int)sizeof(T) };
 /* Writes sums (mr, NV*VL) to c, with whatever the tile asks for on the way. */
 static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const V *sums, int NV)
 {
-    for (int i = 0; i < t->mr; i++)
-        for (int j = 0; j * VL < t->nr; j++) {
-            const int columns = t->nr - j * VL;
+    const TYPE(epilogue) end = t->end;
+    const int add = t->add, mr = t->mr;
+    for (int j = 0; j * VL < t->nr; j++) {
+        const int columns = t->nr - j * VL;
+        const V bias = end.bias ? vload_part(end.bias + j * VL, columns) : vzero();
+        for (int i = 0; i < mr; i++) {
             T *c = t->c[i] + t->c0 + j * VL;
             V v = sums[i * NV + j];
-            if (t->add)
+            if (add)
                 v = vadd(vload_part(c, columns), v);
-            if (t->end.bias)
-                v = vadd(v, vload_part(t->end.bias + j * VL, columns));
-            vstore_part(c, activate(v, &t->end), columns);
+            if (end.bias)
+                v = vadd(v, bias);
+            vstore_part(c, activate(v, &end), columns);
         }
+    }
 }
 
+/* What most tiles need, here; the rest above. */
 INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int NV)
 {
-    if (t->mr == MR && t->nr == NV * VL && !t->add && !t->end.bias &&
-        t->end.activation == CVL_ACTIVATION_NONE) {
+    if (t->mr == MR && !t->add && !t->end.bias && t->end.activation == CVL_ACTIVATION_NONE) {
+        const int nr = t->nr;
+        if (nr == NV * VL) {
 #pragma GCC unroll 8
-        for (int i = 0; i < MR; i++)
+            for (int i = 0; i < MR; i++)
 #pragma GCC unroll 4
-            for (int j = 0; j < NV; j++)
-                vstore(t->c[i] + t->c0 + j * VL, acc[i][j]);
-        return;
+                for (int j = 0; j < NV; j++)
+                    vstore(t->c[i] + t->c0 + j * VL, acc[i][j]);
+            return;
+        }
+        if (NV == 1) {
+#pragma GCC unroll 8
+            for (int i = 0; i < MR; i++)
+                vstore_n(t->c[i] + t->c0, acc[i][0], nr);
+            return;
+        }
     }
     V sums[8 * 4];
 #pragma GCC unroll 8
@@ -59,11 +72,32 @@ INLINE void begin(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int
     }
 }
 
-/* A tile. MR, NV, ahead and whole (vectors of B) are constants where this is inlined, so the
- * loops over them vanish. Rows past MR of a are those of the next tile; of 1x1 convolutions no other prefetcher
- * knows where they lie, which is worth 13 %. */
-INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const int ahead,
-                      const int whole)
+/* One k: acc[i] += a[i][k] * B[k], of which b is the row. */
+INLINE void step(const TYPE(gemm_tile) *t, V acc[8][4], const T *const a[8], ptrdiff_t k,
+                 const T *b, const int MR, const int NV, const int whole)
+{
+    V bv[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; j++)
+        bv[j] =
+            whole ? vload(b + j * VL) : vload_part(b + j * VL, j * VL < t->nr ? t->nr - j * VL : 0);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        V av = vset1(a[i][k]);
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++)
+            acc[i][j] = vfma(av, bv[j], acc[i][j]);
+    }
+}
+
+/* What a kind of tile knows beforehand. AHEAD: rows past MR of a are those of the next tile; of
+ * 1x1 convolutions no other prefetcher knows where they lie, which is worth 13 %. SINGLE: runs are
+ * one element long, so no inner loop ends where nobody expects it. RAGGED: B is to be read no
+ * further than column nr. */
+typedef enum tile_kind { PLAIN, AHEAD, SINGLE, RAGGED } tile_kind;
+
+/* MR, NV and kind are constants where this is inlined, so the loops over them vanish. */
+INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const tile_kind kind)
 {
     const ptrdiff_t b_step = t->b_step;
     const T *a[8];
@@ -75,10 +109,14 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
     for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
         const T *b = t->b + run->k0 * b_step;
         ptrdiff_t k = t->a0 + run->a;
+        if (kind == SINGLE) {
+            step(t, acc, a, k, b, MR, NV, 1);
+            continue;
+        }
         const ptrdiff_t end = k + run->k;
         while (k != end) {
             ptrdiff_t stop = end;
-            if (ahead) {
+            if (kind == AHEAD) {
                 stop = end - k < LINE ? end : k + LINE;
 #pragma GCC unroll 8
                 for (int i = 0; i < MR; i++)
@@ -86,20 +124,9 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             }
 #pragma GCC unroll 1
             for (; k != stop; k++, b += b_step) {
-                V bv[4];
                 /* One index for all rows, which the compiler would turn into a pointer each. */
                 __asm__("" : "+r"(k));
-#pragma GCC unroll 4
-                for (int j = 0; j < NV; j++)
-                    bv[j] = whole ? vload(b + j * VL)
-                                  : vload_part(b + j * VL, j * VL < t->nr ? t->nr - j * VL : 0);
-#pragma GCC unroll 8
-                for (int i = 0; i < MR; i++) {
-                    V av = vset1(a[i][k]);
-#pragma GCC unroll 4
-                    for (int j = 0; j < NV; j++)
-                        acc[i][j] = vfma(av, bv[j], acc[i][j]);
-                }
+                step(t, acc, a, k, b, MR, NV, kind != RAGGED);
             }
         }
     }
@@ -112,11 +139,12 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
 
 /* A panel; tiles of fewer rows take the smallest of MR, R2, R1 that holds them. */
 #define PANEL(linkage, name, MR, NV, R2, R1)                \
-    TILE(name##_ahead, gemm_tile(t, MR, NV, 1, 1))          \
-    TILE(name##_most, gemm_tile(t, MR, NV, 0, 1))           \
-    TILE(name##_some, gemm_tile(t, R2, NV, 0, 1))           \
-    TILE(name##_few, gemm_tile(t, R1, NV, 0, 1))            \
-    TILE(name##_ragged, gemm_tile(t, MR, NV, 0, 0))         \
+    TILE(name##_ahead, gemm_tile(t, MR, NV, AHEAD))         \
+    TILE(name##_single, gemm_tile(t, MR, NV, SINGLE))       \
+    TILE(name##_most, gemm_tile(t, MR, NV, PLAIN))          \
+    TILE(name##_some, gemm_tile(t, R2, NV, PLAIN))          \
+    TILE(name##_few, gemm_tile(t, R1, NV, PLAIN))           \
+    TILE(name##_ragged, gemm_tile(t, MR, NV, RAGGED))       \
     linkage void PANEL_NAME(name)(const TYPE(gemm_tile) *t) \
     {                                                       \
         if (!t->packed && t->nr != NV * VL)                 \
@@ -125,6 +153,8 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             name##_few(t);                                  \
         else if (t->mr <= R2)                               \
             name##_some(t);                                 \
+        else if (t->single)                                 \
+            name##_single(t);                               \
         else if (t->ahead)                                  \
             name##_ahead(t);                                \
         else                                                \

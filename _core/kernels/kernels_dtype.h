@@ -19,6 +19,7 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     const T *const *a; /* (MR), or (2*MR) with `ahead` */
     ptrdiff_t a0;
     int ahead;  /* fetch rows MR.. of a, of the tile that comes next, into the cache */
+    int single; /* every run is one element long */
     int packed; /* rows of B hold NR readable elements */
     const T *b; /* row k at b + k * b_step */
     ptrdiff_t b_step;

@@ -214,7 +214,38 @@ INLINE V vset1(T s) { return OP(set1)(s); }
 INLINE V vload(const T *p) { return OP(loadu)(p); }
 INLINE void vstore(T *p, V v) { OP(storeu)(p, v); }
 INLINE V vload_n(const T *p, int n) { return OP(maskload)(p, first(n)); }
-INLINE void vstore_n(T *p, V v, int n) { OP(maskstore)(p, first(n), v); }
+/* By halves: a masked store is microcode on AMD's CPUs, some 40 operations. */
+INLINE void vstore_n(T *p, V v, int n)
+{
+    if (n >= VL) {
+        vstore(p, v);
+        return;
+    }
+#ifdef CVL_F32
+    __m128 part = _mm256_castps256_ps128(v);
+    if (n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)p, part);
+        part = _mm_movehl_ps(part, part);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, part);
+#else
+    __m128d part = _mm256_castpd256_pd128(v);
+    if (n & 2) {
+        _mm_storeu_pd(p, part);
+        part = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_sd(p, part);
+#endif
+}
 INLINE V vfma(V a, V b, V c) { return OP(fmadd)(a, b, c); }
 INLINE V vselect(M m, V a, V b) { return OP(blendv)(b, a, m); }
 #define CVL_SFMA(a, b, c) SFMA(a, b, c)

@@ -28,6 +28,7 @@ typedef struct plan {
     ptrdiff_t H, W, C;                  /* what is read; C channels per group */
     ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group */
     ptrdiff_t groups, taps, K;          /* K = taps * C */
+    int single;                         /* runs would be so short that they are cut to elements */
     ptrdiff_t runs_most, segments_most; /* of a class */
     cvl_bands bands;
     cvl_positions positions;
@@ -55,7 +56,7 @@ typedef struct worker {
 
 /* Blocks are small enough for what they read to stay in L2 under all panels. Weights that would not
  * stay there either are worth a pass of few positions per panel: 5 to 26 % at 512 channels, 7x7. */
-enum { BLOCK = 96, BLOCK_1X1 = 240, PIECES = 240, LARGE = 256 * 1024, FEW = 4096 };
+enum { BLOCK = 96, BLOCK_1X1 = 240, PIECES = 240, LARGE = 256 * 1024, FEW = 4096, SHORT = 12 };
 
 static worker carve_worker(const plan *p, char *base, size_t *bytes)
 {
@@ -90,7 +91,9 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->taps = d->KH * d->KW;
     p->K = p->taps * p->C;
     p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
-    p->runs_most = p->taps + p->segments_most;
+    const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
+    p->single = (rows ? d->KW * p->C : p->C) <= SHORT;
+    p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
     p->bands = NAME(make_bands_of)(p->kernels->gemm, CVL_GEMM_PANELS, p->OC);
     p->quantum = CVL_GEMM_MR_MAX;
     for (int i = 0; i < p->bands.count; i++)
@@ -205,11 +208,12 @@ static void list_runs(const plan *p, worker *w, const cvl_place *at)
                 x_pixel;
             for (ptrdiff_t c = 0; c < p->C;) {
                 const ptrdiff_t segment = (k0 + c) / CVL_ORDER_K;
-                const ptrdiff_t stop = cvl_min(p->C, (segment + 1) * CVL_ORDER_K - k0);
+                const ptrdiff_t stop =
+                    p->single ? c + 1 : cvl_min(p->C, (segment + 1) * CVL_ORDER_K - k0);
                 cvl_gemm_run *before = w->run + count - 1;
                 if (segment != last)
                     w->segments++;
-                if (segment == last && before->k0 + before->k == k0 + c &&
+                if (!p->single && segment == last && before->k0 + before->k == k0 + c &&
                     before->a + before->k == a0 + c)
                     before->k += stop - c;
                 else
@@ -271,6 +275,7 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
     job = {
         .a0 = group * p->C,
         .ahead = w->one_tap,
+        .single = p->single,
         .packed = 1,
         .b = b,
         .b_step = place.NR,

@@ -71,6 +71,26 @@ MODELS = {
         ),
         True,
     ),
+    "functions": (
+        lambda: cl.Sequential(
+            *unit(3, 4),
+            cl.ReLU6(),
+            *unit(4, 4),
+            cl.LeakyReLU(0.25),
+            *unit(4, 4),
+            cl.ELU(0.5),
+            cl.Sigmoid(),
+            cl.Tanh(),
+            cl.GELU(),
+            cl.GELU("tanh"),
+            cl.SiLU(),
+            cl.HardSwish(),
+            cl.Softplus(),
+            cl.LeakyReLU(),
+            cl.ReLU6(),
+        ),
+        True,
+    ),
     "global average": (lambda: cl.Sequential(*unit(3, 4), cl.GlobalAvgPool2d()), True),
     "global maximum": (lambda: cl.Sequential(*unit(3, 4), cl.GlobalMaxPool2d()), True),
     "softmax of rows": (lambda: cl.Sequential(cl.Conv2d(3, 4, 1), cl.Softmax(axis=1)), False),
@@ -265,6 +285,22 @@ def test_options_hold_at_the_call():
     folded(x)
     with cl.options(winograd=False):
         np.testing.assert_array_equal(direct(x), folded(x))
+
+
+def test_few_pixels_take_the_direct_engine():
+    """Convolutions to 64 pixels or fewer read packed weights, unless an algorithm was asked for."""
+    folded = cl.Sequential(cl.Conv2d(64, 64, 3, padding=1), cl.ReLU()).fold()
+    asked = cl.Conv2d(64, 64, 3, padding=1, algorithm="winograd").fold()
+
+    assert {"forward": "im2col"} == folded.plan((1, 8, 8, 64)).rows[0]["algorithms"]
+    assert {"forward": "winograd"} == asked.plan((1, 8, 8, 64)).rows[0]["algorithms"]
+    assert model_algorithm((8, 32, 32, 64)) == folded.plan((8, 32, 32, 64)).rows[0]["algorithms"]
+
+
+def model_algorithm(x_shape):
+    """What "auto" takes for this convolution."""
+    found = cl.ops.conv2d_algorithm(x_shape, (3, 3, 64, 64), padding=1)
+    return {"forward": found["algorithm"]}
 
 
 def test_inference_allocates_nothing_after_the_first_call():

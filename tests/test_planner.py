@@ -57,6 +57,17 @@ CHAINS = {
     "large pool": lambda: cl.Sequential(
         cl.Conv2d(3, 4, 1), cl.ReLU(), cl.MaxPool2d(17, stride=2, padding=8), rng=0
     ),
+    "other activations": lambda: cl.Sequential(
+        cl.Conv2d(3, 4, 3),
+        cl.ReLU6(),
+        cl.Conv2d(4, 4, 3, padding=1),
+        cl.LeakyReLU(0.25),
+        cl.Conv2d(4, 4, 1),
+        cl.MaxPool2d(2),
+        cl.BatchNorm(4),
+        cl.ReLU6(),
+        rng=0,
+    ),
     "pre-activation": lambda: block(
         cl.Sequential(cl.BatchNorm(4), cl.ReLU(), cl.Conv2d(4, 4, 3, padding=1)), relu=False
     ),
@@ -82,6 +93,7 @@ JOINED = {  # how many of each of PARTS
     "pool after ReLU": (0, 0, 0, 0, 0, 0, 0),
     "two readers of ReLU": (0, 0, 0, 0, 0, 0, 1),
     "large pool": (0, 0, 0, 0, 0, 0, 0),
+    "other activations": (1, 0, 0, 0, 0, 0, 0),
     "pre-activation": (0, 1, 0, 0, 0, 1, 0),
 }
 
@@ -134,6 +146,19 @@ def test_convolution_takes_its_relu():
     plan = model.plan((1, 2, 2, 3))
 
     assert ["Conv2d+ReLU", "Conv2d+ReLU", "ReLU"] == [row["kernel"] for row in plan.rows]
+
+
+def test_convolution_takes_functions_like_relu():
+    """ReLU6 and LeakyReLU end a convolution too; others, and those after a norm, stay kernels."""
+    plans = [
+        CHAINS["other activations"]().plan((1, 20, 20, 3)),
+        cl.Sequential(cl.Conv2d(3, 4, 1), cl.Sigmoid()).plan((1, 2, 2, 3)),
+    ]
+
+    assert [
+        *("Conv2d+ReLU6", "Conv2d+LeakyReLU", "Conv2d", "MaxPool2d", "BatchNorm", "ReLU6"),
+        *("Conv2d", "Sigmoid"),
+    ] == [row["kernel"] for plan in plans for row in plan.rows]
 
 
 def test_what_others_read_is_not_joined():

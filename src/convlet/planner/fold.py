@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from .plan import PLANS_KEPT, Plan
 from .program import compiled
 from .report import Report
 from .steps import STEPS
+
+FEW_PIXELS = 64  # of a batch, after a convolution
 
 
 class FoldedModel:
@@ -101,7 +104,8 @@ class FoldedModel:
         if run is None:
             self._model._check(shape, dtype, False)
             graph = Graph(self._model, shape)
-            nodes = fuse(self._fold(graph), graph.output, summing=("conv2d", "batch_norm"))
+            nodes = [self._streamed(graph, node) for node in self._fold(graph)]
+            nodes = fuse(nodes, graph.output, summing=("conv2d", "batch_norm"))
             plan = Plan(graph, nodes, STEPS, dtype, False, False)
             run = plan, compiled(plan, dtype)
             if len(self._runs) >= PLANS_KEPT:
@@ -120,6 +124,23 @@ class FoldedModel:
                 node = before._replace(layer=layer, y=node.y, parts=before.parts + node.parts)
             made[node.y] = node
         return list(made.values())
+
+    def _streamed(self, graph, node):
+        """A convolution to few pixels as one that reads its packed weights once, in their order.
+
+        Their number then decides, and they are not in any cache: ResNet-18's last stage by minimal
+        filtering, whose filters are too large to be kept, takes a tenth of the whole network more.
+        """
+        layer, shape = node.layer, graph.shapes[node.y]
+        if node.kind != "conv2d" or layer.algorithm != "auto" or math.prod(shape[:3]) > FEW_PIXELS:
+            return node
+        key = id(layer), None
+        streamed = self._folded.get(key)
+        if streamed is None:
+            streamed = copy.copy(layer)
+            streamed.algorithm = "im2col"
+            streamed = self._folded.setdefault(key, streamed)
+        return node._replace(layer=streamed)
 
     def _with_norm(self, layer, norm):
         """A layer like this one, with the batch norm after it in its weights; each made once."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+_JOINING = ("relu", "relu6", "leaky_relu", "add")  # what may go into the kernel before it
+
 
 def fuse(nodes, output, summing=("batch_norm",)):
     """Return the nodes with every chain joined that has a kernel.
 
-    Conv2d -> ReLU, BatchNorm -> ReLU, BatchNorm -> add (-> ReLU) and add -> ReLU; `summing` are the
-    kinds that take a sum. Where both summands could, the first, which is the body's, does.
+    Conv2d -> ReLU, ReLU6 or LeakyReLU, BatchNorm -> ReLU, BatchNorm -> add (-> ReLU) and add ->
+    ReLU; `summing` are the kinds that take a sum. Where both summands could, the first, which is
+    the body's, does.
 
     Where max pooling follows Conv2d -> ReLU, it takes the gradient's mask: a window's largest value
     is above 0 where its output is, so that the mask is read off a smaller array, and the
@@ -24,7 +27,7 @@ def fuse(nodes, output, summing=("batch_norm",)):
     for node in nodes:
         if node.kind == "max_pool2d":
             node = _with_mask(node, made, readers)
-        for value in node.inputs if node.kind in ("relu", "add") else ():
+        for value in node.inputs if node.kind in _JOINING else ():
             before = made.get(value)
             if before is not None and readers[value] == 1:
                 joined = _joined(before, node, value, summing)
@@ -62,7 +65,10 @@ def _joined(before, node, value, summing):
         return None
     if node.kind == "relu" and before.kind in ("conv2d", "batch_norm", "add"):
         return before._replace(y=node.y, activation="relu", parts=parts)
-    if node.kind == "add" and before.kind in summing and len(before.inputs) == 1:
+    if node.kind in ("relu6", "leaky_relu") and before.kind == "conv2d" and before.takes_sum():
+        activation = "relu6" if node.kind == "relu6" else ("leaky_relu", node.layer.slope)
+        return before._replace(y=node.y, activation=activation, parts=parts)
+    if node.kind == "add" and before.kind in summing and before.takes_sum():
         first, second = node.inputs
         other = second if value == first else first
         return before._replace(inputs=(*before.inputs, other), y=node.y, parts=parts)

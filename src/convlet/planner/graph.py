@@ -29,9 +29,13 @@ class Node(NamedTuple):
     inputs: tuple  # numbers of values
     y: int
     where: Where
-    activation: str | None = None
+    activation: str | tuple | None = None  # as of `ops.conv2d`
     masked_later: bool = False  # the pool that reads y masks the gradient by its own output
     parts: tuple = ()  # names of what was joined, in the order of computation
+
+    def takes_sum(self):
+        """Whether no sum has been joined to it."""
+        return len(self.inputs) == 1
 
 
 class Graph:

@@ -84,7 +84,7 @@ class LayerStep(Step):
 
 
 class ConvStep(Step):
-    """Conv2d, with ReLU where it follows; for inference, with a sum before that."""
+    """Conv2d, with ReLU or one like it where it follows; for inference, with a sum before that."""
 
     def prepare(self, node):
         layer, bias = self.layer, self.layer.bias
@@ -137,7 +137,7 @@ class ConvStep(Step):
             _core.conv2d_forward(y, values[self.x], weight, bias, self.geometry, threads)
         else:
             _core.conv2d_forward(y, values[self.x], weight, bias, self.plain, threads)
-            add = _core.add_relu if self.relu else _core.add
+            add = _core.add if self.activation is None else _core.add_relu
             add(y, y, values[self.residual], threads)
 
     def forward(self, run):

@@ -11,7 +11,14 @@ from .threads import get_num_threads
 
 
 def clear_cache() -> None:
-    """Free the memory that is kept for coming results; arrays in use keep theirs."""
+    """Free the memory that is kept for coming results; arrays in use keep theirs.
+
+    Examples
+    --------
+    >>> clear_cache()
+    >>> show_config("dicts")["cache"]["idle_bytes"]
+    0
+    """
     _core.clear_cache()
 
 
@@ -30,6 +37,11 @@ def show_config(mode: str = "stdout") -> dict | None:
     Raises
     ------
     ValueError : mode is neither.
+
+    Examples
+    --------
+    >>> sorted(show_config("dicts"))[:3]
+    ['cache', 'convlet', 'isa']
     """
     from . import __version__
 

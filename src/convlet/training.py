@@ -66,6 +66,15 @@ def fit(
     ------
     ValueError : epochs or batch_size is below 1, x is empty, or x and y differ in length.
     FloatingPointError : the loss of a batch is not finite; the step on it has not been taken.
+
+    Examples
+    --------
+    >>> import convlet as cl
+    >>> x, y = np.eye(4, dtype=np.float32), np.arange(4)
+    >>> model = cl.Sequential(cl.Linear(4, 4), rng=0)
+    >>> history = fit(model, cl.SGD(model.parameters(), 1), x, y, epochs=20, batch_size=2, rng=0)
+    >>> history["accuracy"][-1]
+    1.0
     """
     if epochs < 1:
         raise ValueError(f"fit: expected epochs of at least 1, got {epochs}")
@@ -125,6 +134,11 @@ def evaluate(model, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> floa
     Raises
     ------
     ValueError : batch_size is below 1, x is empty, or x and y differ in length.
+
+    Examples
+    --------
+    >>> evaluate(lambda x: x, np.eye(4, dtype=np.float32), np.array([0, 1, 2, 0]))
+    0.75
     """
     if batch_size < 1:
         raise ValueError(f"evaluate: expected a batch_size of at least 1, got {batch_size}")

@@ -44,6 +44,10 @@ def read_idx(path: str | os.PathLike, *, shape: tuple[int | None, ...] | None = 
     ValueError : the magic is not that of unsigned bytes, the shape is not the expected one, the
         file is shorter than its header promises, bytes follow the last value, or the compressed
         data is damaged; the message names the file, what was expected and what was found.
+
+    Examples
+    --------
+    See `write_idx`.
     """
     name = os.fspath(path)
     with _opened(path) as file:
@@ -129,6 +133,14 @@ def write_idx(path: str | os.PathLike, values: np.ndarray) -> None:
     ------
     TypeError : the array holds anything but uint8; the message names its dtype.
     ValueError : the array has no axis.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_idx(f"{folder}/labels", np.array([3, 1, 4], np.uint8))
+    ...     read_idx(f"{folder}/labels")
+    array([3, 1, 4], dtype=uint8)
     """
     if values.dtype != np.uint8:
         raise TypeError(f"write_idx: expected an array of uint8, got {values.dtype}")

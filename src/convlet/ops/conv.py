@@ -137,6 +137,13 @@ def conv2d_backward(
     Raises
     ------
     TypeError, ValueError : as in `conv2d`; dy does not have the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, w = np.arange(4.0).reshape(1, 2, 2, 1), np.ones((2, 2, 1, 1))
+    >>> [g.ravel() for g in conv2d_backward(np.full((1, 1, 1, 1), 2.0), x, w)]
+    [array([2., 2., 2., 2.]), array([0., 2., 4., 6.]), array([2.])]
     """
     x = array(x, "conv2d_backward: x")
     w = array_like(w, "conv2d_backward: w", x, "x")

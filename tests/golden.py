@@ -1,6 +1,7 @@
 """Golden vectors: what PyTorch computes from inputs that are made here, the same on both sides.
 
-`tools/make_golden.py` writes tests/data/golden/<topic>.npz with PyTorch; the tests named
+`tools/make_golden.py` writes tests/data/golden/<topic>.npz with PyTorch, and where the rule is
+theirs `tools/make_golden_keras.py` writes keras_<topic>.npz with Keras and JAX; the tests named
 test_golden*.py hold convlet to them. Only outputs are stored. Inputs come from PCG64's raw stream,
 which NumPy promises never to change (unlike its distributions, NEP 19), seeded by their names.
 Arrays have convlet's layout, channels last, in the files too.
@@ -36,6 +37,11 @@ def draw(name, shape, low=-2.0, high=2.0, dtype=np.float64):
     return values
 
 
+def draw_whole(name, shape, dtype=np.float64):
+    """Return whole numbers from -4 to 4, of which every sum of products here is exact."""
+    return np.floor(draw(name, shape, -4, 5)).astype(dtype)
+
+
 def labels(name, shape, classes):
     """Return integers from 0 to classes - 1."""
     return (raw(name, math.prod(shape)) % classes).astype(np.int64).reshape(shape)
@@ -44,8 +50,8 @@ def labels(name, shape, classes):
 # ---------------------------------------------------------------- files
 
 
-def save(topic, vectors, version):
-    """Write the arrays of a topic, {case: {name: array}}, and the version of their maker."""
+def save(topic, vectors, maker):
+    """Write the arrays of a topic, {case: {name: array}}, and their maker with its version."""
     layout, values = [], []
     for case, arrays in vectors.items():
         for name, array in arrays.items():
@@ -55,7 +61,7 @@ def save(topic, vectors, version):
     FOLDER.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         FOLDER / f"{topic}.npz",
-        maker=np.array(f"PyTorch {version}"),
+        maker=np.array(maker),
         layout=np.array(json.dumps(layout)),
         values=np.concatenate(values),
     )
@@ -437,3 +443,62 @@ def resnet_start(name, shape, dtype):
         return draw(f"resnet20/{name}", shape, 0.5, 1.5, dtype)
     limit = 0.1 if len(shape) == 1 else math.sqrt(6 / math.prod(shape[:-1]))
     return draw(f"resnet20/{name}", shape, -limit, limit, dtype)
+
+
+# ---------------------------------------------------------------- where the rule is Keras' or JAX'
+
+# Zeros that make ceil(n / stride) outputs. 5, 6, 7 and 8 are odd and even, and leave every
+# remainder by 2 and 3: (image, kernel size, options), of two channels.
+KERAS_CONV = {
+    f"{height}x{width}, kernel {kernel_size}, {name}": ((height, width), kernel_size, options)
+    for height, width in ((5, 6), (7, 8))
+    for kernel_size in (2, 3, 5)
+    for name, options in combinations(
+        padding=("same", "same_lower"), stride=(1, 2, 3), dilation=(1, 2)
+    ).items()
+}
+
+
+def keras_conv_inputs(name, dtype=np.float64):
+    """Return x and w of one of these."""
+    (height, width), size, _ = KERAS_CONV[name]
+    x = draw_whole(f"keras_conv/{name}/x", (1, height, width, 2), dtype)
+    return x, draw_whole(f"keras_conv/{name}/w", (size, size, 2, 2), dtype)
+
+
+# Keras makes n·stride outputs; it has no "same_lower".
+KERAS_CONV_TRANSPOSE = combinations(kernel_size=(2, 3, 5), stride=(1, 2, 3), dilation=(1, 2))
+
+
+def keras_conv_transpose_inputs(name, dtype=np.float64):
+    """Return x and w of one of these, of two channels in and three out."""
+    size = KERAS_CONV_TRANSPOSE[name]["kernel_size"]
+    x = draw_whole(f"keras_conv_transpose/{name}/x", (1, 3, 4, 2), dtype)
+    return x, draw_whole(f"keras_conv_transpose/{name}/w", (size, size, 3, 2), dtype)
+
+
+# options of Keras' BatchNormalization, and of BatchNorm.keras
+KERAS_BATCH_NORM = {
+    "default": ({}, {}),
+    "momentum 0.8, epsilon 0.1": (
+        {"momentum": 0.8, "epsilon": 0.1},
+        {"momentum": 0.8, "eps": 0.1},
+    ),
+    "not affine": ({"center": False, "scale": False}, {"affine": False}),
+}
+# the inputs of two steps of training, then of inference
+KERAS_NORM_SHAPES = ((4, 3, 2, 3), (3, 1, 1, 3), (2, 2, 3, 3))
+
+# 20 steps of Lion: (options of Keras, options of convlet)
+LION_STEPS = 20
+LION = {
+    "default": ({"learning_rate": 1e-3}, {"lr": 1e-3}),
+    "weight decay": (
+        {"learning_rate": 0.05, "weight_decay": 0.1},
+        {"lr": 0.05, "weight_decay": 0.1},
+    ),
+    "every option": (
+        {"learning_rate": 0.02, "beta_1": 0.7, "beta_2": 0.8, "weight_decay": 0.3},
+        {"lr": 0.02, "betas": (0.7, 0.8), "weight_decay": 0.3},
+    ),
+}

@@ -516,7 +516,7 @@ def main():
     if unknown:
         raise SystemExit(f"unknown topics {unknown}; there are {sorted(known)}")
     for topic in sys.argv[1:] or known:
-        golden.save(topic, known[topic](), torch.__version__)
+        golden.save(topic, known[topic](), f"PyTorch {torch.__version__}")
         size = (golden.FOLDER / f"{topic}.npz").stat().st_size
         print(f"{topic:16}{size / 1000:8.1f} kB")
 

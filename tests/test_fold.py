@@ -287,20 +287,22 @@ def test_options_hold_at_the_call():
         np.testing.assert_array_equal(direct(x), folded(x))
 
 
-def test_few_pixels_take_the_direct_engine():
-    """Convolutions to 64 pixels or fewer read packed weights, unless an algorithm was asked for."""
-    folded = cl.Sequential(cl.Conv2d(64, 64, 3, padding=1), cl.ReLU()).fold()
-    asked = cl.Conv2d(64, 64, 3, padding=1, algorithm="winograd").fold()
+def test_large_weights_for_few_pixels_take_the_direct_engine():
+    """A million weights for 64 pixels or fewer are read packed, unless asked otherwise."""
 
-    assert {"forward": "im2col"} == folded.plan((1, 8, 8, 64)).rows[0]["algorithms"]
-    assert {"forward": "winograd"} == asked.plan((1, 8, 8, 64)).rows[0]["algorithms"]
-    assert model_algorithm((8, 32, 32, 64)) == folded.plan((8, 32, 32, 64)).rows[0]["algorithms"]
+    def algorithm(channels, size, **options):
+        layer = cl.Conv2d(channels, channels, 3, padding=1, **options)
+        row = layer.fold().plan((1, size, size, channels)).rows[0]
+        return row["algorithms"]["forward"]
 
+    def automatic(channels, size):
+        shapes = (1, size, size, channels), (3, 3, channels, channels)
+        return cl.ops.conv2d_algorithm(*shapes, padding=1)["algorithm"]
 
-def model_algorithm(x_shape):
-    """What "auto" takes for this convolution."""
-    found = cl.ops.conv2d_algorithm(x_shape, (3, 3, 64, 64), padding=1)
-    return {"forward": found["algorithm"]}
+    assert "im2col" == algorithm(512, 7)
+    assert "winograd2" == algorithm(512, 7, algorithm="winograd2")
+    assert automatic(64, 8) == algorithm(64, 8)
+    assert automatic(512, 28) == algorithm(512, 28)
 
 
 def test_inference_allocates_nothing_after_the_first_call():

@@ -18,7 +18,7 @@ from .program import compiled
 from .report import Report
 from .steps import STEPS
 
-FEW_PIXELS = 64  # of a batch, after a convolution
+FEW_PIXELS, MANY_WEIGHTS = 64, 1 << 20  # after a convolution, of a batch; of the convolution
 
 
 class FoldedModel:
@@ -126,13 +126,15 @@ class FoldedModel:
         return list(made.values())
 
     def _streamed(self, graph, node):
-        """A convolution to few pixels as one that reads its packed weights once, in their order.
+        """A large convolution to few pixels as one that reads packed weights once, in their order.
 
         Their number then decides, and they are not in any cache: ResNet-18's last stage by minimal
         filtering, whose filters are too large to be kept, takes a tenth of the whole network more.
         """
         layer, shape = node.layer, graph.shapes[node.y]
         if node.kind != "conv2d" or layer.algorithm != "auto" or math.prod(shape[:3]) > FEW_PIXELS:
+            return node
+        if layer.weight.size < MANY_WEIGHTS:
             return node
         key = id(layer), None
         streamed = self._folded.get(key)

@@ -37,8 +37,7 @@ class Ours(turns.Convlet):
 
         def step():
             gradients()
-            optimizer.step()
-            optimizer.zero_grad()
+            optimizer.step(zero_grad=True)
 
         self._gradients = gradients
         self.calls = {"step": step}

@@ -12,25 +12,28 @@ import subprocess
 import sys
 
 PROGRAM = """
-import time
+import importlib, sys, time
 start = time.perf_counter()
 import numpy
 middle = time.perf_counter()
-import convlet
+importlib.import_module(sys.argv[1])
 print(middle - start, time.perf_counter() - middle)
 """
+
+
+def measure(module):
+    """Seconds of the import of NumPy, and then of the module, in a fresh process."""
+    command = [sys.executable, "-c", PROGRAM, module]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return tuple(map(float, output.split()))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=40)
     rounds = parser.parse_args().rounds
-    command = [sys.executable, "-c", PROGRAM]
-    subprocess.run(command, check=True, capture_output=True)  # writes the bytecode caches
-    pairs = []
-    for _ in range(rounds):
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        pairs.append(tuple(map(float, output.split())))
+    measure("convlet")  # writes the bytecode caches
+    pairs = [measure("convlet") for _ in range(rounds)]
     numpy_ms, convlet_ms = (statistics.median(column) * 1e3 for column in zip(*pairs, strict=True))
     added = statistics.median(ours / theirs for theirs, ours in pairs)
     print(f"numpy {numpy_ms:.1f} ms, convlet adds {convlet_ms:.1f} ms, {added:.1%} (median)")

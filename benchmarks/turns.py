@@ -38,6 +38,16 @@ class Worker:
     def __init__(self):
         self.calls = {}
 
+    def run(self, name):
+        """Call once."""
+        self.calls[name]()
+
+    def peak(self):
+        """Return the largest resident memory of the process so far, in megabytes."""
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
     def burst(self, name, seconds):
         """Return the least time of one call in a burst that lasts so many seconds."""
         return min(self.times(name, seconds))
@@ -213,11 +223,15 @@ class Match:
         self.ours = times.pop("")
         self.theirs = times
 
-    def ratio(self, *labels):
-        """Median over rounds of their best time over ours, of those labels or of all."""
+    def ratios(self, *labels):
+        """Their best time over ours, of those labels or of all, a round each."""
         rivals = [self.theirs[label] for label in labels or self.theirs]
         best = map(min, zip(*rivals, strict=True))
-        return statistics.median(a / b for a, b in zip(best, self.ours, strict=True))
+        return [a / b for a, b in zip(best, self.ours, strict=True)]
+
+    def ratio(self, *labels):
+        """Median over rounds of `ratios`."""
+        return statistics.median(self.ratios(*labels))
 
     def least_ratio(self, *labels):
         """Their least time of all rounds over ours."""
@@ -311,8 +325,8 @@ def machine(options, program=CVLBENCH):
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def heading(options, *parts):
-    """Print what the figures below were measured on."""
+def description(options, *parts):
+    """Return what figures are measured on: the CPU, the threads, and the parts given."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -321,4 +335,9 @@ def heading(options, *parts):
         ),
         "an unknown CPU",
     )
-    print("; ".join([f"{model}, {options.threads} threads", *parts]) + "\n", flush=True)
+    return "; ".join([f"{model}, {options.threads} threads", *parts])
+
+
+def heading(options, *parts):
+    """Print `description`."""
+    print(description(options, *parts) + "\n", flush=True)

@@ -4,6 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 CONV_CASES_FILE = Path(__file__).parent / "data" / "conv_cases.json"
 
 
@@ -262,3 +265,13 @@ def load_conv_cases(*, max_batch=None, max_multiply_adds=None):
             if max_multiply_adds is None or case.multiply_adds <= max_multiply_adds:
                 cases.append(case)
     return cases
+
+
+def by_name(cases):
+    """Run a test on each case, named after it."""
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+def rng_of(case):
+    """Return a random generator of the case's own."""
+    return np.random.default_rng(list(case.name.encode()))

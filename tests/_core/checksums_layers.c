@@ -1,6 +1,8 @@
 /* checksums_layers.c: convolution, linear, norms, elementwise, pooling, images: see checksums.c. */
 #include "checksums.h"
 
+#include <math.h>
+
 /* ---------------------------------------------------------------- convolution, linear */
 
 /* clang-format off */

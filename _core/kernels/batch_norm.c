@@ -161,17 +161,27 @@ INLINE void apply_group(T *y, const ptrdiff_t *shape, const T *x, const T *resid
     }
 }
 
+INLINE void apply_rows(T *y, const ptrdiff_t *shape, const T *x, const T *residual, const T *planes,
+                       const int relu, const int add)
+{
+    const ptrdiff_t rows = wider_than_group(shape[1]) ? 1 : shape[0], ld = shape[2];
+    const ptrdiff_t strip[] = {rows, shape[1], ld};
+    for (ptrdiff_t at = 0; at < shape[0] * ld; at += rows * ld)
+        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y + at, strip, x + at,
+              add ? residual + at : NULL, planes, relu, add);
+}
+
 void KERNEL(batch_norm_apply)(T *y, const ptrdiff_t *shape, const T *x, const T *residual,
                               const T *planes, int relu)
 {
     if (residual && relu)
-        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 1, 1);
+        apply_rows(y, shape, x, residual, planes, 1, 1);
     else if (residual)
-        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 0, 1);
+        apply_rows(y, shape, x, residual, planes, 0, 1);
     else if (relu)
-        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 1, 0);
+        apply_rows(y, shape, x, residual, planes, 1, 0);
     else
-        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y, shape, x, residual, planes, 0, 0);
+        apply_rows(y, shape, x, residual, planes, 0, 0);
 }
 
 /* ---------------------------------------------------------------------------- backward */
@@ -188,9 +198,10 @@ INLINE V passed(V dy, V d, V scale, V shift, const T *y, const int mask, const i
     return vselect(vgt(value, vzero()), dy, vzero());
 }
 
-INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *dy, const T *x,
-                            const T *y, const T *planes, const int mask, const int keep,
-                            ptrdiff_t column, const int NV, const int lanes)
+/* Adds the chains of g and g*d to the two sums or, with `carry`, continues those that lie there. */
+INLINE void gradients_group(T *u_sum, T *v_sum, T *g_out, const ptrdiff_t *shape, const T *dy,
+                            const T *x, const T *y, const T *planes, const int mask, const int keep,
+                            const int carry, ptrdiff_t column, const int NV, const int lanes)
 {
     const ptrdiff_t ld = shape[2];
     V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
@@ -198,8 +209,10 @@ INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
-    EACH (j)
-        u[j] = v[j] = vzero();
+    EACH (j) {
+        u[j] = carry ? load_lanes(u_sum + column + j * VL, lanes) : vzero();
+        v[j] = carry ? load_lanes(v_sum + column + j * VL, lanes) : vzero();
+    }
     for (ptrdiff_t row = 0; row < shape[0]; row++)
         EACH (j) {
             const ptrdiff_t at = row * ld + column + j * VL;
@@ -212,8 +225,49 @@ INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *
             v[j] = vfma(g, d, v[j]);
         }
     EACH (j) {
-        add_lanes(sums + column + j * VL, u[j], lanes);
-        add_lanes(sums + ld + column + j * VL, v[j], lanes);
+        const ptrdiff_t at = column + j * VL;
+        if (carry) {
+            store_lanes(u_sum + at, u[j], lanes);
+            store_lanes(v_sum + at, v[j], lanes);
+        } else {
+            add_lanes(u_sum + at, u[j], lanes);
+            add_lanes(v_sum + at, v[j], lanes);
+        }
+    }
+}
+
+/* Columns whose chains wait in L1 while their rows are gone through one by one. */
+enum { CHAINS = 512 };
+
+INLINE void join_group(T *sums, const T *chains, ptrdiff_t column, const int NV, const int lanes)
+{
+    (void)NV;
+    add_lanes(sums + column, load_lanes(chains + column, lanes), lanes);
+}
+
+/* Of three arrays and more. */
+INLINE void gradients_rows(T *sums, T *g, const ptrdiff_t *shape, const T *dy, const T *x,
+                           const T *y, const T *planes, const int mask, const int keep)
+{
+    const ptrdiff_t ld = shape[2];
+    T u[CHAINS], v[CHAINS];
+    if (!wider_than_group(shape[1])) {
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, sums + ld, g, shape, dy, x, y, planes,
+              mask, keep, 0);
+        return;
+    }
+    for (ptrdiff_t column = 0; column < shape[1]; column += CHAINS) {
+        const ptrdiff_t width = shape[1] - column < CHAINS ? shape[1] - column : CHAINS;
+        const ptrdiff_t strip[] = {1, width, ld};
+        memset(u, 0, (size_t)width * sizeof *u);
+        memset(v, 0, (size_t)width * sizeof *v);
+        for (ptrdiff_t row = 0; row < shape[0]; row++) {
+            const ptrdiff_t at = row * ld + column;
+            SWEEP(width, SWEEP_VECTORS, gradients_group, u, v, keep ? g + at : NULL, strip, dy + at,
+                  x + at, mask == MASK_Y ? y + at : NULL, planes + column, mask, keep, 1);
+        }
+        SWEEP(width, 1, join_group, sums + column, u);
+        SWEEP(width, 1, join_group, sums + ld + column, v);
     }
 }
 
@@ -221,24 +275,21 @@ void KERNEL(batch_norm_gradients)(T *sums, T *g, const ptrdiff_t *shape, const T
                                   const T *y, const T *planes)
 {
     if (g && y)
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y,
-              1);
+        gradients_rows(sums, g, shape, dy, x, y, planes, MASK_Y, 1);
     else if (g)
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
-              1);
+        gradients_rows(sums, g, shape, dy, x, y, planes, MASK_NONE, 1);
     else if (y)
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_Y,
-              0);
+        gradients_rows(sums, g, shape, dy, x, y, planes, MASK_Y, 0);
     else
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, MASK_NONE,
-              0);
+        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, sums + shape[2], g, shape, dy, x, y,
+              planes, MASK_NONE, 0, 0);
 }
 
 void KERNEL(batch_norm_gradients_recomputed)(T *sums, const ptrdiff_t *shape, const T *dy,
                                              const T *x, const T *planes)
 {
-    SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, NULL, shape, dy, x, NULL, planes,
-          MASK_RECOMPUTED, 0);
+    SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, sums + shape[2], NULL, shape, dy, x, NULL,
+          planes, MASK_RECOMPUTED, 0, 0);
 }
 
 void KERNEL(batch_norm_dgamma)(T *restrict dgamma, double *restrict totals, ptrdiff_t channels,
@@ -288,13 +339,23 @@ INLINE void dx_group(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, con
         }
 }
 
+INLINE void dx_rows(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, const T *y,
+                    const T *planes, const int mask)
+{
+    const ptrdiff_t rows = wider_than_group(shape[1]) ? 1 : shape[0], ld = shape[2];
+    const ptrdiff_t strip[] = {rows, shape[1], ld};
+    for (ptrdiff_t at = 0; at < shape[0] * ld; at += rows * ld)
+        SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx + at, strip, dy + at, x + at,
+              mask == MASK_Y ? y + at : NULL, planes, mask);
+}
+
 void KERNEL(batch_norm_dx)(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, const T *y,
                            const T *planes)
 {
     if (y)
-        SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx, shape, dy, x, y, planes, MASK_Y);
+        dx_rows(dx, shape, dy, x, y, planes, MASK_Y);
     else
-        SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx, shape, dy, x, y, planes, MASK_NONE);
+        dx_rows(dx, shape, dy, x, y, planes, MASK_NONE);
 }
 
 void KERNEL(batch_norm_dx_recomputed)(T *dx, const ptrdiff_t *shape, const T *dy, const T *x,

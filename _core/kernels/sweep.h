@@ -1,7 +1,9 @@
 /* sweep.h: a piece of a matrix, walked by groups of columns.
  *
  * A group keeps its columns' sums or coefficients in registers while it runs down the rows. Every
- * column is thus one chain, whatever the vector length and the width of the group.
+ * column is thus one chain, whatever the vector length and the width of the group. Where a kernel
+ * reads several arrays and rows are wider than a group, it goes row by row instead: strides of
+ * more than 1 KB escape the prefetchers, which costs up to twice the time beyond L2.
  *
  * A piece's shape is (rows, width, ld): `width` columns of `rows` rows that lie ld elements apart.
  * Where a kernel has several arrays of one element per column ("planes"), they lie ld apart too. */
@@ -28,6 +30,9 @@
  * avx512. With 16 registers the widest loops spill a few coefficients; groups of 2 cost as much in
  * rows of 64 floats, and up to 1.6 times where rows are slabs of a wider matrix. */
 enum { SWEEP_VECTORS = 4 };
+
+/* Whether to go row by row. */
+INLINE int wider_than_group(ptrdiff_t width) { return width > SWEEP_VECTORS * VL; }
 
 INLINE V load_lanes(const T *p, const int lanes)
 {

@@ -8,8 +8,9 @@ typedef struct shape {
 } shape;
 
 static const shape cases[] = {
-    {1, 1},   {2, 3},    {7, 5},    {16, 16},  {33, 17},  {49, 130}, /* slabs of channels */
-    {600, 7}, {729, 65}, {600, 64}, {5000, 1}, {3000, 3}, {200, 257},
+    {1, 1},     {2, 3},    {7, 5},    {16, 16},  {33, 17},  {49, 130}, /* slabs of channels */
+    {600, 7},   {729, 65}, {600, 64}, {5000, 1}, {3000, 3}, {200, 257},
+    {1500, 15}, /* rows of 960, of which the chains of 512 wait at once */
 };
 
 /* Sums run in chains of at most 64 rows and 32 pieces in T, then in double (order.h); the double

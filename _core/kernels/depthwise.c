@@ -1,26 +1,22 @@
-/* depthwise.c: convolution of each channel with its own filter, channels in the lanes.
+/* depthwise.c: convolution of each channel with its own filter, channels in the lanes; filters of
+ * 3x3 taps have depthwise_strip.c.
  *
  * WIDE outputs of a line are computed at once: one vector of weights serves all of them, and their
- * chains hide each other's latency. Where three taps of a kernel row move by one or two pixels, as
- * in nearly all networks, so does one vector of inputs: it is loaded once per kernel row. */
+ * chains hide each other's latency. */
 #include "epilogue.h"
 #include "simd.h"
 
-#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+#ifdef CVL_MANY_REGISTERS
 enum { WIDE = 8 };
 #else
 enum { WIDE = 4 };
 #endif
-enum { TAPS = 9, HALF_PAGE = 2048 };
-
-/* How the three taps of every kernel row move from output to output: input i + t, i - t, 2*i + t. */
-typedef enum motion { ANY, FORWARDS, BACKWARDS, DOUBLE } motion;
+enum { TAPS = 9 };
 
 /* One vector of channels, `n` of them, of a line. */
 typedef struct lane {
     const TYPE(depthwise) *d;
-    ptrdiff_t x, y,
-        c; /* of channel c: elements from a row's x and from d->y on; from the weights */
+    ptrdiff_t x, y, c; /* elements from a row's x, from d->y and from the weights on */
     int n;
 } lane;
 
@@ -29,17 +25,13 @@ INLINE V load(const T *p, const lane *l, const int full)
     return full ? vload(p) : vload_n(p, l->n);
 }
 
-/* Writes the first `count` of `outputs` sums. */
-INLINE void finish(const lane *l, ptrdiff_t g, const V *acc, const int outputs, int count,
-                   const int full)
+INLINE void finish(const lane *l, ptrdiff_t g, const V *acc, const int outputs, const int full)
 {
     const TYPE(depthwise) *d = l->d;
     T *y = d->y + l->y + g * d->y_step;
     const V bias = d->ending.bias ? load(d->ending.bias + l->c, l, full) : vzero();
 #pragma GCC unroll 8
     for (int i = 0; i < outputs; i++, y += d->y_step) {
-        if (i >= count)
-            break;
         V v = acc[i];
         if (d->add)
             v = vadd(load(y, l, full), v);
@@ -72,50 +64,7 @@ INLINE void inner(const lane *l, ptrdiff_t g, const int outputs, const int full)
                 acc[i] = vfma(load(x + i * x_step, l, full), w, acc[i]);
         }
     }
-    finish(l, g, acc, outputs, outputs, full);
-}
-
-/* `outputs` outputs from g on, of which `count` are wanted, of rows of three taps that move. With
- * `clipped` a column may lie outside: there it is zeros. */
-INLINE void moving(const lane *l, ptrdiff_t g, const int outputs, int count, const motion move,
-                   const int clipped, ptrdiff_t ahead, const int near)
-{
-    const TYPE(depthwise) *d = l->d;
-    const cvl_depthwise_tap *tap = d->tap + d->row[0].first;
-    const ptrdiff_t x_step = move == DOUBLE ? d->x_step / 2 : d->x_step;
-    const ptrdiff_t in_step = move == DOUBLE ? d->in_step / 2 : d->in_step;
-    const int inputs = (move == DOUBLE ? 2 * outputs - 1 : outputs) + 2;
-    const int lowest = move == BACKWARDS ? 2 : 0;
-    const ptrdiff_t column = tap[lowest].column + g * d->in_step;
-    V acc[WIDE];
-#pragma GCC unroll 8
-    for (int i = 0; i < outputs; i++)
-        acc[i] = vzero();
-    for (ptrdiff_t r = 0; r < d->rows; r++) {
-        const T *x = d->row[r].x + l->x + g * d->x_step + tap[lowest].x, *w = d->row[r].w + l->c;
-        const V w0 = vload(w + tap[0].w), w1 = vload(w + tap[1].w), w2 = vload(w + tap[2].w);
-        V in[2 * WIDE + 1];
-#pragma GCC unroll 17
-        for (int i = 0; i < inputs; i++)
-            in[i] = !clipped || (size_t)(column + i * in_step) < (size_t)d->W
-                        ? vload(x + i * x_step)
-                        : vzero();
-#pragma GCC unroll 8
-        for (int i = 0; i < outputs; i++) {
-            const int at = move == DOUBLE ? 2 * i : i;
-            acc[i] = vfma(in[at + lowest], w0, acc[i]);
-            acc[i] = vfma(in[at + 1], w1, acc[i]);
-            acc[i] = vfma(in[at + 2 - lowest], w2, acc[i]);
-        }
-    }
-    const T *next = d->row[0].x + ahead + l->x + g * d->x_step + tap[1].x;
-#pragma GCC unroll 8
-    for (int i = 0; i < outputs; i++)
-        if (near)
-            __builtin_prefetch(next + i * d->x_step, 0, 3);
-        else
-            __builtin_prefetch(next + i * d->x_step, 0, 2);
-    finish(l, g, acc, outputs, clipped ? count : outputs, 1);
+    finish(l, g, acc, outputs, full);
 }
 
 /* One output, without the taps that lie outside. */
@@ -130,142 +79,60 @@ INLINE void edge(const lane *l, ptrdiff_t g, const int full)
                 acc = vfma(load(row.x + l->x + d->tap[t].x + g * d->x_step, l, full),
                            load(row.w + d->tap[t].w + l->c, l, full), acc);
     }
-    finish(l, g, &acc, 1, 1, full);
+    finish(l, g, &acc, 1, full);
 }
 
-/* Lines: neighbouring vectors of channels follow each other: with pixels of a
- * page or half of one, as 512 channels make them, neighbouring outputs would wait for stores to
- * addresses that look like those they read. */
-INLINE void block(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t g, const int outputs,
-                  ptrdiff_t c0, ptrdiff_t c1)
+/* Neighbouring vectors of channels follow each other: with pixels of a page or half of one, as 512
+ * channels make them, neighbouring outputs would wait for stores to addresses that look like those
+ * they read. */
+INLINE void block(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t g, const int outputs)
 {
-    lane l = {d, line * d->x_line + c0, line * d->y_line + c0, c0, VL};
-    for (; l.c + VL <= c1; l.c += VL, l.x += VL, l.y += VL)
+    lane l = {d, line * d->x_line, line * d->y_line, 0, VL};
+    for (; l.c + VL <= d->channels; l.c += VL, l.x += VL, l.y += VL)
         inner(&l, g, outputs, 1);
-    l.n = (int)(c1 - l.c);
+    l.n = (int)(d->channels - l.c);
     if (l.n > 0)
         inner(&l, g, outputs, 0);
 }
 
-static void edges(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t begin, ptrdiff_t end,
-                  ptrdiff_t c0, ptrdiff_t c1)
+static void edges(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t begin, ptrdiff_t end)
 {
     for (ptrdiff_t g = begin; g < end; g++) {
-        lane l = {d, line * d->x_line + c0, line * d->y_line + c0, c0, VL};
-        for (; l.c + VL <= c1; l.c += VL, l.x += VL, l.y += VL)
+        lane l = {d, line * d->x_line, line * d->y_line, 0, VL};
+        for (; l.c + VL <= d->channels; l.c += VL, l.x += VL, l.y += VL)
             edge(&l, g, 1);
-        l.n = (int)(c1 - l.c);
+        l.n = (int)(d->channels - l.c);
         if (l.n > 0)
             edge(&l, g, 0);
     }
 }
 
-static void any_line(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t c0, ptrdiff_t c1)
+static void any_line(const TYPE(depthwise) *d, ptrdiff_t line)
 {
     const ptrdiff_t begin = d->begin > d->inner_begin ? d->begin : d->inner_begin;
     const ptrdiff_t inside = d->end < d->inner_end ? d->end : d->inner_end;
     const ptrdiff_t first = begin < d->end ? begin : d->end, last = inside > first ? inside : first;
-    edges(d, line, d->begin, first, c0, c1);
+    edges(d, line, d->begin, first);
     ptrdiff_t g = first;
     for (; g + WIDE <= last; g += WIDE)
-        block(d, line, g, WIDE, c0, c1);
+        block(d, line, g, WIDE);
     if (WIDE > 4 && g + 4 <= last) {
-        block(d, line, g, 4, c0, c1);
+        block(d, line, g, 4);
         g += 4;
     }
     if (g + 2 <= last) {
-        block(d, line, g, 2, c0, c1);
+        block(d, line, g, 2);
         g += 2;
     }
     if (g < last)
-        block(d, line, g, 1, c0, c1);
-    edges(d, line, last, d->end, c0, c1);
-}
-
-/* A line in blocks of `outputs`, the last of them with what is left. */
-INLINE void moving_line(const TYPE(depthwise) *d, ptrdiff_t line, const int outputs,
-                        const motion move, ptrdiff_t channels, ptrdiff_t ahead)
-{
-    const int near = d->x_step * (ptrdiff_t)sizeof(T) < HALF_PAGE;
-    for (ptrdiff_t g = d->begin; g < d->end; g += outputs) {
-        const int count = d->end - g < outputs ? (int)(d->end - g) : outputs;
-        const int clipped = g < d->inner_begin || g + outputs > d->inner_end || count < outputs;
-        lane l = {d, line * d->x_line, line * d->y_line, 0, VL};
-        for (; l.c < channels; l.c += VL, l.x += VL, l.y += VL)
-            if (clipped)
-                moving(&l, g, outputs, count, move, 1, ahead, near);
-            else
-                moving(&l, g, outputs, count, move, 0, ahead, near);
-    }
-}
-
-/* How many of up to WIDE outputs make least work of a line: each block loads some columns more. */
-static int block_of(ptrdiff_t outputs)
-{
-    int best = WIDE;
-    ptrdiff_t least = -1;
-    for (int size = WIDE; size > WIDE - 2; size--) {
-        const ptrdiff_t cost = (outputs + size - 1) / size * (size + 1);
-        if (least < 0 || cost < least) {
-            least = cost;
-            best = size;
-        }
-    }
-    return best;
-}
-
-INLINE void moving_lines(const TYPE(depthwise) *d, const motion move)
-{
-    const ptrdiff_t whole = d->channels / VL * VL;
-    const int size = block_of(d->end - d->begin);
-    /* The row that the next line is the first to read is on its way before: half as fast again on
-     * large images. Pixels of half a page or more share few sets of L1: their way ends in L2. */
-    const ptrdiff_t ahead =
-        d->x_line + (move == BACKWARDS ? 0 : d->row[d->rows - 1].x - d->row[0].x);
-    for (ptrdiff_t i = 0; i < d->lines; i++)
-        if (size == WIDE)
-            moving_line(d, i, WIDE, move, whole, ahead);
-        else
-            moving_line(d, i, WIDE - 1, move, whole, ahead);
-    for (ptrdiff_t i = 0; i < d->lines && whole < d->channels; i++)
-        any_line(d, i, whole, d->channels);
-}
-
-static motion motion_of(const TYPE(depthwise) *d)
-{
-    if (d->rows == 0 || d->row[0].last - d->row[0].first != 3)
-        return ANY;
-    for (ptrdiff_t r = 1; r < d->rows; r++)
-        if (d->row[r].first != d->row[0].first || d->row[r].last != d->row[0].last)
-            return ANY;
-    const cvl_depthwise_tap *tap = d->tap + d->row[0].first;
-    const ptrdiff_t step = tap[1].x - tap[0].x;
-    const ptrdiff_t column = tap[1].column - tap[0].column;
-    if (tap[2].x - tap[1].x != step || tap[2].column - tap[1].column != column ||
-        d->in_step * step != d->x_step * column)
-        return ANY;
-    return d->x_step == step       ? FORWARDS
-           : d->x_step == -step    ? BACKWARDS
-           : d->x_step == 2 * step ? DOUBLE
-                                   : ANY;
+        block(d, line, g, 1);
+    edges(d, line, last, d->end);
 }
 
 void KERNEL(depthwise)(const TYPE(depthwise) *d)
 {
-    switch (motion_of(d)) {
-    case FORWARDS:
-        moving_lines(d, FORWARDS);
-        break;
-    case BACKWARDS:
-        moving_lines(d, BACKWARDS);
-        break;
-    case DOUBLE:
-        moving_lines(d, DOUBLE);
-        break;
-    default:
-        for (ptrdiff_t i = 0; i < d->lines; i++)
-            any_line(d, i, 0, d->channels);
-    }
+    for (ptrdiff_t line = 0; line < d->lines; line++)
+        any_line(d, line);
 }
 
 void KERNEL(copy_pixels)(ptrdiff_t pixels, ptrdiff_t channels, T *out, ptrdiff_t ld, const T *in,

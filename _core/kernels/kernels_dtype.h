@@ -75,6 +75,21 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise);
 
+/* A strip of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows, columns
+ * [begin, end), of `channels` channels, which are a vector or more.
+ *   y[r*y_row + g*y_step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
+ *       * x[r*stride + kh][(g*stride - left + kw)*x_step + c]
+ * the sum being one FMA chain, without the taps of columns outside [0, W); then, where `ended`, the
+ * epilogue. The first or the last row of x may lie outside: then it is NULL, and so left out. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
+    const T *x[CVL_STRIP_INPUTS], *w;
+    T *y;
+    ptrdiff_t stride, rows, begin, end, left, W;
+    ptrdiff_t x_step, y_step, y_row, w_step, channels;
+    int ended;
+    CVL_DTYPE_NAME(cvl_epilogue) ending;
+} CVL_DTYPE_NAME(cvl_depthwise_strip);
+
 /* A tap of the weight gradients of a depthwise convolution: outputs [begin, end) of a row have it.
  * x is the input of output 0 at channel 0. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_sum) {

@@ -63,6 +63,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* 32 vector registers; else 16. */
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+#define CVL_MANY_REGISTERS
+#endif
+
 /* ------------------------------------------------------------------------------- avx512 */
 #if defined(CVL_LEVEL_AVX512)
 #include <immintrin.h>

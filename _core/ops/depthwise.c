@@ -394,6 +394,8 @@ static void run_gather(const NAME(conv2d_call) *call)
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     gather g;
+    if (NAME(depthwise_strips_take)(shape, pass))
+        return NAME(depthwise_strips_workspace)(shape, pass, threads);
     return pass == CVL_CONV2D_BACKWARD_WEIGHTS ? NAME(depthwise_sums_workspace)(shape, threads)
                                                : plan_gather(&g, shape, pass, NULL, threads);
 }
@@ -402,6 +404,8 @@ static void run(const NAME(conv2d_call) *call)
 {
     if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
         NAME(depthwise_sums_run)(call);
+    else if (NAME(depthwise_strips_take)(call->shape, call->pass))
+        NAME(depthwise_strips_run)(call);
     else
         run_gather(call);
 }

@@ -1,0 +1,160 @@
+/* test_depthwise.c: depthwise filters of 3x3 taps, against six loops: every small image, and the
+ * channels that decide how the engine cuts its work. */
+#include <math.h>
+
+#include "check.h"
+
+typedef struct arrays {
+    ptrdiff_t OH, OW, x, w, y;
+} arrays;
+
+static cvl_conv2d problem(ptrdiff_t N, ptrdiff_t H, ptrdiff_t W, ptrdiff_t C, ptrdiff_t stride,
+                          const ptrdiff_t padding[4])
+{
+    return (cvl_conv2d){.size = sizeof(cvl_conv2d),
+                        .N = N,
+                        .H = H,
+                        .W = W,
+                        .C = C,
+                        .OC = C,
+                        .KH = 3,
+                        .KW = 3,
+                        .SH = stride,
+                        .SW = stride,
+                        .DH = 1,
+                        .DW = 1,
+                        .PT = padding[0],
+                        .PB = padding[1],
+                        .PL = padding[2],
+                        .PR = padding[3],
+                        .groups = C,
+                        .slope = 0.25,
+                        .algorithm = CVL_CONV2D_IM2COL};
+}
+
+static void name_case(const char *what, const cvl_conv2d *d)
+{
+    check_case("%s N%td H%td W%td C%td S%td P%td,%td,%td,%td", what, d->N, d->H, d->W, d->C, d->SH,
+               d->PT, d->PB, d->PL, d->PR);
+}
+
+static arrays sizes_of(const cvl_conv2d *d)
+{
+    arrays a = {0};
+    CHECK(cvl_conv2d_output_shape(d, &a.OH, &a.OW) == CVL_OK);
+    a.x = d->N * d->H * d->W * d->C;
+    a.w = 9 * d->C;
+    a.y = d->N * a.OH * a.OW * d->C;
+    return a;
+}
+
+/* Small integers, on which every pass is exact. */
+enum { LIMIT = 8 };
+
+static void test_forward(cvl_conv2d d, int activation)
+{
+    d.activation = activation;
+    name_case("forward", &d);
+    const arrays a = sizes_of(&d);
+    T *x = input_integers(a.x, LIMIT), *w = input_integers(a.w, LIMIT);
+    T *b = input_integers(d.C, LIMIT);
+    const int biased = activation != CVL_ACTIVATION_NONE;
+    double *want = doubles(a.y);
+    cvl_reference_conv2d_forward(&d, want, widened(x, a.x), widened(w, a.w),
+                                 biased ? widened(b, d.C) : NULL);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        T *y = output(a.y);
+        cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
+        CHECK(NAME(conv2d_forward)(&d, y, x, w, biased ? b : NULL, &run) == CVL_OK);
+        check_exact("y", a.y, y, want);
+    }
+    check_memory();
+}
+
+static void test_backward(const cvl_conv2d *d)
+{
+    name_case("backward", d);
+    const arrays a = sizes_of(d);
+    T *x = input_integers(a.x, LIMIT), *w = input_integers(a.w, LIMIT);
+    T *dy = input_integers(a.y, LIMIT);
+    double *want_dx = doubles(a.x), *want_dw = doubles(a.w), *want_db = doubles(d->C);
+    double *wide_dy = widened(dy, a.y);
+    cvl_reference_conv2d_backward_data(d, want_dx, wide_dy, widened(w, a.w));
+    cvl_reference_conv2d_backward_weights(d, want_dw, want_db, wide_dy, widened(x, a.x));
+    for (int threads = 1; threads <= 3; threads += 2) {
+        T *dx = output(a.x), *dw = output(a.w), *db = output(d->C);
+        cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(d, threads));
+        CHECK(NAME(conv2d_backward_data)(d, dx, dy, w, &run) == CVL_OK);
+        check_exact("dx", a.x, dx, want_dx);
+        run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(d, threads));
+        CHECK(NAME(conv2d_backward_weights)(d, dw, db, dy, x, &run) == CVL_OK);
+        check_exact("dw", a.w, dw, want_dw);
+        check_exact("db", d->C, db, want_db);
+    }
+    check_memory();
+}
+
+/* A tap that lies outside is left out: an infinite weight must not meet a zero of the padding. */
+static void test_infinite_weights(const cvl_conv2d *d)
+{
+    name_case("infinite weights", d);
+    const arrays a = sizes_of(d);
+    T *x = output(a.x), *w = output(a.w), *y = output(a.y), *dx = output(a.x);
+    for (ptrdiff_t i = 0; i < a.x; i++)
+        x[i] = 1;
+    for (ptrdiff_t tap = 0; tap < 9; tap++) {
+        for (ptrdiff_t i = 0; i < a.w; i++)
+            w[i] = i / d->C == tap ? (T)INFINITY : 1;
+        T *dy = output(a.y);
+        for (ptrdiff_t i = 0; i < a.y; i++)
+            dy[i] = 1;
+        double *want = doubles(a.y), *want_dx = doubles(a.x);
+        cvl_reference_conv2d_forward(d, want, widened(x, a.x), widened(w, a.w), NULL);
+        cvl_exec run = run_with(2, NAME(conv2d_forward_workspace_size)(d, 2));
+        CHECK(NAME(conv2d_forward)(d, y, x, w, NULL, &run) == CVL_OK);
+        check_exact("y", a.y, y, want);
+        cvl_reference_conv2d_backward_data(d, want_dx, widened(dy, a.y), widened(w, a.w));
+        run = run_with(2, NAME(conv2d_backward_data_workspace_size)(d, 2));
+        CHECK(NAME(conv2d_backward_data)(d, dx, dy, w, &run) == CVL_OK);
+        check_exact("dx", a.x, dx, want_dx);
+    }
+    check_memory();
+}
+
+static void test_problem(const cvl_conv2d *d)
+{
+    test_forward(*d, CVL_ACTIVATION_NONE);
+    test_backward(d);
+}
+
+static void test_all(void)
+{
+    static const ptrdiff_t paddings[][4] = {{1, 1, 1, 1}, {0, 0, 0, 0}, {1, 0, 0, 1}, {0, 2, 1, 2}};
+    enum { PADDINGS = sizeof paddings / sizeof paddings[0] };
+    for (ptrdiff_t stride = 1; stride <= 2; stride++)
+        for (int p = 0; p < PADDINGS; p++)
+            for (ptrdiff_t size = 0; size < 56; size++) {
+                const cvl_conv2d d =
+                    problem(1, size / 7 + 1, size % 7 + 1, 17, stride, paddings[p]);
+                if (d.H + d.PT + d.PB >= 3 && d.W + d.PL + d.PR >= 3)
+                    test_problem(&d);
+            }
+    /* Channels: less than a vector, a remainder, pixels of which some or all look alike in the last
+     * bits of their addresses. Images: of several bands, wider than what is copied at once. */
+    static const ptrdiff_t channels[] = {3, 16, 31, 40, 128, 256, 520, 512, 1024, 1088};
+    static const ptrdiff_t images[][3] = {{1, 7, 6}, {3, 13, 31}, {9, 14, 15}};
+    for (ptrdiff_t stride = 1; stride <= 2; stride++)
+        for (size_t i = 0; i < sizeof images / sizeof images[0]; i++)
+            for (size_t c = 0; c < sizeof channels / sizeof channels[0]; c++) {
+                const cvl_conv2d d = problem(images[i][0], images[i][1], images[i][2], channels[c],
+                                             stride, paddings[c % 2 * 2]);
+                test_problem(&d);
+                if (i > 0)
+                    continue;
+                for (int activation = 1; activation <= CVL_ACTIVATION_RELU6; activation++)
+                    test_forward(d, activation);
+                test_infinite_weights(&d);
+            }
+}
+
+int main(void) { return check_main(test_all); }

@@ -55,7 +55,7 @@ def isa_levels():
 
 
 def thread_backend():
-    """Return what threads stand on: openmp or none."""
+    """Return what threads stand on: openmp, native or none."""
     return c_thread_backend().decode()
 
 

@@ -1,14 +1,12 @@
-/* threads.c: parallel_for with OpenMP behind it, or serial (Meson option `threads`). */
+/* threads.c: parallel_for: how many workers, who does what, and when a team is better left alone.
+ * The workers themselves come from one of threads_*.c (Meson option `threads`). */
 #include "threads.h"
 
-#include "convlet.h"
-#include "cpu.h"
-
-#ifdef CVL_OPENMP
 #include <math.h>
-#include <omp.h>
-#include <pthread.h>
-#endif
+#include <stdatomic.h>
+
+#include "cpu.h"
+#include "team.h"
 
 /* Waking a second thread costs about 0.6 us, and a serial microsecond is about 0.1 Mflop. */
 #define SERIAL_WORK 400e3
@@ -50,90 +48,86 @@ void cvl_pace_note(cvl_pace *pace, double now, cvl_region_times times)
     }
 }
 
-#ifdef CVL_OPENMP
-
-/* Of the calling thread; every such thread has a team of its own. */
+/* Of the calling thread. */
 static _Thread_local int may_adapt;
 static _Thread_local cvl_pace own_pace;
 
 void cvl_set_adaptive(int adaptive) { may_adapt = adaptive; }
 
-/* An OpenMP runtime does not survive fork(): its workers are gone and the first region of the
- * child would wait for them for ever. So a child stays serial. Written only by the fork handler,
- * in the child, while it has one thread. */
-static int in_forked_child = 0;
+typedef struct region {
+    ptrdiff_t tasks;
+    cvl_subnormals subnormals;
+    cvl_task *task;
+    void *context;
+} region;
 
-static void mark_forked_child(void) { in_forked_child = 1; }
-
-__attribute__((constructor)) static void watch_forks(void)
+/* The share of one worker; returns how many tasks that is. */
+static ptrdiff_t run_share(const region *r, int worker, int workers)
 {
-    pthread_atfork(NULL, NULL, mark_forked_child);
-}
-
-const char *cvl_thread_backend(void) { return "openmp"; }
-
-/* The calling worker's share of a region; returns how many tasks that is. */
-static ptrdiff_t run_share(ptrdiff_t tasks, cvl_subnormals subnormals, cvl_task *task,
-                           void *context)
-{
-    ptrdiff_t workers = omp_get_num_threads();
-    ptrdiff_t worker = omp_get_thread_num();
-    ptrdiff_t begin = tasks / workers * worker + tasks % workers * worker / workers;
-    ptrdiff_t next = worker + 1;
-    ptrdiff_t end = tasks / workers * next + tasks % workers * next / workers;
-    run_range(begin, end, (int)worker, subnormals, task, context);
+    ptrdiff_t part = r->tasks / workers, rest = r->tasks % workers;
+    ptrdiff_t begin = part * worker + rest * worker / workers;
+    ptrdiff_t end = part * (worker + 1) + rest * (worker + 1) / workers;
+    run_range(begin, end, worker, r->subnormals, r->task, r->context);
     return end - begin;
 }
 
-static void run_timed(int team, ptrdiff_t tasks, cvl_subnormals subnormals, cvl_task *task,
-                      void *context)
+static void run_member(void *context, int worker, int workers)
 {
-    const double started = omp_get_wtime();
-    double first = INFINITY, last = 0, alone = INFINITY;
-    if (started < own_pace.serial_until) {
-        run_range(0, tasks, 0, subnormals, task, context);
-        return;
-    }
-#pragma omp parallel num_threads(team) reduction(min : first, alone) reduction(max : last)
-    {
-        const double entered = omp_get_wtime();
-        const ptrdiff_t share = run_share(tasks, subnormals, task, context);
-        first = last = omp_get_wtime();
-        alone = (last - entered) * (double)tasks / (double)share;
-    }
-    cvl_pace_note(&own_pace, last, (cvl_region_times){last - started, last - first, alone});
+    run_share(context, worker, workers);
+}
+
+typedef struct timed_region {
+    region region;
+    _Atomic double first, last, alone;
+} timed_region;
+
+static void lower(_Atomic double *least, double value)
+{
+    double seen = atomic_load(least);
+    while (value < seen && !atomic_compare_exchange_weak(least, &seen, value))
+        continue;
+}
+
+static void lift(_Atomic double *most, double value)
+{
+    double seen = atomic_load(most);
+    while (value > seen && !atomic_compare_exchange_weak(most, &seen, value))
+        continue;
+}
+
+static void run_timed_member(void *context, int worker, int workers)
+{
+    timed_region *r = context;
+    const double entered = cvl_now();
+    const ptrdiff_t share = run_share(&r->region, worker, workers);
+    const double done = cvl_now();
+    lower(&r->first, done);
+    lift(&r->last, done);
+    lower(&r->alone, (done - entered) * (double)r->region.tasks / (double)share);
+}
+
+/* Returns 0 where the region is better run, or has to be run, by its caller alone. */
+static int run_timed(int team, const region *r)
+{
+    const double started = cvl_now();
+    if (started < own_pace.serial_until)
+        return 0;
+    timed_region timed = {*r, INFINITY, 0, INFINITY};
+    if (!cvl_run_team(team, run_timed_member, &timed))
+        return 0;
+    const double last = timed.last;
+    cvl_pace_note(&own_pace, last,
+                  (cvl_region_times){last - started, last - timed.first, timed.alone});
+    return 1;
 }
 
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context)
 {
-    int team = in_forked_child ? 1 : cvl_team_size(threads, tasks, work);
-    if (team == 1) {
-        if (tasks > 0)
-            run_range(0, tasks, 0, subnormals, task, context);
+    region r = {tasks, subnormals, task, context};
+    const int team = cvl_team_size(threads, tasks, work);
+    if (team > 1 && (may_adapt ? run_timed(team, &r) : cvl_run_team(team, run_member, &r)))
         return;
-    }
-    if (may_adapt) {
-        run_timed(team, tasks, subnormals, task, context);
-        return;
-    }
-#pragma omp parallel num_threads(team)
-    run_share(tasks, subnormals, task, context);
-}
-
-#else
-
-const char *cvl_thread_backend(void) { return "none"; }
-
-void cvl_set_adaptive(int adaptive) { (void)adaptive; }
-
-void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
-                      cvl_task *task, void *context)
-{
-    (void)threads;
-    (void)work;
     if (tasks > 0)
         run_range(0, tasks, 0, subnormals, task, context);
 }
-
-#endif

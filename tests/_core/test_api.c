@@ -20,6 +20,7 @@
 static void test_names(void)
 {
     check_case("names");
+    CHECK(cvl_abi_version() == CVL_ABI_VERSION);
     const char *wanted = getenv("CONVLET_ISA"), *backend = cvl_thread_backend();
     int count = 0, listed = 0;
     while (cvl_isa_available(count))
@@ -27,7 +28,8 @@ static void test_names(void)
     CHECK(listed == 1);
     CHECK(strcmp(cvl_isa_available(0), "baseline") == 0);
     CHECK(strcmp(cvl_isa(), wanted && *wanted ? wanted : cvl_isa_available(count - 1)) == 0);
-    CHECK(strcmp(backend, "openmp") == 0 || strcmp(backend, "none") == 0);
+    CHECK(strcmp(backend, "openmp") == 0 || strcmp(backend, "native") == 0 ||
+          strcmp(backend, "none") == 0);
     for (int a = CVL_OK; a <= CVL_ERR_ISA; a++)
         for (int b = CVL_OK; b < a; b++)
             CHECK(strcmp(cvl_status_string((cvl_status)a), cvl_status_string((cvl_status)b)) != 0);

@@ -1,9 +1,18 @@
-/* test_threads.c: every task once, whatever the team; when a team becomes serial, and for how long. */
+/* test_threads.c: every task once, whatever the team, with other teams about, and after a sleep; when
+ * a team becomes serial, and for how long. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* usleep beside -std=c11 */
+#endif
 #include "threads.h"
 
 #include <stdlib.h>
 
 #include "check.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <unistd.h>
+#endif
 
 typedef struct counts {
     int *done; /* by task */
@@ -32,6 +41,73 @@ static void test_every_task_once(int adaptive, int threads, ptrdiff_t tasks)
     cvl_set_adaptive(0);
     free(c.done);
 }
+
+/* A task that is a region itself. */
+static void count_within(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    counts *rows = context;
+    (void)worker;
+    for (ptrdiff_t row = begin; row < end; row++)
+        cvl_parallel_for(3, 5, 1e9, CVL_FLUSH, count, &rows[row]);
+}
+
+static void test_region_within_a_region(void)
+{
+    enum { ROWS = 4 };
+    check_case("a region within a region");
+    int done[ROWS][5] = {{0}};
+    counts rows[ROWS];
+    for (int row = 0; row < ROWS; row++)
+        rows[row].done = done[row];
+    cvl_parallel_for(3, ROWS, 1e9, CVL_FLUSH, count_within, rows);
+    for (int row = 0; row < ROWS; row++)
+        for (int task = 0; task < 5; task++)
+            CHECK(done[row][task] == 1);
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+enum { CALLERS = 3, REGIONS = 2000, TASKS = 7 };
+
+/* One of several threads that have regions at the same time, of teams of their own sizes. */
+static void *call(void *context)
+{
+    counts *c = context;
+    for (int region = 0; region < REGIONS; region++)
+        cvl_parallel_for(2 + region % 3, TASKS, 1e9, CVL_FLUSH, count, c);
+    return NULL;
+}
+
+static void test_callers_at_once(void)
+{
+    check_case("callers at once");
+    int done[CALLERS][TASKS] = {{0}};
+    counts c[CALLERS];
+    pthread_t threads[CALLERS];
+    for (int i = 0; i < CALLERS; i++) {
+        c[i].done = done[i];
+        CHECK(pthread_create(&threads[i], NULL, call, &c[i]) == 0);
+    }
+    for (int i = 0; i < CALLERS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    for (int i = 0; i < CALLERS; i++)
+        for (int task = 0; task < TASKS; task++)
+            CHECK(done[i][task] == REGIONS);
+}
+
+/* Long enough for waiting threads to sleep. */
+static void test_after_a_pause(void)
+{
+    check_case("after a pause");
+    int done[TASKS] = {0};
+    counts c = {done};
+    for (int region = 1; region <= 20; region++) {
+        usleep(2000);
+        cvl_parallel_for(1 + region % 4, TASKS, 1e9, CVL_FLUSH, count, &c);
+        for (int task = 0; task < TASKS; task++)
+            CHECK(done[task] == region);
+    }
+}
+#endif
 
 /* Times in milliseconds. */
 static double pause_after(cvl_pace *pace, double now, double region, double wait, double alone)
@@ -69,6 +145,11 @@ int main(void)
         for (int threads = 1; threads <= 4; threads++)
             for (ptrdiff_t tasks = 0; tasks < 20; tasks += 1 + tasks / 2)
                 test_every_task_once(adaptive, threads, tasks);
+    test_region_within_a_region();
+#if defined(__unix__) || defined(__APPLE__)
+    test_callers_at_once();
+    test_after_a_pause();
+#endif
     test_pace();
     return check_report();
 }

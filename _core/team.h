@@ -1,0 +1,16 @@
+/* team.h: what threads.c asks of a thread backend: threads_openmp.c, threads_native.c or
+ * threads_none.c. Each also defines cvl_thread_backend(). */
+#ifndef CVL_TEAM_H
+#define CVL_TEAM_H
+
+/* What worker `worker` of `workers` does; 0 is the calling thread. */
+typedef void cvl_member(void *context, int worker, int workers);
+
+/* Runs `member` once on each of 2 to `team` workers and returns when all are done; returns 0, with
+ * nothing run, where the caller has no team now: in the child of a fork, or where a pool is in use. */
+int cvl_run_team(int team, cvl_member *member, void *context);
+
+/* Seconds by a clock that never goes back. */
+double cvl_now(void);
+
+#endif

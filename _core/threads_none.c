@@ -1,0 +1,15 @@
+/* threads_none.c: no threads (Meson option `threads=none`). */
+#include "convlet.h"
+#include "team.h"
+
+const char *cvl_thread_backend(void) { return "none"; }
+
+int cvl_run_team(int team, cvl_member *member, void *context)
+{
+    (void)team;
+    (void)member;
+    (void)context;
+    return 0;
+}
+
+double cvl_now(void) { return 0; }

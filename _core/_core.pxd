@@ -7,6 +7,8 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "convlet.h" nogil:
+    enum:
+        CVL_ABI_VERSION
     ctypedef enum cvl_status:
         CVL_OK
         CVL_ERR_ARGUMENT
@@ -245,6 +247,7 @@ cdef extern from "convlet.h" nogil:
     cvl_lion CVL_LION_INIT "((cvl_lion)CVL_LION_INIT)"
 
 
+cdef int cvl_abi_version() noexcept nogil
 cdef const char *cvl_isa() noexcept nogil
 cdef const char *cvl_status_string(cvl_status status) noexcept nogil
 

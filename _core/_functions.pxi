@@ -4,6 +4,7 @@ cdef extern from "convlet.h" nogil:
     const char *c_isa_available "cvl_isa_available"(int i)
     const char *c_thread_backend "cvl_thread_backend"()
     const char *c_isa "cvl_isa"()
+    int c_abi_version "cvl_abi_version"()
     const char *c_status_string "cvl_status_string"(cvl_status status)
     cvl_status c_conv2d_output_shape "cvl_conv2d_output_shape"(
         const cvl_conv2d *d, Py_ssize_t *OH, Py_ssize_t *OW)
@@ -162,6 +163,10 @@ cdef extern from "convlet.h" nogil:
     cvl_status cvl_adagrad_step_f64(
         const cvl_adagrad *d, const cvl_segment_f64 *segments, Py_ssize_t count,
         const cvl_exec *run)
+
+
+cdef int cvl_abi_version() noexcept nogil:
+    return c_abi_version()
 
 
 cdef const char *cvl_isa() noexcept nogil:

@@ -28,7 +28,8 @@
  *    Workspace  `..._workspace_size_...(d, threads)` bytes, 64-byte aligned, content ignored; it
  *               returns 0 for a descriptor that the operator refuses. A NULL or smaller workspace
  *               than needed is CVL_ERR_WORKSPACE. Operators without such a function need none.
- *    Threads    at most run->threads, fewer where the work is small. The functions are reentrant.
+ *    Threads    at most run->threads, fewer where the work is small. Every function may be called
+ *               from any number of threads at once, on other outputs and another workspace.
  *    Bits       depend on the shapes and values only: the same for any number of threads, and on
  *               the levels avx2, avx512 and neon for finite operands. (`baseline` has no FMA and is
  *               outside this promise; x86 and NEON flush subnormals at slightly different points.)
@@ -36,6 +37,19 @@
  *               kept in activations, add, softmax and the losses. The caller's floating-point state
  *               is restored.
  *    Every function exists for both types; only the _f32 form is described.
+ *
+ * 4. In a program
+ *        cc program.c $(convlet config --cflags --libs)
+ *    links the static library, which needs nothing but the C library and its threads. They are made
+ *    at the first call that takes several, watch for the next one for 0.1 ms, then sleep, take no
+ *    signals, and live as long as the process: a shared library that contains them is not to be
+ *    unloaded. Where calls overlap, one has the threads and the others work alone. The child of a
+ *    fork works alone.
+ *    The Python package holds a copy of the library in its extension, out of sight. A program that
+ *    links the static library and imports the package, or loads something that does, has two: each
+ *    chooses its level once and has its own threads; neither sees the other's names; their versions
+ *    may differ; both may work on the same arrays. Python extensions need no copy of their own:
+ *    Cython's `from convlet._core cimport cvl_conv2d_forward` calls the package's.
  */
 #ifndef CONVLET_H
 #define CONVLET_H
@@ -47,11 +61,21 @@
 extern "C" {
 #endif
 
-#if defined(CVL_SHARED) && defined(__GNUC__)
-#define CVL_API __attribute__((visibility("default")))
-#else
+/* Of every declaration. The library itself is built with hidden visibility: a shared library that
+ * contains it does not export it. */
+#ifndef CVL_API
 #define CVL_API
 #endif
+
+/* ---------------------------------------------------------------- version
+ *
+ * The version of the binary interface, in this header and in the library that was linked. It rises
+ * when a program compiled with an older header would no longer be right: when a function goes, or
+ * anything changes its type or meaning. New functions and new fields at the end of a descriptor leave
+ * it as it is. cvl_abi_version() != CVL_ABI_VERSION is a program linked to another interface than it
+ * was compiled for. */
+#define CVL_ABI_VERSION 1
+CVL_API int cvl_abi_version(void);
 
 /* ---------------------------------------------------------------- status, level, execution */
 
@@ -79,7 +103,8 @@ CVL_API const char *cvl_isa(void);
 /* The i-th level that this build has and this CPU can run, worst first; NULL past the last. */
 CVL_API const char *cvl_isa_available(int i);
 
-/* How threads are made: "openmp" or "none". */
+/* What threads stand on: "openmp", "native" (threads of the library's own; so is the installed static
+ * library) or "none". */
 CVL_API const char *cvl_thread_backend(void);
 
 /* How a call runs. */

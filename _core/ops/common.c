@@ -59,6 +59,8 @@ cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed)
     return CVL_OK;
 }
 
+int cvl_abi_version(void) { return CVL_ABI_VERSION; }
+
 const char *cvl_status_string(cvl_status status)
 {
     switch (status) {

@@ -11,6 +11,8 @@ from . import ops as ops
 from . import optimizers as optimizers
 from . import schedules as schedules
 from .config import clear_cache as clear_cache
+from .config import get_include as get_include
+from .config import get_library_dir as get_library_dir
 from .config import show_config as show_config
 from .layers import ELU as ELU
 from .layers import GELU as GELU

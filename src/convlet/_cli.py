@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,9 @@ import numpy as np
 import convlet
 
 from . import data, models, training
+
+# What the static library needs beside the C library; convlet.pc names the same.
+_SYSTEM_LIBRARIES = [] if sys.platform == "win32" else ["-lm", "-pthread"]
 
 EPILOG = """\
 Ctrl-C ends the training early and is no failure: what was reached is evaluated, printed and
@@ -93,8 +97,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"convlet {convlet.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    config = commands.add_parser("config", help="print the instruction set and the threads in use")
+    config = commands.add_parser(
+        "config",
+        help="print the instruction set and the threads in use, or what a C compiler needs",
+        description="Print the instruction set and the threads in use; or, on one line and quoted "
+        "for a shell, what a C compiler needs: cc program.c $(convlet config --cflags --libs), "
+        "inside eval where the path of the package has spaces.",
+    )
     config.set_defaults(run=_config)
+    config.add_argument("--cflags", action="store_true", help="the folder of convlet.h, as -I")
+    config.add_argument("--libs", action="store_true", help="the static library and what it needs")
+    config.add_argument(
+        "--pkgconfigdir", action="store_true", help="the folder of convlet.pc, for pkg-config"
+    )
 
     train = commands.add_parser(
         "train",
@@ -163,7 +178,17 @@ def _rates(name: str) -> str:
 
 
 def _config(options: argparse.Namespace) -> int:
-    convlet.show_config()
+    asked = []
+    if options.cflags:
+        asked.append(f"-I{convlet.get_include()}")
+    if options.libs:
+        asked += [f"-L{convlet.get_library_dir()}", "-lconvlet", *_SYSTEM_LIBRARIES]
+    if options.pkgconfigdir:
+        asked.append(os.path.join(convlet.get_library_dir(), "pkgconfig"))
+    if asked:
+        print(shlex.join(asked))
+    else:
+        convlet.show_config()
     return 0
 
 

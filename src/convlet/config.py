@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
 
 from . import _core
 from .threads import get_num_threads
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 def clear_cache() -> None:
@@ -20,6 +23,30 @@ def clear_cache() -> None:
     0
     """
     _core.clear_cache()
+
+
+def get_include() -> str:
+    """Return the folder of the C headers, for `#include <convlet.h>` and for Cython's `cimport`.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.path.isfile(os.path.join(get_include(), "convlet.h"))
+    True
+    """
+    return os.path.join(_PACKAGE, "include")
+
+
+def get_library_dir() -> str:
+    """Return the folder of the static library, and of `pkgconfig/convlet.pc`, for programs in C.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.path.isfile(os.path.join(get_library_dir(), "pkgconfig", "convlet.pc"))
+    True
+    """
+    return os.path.join(_PACKAGE, "lib")
 
 
 def show_config(mode: str = "stdout") -> dict | None:

@@ -19,7 +19,7 @@ typedef struct cvl_gemm_run {
 typedef struct cvl_outer_run {
     ptrdiff_t a, b, count;
 } cvl_outer_run;
-enum { CVL_OUTER_ROWS = 12 };
+enum { CVL_OUTER_ROWS = 12, CVL_OUTER_COLUMNS = 32 };
 
 /* A tap of a kernel row: where its input and weight lie beside the row's, and its input column. */
 typedef struct cvl_depthwise_tap {

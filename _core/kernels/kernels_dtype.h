@@ -121,10 +121,15 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     ptrdiff_t a_step;
     const T *b;
     ptrdiff_t b_step;
+    ptrdiff_t b_panel; /* unless 0: B lies in panels of CVL_OUTER_COLUMNS columns, so far apart */
     T *packed; /* CVL_OUTER_ROWS elements per k for a copy of rows of A, or NULL: read where it is */
     T *c;
     ptrdiff_t c_step;
     int add;
+    /* Unless 0: cache lines a row, of matrices that will be read next and have about as many rows as
+     * there are k: to be fetched into L2 on the way. */
+    ptrdiff_t ahead_lines[2], ahead_step[2];
+    const T *ahead[2];
 } CVL_DTYPE_NAME(cvl_outer);
 
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */

@@ -11,24 +11,36 @@ enum { ROWS = CVL_OUTER_ROWS };
 enum { ROWS = 6 };
 #endif
 
-/* `rows` is constant where this is inlined, and so are NV and full: whether B has NV whole vectors. */
+/* Lines ahead are fetched one per k, down a column of them for each tile: beside so many rows that
+ * costs little. */
+enum { LINE = 64 / (int)sizeof(T), FETCHING = ROWS - 2 };
+
+/* `rows` is constant where this is inlined, and so are NV, full and fetch: whether B has NV whole
+ * vectors, and whether something is fetched, from `ahead` on. */
 INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
-                 const int rows, const int NV, const int full)
+                 const int rows, const int NV, const int full, const int fetch, const T *ahead,
+                 ptrdiff_t ahead_step)
 {
     const ptrdiff_t b_step = o->b_step, left = o->columns - j0;
     const int last = left >= NV * VL ? VL : (int)(left - (NV - 1) * VL);
+    const T *const b0 =
+        o->b + (o->b_panel ? j0 / CVL_OUTER_COLUMNS * o->b_panel + j0 % CVL_OUTER_COLUMNS : j0);
     V acc[ROWS][2];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = vzero();
     for (ptrdiff_t r = 0; r < o->runs; r++) {
         const T *x = o->packed ? a : o->a + o->run[r].a + i0;
-        const T *b = o->b + o->run[r].b + j0;
+        const T *b = b0 + o->run[r].b;
         const ptrdiff_t count = o->run[r].count;
         a += count * a_step;
 #pragma GCC unroll 1
         for (ptrdiff_t k = 0; k < count; k++, x += a_step, b += b_step) {
             V bv[2];
+            if (fetch) {
+                __builtin_prefetch(ahead, 0, 2);
+                ahead += ahead_step;
+            }
             bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
             if (NV == 2)
                 bv[0] = vload(b);
@@ -53,17 +65,27 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
     }
 }
 
-INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, const int rows)
+INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0,
+                   ptrdiff_t *fetched, const int rows)
 {
     ptrdiff_t j = 0;
-    for (; j + 2 * VL <= o->columns; j += 2 * VL)
-        tile(o, a, a_step, i0, j, rows, 2, 1);
+    for (; j + 2 * VL <= o->columns; j += 2 * VL) {
+        const int which = *fetched >= o->ahead_lines[0];
+        const ptrdiff_t line = *fetched - (which ? o->ahead_lines[0] : 0);
+        if (rows >= FETCHING && line < o->ahead_lines[which]) {
+            tile(o, a, a_step, i0, j, rows, 2, 1, 1, o->ahead[which] + line * LINE,
+                 o->ahead_step[which]);
+            ++*fetched;
+        } else {
+            tile(o, a, a_step, i0, j, rows, 2, 1, 0, NULL, 0);
+        }
+    }
     if (j + VL < o->columns)
-        tile(o, a, a_step, i0, j, rows, 2, 0);
+        tile(o, a, a_step, i0, j, rows, 2, 0, 0, NULL, 0);
     else if (j + VL == o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 1);
+        tile(o, a, a_step, i0, j, rows, 1, 1, 0, NULL, 0);
     else if (j < o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 0);
+        tile(o, a, a_step, i0, j, rows, 1, 0, 0, NULL, 0);
 }
 
 /* Copies rows [i0, i0 + rows) of A, pixel by pixel, to where the panels find them in L1. */
@@ -80,6 +102,7 @@ INLINE void pack(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t rows)
 
 void KERNEL(outer)(const TYPE(outer) *o)
 {
+    ptrdiff_t fetched = 0;
     /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
     for (ptrdiff_t i = 0, tiles = (o->rows + ROWS - 1) / ROWS; tiles > 0; tiles--) {
         const ptrdiff_t rows = (o->rows - i + tiles - 1) / tiles;
@@ -87,9 +110,9 @@ void KERNEL(outer)(const TYPE(outer) *o)
         if (o->packed)
             pack(o, i, rows);
         switch (rows) {
-#define TILE(count)                             \
-    case count:                                 \
-        panels(o, o->packed, a_step, i, count); \
+#define TILE(count)                                       \
+    case count:                                           \
+        panels(o, o->packed, a_step, i, &fetched, count); \
         break;
             TILE(1)
             TILE(2)
@@ -108,5 +131,21 @@ void KERNEL(outer)(const TYPE(outer) *o)
 #undef TILE
         }
         i += rows;
+    }
+}
+
+void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, T *out, ptrdiff_t panel, const T *in,
+                          ptrdiff_t in_step)
+{
+    enum { WIDTH = CVL_OUTER_COLUMNS };
+    for (ptrdiff_t k = 0; k < count; k++, in += in_step, out += WIDTH) {
+        T *to = out;
+        ptrdiff_t j = 0;
+        for (; j + WIDTH <= columns; j += WIDTH, to += panel)
+#pragma GCC unroll 8
+            for (int i = 0; i < WIDTH; i += VL)
+                vstore(to + i, vload(in + j + i));
+        for (int i = 0; j + i < columns; i += VL)
+            vstore(to + i, vload_part(in + j + i, columns - j - i));
     }
 }

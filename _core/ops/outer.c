@@ -5,29 +5,38 @@
  * are taken together: KW*C neighbouring elements of a copy of x with its padding. Elsewhere the
  * positions whose tap lies in the padding are left out, so no zeros are multiplied.
  *
- * Order of sums: output positions are dealt to blocks of CVL_ORDER_PIXELS (whole rows, or pieces of
- * one), one FMA chain each, added to dw in order. Where dw is small the blocks are further dealt to
- * `splits` partial sums, added in order at the end; their number depends on the shape only. */
+ * Order of sums: output positions are dealt to even blocks of at most CVL_ORDER_PIXELS (whole rows,
+ * or pieces of one), one FMA chain each, added to dw in order. Where dw is small the rows are first
+ * dealt evenly to `splits` partial sums, added in order at the end; their number depends on the shape
+ * only. */
 #include "outer.h"
 
 enum {
-    FEW = 16,       /* channels below which kernel rows are taken whole */
-    DEPTH = 128,    /* channels of a task */
-    WIDTH = 512,    /* most outputs of a task, and fewest, where */
-    WIDTH_MIN = 32, /* its part of dw would be larger than */
-    PART = 98304,   /* elements, which lie in L2; or tasks fewer than CVL_ORDER_UNITS */
-    REUSED = 128    /* outputs from which on a copy of the rows in L1 pays */
+    FEW = 16,         /* channels below which kernel rows are taken whole */
+    DEPTH = 128,      /* channels of a task */
+    WIDTH = 512,      /* most outputs of a task, and fewest, where */
+    WIDTH_MIN = 32,   /* its part of dw would be larger than */
+    PART = 98304,     /* elements, which lie in L2; or tasks fewer than CVL_ORDER_UNITS */
+    REUSED = 128,     /* outputs from which on a copy of the rows in L1 pays */
+    CACHED = 4 << 20, /* bytes up to which x and dy stay in cache from call to call. Beyond, and */
+    APART = 256, /* with so many outputs, the pixels of dy lie on so many pages that a copy in */
+    WORTH = 64,  /* panels pays where so many rows of dw read it, with a few more rows than it */
+    SKEW = 2     /* needs, lest all panels begin in the same set of L1 */
 };
 
 typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
-    int whole;                      /* kernel rows are taken whole */
-    ptrdiff_t C, OC;                /* per group */
-    ptrdiff_t taps, C_tap;          /* KH*KW and C, or KH and KW*C */
-    ptrdiff_t rows, pieces, blocks; /* rows of a block, pieces of a row */
+    int whole;              /* kernel rows are taken whole */
+    ptrdiff_t C, OC;        /* per group */
+    ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
+    ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
+    int far;                /* one tap, and x and dy come from memory */
+    ptrdiff_t all_rows;     /* pieces of all rows of the batch */
     ptrdiff_t depth, depths, width, widths, splits;
     ptrdiff_t copy_width, copy_rows; /* elements of a row of the copy; rows of a block */
+    ptrdiff_t b_step;                /* between pixels of dy, where it is or of the copy */
+    ptrdiff_t dy_rows, dy_columns;   /* of the copy of dy in panels; or 0: read where it is */
     T *dw, *partial;                 /* partial (splits - 1, KH, KW, C, groups*OC) */
     const T *dy, *x;
     char *worker;
@@ -38,6 +47,7 @@ typedef struct tables {
     cvl_outer_run *run; /* (rows) */
     T *packed;          /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
     T *copy;            /* (copy_rows, copy_width) */
+    T *dy;              /* (dy_rows, dy_columns), by panels */
 } tables;
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
@@ -49,6 +59,7 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     if (!p->whole && p->width >= REUSED)
         t.packed = cvl_carve(&s, CVL_ORDER_PIXELS * CVL_OUTER_ROWS * sizeof(T));
     t.copy = cvl_carve(&s, (size_t)(p->copy_rows * p->copy_width) * sizeof(T));
+    t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
     *bytes = s.used;
     return t;
 }
@@ -67,7 +78,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     p->C_tap = p->whole ? d->KW * d->C : p->C;
     p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
-    p->blocks = cvl_ceil_div(d->N * shape->OH * p->pieces, p->rows);
+    p->all_rows = d->N * shape->OH * p->pieces;
     if (p->whole) {
         const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
         p->copy_width = ((columns - 1) * d->SW + d->KW) * d->C;
@@ -82,8 +93,17 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     p->widths = cvl_ceil_div(p->OC, p->width);
     p->splits = 1;
     while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
-           4 * p->splits <= p->blocks)
+           4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
         p->splits *= 2;
+    const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
+    p->far = p->taps == 1 && x_bytes + y_bytes > CACHED;
+    p->b_step = d->OC;
+    if (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH) {
+        p->b_step = CVL_OUTER_COLUMNS;
+        p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
+        p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
+    }
 
     cvl_scratch s = {base, 0};
     p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));
@@ -98,16 +118,17 @@ size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
     return make_plan(&p, shape, NULL, threads);
 }
 
-/* A row of a block: output row oh of image n, columns [from, to). */
+/* A row of a block: output row oh of image n, columns [from, to), whose first output of the batch is
+ * number `position`. */
 typedef struct row {
-    ptrdiff_t n, oh, from, to;
+    ptrdiff_t n, oh, from, to, position;
 } row;
 
 static row row_at(const plan *p, ptrdiff_t index)
 {
-    const ptrdiff_t from = index % p->pieces * CVL_ORDER_PIXELS;
-    return (row){index / p->pieces / p->shape->OH, index / p->pieces % p->shape->OH, from,
-                 cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS)};
+    const ptrdiff_t from = index % p->pieces * CVL_ORDER_PIXELS, image_row = index / p->pieces;
+    return (row){image_row / p->shape->OH, image_row % p->shape->OH, from,
+                 cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS), image_row * p->shape->OW + from};
 }
 
 /* Lists the runs of the rows [first, last) for the tap (kh, kw): the stretches inside the input. */
@@ -119,6 +140,7 @@ static ptrdiff_t list_runs(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdi
     const ptrdiff_t left = kw * d->DW - d->PL, top = kh * d->DH - d->PT;
     const ptrdiff_t low = cvl_max(0, cvl_ceil_div(-left, d->SW));
     const ptrdiff_t high = cvl_floor_div(d->W - 1 - left, d->SW) + 1;
+    const ptrdiff_t position0 = row_at(p, first).position;
     ptrdiff_t runs = 0;
     for (ptrdiff_t index = first; index < last; index++) {
         const row r = row_at(p, index);
@@ -126,9 +148,9 @@ static ptrdiff_t list_runs(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdi
         const ptrdiff_t begin = cvl_max(low, r.from), end = cvl_min(high, r.to);
         if (ih < 0 || ih >= d->H || begin >= end)
             continue;
-        run[runs++] = (cvl_outer_run){((r.n * d->H + ih) * d->W + begin * d->SW + left) * d->C,
-                                      ((r.n * p->shape->OH + r.oh) * p->shape->OW + begin) * d->OC,
-                                      end - begin};
+        run[runs++] =
+            (cvl_outer_run){((r.n * d->H + ih) * d->W + begin * d->SW + left) * d->C,
+                            (r.position + begin - r.from - position0) * p->b_step, end - begin};
     }
     return runs;
 }
@@ -138,6 +160,7 @@ static ptrdiff_t copy_rows(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdi
                            const tables *t)
 {
     const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t position0 = row_at(p, first).position;
     ptrdiff_t runs = 0;
     for (ptrdiff_t index = first; index < last; index++) {
         const row r = row_at(p, index);
@@ -153,15 +176,66 @@ static ptrdiff_t copy_rows(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdi
         memcpy(to + (begin - left) * d->C, p->x + ((r.n * d->H + ih) * d->W + begin) * d->C,
                (size_t)((end - begin) * d->C) * sizeof(T));
         memset(to + (end - left) * d->C, 0, (size_t)((right - end) * d->C) * sizeof(T));
-        t->run[runs] = (cvl_outer_run){
-            runs * p->copy_width, ((r.n * p->shape->OH + r.oh) * p->shape->OW + r.from) * d->OC,
-            r.to - r.from};
+        t->run[runs] = (cvl_outer_run){runs * p->copy_width, (r.position - position0) * p->b_step,
+                                       r.to - r.from};
         runs++;
     }
     return runs;
 }
 
-/* Task: the channels and outputs of one part of a group, all taps, over the blocks of one split. */
+/* What a worker is at: part of a group, of which `job` knows all but block and tap. */
+typedef struct part {
+    const plan *p;
+    const tables *t;
+    ptrdiff_t c, x, y; /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
+    T *dw;
+    NAME(outer) job;
+} part;
+
+/* Cache lines that `count` elements may touch. */
+static ptrdiff_t lines(ptrdiff_t count) { return (count * (ptrdiff_t)sizeof(T) + 63) / 64 + 1; }
+
+/* Has the job fetch what the next block, which begins at `position`, will read. */
+static void look_ahead(part *w, ptrdiff_t position)
+{
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
+    w->job.ahead[0] = p->dy + position * d->OC + w->y;
+    w->job.ahead_step[0] = d->OC;
+    w->job.ahead_lines[0] = lines(w->job.columns);
+    if (p->shape->OH == 1 && d->SW == 1) {
+        w->job.ahead[1] = p->x + position * d->C + w->x;
+        w->job.ahead_step[1] = d->C;
+        w->job.ahead_lines[1] = lines(w->job.rows);
+    }
+}
+
+/* The block of rows [first, last), all taps; `more`: another follows. */
+static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
+{
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t from = row_at(p, first).position, to = row_at(p, last).position;
+    w->job.b = p->dy + from * d->OC + w->y;
+    if (p->dy_rows) {
+        p->kernels->outer_panels(to - from, w->job.columns, w->t->dy, w->job.b_panel, w->job.b,
+                                 d->OC);
+        w->job.b = w->t->dy;
+    }
+    w->job.ahead_lines[0] = w->job.ahead_lines[1] = 0;
+    if (more && p->far)
+        look_ahead(w, to);
+    for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
+        w->job.runs = p->whole ? copy_rows(p, first, last, tap, w->t)
+                               : list_runs(p, first, last, tap / d->KW, tap % d->KW, w->t->run);
+        w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
+        p->kernels->outer(&w->job);
+    }
+    w->job.add = 1;
+}
+
+/* Task: the channels and outputs of one part of a group, all taps, over the rows of one split, which
+ * are cut into even blocks. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
@@ -173,31 +247,32 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t c = task / p->widths % p->depths * p->depth;
         const ptrdiff_t group = task / p->widths / p->depths % d->groups;
         const ptrdiff_t split = task / p->widths / p->depths / d->groups;
-        T *dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw;
-        NAME(outer)
-        job = {
-            .run = t.run,
-            .rows = cvl_min(p->depth, p->C_tap - c),
-            .columns = cvl_min(p->width, p->OC - oc),
-            .a = p->whole ? t.copy : p->x + group * p->C + c,
-            .a_step = d->SW * d->C,
-            .b = p->dy + group * p->OC + oc,
-            .b_step = d->OC,
-            .packed = t.packed,
-            .c_step = d->OC,
+        part w = {
+            .p = p,
+            .t = &t,
+            .c = c,
+            .x = group * p->C + c,
+            .y = group * p->OC + oc,
+            .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
+            .job =
+                {
+                    .run = t.run,
+                    .rows = cvl_min(p->depth, p->C_tap - c),
+                    .columns = cvl_min(p->width, p->OC - oc),
+                    .a = p->whole ? t.copy : p->x + group * p->C + c,
+                    .a_step = d->SW * d->C,
+                    .b_step = p->b_step,
+                    .b_panel = p->dy_rows * CVL_OUTER_COLUMNS,
+                    .packed = t.packed,
+                    .c_step = d->OC,
+                },
         };
-        const ptrdiff_t last = p->blocks * (split + 1) / p->splits;
-        for (ptrdiff_t block = p->blocks * split / p->splits; block < last; block++) {
-            const ptrdiff_t row0 = block * p->rows;
-            const ptrdiff_t row1 = cvl_min(row0 + p->rows, d->N * p->shape->OH * p->pieces);
-            for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
-                job.runs = p->whole ? copy_rows(p, row0, row1, tap, &t)
-                                    : list_runs(p, row0, row1, tap / d->KW, tap % d->KW, t.run);
-                job.c = dw + (tap * p->C_tap + c) * d->OC + group * p->OC + oc;
-                p->kernels->outer(&job);
-            }
-            job.add = 1;
-        }
+        const ptrdiff_t row0 = p->all_rows * split / p->splits;
+        const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
+        const ptrdiff_t blocks = cvl_ceil_div(rows, p->rows);
+        for (ptrdiff_t block = 0; block < blocks; block++)
+            run_block(&w, row0 + rows * block / blocks, row0 + rows * (block + 1) / blocks,
+                      block + 1 < blocks);
     }
 }
 

@@ -45,34 +45,55 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const
     }
 }
 
-INLINE void product(const TYPE(winograd_product) *g, const int MR, const int NV)
+/* Rows from `row` on, MR at most, of position p. */
+INLINE void rows_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t row, const int MR,
+                    const int NV)
 {
-    for (ptrdiff_t p = 0; p < g->positions; p++)
-        for (ptrdiff_t row = 0; row < g->rows; row += MR) {
-            const ptrdiff_t rows = g->rows - row;
-            const T *a[8];
+    const ptrdiff_t rows = g->rows - row;
+    const T *a[8];
 #pragma GCC unroll 8
-            for (int i = 0; i < MR; i++)
-                a[i] = g->a + p * g->a_plane + (row + (i < rows ? i : 0)) * g->a_row;
-            micro_tile(g, a, g->b + p * g->b_plane, g->c + p * g->c_plane + row * g->c_row, rows,
-                       MR, NV);
-        }
+    for (int i = 0; i < MR; i++)
+        a[i] = g->a + p * g->a_plane + (row + (i < rows ? i : 0)) * g->a_row;
+    micro_tile(g, a, g->b + p * g->b_plane, g->c + p * g->c_plane + row * g->c_row, rows, MR, NV);
 }
+
+/* The last rows are often half a tile at most. */
+#define PRODUCT(name, MR, NV)                                                          \
+    static __attribute__((noinline)) void name##_half(const TYPE(winograd_product) *g, \
+                                                      ptrdiff_t p, ptrdiff_t row)      \
+    {                                                                                  \
+        rows_of(g, p, row, (MR + 1) / 2, NV);                                          \
+    }                                                                                  \
+    static void name(const TYPE(winograd_product) *g)                                  \
+    {                                                                                  \
+        const int half = (g->rows - 1) % MR < (MR + 1) / 2;                            \
+        const ptrdiff_t end = g->rows - (half ? (g->rows - 1) % MR + 1 : 0);           \
+        for (ptrdiff_t p = 0; p < g->positions; p++) {                                 \
+            for (ptrdiff_t row = 0; row < end; row += MR)                              \
+                rows_of(g, p, row, MR, NV);                                            \
+            if (half)                                                                  \
+                name##_half(g, p, end);                                                \
+        }                                                                              \
+    }
 
 /* The tiles of gemm.c: as many accumulators as the registers hold. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-enum { ROWS = 8, ROWS_OF_WIDE = 4 };
+PRODUCT(narrow, 8, 1)
+PRODUCT(middle, 8, 2)
+PRODUCT(wide, 4, 4)
 #else
-enum { ROWS = 6, ROWS_OF_WIDE = 3 };
+PRODUCT(narrow, 6, 1)
+PRODUCT(middle, 6, 2)
+PRODUCT(wide, 3, 4)
 #endif
 
 void KERNEL(winograd_product)(const TYPE(winograd_product) *g)
 {
     assert(g->NR == VL || g->NR == 2 * VL || g->NR == 4 * VL);
     if (g->NR == VL)
-        product(g, ROWS, 1);
+        narrow(g);
     else if (g->NR == 2 * VL)
-        product(g, ROWS, 2);
+        middle(g);
     else
-        product(g, ROWS_OF_WIDE, 4);
+        wide(g);
 }

@@ -2,10 +2,12 @@
  *   U = G w G^T (positions, C, OC)   V = B^T x B (positions, tiles, C)   y = A^T (V U) A
  *
  * Two schedules, the same arithmetic. With few weights, or many tiles, U is made once and kept, and
- * a task takes a block of tiles through all three steps in scratch of about the size of L2. Else U
- * would cost more than it saves, from memory again for each block: so V of many tiles is made first,
- * and a task takes one panel of output channels, whose U it makes chunk by chunk in scratch and
- * throws away.
+ * a task takes a panel of a block of tiles through all three steps in scratch of about the size of
+ * L2. Else U would cost more than it saves, from memory again for each block: so V of many tiles is
+ * made first, and a task takes one panel of output channels, whose U it makes chunk by chunk in
+ * scratch and throws away. What all tasks read, each worker makes for itself where it is small:
+ * lines that another core has made or read come at ten times the price of making them, where cores
+ * do not share an L3 at a hundred times.
  *
  * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
 #include "winograd.h"
@@ -23,10 +25,12 @@ enum {
     BLOCK_BYTES = 640 * 1024,
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
+    MIN_TASKS = 2,      /* panels are narrower where tasks would be fewer */
     OUTER_BLOCK = 128,  /* tiles of a task of the second schedule */
     OUTER_COLUMNS = 32, /* and its outputs at most: U and products fill L2 as they are */
     DATA_BLOCK = 8,     /* tiles of a task that makes V */
-    DATA_BYTES = 32 << 20
+    DATA_BYTES = 32 << 20,
+    PRIVATE_BYTES = 1 << 20 /* of U or V, up to which each worker makes it for itself */
 };
 
 typedef struct plan {
@@ -36,12 +40,11 @@ typedef struct plan {
     cvl_bands bands;
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and of the products */
     ptrdiff_t tiles, block;              /* of a task */
-    int keeps_u;
+    int keeps_u, shares_u, shares_v;
     ptrdiff_t u_rows;      /* channels of U in one piece */
     ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
     ptrdiff_t NR;          /* of the widest panel */
     T *u, *v, *zeros;      /* shared; v and u NULL where they are private */
-    const T *ready;        /* u, or that of the caller */
     char *worker_scratch;
     size_t worker_bytes;
 } plan;
@@ -55,9 +58,13 @@ typedef struct scratch {
 /* U of a panel: what lies between its planes, and all of it. */
 static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
 static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
+static ptrdiff_t u_size(const plan *p) { return p->bands.panels * panel_size(p); }
 
 /* Shared V is cut into the channels of a chain, so that a panel reads it from end to end. */
-static ptrdiff_t chunks(const plan *p) { return cvl_ceil_div(p->f->C, CVL_ORDER_WINOGRAD_C); }
+static ptrdiff_t chunks(const plan *p)
+{
+    return p->keeps_u ? 1 : cvl_ceil_div(p->f->C, CVL_ORDER_WINOGRAD_C);
+}
 static ptrdiff_t chunk_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
 
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
@@ -65,10 +72,10 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
     cvl_scratch s = {base, 0};
     scratch w = {NULL, NULL, NULL, NULL};
     const ptrdiff_t positions = p->sizes.positions;
-    if (p->keeps_u)
-        w.v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
-    else
-        w.u = cvl_carve(&s, (size_t)panel_size(p) * sizeof(T));
+    if (!p->shares_u)
+        w.u = cvl_carve(&s, (size_t)(p->keeps_u ? u_size(p) : panel_size(p)) * sizeof(T));
+    if (p->keeps_u || !p->shares_v)
+        w.v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
     w.products = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
     if (p->f->transposed)
         w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * ROWS * p->NR) * sizeof(T));
@@ -77,7 +84,7 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
+static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base, int threads)
 {
     *p = (plan){.f = f, .kernels = kernels()};
     if (!p->kernels)
@@ -85,12 +92,16 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->sizes = cvl_winograd_sizes_of(f->form);
     p->tiles = NAME(winograd_tiles)(f);
     const ptrdiff_t weights = f->C * f->OC;
-    p->keeps_u = (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
+    p->keeps_u = (weights <= FEW_WEIGHTS && (ready || p->tiles >= ENOUGH_TILES)) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
-    int widest = 0;
-    while (!p->keeps_u && p->kernels->gemm[widest].NR > OUTER_COLUMNS)
+    const NAME(gemm_panel) *widest = p->kernels->gemm;
+    const ptrdiff_t pieces = p->keeps_u ? cvl_ceil_div(p->tiles, MIN_BLOCK) : 1;
+    while ((!p->keeps_u && widest->NR > OUTER_COLUMNS) ||
+           (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
+            pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
         widest++;
-    p->bands = NAME(make_bands_of)(p->kernels->gemm + widest, CVL_GEMM_WHOLE - widest, f->OC);
+    p->bands =
+        NAME(make_bands_of)(widest, CVL_GEMM_WHOLE - (int)(widest - p->kernels->gemm), f->OC);
     p->NR = p->bands.band[0].NR;
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
@@ -106,6 +117,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->x_tiles.ld = C;
         p->x_tiles.plane = p->block * C + LINE;
         p->span = p->tiles;
+        p->shares_u = ready || u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     } else {
         /* Blocks of much the same size: each makes U anew. */
         p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, OUTER_BLOCK));
@@ -115,15 +127,16 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->span = DATA_BYTES / (positions * C * (ptrdiff_t)sizeof(T));
         p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
         p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
+        p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     }
     p->y_tiles.ld = p->NR;
     p->y_tiles.plane = p->block * p->NR + LINE;
 
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * f->C) * sizeof(T));
-    if (p->keeps_u)
-        p->u = cvl_carve(&s, (size_t)(p->bands.panels * panel_size(p)) * sizeof(T));
-    else
+    if (p->shares_u)
+        p->u = cvl_carve(&s, (size_t)u_size(p) * sizeof(T));
+    if (p->shares_v)
         p->v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
     carve_scratch(p, NULL, &p->worker_bytes);
     p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
@@ -133,7 +146,9 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads)
 {
     plan p;
-    return make_plan(&p, f, NULL, threads);
+    const size_t packed = make_plan(&p, f, 1, NULL, threads);
+    const size_t other = make_plan(&p, f, 0, NULL, threads);
+    return packed > other ? packed : other;
 }
 
 static scratch scratch_of(const plan *p, int worker)
@@ -226,36 +241,44 @@ static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
         const ptrdiff_t c0 = task % pieces * ROWS;
-        T *u = p->u + task / pieces * panel_size(p) + c0 * place.NR;
+        T *u = (p->shares_u ? p->u : own.u) + task / pieces * panel_size(p) + c0 * place.NR;
         make_u(p, &own, u, c0, cvl_min(ROWS, f->C - c0), place);
     }
 }
 
-/* Task: a block of tiles, from x to y. */
+static ptrdiff_t filter_tasks(const plan *p)
+{
+    return p->bands.panels * cvl_ceil_div(p->f->C, ROWS);
+}
+
+/* Task: a panel of a block of tiles, from x to y. The worker of several keeps V. */
 static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
+    const T *ready = f->u ? f->u : p->shares_u ? p->u : own.u;
+    if (!f->u && !p->shares_u)
+        filters(context, 0, filter_tasks(p), worker);
     for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t panel = task % p->bands.panels;
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+        const T *u = ready + panel * panel_size(p);
         cvl_winograd_tiles tiles = p->x_tiles;
-        tiles.first = task * p->block;
+        tiles.first = task / p->bands.panels * p->block;
         tiles.count = cvl_min(p->block, p->tiles - tiles.first);
-        p->kernels->winograd_data(&tiles, own.v, f->x, p->zeros);
-        for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
-            const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-            const T *u = p->ready + panel * panel_size(p);
-            for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
-                multiply(p, own.products, own.v + c0, tiles.count, u + c0 * place.NR, c0,
-                         cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
-            finish(p, own.products, tiles.first, tiles.count, place);
-        }
+        if (task == begin || panel == 0)
+            p->kernels->winograd_data(&tiles, own.v, f->x, p->zeros);
+        for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
+            multiply(p, own.products, own.v + c0, tiles.count, u + c0 * place.NR, c0,
+                     cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+        finish(p, own.products, tiles.first, tiles.count, place);
     }
 }
 
 static void make_all_u(plan *p, int threads)
 {
-    cvl_parallel_for(threads, p->bands.panels * cvl_ceil_div(p->f->C, ROWS),
+    cvl_parallel_for(threads, filter_tasks(p),
                      (double)(p->sizes.positions * p->f->C * p->bands.columns) * sizeof(T),
                      CVL_FLUSH, filters, p);
 }
@@ -263,36 +286,42 @@ static void make_all_u(plan *p, int threads)
 size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
 {
     plan p;
-    make_plan(&p, f, NULL, 1);
-    return p.keeps_u ? (size_t)(p.bands.panels * panel_size(&p)) * sizeof(T) : 0;
+    make_plan(&p, f, 1, NULL, 1);
+    return p.keeps_u ? (size_t)u_size(&p) * sizeof(T) : 0;
 }
 
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
 {
     plan p;
-    make_plan(&p, f, workspace, threads);
+    make_plan(&p, f, 1, workspace, threads);
     p.u = u;
     make_all_u(&p, threads);
 }
 
 /* ------------------------------------------------------------------------ U is not kept */
 
+/* V of the tiles of the span from `first` up to `end`. */
+static void make_v(const plan *p, T *v, ptrdiff_t first, ptrdiff_t end)
+{
+    cvl_winograd_tiles tiles = p->x_tiles;
+    tiles.first = p->span0 + first;
+    tiles.count = end - first;
+    for (ptrdiff_t chunk = 0; chunk < chunks(p); chunk++) {
+        const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
+        tiles.channels = cvl_min(CVL_ORDER_WINOGRAD_C, p->f->C - c0);
+        p->kernels->winograd_data(&tiles, v + chunk * chunk_size(p) + first * tiles.ld,
+                                  p->f->x + c0, p->zeros);
+    }
+}
+
+static ptrdiff_t span_tiles(const plan *p) { return cvl_min(p->span, p->tiles - p->span0); }
+
 /* Task: V of DATA_BLOCK tiles. */
 static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
-    cvl_winograd_tiles tiles = p->x_tiles;
-    const ptrdiff_t count = cvl_min(p->span, p->tiles - p->span0);
-    const ptrdiff_t first = begin * DATA_BLOCK;
     (void)worker;
-    tiles.first = p->span0 + first;
-    tiles.count = cvl_min(count, end * DATA_BLOCK) - first;
-    for (ptrdiff_t chunk = 0; chunk < chunks(p); chunk++) {
-        const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
-        tiles.channels = cvl_min(CVL_ORDER_WINOGRAD_C, p->f->C - c0);
-        p->kernels->winograd_data(&tiles, p->v + chunk * chunk_size(p) + first * tiles.ld,
-                                  p->f->x + c0, p->zeros);
-    }
+    make_v(p, p->v, begin * DATA_BLOCK, cvl_min(span_tiles(p), end * DATA_BLOCK));
 }
 
 /* Task: a block of tiles of a panel of outputs. */
@@ -301,8 +330,11 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
-    const ptrdiff_t count = cvl_min(p->span, p->tiles - p->span0);
+    const ptrdiff_t count = span_tiles(p);
     const ptrdiff_t pieces = cvl_ceil_div(count, p->block);
+    const T *v = p->shares_v ? p->v : own.v;
+    if (!p->shares_v)
+        make_v(p, own.v, 0, count);
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
         const ptrdiff_t first = task % pieces * p->block;
@@ -311,7 +343,7 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
             const ptrdiff_t K = cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0);
             make_u(p, &own, own.u, c0, K, place);
-            multiply(p, own.products, p->v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles,
+            multiply(p, own.products, v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles,
                      own.u, c0, K, place.NR);
         }
         finish(p, own.products, p->span0 + first, tiles, place);
@@ -321,20 +353,21 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads)
 {
     plan p;
-    make_plan(&p, f, workspace, threads);
+    make_plan(&p, f, f->u != NULL, workspace, threads);
     memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
     if (p.keeps_u) {
-        if (!f->u)
+        if (p.shares_u && !f->u)
             make_all_u(&p, threads);
-        p.ready = f->u ? f->u : p.u;
-        cvl_parallel_for(threads, cvl_ceil_div(p.tiles, p.block), f->flops, CVL_FLUSH, blocks, &p);
+        cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(p.tiles, p.block), f->flops,
+                         CVL_FLUSH, blocks, &p);
         return;
     }
     for (; p.span0 < p.tiles; p.span0 += p.span) {
-        const ptrdiff_t count = cvl_min(p.span, p.tiles - p.span0);
-        cvl_parallel_for(threads, cvl_ceil_div(count, DATA_BLOCK),
-                         (double)(p.sizes.positions * count * f->C) * sizeof(T), CVL_FLUSH, data,
-                         &p);
+        const ptrdiff_t count = span_tiles(&p);
+        if (p.shares_v)
+            cvl_parallel_for(threads, cvl_ceil_div(count, DATA_BLOCK),
+                             (double)(p.sizes.positions * count * f->C) * sizeof(T), CVL_FLUSH,
+                             data, &p);
         cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(count, p.block), f->flops,
                          CVL_FLUSH, panels, &p);
     }

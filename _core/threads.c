@@ -8,14 +8,16 @@
 #include "cpu.h"
 #include "team.h"
 
-/* Waking a second thread costs about 0.6 us, and a serial microsecond is about 0.1 Mflop. */
-#define SERIAL_WORK 400e3
+/* What a worker does at least: about a microsecond's work. Waking a second costs about 0.6 us. */
+#define SHARE_WORK 100e3
 
 int cvl_team_size(int threads, ptrdiff_t tasks, double work)
 {
-    if (threads < 1 || tasks <= 1 || work < SERIAL_WORK)
-        return 1;
-    return tasks < threads ? (int)tasks : threads;
+    const double most = work / SHARE_WORK;
+    int team = tasks < threads ? (int)tasks : threads;
+    if (most < team)
+        team = (int)most;
+    return team < 1 ? 1 : team;
 }
 
 static void run_range(ptrdiff_t begin, ptrdiff_t end, int worker, cvl_subnormals subnormals,

@@ -10,8 +10,8 @@ typedef void cvl_task(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 /* What a region does with subnormal numbers, in every worker; restored when it ends. */
 typedef enum cvl_subnormals { CVL_FLUSH, CVL_GRADUAL } cvl_subnormals;
 
-/* Workers a region gets: at most `threads` and `tasks`, and one where `work` (floating-point
- * operations, or bytes touched, whichever is more) is too small to pay for waking a second. */
+/* Workers a region gets: at most `threads` and `tasks`, and no more than `work` (floating-point
+ * operations, or bytes touched, whichever is more) pays for waking. */
 int cvl_team_size(int threads, ptrdiff_t tasks, double work);
 
 /* Deals `tasks` to the team in contiguous ranges and returns when all are done. A task's result

@@ -118,7 +118,7 @@ cdef class Gate:
             raise ValueError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
         run[0] = CVL_EXEC_INIT
         run.threads = threads
-        if threads > 1 and may_adapt is not None:
+        if threads > 1:
             run.adaptive = may_adapt()
         if scratch:
             self.scratch = lease(scratch)
@@ -127,14 +127,27 @@ cdef class Gate:
         return 0
 
 
-# Says, for the caller's context, whether a team may be adaptive; see convlet.options.
-cdef object may_adapt = None
+# Where the options of the caller's context are; see adaptive_from.
+cdef object chosen_options = None
+cdef object default_options = None
 
 
-def adaptive_from(function):
-    """Let `function() -> bool` say whether calls on several threads are adaptive."""
-    global may_adapt
-    may_adapt = function
+def adaptive_from(chosen, default):
+    """Let the options say whether calls on several threads are adaptive.
+
+    They are what `chosen()` returns or, where that is None, what `default()` does.
+    """
+    global chosen_options, default_options
+    chosen_options, default_options = chosen, default
+
+
+cdef bint may_adapt() except? 0:
+    if chosen_options is None:
+        return 0
+    options = chosen_options()
+    if options is None:
+        options = default_options()
+    return options.adaptive
 
 
 cdef Gate new_gate():

@@ -30,7 +30,11 @@ def get_options() -> Options:
     ...     get_options().winograd
     False
     """
-    return _current.get() or _from_environment or _read_environment()
+    return _current.get() or _default()
+
+
+def _default():
+    return _from_environment or _read_environment()
 
 
 def _read_environment():
@@ -93,4 +97,4 @@ class options:  # noqa: N801 (reads as a function)
         _current.reset(self._tokens.pop())
 
 
-_core.adaptive_from(lambda: get_options().adaptive)
+_core.adaptive_from(_current.get, _default)

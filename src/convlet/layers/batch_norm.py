@@ -230,17 +230,18 @@ class BatchNorm(Layer):
             return None
         weight = 1 / (self.count + 1) if self.momentum is None else self.momentum
         unbias = values / (values - 1) if self.kept_variance == "unbiased" else 1.0
-        mean, var = np.empty((2, self.channels), self.dtype)
-        before = self.running_mean, self.running_var  # which anybody may have assigned
-        before = (np.ascontiguousarray(a, self.dtype) for a in before)
-        if not running_move(mean, var, *before, statistics, weight, unbias):
+        dtype = self.dtype
+        mean, var = np.empty((2, self.channels), dtype)
+        before_mean = np.ascontiguousarray(self.running_mean, dtype)  # which anybody may have
+        before_var = np.ascontiguousarray(self.running_var, dtype)  # assigned
+        if not running_move(mean, var, before_mean, before_var, statistics, weight, unbias):
             self._kept(statistics, values)  # raises
         return mean, var
 
     def _commit(self, moved):
         if moved is not None:
-            self.running_mean, self.running_var = moved
-            self.count += 1
+            mean, var = moved  # plans are not made from what is set here
+            vars(self).update(running_mean=mean, running_var=var, count=self.count + 1)
 
     @property
     def dtype(self):

@@ -41,7 +41,8 @@ class AdamSteps(Optimizer):
     def _step(self, values, members, segments):
         products = self._histories["beta_products"]
         beta1, beta2 = values["betas"]
-        product1, product2 = (products[members[0]] * values["betas"]).tolist()
+        product1, product2 = products[members[0]].tolist()
+        product1, product2 = product1 * beta1, product2 * beta2
         _core.adam_step(
             segments,
             values["lr"],
@@ -58,7 +59,7 @@ class AdamSteps(Optimizer):
             values["clear"],
             values["threads"],
         )
-        products[members] = product1, product2
+        products[slice(None) if len(members) == len(products) else members] = product1, product2
 
 
 def check_betas(optimizer, group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 
 import numpy as np
 
@@ -39,6 +40,9 @@ class Optimizer:
         refuse_duplicates(self._parameters, type(self).__name__)
         for group in self._groups:
             self._check(group)
+        self._constants = None
+        if not any(_varies(option) for group in self._groups for option in group.values()):
+            self._constants = [self._evaluate_group(group, 1, {}) for group in self._groups]
         ends = np.cumsum([p.size for p in self._parameters]).tolist()
         self._places = [
             slice(end - p.size, end) for p, end in zip(self._parameters, ends, strict=True)
@@ -73,11 +77,10 @@ class Optimizer:
         ValueError : an option's function gave a number that is out of range or not finite; the
             message names the option and t, and nothing has been written.
         """
-        t, seen = self._t + 1, {}
-        values = [
-            {name: self._evaluate(name, option, t, seen) for name, option in group.items()}
-            for group in self._groups
-        ]
+        t, values = self._t + 1, self._constants
+        if values is None:
+            seen = {}
+            values = [self._evaluate_group(group, t, seen) for group in self._groups]
         call = {"t": t, "threads": get_num_threads(), "clear": bool(zero_grad), "scale": 1.0}
         norm = None
         if max_norm is not None:
@@ -158,6 +161,9 @@ class Optimizer:
 
     # Options.
 
+    def _evaluate_group(self, group, t, seen):
+        return {name: self._evaluate(name, option, t, seen) for name, option in group.items()}
+
     def _evaluate(self, name, option, t, seen):
         """Return the number that an option is at step t; functions wait while t is None."""
         if type(option) is float and 0 <= option < 1:
@@ -195,20 +201,15 @@ class Optimizer:
 
     def _batches(self):
         """(group, positions, segments) of each call to the core, kept while nothing has moved."""
-        members = [i for i, p in enumerate(self._parameters) if p.trainable]
-        arrays = [self._parameters[i].value for i in members]
-        before = self._planned_for
-        if (
-            self._plan is None
-            or before[0] != members
-            or any(a is not b for a, b in zip(arrays, before[1], strict=True))
-        ):
+        arrays = [p.value if p.trainable else None for p in self._parameters]
+        if self._plan is None or not all(map(operator.is_, arrays, self._planned_for)):
             together = {}
+            members = [i for i, array in enumerate(arrays) if array is not None]
             for i in members:
                 key = (self._group_of[i], self._parameters[i].dtype, self._alike(i))
                 together.setdefault(key, []).append(i)
             self._plan = [(key[0], those, self._segments(those)) for key, those in together.items()]
-            self._planned_for = members, arrays
+            self._planned_for = arrays
         return self._plan
 
     def _segments(self, positions):
@@ -235,6 +236,12 @@ class Optimizer:
             )
             for values, grads, here, beside in runs
         ]
+
+
+def _varies(option):
+    """Whether an option is, or holds, a function of the step."""
+    entries = option if isinstance(option, (tuple, list)) else (option,)
+    return any(callable(entry) for entry in entries)
 
 
 def parameter_list(parameters, where):

@@ -207,7 +207,7 @@ def main():
     options = turns.parse(parser)
     options.passes = options.passes.split(",")
     machine = turns.machine(options, options.cvlbench)
-    peak = machine["all_threads"]["peak_gflops"] if machine else None
+    peak = machine["peak_gflops"] if machine else None
     environment = turns.environment(options)
     with (
         turns.Player(Ours, environment=environment) as ours,

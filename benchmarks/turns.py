@@ -318,11 +318,12 @@ def environment(options):
 
 
 def machine(options, program=CVLBENCH):
-    """What cvlbench measures of this machine, or None where it has not been built."""
+    """The limits of this machine as cvlbench measures them, or None where it has not been built."""
     if not Path(program).is_file():
         return None
     command = [program, "--json", "--threads", str(options.threads)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    measured = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return json.loads(measured)["runs"][0]
 
 
 def description(options, *parts):

@@ -8,12 +8,11 @@
 #include "convlet.h"
 
 typedef struct loop_set {
-    /* Multiply-adds in registers; returns how many floating-point operations that was. */
-    double (*multiply_add)(ptrdiff_t repetitions);
-    /* n elements, a multiple of 64, aligned to 64 bytes. */
-    double (*read)(ptrdiff_t n, const void *a); /* returns the sum, so that it is computed */
-    void (*copy)(ptrdiff_t n, void *a, const void *b);
-    void (*triad)(ptrdiff_t n, void *a, const void *b, const void *c); /* a = b + 3 c */
+    ptrdiff_t operations; /* floating-point ones, of one repetition of the next */
+    void (*multiply_add)(ptrdiff_t repetitions); /* in registers */
+    /* n elements, of four times a multiple of 64 bytes, aligned to 64. */
+    double (*read)(ptrdiff_t n, const void *a); /* the sum, so that it is computed */
+    void (*fill)(ptrdiff_t n, void *a);
     /* Rows [begin, end) of the columns (N*OH*OW, KH*KW*C) of x; groups do not occur. */
     void (*im2col)(const cvl_conv2d *d, ptrdiff_t OH, ptrdiff_t OW, ptrdiff_t begin, ptrdiff_t end,
                    void *columns, const void *x);

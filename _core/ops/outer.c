@@ -34,19 +34,27 @@ typedef struct plan {
     int far;                /* one tap, and x and dy come from memory */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
     ptrdiff_t depth, depths, width, widths, splits;
-    ptrdiff_t copy_width, copy_rows; /* elements of a row of the copy; rows of a block */
-    ptrdiff_t b_step;                /* between pixels of dy, where it is or of the copy */
-    ptrdiff_t dy_rows, dy_columns;   /* of the copy of dy in panels; or 0: read where it is */
-    T *dw, *partial;                 /* partial (splits - 1, KH, KW, C, groups*OC) */
+    ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
+    ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
+    ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
+    ptrdiff_t dy_rows, dy_columns; /* of the copy of dy in panels; or 0: read where it is */
+    T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
     const T *dy, *x;
     char *worker;
     size_t worker_bytes;
 } plan;
 
+/* A row of a block: output row oh of image n, columns [from, to), of which the first is output number
+ * `position` of the block. */
+typedef struct row {
+    ptrdiff_t n, oh, from, to, position;
+} row;
+
 typedef struct tables {
+    row *row;           /* (rows) */
     cvl_outer_run *run; /* (rows) */
     T *packed;          /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
-    T *copy;            /* (copy_rows, copy_width) */
+    T *copy;            /* (images, image_rows, copy_width) */
     T *dy;              /* (dy_rows, dy_columns), by panels */
 } tables;
 
@@ -54,11 +62,12 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
     tables t;
+    t.row = cvl_carve(&s, (size_t)p->rows * sizeof *t.row);
     t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
     t.packed = NULL;
     if (!p->whole && p->width >= REUSED)
         t.packed = cvl_carve(&s, CVL_ORDER_PIXELS * CVL_OUTER_ROWS * sizeof(T));
-    t.copy = cvl_carve(&s, (size_t)(p->copy_rows * p->copy_width) * sizeof(T));
+    t.copy = cvl_carve(&s, (size_t)(p->images * p->image_rows * p->copy_width) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
     *bytes = s.used;
     return t;
@@ -82,7 +91,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     if (p->whole) {
         const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
         p->copy_width = ((columns - 1) * d->SW + d->KW) * d->C;
-        p->copy_rows = p->rows;
+        p->images = (p->rows - 1) / shape->OH + 2;
+        p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
     }
 
     p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
@@ -118,67 +128,105 @@ size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
     return make_plan(&p, shape, NULL, threads);
 }
 
-/* A row of a block: output row oh of image n, columns [from, to), whose first output of the batch is
- * number `position`. */
-typedef struct row {
-    ptrdiff_t n, oh, from, to, position;
-} row;
+/* The number of the first output of a row in the batch. */
+static ptrdiff_t position_of(const plan *p, ptrdiff_t index)
+{
+    return index / p->pieces * p->shape->OW + index % p->pieces * CVL_ORDER_PIXELS;
+}
 
+/* The first row of a block. */
 static row row_at(const plan *p, ptrdiff_t index)
 {
     const ptrdiff_t from = index % p->pieces * CVL_ORDER_PIXELS, image_row = index / p->pieces;
     return (row){image_row / p->shape->OH, image_row % p->shape->OH, from,
-                 cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS), image_row * p->shape->OW + from};
+                 cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS), 0};
 }
 
-/* Lists the runs of the rows [first, last) for the tap (kh, kw): the stretches inside the input. */
-static ptrdiff_t list_runs(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdiff_t kh,
-                           ptrdiff_t kw, cvl_outer_run *run)
+/* Lists the rows [first, last). */
+static void list_rows(const plan *p, const tables *t, ptrdiff_t first, ptrdiff_t last)
+{
+    row r = row_at(p, first);
+    for (ptrdiff_t i = 0; i < last - first; i++) {
+        t->row[i] = r;
+        r.position += r.to - r.from;
+        r.from = r.to == p->shape->OW ? 0 : r.to;
+        r.to = cvl_min(p->shape->OW, r.from + CVL_ORDER_PIXELS);
+        r.oh += r.from == 0;
+        if (r.oh == p->shape->OH) {
+            r.oh = 0;
+            r.n++;
+        }
+    }
+}
+
+/* Lists the runs of the first `count` listed rows for the tap (kh, kw): the stretches inside the
+ * input. */
+static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh,
+                           ptrdiff_t kw)
 {
     const cvl_conv2d *d = &p->shape->d;
     /* ow is inside when 0 <= ow*SW + left < W. */
     const ptrdiff_t left = kw * d->DW - d->PL, top = kh * d->DH - d->PT;
     const ptrdiff_t low = cvl_max(0, cvl_ceil_div(-left, d->SW));
     const ptrdiff_t high = cvl_floor_div(d->W - 1 - left, d->SW) + 1;
-    const ptrdiff_t position0 = row_at(p, first).position;
     ptrdiff_t runs = 0;
-    for (ptrdiff_t index = first; index < last; index++) {
-        const row r = row_at(p, index);
-        const ptrdiff_t ih = r.oh * d->SH + top;
-        const ptrdiff_t begin = cvl_max(low, r.from), end = cvl_min(high, r.to);
+    for (const row *r = t->row; r < t->row + count; r++) {
+        const ptrdiff_t ih = r->oh * d->SH + top;
+        const ptrdiff_t begin = cvl_max(low, r->from), end = cvl_min(high, r->to);
         if (ih < 0 || ih >= d->H || begin >= end)
             continue;
-        run[runs++] =
-            (cvl_outer_run){((r.n * d->H + ih) * d->W + begin * d->SW + left) * d->C,
-                            (r.position + begin - r.from - position0) * p->b_step, end - begin};
+        t->run[runs++] = (cvl_outer_run){((r->n * d->H + ih) * d->W + begin * d->SW + left) * d->C,
+                                         (r->position + begin - r->from) * p->b_step, end - begin};
     }
     return runs;
 }
 
-/* Copies what kernel row kh reads for the rows [first, last), padding included, and lists the runs. */
-static ptrdiff_t copy_rows(const plan *p, ptrdiff_t first, ptrdiff_t last, ptrdiff_t kh,
-                           const tables *t)
+/* The first input row that the copy holds of the image of row r, of a list that begins with first. */
+static ptrdiff_t first_copied(const plan *p, const row *first, const row *r)
 {
     const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t position0 = row_at(p, first).position;
+    return cvl_max(0, (r->n == first->n ? first->oh : 0) * d->SH - d->PT);
+}
+
+/* Copies what the first `count` listed rows read, padding included: of each image one stretch of
+ * rows. */
+static void copy_input(const plan *p, const tables *t, ptrdiff_t count)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const row *first = t->row;
+    const ptrdiff_t left = first->from * d->SW - d->PL;
+    const ptrdiff_t right = left + (first->to - first->from - 1) * d->SW + d->KW;
+    const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
+    const ptrdiff_t end = cvl_max(begin, cvl_min(right, d->W));
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const row *r = first + i;
+        if (i + 1 < count && r[1].n == r->n)
+            continue;
+        const ptrdiff_t ih0 = first_copied(p, first, r);
+        const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
+        T *to = t->copy + (r->n - first->n) * p->image_rows * p->copy_width;
+        for (ptrdiff_t ih = ih0; ih < ih1; ih++, to += p->copy_width) {
+            memset(to, 0, (size_t)((begin - left) * d->C) * sizeof(T));
+            memcpy(to + (begin - left) * d->C, p->x + ((r->n * d->H + ih) * d->W + begin) * d->C,
+                   (size_t)((end - begin) * d->C) * sizeof(T));
+            memset(to + (end - left) * d->C, 0, (size_t)((right - end) * d->C) * sizeof(T));
+        }
+    }
+}
+
+/* Lists the runs of the first `count` listed rows for the kernel row kh, in the copy. */
+static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh)
+{
+    const cvl_conv2d *d = &p->shape->d;
     ptrdiff_t runs = 0;
-    for (ptrdiff_t index = first; index < last; index++) {
-        const row r = row_at(p, index);
-        const ptrdiff_t ih = r.oh * d->SH + kh * d->DH - d->PT;
+    for (const row *r = t->row; r < t->row + count; r++) {
+        const ptrdiff_t ih = r->oh * d->SH + kh * d->DH - d->PT;
         if (ih < 0 || ih >= d->H)
             continue;
-        const ptrdiff_t left = r.from * d->SW - d->PL;
-        const ptrdiff_t right = left + (r.to - r.from - 1) * d->SW + d->KW;
-        const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
-        const ptrdiff_t end = cvl_max(begin, cvl_min(right, d->W));
-        T *to = t->copy + runs * p->copy_width;
-        memset(to, 0, (size_t)((begin - left) * d->C) * sizeof(T));
-        memcpy(to + (begin - left) * d->C, p->x + ((r.n * d->H + ih) * d->W + begin) * d->C,
-               (size_t)((end - begin) * d->C) * sizeof(T));
-        memset(to + (end - left) * d->C, 0, (size_t)((right - end) * d->C) * sizeof(T));
-        t->run[runs] = (cvl_outer_run){runs * p->copy_width, (r.position - position0) * p->b_step,
-                                       r.to - r.from};
-        runs++;
+        const ptrdiff_t copied =
+            (r->n - t->row->n) * p->image_rows + ih - first_copied(p, t->row, r);
+        t->run[runs++] =
+            (cvl_outer_run){copied * p->copy_width, r->position * p->b_step, r->to - r->from};
     }
     return runs;
 }
@@ -215,19 +263,22 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
 {
     const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t from = row_at(p, first).position, to = row_at(p, last).position;
+    const tables *t = w->t;
+    const ptrdiff_t count = last - first, from = position_of(p, first), to = position_of(p, last);
+    list_rows(p, t, first, last);
+    if (p->whole)
+        copy_input(p, t, count);
     w->job.b = p->dy + from * d->OC + w->y;
     if (p->dy_rows) {
-        p->kernels->outer_panels(to - from, w->job.columns, w->t->dy, w->job.b_panel, w->job.b,
-                                 d->OC);
-        w->job.b = w->t->dy;
+        p->kernels->outer_panels(to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
+        w->job.b = t->dy;
     }
     w->job.ahead_lines[0] = w->job.ahead_lines[1] = 0;
     if (more && p->far)
         look_ahead(w, to);
     for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
-        w->job.runs = p->whole ? copy_rows(p, first, last, tap, w->t)
-                               : list_runs(p, first, last, tap / d->KW, tap % d->KW, w->t->run);
+        w->job.runs = p->whole ? list_copied(p, t, count, tap)
+                               : list_runs(p, t, count, tap / d->KW, tap % d->KW);
         w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
         p->kernels->outer(&w->job);
     }

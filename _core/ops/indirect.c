@@ -36,6 +36,7 @@ typedef struct plan {
     ptrdiff_t quantum;       /* positions that are whole tiles of every panel */
     ptrdiff_t block;         /* positions that pass under all panels together */
     ptrdiff_t parts, pieces; /* tasks: parts (panels, or 1) by pieces of the positions */
+    int cells;               /* a position stands for a cell, all of which but itself is 0 */
     T *packed;               /* what PACK_SHARED writes */
     const T *ready;          /* B in panels */
     char *worker_memory;
@@ -299,11 +300,42 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
     }
 }
 
+/* Backward data of a 1x1 convolution: of a cell of SH x SW inputs only the first is read. Whether the
+ * cells are cleared on the way, by whole rows of them, and not as phases without taps, that is pixel
+ * by pixel. */
+static int clears_cells(const plan *p)
+{
+    const cvl_conv2d *d = &p->call->shape->d;
+    return p->transposed && p->taps == 1 && d->SH * d->SW > 1 && d->PT == 0 && d->PL == 0 &&
+           p->parts == 1 && !p->call->end.bias;
+}
+
+/* Clears the cells of the positions q .. q + count - 1 of the class at a place. */
+static void clear_cells(const plan *p, const cvl_place *at, ptrdiff_t q, ptrdiff_t count)
+{
+    const cvl_conv2d *d = &p->call->shape->d;
+    const cvl_span *row = cvl_span_at(&p->positions, at, 0);
+    const cvl_span *column = cvl_span_at(&p->positions, at, 1);
+    for (ptrdiff_t end = q + count, next; q < end; q = next) {
+        const ptrdiff_t j = q % column->count, i = q / column->count % row->count;
+        const ptrdiff_t n = at->image + q / column->count / row->count;
+        next = cvl_min(end, q + column->count - j);
+        const ptrdiff_t h0 = (row->first + i) * d->SH, h1 = cvl_min(d->H, h0 + d->SH);
+        const ptrdiff_t w0 = (column->first + j) * d->SW;
+        const ptrdiff_t w1 = cvl_min(d->W, w0 + (next - q) * d->SW);
+        for (ptrdiff_t h = h0; h < h1; h++)
+            memset(p->call->out + ((n * d->H + h) * d->W + w0) * d->C, 0,
+                   (size_t)((w1 - w0) * d->C) * sizeof(T));
+    }
+}
+
 /* Runs the positions q .. q + count - 1 of the class at a place on all panels of a part. */
 static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q,
                       ptrdiff_t count, ptrdiff_t part)
 {
     point(p, w, at, q, count);
+    if (p->cells)
+        clear_cells(p, at, q, count);
     if (w->segments == 0 && !p->call->end.bias) {
         /* Every activation leaves 0 alone. */
         for (ptrdiff_t i = 0; i < count && part == 0; i++)
@@ -362,5 +394,8 @@ void NAME(gather_run)(const NAME(conv2d_call) *call)
     if (p.packing == PACK_SHARED)
         pack_all(&p);
     p.ready = call->packed ? call->packed : p.packed;
+    p.cells = clears_cells(&p);
+    if (p.cells)
+        p.positions.phases[0] = p.positions.phases[1] = 1;
     cvl_parallel_for(call->threads, p.parts * p.pieces, call->shape->flops, CVL_FLUSH, compute, &p);
 }

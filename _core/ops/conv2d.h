@@ -44,6 +44,9 @@ extern const NAME(conv2d_engine) NAME(depthwise_engine);
 /* Backward data to few channels: stem.c. */
 extern const NAME(conv2d_engine) NAME(stem_engine);
 
+/* 1x1 convolutions of few positions, as a linear layer is: product.c. */
+extern const NAME(conv2d_engine) NAME(product_engine);
+
 /* Implicit im2col, for every shape and pass: direct.c. */
 extern const NAME(conv2d_engine) NAME(direct_engine);
 

@@ -8,6 +8,7 @@
 #include "convlet.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
+#include <cpuid.h>
 #include <xmmintrin.h>
 #endif
 
@@ -28,23 +29,52 @@ static const cvl_level levels[] = {
 };
 static const int level_count = (int)(sizeof levels / sizeof levels[0]);
 
+#if defined(__x86_64__) || defined(_M_X64)
+
+/* Registers that the system saves for its threads, as bits of XCR0; macOS turns those of AVX-512 on at
+ * their first use. */
+#define SAVES_AVX 0x06u
+#if defined(__APPLE__)
+#define SAVES_AVX512 SAVES_AVX
+#else
+#define SAVES_AVX512 0xe6u
+#endif
+
+static unsigned int saved_registers(void)
+{
+    unsigned int low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+/* By CPUID, as __builtin_cpu_supports does with the help of a library that not every linker brings. */
 static int runs_here(const cvl_level *level)
 {
-#ifdef CVL_HAVE_AVX2
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (strcmp(level->name, "avx2") == 0)
-        return avx2;
-    if (strcmp(level->name, "avx512") == 0)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-#endif
-#if defined(__x86_64__)
+    const unsigned int fma = 1u << 12, sse42 = 1u << 20, xgetbv = 1u << 27, avx = 1u << 28;
+    const unsigned int avx2 = 1u << 5;
+    const unsigned int avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    unsigned int a, b, c1, b7 = 0, c, d;
+    if (!__get_cpuid(1, &a, &b, &c1, &d))
+        return 0;
     if (strcmp(level->name, "baseline") == 0)
-        return __builtin_cpu_supports("sse4.2");
-#endif
+        return (c1 & sse42) != 0;
+    const unsigned int saved = c1 & xgetbv ? saved_registers() : 0;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !(c1 & fma) || !(c1 & avx) || !(b7 & avx2))
+        return 0;
+    if (strcmp(level->name, "avx2") == 0)
+        return (saved & SAVES_AVX) == SAVES_AVX;
+    return (b7 & avx512) == avx512 && (saved & SAVES_AVX512) == SAVES_AVX512;
+}
+
+#else
+
+static int runs_here(const cvl_level *level)
+{
     (void)level;
     return 1;
 }
+
+#endif
 
 static const cvl_level *choose_level(void)
 {

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False
+# cython: language_level=3, boundscheck=False, freethreading_compatible=True
 """The Laplacian of a stack of images, by a kernel of convlet's core, without the GIL.
 
     pip install convlet cython

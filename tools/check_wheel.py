@@ -1,0 +1,112 @@
+"""Look into a wheel: its size, what it carries, and where its extension finds its OpenMP runtime.
+
+    python -m build -Csetup-args=-Dbundle_openmp=true
+    python tools/check_wheel.py dist/convlet-*.whl [--import-ratio 0.8 --python venv/bin/python]
+
+Prints what it finds and fails where the wheel is larger than promised or lacks a file. With
+--import-ratio it also fails where importing convlet in that Python takes more than that part of the
+time of importing NumPy: the median of the ratios of processes that do both.
+"""
+
+import argparse
+import io
+import re
+import statistics
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+LARGEST = 2_500_000  # bytes of a wheel
+CARRIED = [
+    "convlet/_core.pxd",
+    "convlet/include/convlet.h",
+    "convlet/lib/pkgconfig/convlet.pc",
+    "convlet/py.typed",
+]
+PROGRAM = """
+import time
+start = time.perf_counter()
+import numpy
+middle = time.perf_counter()
+import convlet
+print((time.perf_counter() - middle) / (middle - start))
+"""
+
+
+def libraries(content):
+    """Return what an ELF file needs, and its RUNPATH."""
+    from elftools.elf.elffile import ELFFile
+
+    dynamic = ELFFile(io.BytesIO(content)).get_section_by_name(".dynamic")
+    tags = list(dynamic.iter_tags())
+    needed = [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
+    return needed, [tag.runpath for tag in tags if tag.entry.d_tag == "DT_RUNPATH"]
+
+
+def faults(wheel):
+    """Yield what is wrong with a wheel, and print what it is like."""
+    size = wheel.stat().st_size
+    print(f"{wheel.name}: {size / 1e6:.2f} MB of at most {LARGEST / 1e6:.2f}")
+    if size > LARGEST:
+        yield f"{size} bytes are more than {LARGEST}"
+    if not re.search(r"-cp311-abi3-|-cp3\d+-cp3\d+t-", wheel.name):
+        yield "the tag is neither that of the stable ABI nor that of a free-threaded Python"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        for name in sorted(names, key=lambda n: -archive.getinfo(n).compress_size)[:4]:
+            info = archive.getinfo(name)
+            print(f"  {info.compress_size / 1e3:7.0f} kB of {info.file_size / 1e3:6.0f}  {name}")
+        yield from (f"{name} is missing" for name in CARRIED if name not in names)
+        if not names & {"convlet/lib/libconvlet.a", "convlet/lib/convlet.lib"}:
+            yield "the static library is missing"
+        if "linux" in wheel.name:
+            yield from runtime_faults(archive, names)
+
+
+def runtime_faults(archive, names):
+    """Yield what is wrong with how the extension of a Linux wheel finds its OpenMP runtime."""
+    extension = next(name for name in names if re.fullmatch(r"convlet/_core\.[^/]*so", name))
+    needed, runpath = libraries(archive.read(extension))
+    print(f"  {extension} needs {', '.join(needed)}; RUNPATH {runpath}")
+    if "libgomp.so.1" not in needed:
+        yield "the extension does not need libgomp.so.1 under its own name"
+    if runpath != ["$ORIGIN"]:
+        yield f"RUNPATH is {runpath}, not $ORIGIN alone"
+    for name in ("convlet/libgomp.so.1", "convlet/LICENSE-libgomp.txt"):
+        if name not in names:
+            yield f"{name} is missing"
+    copies = [name for name in names if "libgomp" in name and name.count(".so")]
+    if len(copies) > 1:
+        yield f"there are several OpenMP runtimes: {copies}"
+
+
+def import_ratio(python, rounds=15):
+    """Return the median of the time to import convlet over that to import NumPy."""
+    ratios = []
+    for _ in range(rounds + 1):  # the first one writes the bytecode
+        done = subprocess.run([python, "-c", PROGRAM], capture_output=True, check=True)
+        ratios.append(float(done.stdout))
+    return statistics.median(ratios[1:])
+
+
+def main():
+    """Check what the command line names; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("wheel", type=Path)
+    parser.add_argument("--import-ratio", type=float, metavar="MOST")
+    parser.add_argument("--python", default=sys.executable, help="the one convlet is installed in")
+    options = parser.parse_args()
+    found = list(faults(options.wheel))
+    if options.import_ratio is not None:
+        ratio = import_ratio(options.python)
+        print(f"import: {ratio:.2f} of NumPy's, of at most {options.import_ratio:.2f}")
+        if ratio > options.import_ratio:
+            found.append(f"importing takes {ratio:.2f} of the time of NumPy")
+    for fault in found:
+        print(f"fault: {fault}", file=sys.stderr)
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

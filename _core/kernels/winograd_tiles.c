@@ -154,8 +154,8 @@ void KERNEL(winograd_gradient)(const cvl_winograd_tiles *t, T *v, const T *y, co
 
 /* One vector of channels of a tile of outputs at y, `lanes` of them. */
 INLINE void tile_out(cvl_winograd form, T *y, ptrdiff_t row, ptrdiff_t C, const T *v,
-                     ptrdiff_t plane, const place *p, const int inside, const int lanes, V bias,
-                     const TYPE(epilogue) *end)
+                     ptrdiff_t plane, const T *z, const place *p, const int inside, const int lanes,
+                     V bias, const TYPE(epilogue) *end)
 {
     const int N = side(form), size = tile_size(form);
     V half[SIDE][SIDE];
@@ -180,16 +180,20 @@ INLINE void tile_out(cvl_winograd form, T *y, ptrdiff_t row, ptrdiff_t C, const 
         for (int j = 0; j < size; j++) {
             if (!inside && j >= p->column1)
                 continue;
-            const V value = activate(end->bias ? vadd(out[j], bias) : out[j], end);
+            V value = end->bias ? vadd(out[j], bias) : out[j];
+            const ptrdiff_t at = i * row + j * C;
+            if (z)
+                value = vadd(value, lanes == VL ? vload(z + at) : vload_n(z + at, lanes));
+            value = activate(value, end);
             if (lanes == VL)
-                vstore(y + i * row + j * C, value);
+                vstore(y + at, value);
             else
-                vstore_n(y + i * row + j * C, value, lanes);
+                vstore_n(y + at, value, lanes);
         }
     }
 }
 
-INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, const T *v,
+INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, const T *v, const T *z,
                       const TYPE(epilogue) *given)
 {
     const TYPE(epilogue) end = *given;
@@ -200,30 +204,31 @@ INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, cons
         const place p = place_of(t, t->first + tile, size, size);
         const T *in = v + tile * t->ld;
         T *out = y + p.at;
+        const T *other = z ? z + p.at : NULL;
         ptrdiff_t c = 0;
         if (whole(&p, size))
             for (; c < vectors; c += VL) {
                 prefetch(form, out + c + size * C, t->W * C, C, size, 1);
-                tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 1, VL,
-                         end.bias ? vload(end.bias + c) : vzero(), &end);
+                tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 1,
+                         VL, end.bias ? vload(end.bias + c) : vzero(), &end);
             }
         else
             for (; c < vectors; c += VL)
-                tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 0, VL,
-                         end.bias ? vload(end.bias + c) : vzero(), &end);
+                tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 0,
+                         VL, end.bias ? vload(end.bias + c) : vzero(), &end);
         if (rest)
-            tile_out(form, out + c, t->W * C, C, in + c, plane, &p, 0, rest,
-                     end.bias ? vload_n(end.bias + c, rest) : vzero(), &end);
+            tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 0,
+                     rest, end.bias ? vload_n(end.bias + c, rest) : vzero(), &end);
     }
 }
 
-void KERNEL(winograd_output)(const cvl_winograd_tiles *t, T *y, const T *v,
+void KERNEL(winograd_output)(const cvl_winograd_tiles *t, T *y, const T *v, const T *z,
                              const TYPE(epilogue) *end)
 {
     if (t->form == CVL_WINOGRAD_2X3)
-        tiles_out(CVL_WINOGRAD_2X3, t, y, v, end);
+        tiles_out(CVL_WINOGRAD_2X3, t, y, v, z, end);
     else if (t->form == CVL_WINOGRAD_2X5)
-        tiles_out(CVL_WINOGRAD_2X5, t, y, v, end);
+        tiles_out(CVL_WINOGRAD_2X5, t, y, v, z, end);
     else
-        tiles_out(CVL_WINOGRAD_4X3, t, y, v, end);
+        tiles_out(CVL_WINOGRAD_4X3, t, y, v, z, end);
 }

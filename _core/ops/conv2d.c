@@ -222,6 +222,41 @@ cvl_status NAME(conv2d_forward_packed)(const cvl_conv2d *d, T *y, const T *x, co
                             run);
 }
 
+/* Where the engine does not add, the sum is a pass of its own. */
+cvl_status NAME(conv2d_forward_sum)(const cvl_conv2d *d, T *y, const NAME(conv2d_operands) *from,
+                                    const cvl_exec *run)
+{
+    cvl_conv2d_shape shape;
+    const char *reason;
+    cvl_status status = read_shape(&shape, d);
+    if (status != CVL_OK)
+        return status;
+    const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(&shape, CVL_CONV2D_FORWARD, &reason);
+    if (!engine || (from->packed && !packing_engine(&shape)))
+        return CVL_ERR_ALGORITHM;
+    NAME(conv2d_call)
+    call = {
+        .shape = &shape,
+        .pass = CVL_CONV2D_FORWARD,
+        .out = y,
+        .x = from->x,
+        .w = from->w,
+        .packed = from->packed,
+        .end = {from->b, CVL_ACTIVATION_NONE, 0},
+    };
+    if (engine->adds) {
+        call.z = from->z;
+        call.end.activation = shape.d.activation;
+        return NAME(conv2d_run)(call, run);
+    }
+    status = NAME(conv2d_run)(call, run);
+    if (status != CVL_OK)
+        return status;
+    const ptrdiff_t n = shape.d.N * shape.OH * shape.OW * shape.d.OC;
+    return shape.d.activation == CVL_ACTIVATION_RELU ? NAME(add_relu)(n, y, y, from->z, run)
+                                                     : NAME(add)(n, y, y, from->z, run);
+}
+
 cvl_status NAME(conv2d_backward_data)(const cvl_conv2d *d, T *dx, const T *dy, const T *w,
                                       const cvl_exec *run)
 {

@@ -16,11 +16,17 @@ typedef struct NAME(conv2d_call) {
     cvl_conv2d_pass pass;
     T *out;
     const T *x, *w, *dy;
-    const T *packed;    /* forward: w as the engine's pack left it, or NULL */
+    const T *packed; /* forward: w as the engine's pack left it, or NULL */
+    const T *z;      /* forward, of an engine that adds: joins y before its activation; or NULL */
     NAME(epilogue) end; /* of y and dx */
     char *workspace;
     int threads;
 } NAME(conv2d_call);
+
+/* What conv2d_forward_sum reads. */
+typedef struct NAME(conv2d_operands) {
+    const T *x, *w, *packed, *b, *z;
+} NAME(conv2d_operands);
 
 typedef struct NAME(conv2d_engine) {
     cvl_conv2d_algorithm algorithm; /* what callers know it as */
@@ -36,6 +42,7 @@ typedef struct NAME(conv2d_engine) {
      * saves nothing; and the making, in the workspace of the pass. Either both or neither. */
     size_t (*packed_size)(const cvl_conv2d_shape *shape);
     void (*pack)(const NAME(conv2d_call) *call, T *packed);
+    int adds; /* whether it knows what to do with z */
 } NAME(conv2d_engine);
 
 /* One channel per group: depthwise.c. */
@@ -59,6 +66,11 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
 
 /* Bytes of workspace of a pass; 0 where it has no engine or the kernels cannot be had. */
 size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
+
+/* y = act(conv(x, w) + b + z), with act none or ReLU: the bits of a convolution and a sum. Either of
+ * w and packed may be NULL. */
+cvl_status NAME(conv2d_forward_sum)(const cvl_conv2d *d, T *y, const NAME(conv2d_operands) *from,
+                                    const cvl_exec *run);
 
 /* Checks what is left of the arguments of a pass and runs it with the engine it goes to. */
 cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run);

@@ -1,5 +1,5 @@
 /* program.c: operators in a row. All of them are checked before the first one runs. */
-#include "op.h"
+#include "conv2d.h"
 
 /* What a program's operator reads and writes. */
 typedef struct step {
@@ -150,22 +150,16 @@ static size_t scratch_of(const cvl_op *op, int threads)
     return 0;
 }
 
-/* A convolution and the sum and activation after it. */
 static cvl_status run_conv2d(const step *s, const cvl_exec *run)
 {
-    cvl_conv2d d = CVL_CONV2D_INIT;
     const cvl_op *op = &s->op;
-    cvl_read(&d, op->descriptor);
-    const int relu = d.activation == CVL_ACTIVATION_RELU;
     if (s->z)
-        d.activation = CVL_ACTIVATION_NONE;
-    cvl_status status = op->packed
-                            ? NAME(conv2d_forward_packed)(&d, s->y, s->x, op->packed, op->b, run)
-                            : NAME(conv2d_forward)(&d, s->y, s->x, op->w, op->b, run);
-    if (status == CVL_OK && s->z)
-        status = relu ? NAME(add_relu)(s->elements, s->y, s->y, s->z, run)
-                      : NAME(add)(s->elements, s->y, s->y, s->z, run);
-    return status;
+        return NAME(conv2d_forward_sum)(
+            op->descriptor, s->y, &(NAME(conv2d_operands)){s->x, op->w, op->packed, op->b, s->z},
+            run);
+    if (op->packed)
+        return NAME(conv2d_forward_packed)(op->descriptor, s->y, s->x, op->packed, op->b, run);
+    return NAME(conv2d_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
 }
 
 static cvl_status run_step(const step *s, const cvl_exec *run)

@@ -189,6 +189,7 @@ static void run_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm
     f.x = call->pass == CVL_CONV2D_FORWARD ? call->x : call->dy;
     f.w = call->w;
     f.u = call->packed;
+    f.z = call->z;
     f.end = call->end;
     NAME(winograd_forward_run)(&f, call->workspace, call->threads);
 }
@@ -244,6 +245,7 @@ const NAME(conv2d_engine) NAME(winograd_engine) = {
     .run = run,
     .packed_size = packed_size,
     .pack = pack,
+    .adds = 1,
 };
 
 const NAME(conv2d_engine) NAME(winograd2_engine) = {
@@ -255,4 +257,5 @@ const NAME(conv2d_engine) NAME(winograd2_engine) = {
     .run = run2,
     .packed_size = packed_size2,
     .pack = pack2,
+    .adds = 1,
 };

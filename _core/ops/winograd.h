@@ -24,6 +24,7 @@ typedef struct NAME(winograd) {
     T *y;
     const T *x, *w;
     const T *u; /* U where it is ready, or NULL */
+    const T *z; /* added to y before its activation, or NULL */
     NAME(epilogue) end;
     double flops;
 } NAME(winograd);

@@ -226,7 +226,8 @@ static void finish(const plan *p, const T *products, ptrdiff_t first, ptrdiff_t 
     tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
     if (end.bias)
         end.bias += place.column;
-    p->kernels->winograd_output(&tiles, p->f->y + place.column, products, &end);
+    p->kernels->winograd_output(&tiles, p->f->y + place.column, products,
+                                p->f->z ? p->f->z + place.column : NULL, &end);
 }
 
 /* ----------------------------------------------------------------------------- U is kept */

@@ -124,6 +124,43 @@ static void test_forward(cvl_conv2d d, int integers, cvl_activation activation)
     check_memory();
 }
 
+/* A program's convolution with a sum has the bits of both in turn: y = relu(conv(x) + b + conv(x)). */
+static void test_sum(cvl_conv2d d)
+{
+    name_case("and a sum", &d);
+    const sizes s = sizes_of(&d);
+    T *x = operand(s.x, 0), *w = operand(s.w, 0), *b = operand(d.OC, 0);
+    T *want = output(s.y), *z = output(s.y), *y = output(s.y);
+    cvl_conv2d plain = d;
+    plain.activation = CVL_ACTIVATION_NONE;
+    d.activation = CVL_ACTIVATION_RELU;
+    cvl_exec run = run_with(2, NAME(conv2d_forward_workspace_size)(&d, 2));
+    CHECK(NAME(conv2d_forward)(&plain, z, x, w, NULL, &run) == CVL_OK);
+    CHECK(NAME(conv2d_forward)(&plain, want, x, w, b, &run) == CVL_OK);
+    CHECK(NAME(add_relu)(s.y, want, want, z, &run) == CVL_OK);
+    const cvl_value values[] = {{s.x, 0}, {s.y, 0}, {s.y, 0}};
+    cvl_op ops[] = {CVL_OP_INIT, CVL_OP_INIT};
+    for (int i = 0; i < 2; i++) {
+        ops[i].kind = CVL_OP_CONV2D;
+        ops[i].w = w;
+    }
+    ops[0].descriptor = &plain;
+    ops[0].y = ops[1].z = 2;
+    ops[1].descriptor = &d;
+    ops[1].y = 1;
+    ops[1].b = b;
+    cvl_program program = CVL_PROGRAM_INIT;
+    program.values = 3;
+    program.ops = 2;
+    program.arena = s.y;
+    program.value = values;
+    program.op = ops;
+    run = run_with(2, NAME(program_workspace_size)(&program, 2));
+    CHECK(NAME(program_run)(&program, y, x, &run) == CVL_OK);
+    check_same("y", s.y, y, want);
+    check_memory();
+}
+
 static void test_backward_data(cvl_conv2d d, int integers)
 {
     name_case("backward data", &d);
@@ -168,6 +205,8 @@ static void test_passes(const cvl_conv2d *of, cvl_conv2d_algorithm algorithm, in
     cvl_conv2d d = *of;
     d.algorithm = algorithm;
     test_forward(d, integers, (cvl_activation)((of - cases) % (CVL_ACTIVATION_RELU6 + 1)));
+    if (!integers)
+        test_sum(d);
     test_backward_data(d, integers);
     test_backward_weights(d, integers);
 }

@@ -4,8 +4,8 @@
  *
  * Two schedules. With few weights a task takes a range of the tiles, block by block in scratch, to
  * a partial dw of its own, and the partial ones are added in order. With many, or few tiles, V and D
- * of a span of tiles are made first, and a task takes a block of weights, whose S it makes in
- * scratch, through to dw, which adds up span by span.
+ * of a span of tiles are made first, by all workers or where they are small by each, and a task takes
+ * a block of weights, whose S it makes in scratch, through to dw, which adds up span by span.
  *
  * Order of sums: S is one FMA chain per CVL_ORDER_WINOGRAD_TILES tiles, chains added in order
  * within a span or range; where those end, the shape alone decides. */
@@ -18,7 +18,8 @@ enum {
     ROWS = 32,      /* channels of a block of weights, half of it where there are */
     FEW_BLOCKS = 8, /* fewer than so many blocks */
     DATA_BLOCK = 8, /* tiles of a task that makes V and D */
-    CHAIN = CVL_ORDER_WINOGRAD_TILES
+    CHAIN = CVL_ORDER_WINOGRAD_TILES,
+    PRIVATE_BYTES = 2 << 20 /* of V and D, up to which each worker makes what it needs of them */
 };
 
 typedef struct plan {
@@ -29,6 +30,7 @@ typedef struct plan {
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and D */
     ptrdiff_t tiles;
     ptrdiff_t ranges;            /* 0: by spans */
+    int shares_data;             /* V and D of a span: by all workers */
     ptrdiff_t span, span0;       /* tiles of V and D at a time; the first of them */
     ptrdiff_t s_rows, s_columns; /* of S in one piece */
     T *v, *d, *zeros;            /* shared; v and d NULL where they are private */
@@ -44,14 +46,20 @@ typedef struct scratch {
     T *v, *d, *s;
 } scratch;
 
+/* V and D of a span are cut as the weights are, so that a task reads its parts from end to end. */
+static ptrdiff_t blocks_of_c(const plan *p) { return cvl_ceil_div(p->f->C, p->s_rows); }
+static ptrdiff_t v_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
+static ptrdiff_t panels_of_d(const plan *p) { return p->ranges ? 1 : p->bands.panels; }
+static ptrdiff_t d_size(const plan *p) { return p->sizes.positions * p->y_tiles.plane; }
+
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
     scratch w = {NULL, NULL, NULL};
     const ptrdiff_t positions = p->sizes.positions;
-    if (p->ranges) {
-        w.v = cvl_carve(&s, (size_t)(positions * p->x_tiles.plane) * sizeof(T));
-        w.d = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
+    if (!p->shares_data) {
+        w.v = cvl_carve(&s, (size_t)(blocks_of_c(p) * v_size(p)) * sizeof(T));
+        w.d = cvl_carve(&s, (size_t)(panels_of_d(p) * d_size(p)) * sizeof(T));
     }
     w.s = cvl_carve(&s, (size_t)(positions * (p->s_rows * p->s_columns + LINE)) * sizeof(T));
     *bytes = s.used;
@@ -59,9 +67,6 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 }
 
 static ptrdiff_t w_size(const plan *p) { return p->sizes.r * p->sizes.r * p->f->C * p->f->OC; }
-
-/* V and D of a span are cut as the weights are, so that a task reads its parts from end to end. */
-static ptrdiff_t blocks_of_c(const plan *p) { return cvl_ceil_div(p->f->C, p->s_rows); }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
@@ -76,7 +81,6 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
     p->x_tiles.ld = cvl_winograd_pad(f->C);
     p->y_tiles.ld = cvl_winograd_pad(f->OC);
-    const ptrdiff_t positions = p->sizes.positions;
     const ptrdiff_t weights = f->C * f->OC, channels = f->C + f->OC;
     if (weights <= CVL_ORDER_WINOGRAD_WEIGHTS && p->tiles >= CVL_ORDER_WINOGRAD_FEW &&
         channels >= cvl_ceil_div(weights, p->tiles)) {
@@ -102,13 +106,16 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
     p->y_tiles.plane = p->span * p->y_tiles.ld + LINE;
 
+    const ptrdiff_t v_all = blocks_of_c(p) * v_size(p), d_all = panels_of_d(p) * d_size(p);
+    p->shares_data = !p->ranges && (v_all + d_all) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
+
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * cvl_max(f->C, f->OC)) * sizeof(T));
     if (p->ranges) {
         p->partial = cvl_carve(&s, (size_t)((p->ranges - 1) * w_size(p)) * sizeof(T));
-    } else {
-        p->v = cvl_carve(&s, (size_t)(blocks_of_c(p) * positions * p->x_tiles.plane) * sizeof(T));
-        p->d = cvl_carve(&s, (size_t)(p->bands.panels * positions * p->y_tiles.plane) * sizeof(T));
+    } else if (p->shares_data) {
+        p->v = cvl_carve(&s, (size_t)v_all * sizeof(T));
+        p->d = cvl_carve(&s, (size_t)d_all * sizeof(T));
     }
     carve_scratch(p, NULL, &p->worker_bytes);
     p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
@@ -209,27 +216,40 @@ static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 
 static ptrdiff_t span_tiles(const plan *p) { return cvl_min(p->span, p->tiles - p->span0); }
 
+/* V of a block of channels, of the tiles of the span from `first` up to `last`. */
+static void make_v(const plan *p, T *v, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last)
+{
+    const ptrdiff_t c0 = block * p->s_rows;
+    cvl_winograd_tiles tiles = p->x_tiles;
+    tiles.first = p->span0 + first;
+    tiles.count = last - first;
+    tiles.channels = cvl_min(p->s_rows, p->f->C - c0);
+    p->kernels->winograd_data(&tiles, v + block * v_size(p) + first * tiles.ld, p->f->x + c0,
+                              p->zeros);
+}
+
+/* D of a panel of outputs likewise. */
+static void make_d(const plan *p, T *d, ptrdiff_t panel, ptrdiff_t first, ptrdiff_t last)
+{
+    const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+    cvl_winograd_tiles tiles = p->y_tiles;
+    tiles.first = p->span0 + first;
+    tiles.count = last - first;
+    tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
+    p->kernels->winograd_gradient(&tiles, d + panel * d_size(p) + first * tiles.ld,
+                                  p->dy + place.column, p->zeros);
+}
+
 /* Task: V and D of DATA_BLOCK tiles. */
 static void data(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const ptrdiff_t first = begin * DATA_BLOCK, last = cvl_min(end * DATA_BLOCK, span_tiles(p));
-    cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
     (void)worker;
-    x_tiles.first = y_tiles.first = p->span0 + first;
-    x_tiles.count = y_tiles.count = last - first;
-    for (ptrdiff_t block = 0; block < blocks_of_c(p); block++) {
-        const ptrdiff_t c0 = block * p->s_rows;
-        T *v = p->v + block * p->sizes.positions * x_tiles.plane + first * x_tiles.ld;
-        x_tiles.channels = cvl_min(p->s_rows, p->f->C - c0);
-        p->kernels->winograd_data(&x_tiles, v, p->f->x + c0, p->zeros);
-    }
-    for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
-        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-        T *d = p->d + panel * p->sizes.positions * y_tiles.plane + first * y_tiles.ld;
-        y_tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
-        p->kernels->winograd_gradient(&y_tiles, d, p->dy + place.column, p->zeros);
-    }
+    for (ptrdiff_t block = 0; block < blocks_of_c(p); block++)
+        make_v(p, p->v, block, first, last);
+    for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++)
+        make_d(p, p->d, panel, first, last);
 }
 
 /* Task: s_rows channels of a panel, over all tiles of the span. */
@@ -238,13 +258,19 @@ static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
-    const ptrdiff_t count = span_tiles(p);
+    const T *all_v = p->shares_data ? p->v : own.v, *all_d = p->shares_data ? p->d : own.d;
+    const ptrdiff_t count = span_tiles(p), panels = p->bands.panels;
+    if (!p->shares_data) {
+        for (ptrdiff_t block = begin / panels; block <= (end - 1) / panels; block++)
+            make_v(p, own.v, block, 0, count);
+        for (ptrdiff_t panel = 0; panel < panels; panel++)
+            make_d(p, own.d, panel, 0, count);
+    }
     for (ptrdiff_t task = begin; task < end; task++) {
-        const cvl_panel_place place = cvl_panel_at(&p->bands, task % p->bands.panels);
-        const ptrdiff_t c0 = task / p->bands.panels * p->s_rows;
+        const cvl_panel_place place = cvl_panel_at(&p->bands, task % panels);
+        const ptrdiff_t c0 = task / panels * p->s_rows;
         const ptrdiff_t rows = cvl_min(p->s_rows, f->C - c0);
-        const T *v = p->v + task / p->bands.panels * p->sizes.positions * p->x_tiles.plane;
-        const T *d = p->d + task % p->bands.panels * p->sizes.positions * p->y_tiles.plane;
+        const T *v = all_v + task / panels * v_size(p), *d = all_d + task % panels * d_size(p);
         for (ptrdiff_t tile = 0; tile < count; tile += CHAIN)
             accumulate(p, own.s, v + tile * p->x_tiles.ld, d + tile * p->y_tiles.ld,
                        cvl_min(CHAIN, count - tile), rows, place.NR, tile > 0);
@@ -269,9 +295,11 @@ void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, ch
         return;
     }
     for (; p.span0 < p.tiles; p.span0 += p.span) {
-        cvl_parallel_for(threads, cvl_ceil_div(span_tiles(&p), DATA_BLOCK),
-                         (double)(p.sizes.positions * span_tiles(&p) * (f->C + f->OC)) * sizeof(T),
-                         CVL_FLUSH, data, &p);
+        if (p.shares_data)
+            cvl_parallel_for(threads, cvl_ceil_div(span_tiles(&p), DATA_BLOCK),
+                             (double)(p.sizes.positions * span_tiles(&p) * (f->C + f->OC)) *
+                                 sizeof(T),
+                             CVL_FLUSH, data, &p);
         cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(f->C, p.s_rows), f->flops,
                          CVL_FLUSH, weights, &p);
     }

@@ -121,12 +121,12 @@ static double cost_of(const NAME(winograd) *f)
     static const struct {
         double filter, data, output;
     } transforms[] = {
-        [CVL_WINOGRAD_4X3] = {160, 200, 180},
+        [CVL_WINOGRAD_4X3] = {176, 200, 180},
         [CVL_WINOGRAD_2X5] = {240, 200, 110},
         [CVL_WINOGRAD_2X3] = {60, 70, 60},
     };
     const double tiles = (double)NAME(winograd_tiles)(f);
-    const double rounded = (double)(cvl_ceil_div((ptrdiff_t)tiles, 8) * 8);
+    const double rounded = (double)(cvl_ceil_div((ptrdiff_t)tiles, 4) * 4);
     const double C = (double)cvl_winograd_pad(f->C) / 16, OC = (double)cvl_winograd_pad(f->OC) / 16;
     const double filters = (double)f->C * OC;
     return (double)cvl_winograd_sizes_of(f->form).positions * rounded * filters +

@@ -43,7 +43,9 @@ def array(value, name):
 
 
 def array_like(value, name, like, like_name):
-    """Return `array(value)`, which must have the dtype of `like`."""
+    """Return `array(value)`, which must have the dtype of `like`, itself from there."""
+    if type(value) is np.ndarray and value.dtype is like.dtype and value.flags.carray:
+        return value
     value = array(value, name)
     if value.dtype is not like.dtype and value.dtype != like.dtype:
         mixed_dtypes(name, value.dtype, like_name, like.dtype)

@@ -162,11 +162,12 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
     }
 #define PANEL_NAME(name) KERNEL(gemm_##name)
 
-/* 32 vector registers hold 16 accumulators, 4 of B and the broadcast; 16 hold 12, 2 and 1. The last
- * panel of avx512 is the last of avx2: half a vector takes half the time where a CPU has two units
- * of 256 bits that make one of 512. */
+/* 32 vector registers hold 16 to 24 accumulators, 3 or 4 of B and the broadcast; 16 hold 12, 2 and
+ * 1. The last panel of avx512 is the last of avx2: half a vector takes half the time where a CPU has
+ * two units of 256 bits that make one of 512. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
 PANEL(static, wide, 4, 4, 2, 1)
+PANEL(static, three, 8, 3, 4, 2)
 PANEL(static, middle, 8, 2, 4, 2)
 PANEL(static, narrow, 8, 1, 4, 2)
 #ifdef CVL_LEVEL_AVX512
@@ -176,17 +177,20 @@ extern void HALF(const TYPE(gemm_tile) *t);
 #else
 #define LAST {8, VL, KERNEL(gemm_narrow)}
 #endif
-#define PANELS                         \
-    {{4, 4 * VL, KERNEL(gemm_wide)},   \
-     {8, 2 * VL, KERNEL(gemm_middle)}, \
-     {8, VL, KERNEL(gemm_narrow)},     \
-     LAST}
+#define PANELS                                                            \
+    {                                                                     \
+        {4, 4 * VL, KERNEL(gemm_wide)}, {8, 2 * VL, KERNEL(gemm_middle)}, \
+            {8, VL, KERNEL(gemm_narrow)}, LAST,                           \
+        {                                                                 \
+            8, 3 * VL, KERNEL(gemm_three)                                 \
+        }                                                                 \
+    }
 #else
 PANEL(static, wide, 6, 2, 4, 2)
 extern void KERNEL(gemm_narrow)(const TYPE(gemm_tile) *t);
 PANEL(, narrow, 8, 1, 4, 2)
 #define LAST {8, VL, KERNEL(gemm_narrow)}
-#define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST}
+#define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST, LAST}
 #endif
 
 #define CVL_KERNEL(result, name, arguments) extern result KERNEL(name) arguments;

@@ -94,8 +94,9 @@ typedef enum cvl_function {
     CVL_SOFTPLUS
 } cvl_function;
 
-/* The first CVL_GEMM_WHOLE panels of a level are whole vectors wide. */
-enum { CVL_GEMM_PANELS = 4, CVL_GEMM_WHOLE = 3, CVL_GEMM_MR_MAX = 8 };
+/* The first CVL_GEMM_WHOLE panels of a level are whole vectors wide; one more, CVL_GEMM_THREE, is
+ * three vectors wide on levels whose first is four, and repeats the last on others. */
+enum { CVL_GEMM_PANELS = 4, CVL_GEMM_WHOLE = 3, CVL_GEMM_THREE = 4, CVL_GEMM_MR_MAX = 8 };
 
 #define CVL_JOIN3_(a, b, c) a##b##c
 #define CVL_JOIN3(a, b, c) CVL_JOIN3_(a, b, c)

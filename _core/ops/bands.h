@@ -51,6 +51,24 @@ static inline cvl_bands NAME(make_bands_of)(const NAME(gemm_panel) gemm[CVL_GEMM
     return bands;
 }
 
+/* The same with panels of three vectors, where the level has them, for what those of four leave:
+ * narrower panels take longer for their work. */
+static inline cvl_bands NAME(make_even_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS + 1],
+                                              ptrdiff_t columns)
+{
+    const ptrdiff_t VL = gemm[CVL_GEMM_WHOLE - 1].NR, NR = gemm[CVL_GEMM_THREE].NR;
+    const ptrdiff_t step = gemm[CVL_GEMM_PANELS - 1].NR;
+    const ptrdiff_t rounded = cvl_ceil_div(columns, step) * step, vectors = rounded / VL;
+    const ptrdiff_t threes = (4 - vectors % 4) % 4;
+    if (NR != 3 * VL || rounded % VL != 0 || threes == 0 || vectors < 3 * threes)
+        return NAME(make_bands_of)(gemm, CVL_GEMM_PANELS, columns);
+    cvl_bands bands = NAME(make_bands_of)(gemm, CVL_GEMM_WHOLE, (vectors - 3 * threes) * VL);
+    bands.band[bands.count++] = (cvl_band){CVL_GEMM_THREE, NR, bands.panels, threes, bands.columns};
+    bands.panels += threes;
+    bands.columns += threes * NR;
+    return bands;
+}
+
 /* Panels of whole vectors. */
 static inline cvl_bands NAME(make_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS],
                                          ptrdiff_t columns)

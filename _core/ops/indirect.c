@@ -95,7 +95,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
     p->single = (rows ? d->KW * p->C : p->C) <= SHORT;
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
-    p->bands = NAME(make_bands_of)(p->kernels->gemm, CVL_GEMM_PANELS, p->OC);
+    p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC);
     p->quantum = CVL_GEMM_MR_MAX;
     for (int i = 0; i < p->bands.count; i++)
         while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)

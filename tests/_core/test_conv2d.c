@@ -38,6 +38,10 @@ static const cvl_conv2d cases[] = {
     CASE(1, 2,  700, 3, 10, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     CASE(2, 12, 13, 70, 150, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 9,  8,  15, 40, 3, 3, 1, 1, 2, 1, 2, 2, 1, 1, 1),
+    /* Panels of three vectors: one, one after another width, three. */
+    CASE(1, 7,  5,  5,  48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(2, 5,  5,  96, 112, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 5,  7,  9,  144, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     /* dy larger than caches, its pixels far apart: by way of a copy, with the next block fetched. */
     CASE(1, 34, 31, 64, 1030, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     /* Depthwise: lines of all lengths, phases, dilation, several outputs each, long filters. */

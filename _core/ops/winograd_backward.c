@@ -82,7 +82,9 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->x_tiles.ld = cvl_winograd_pad(f->C);
     p->y_tiles.ld = cvl_winograd_pad(f->OC);
     const ptrdiff_t weights = f->C * f->OC, channels = f->C + f->OC;
-    if (weights <= CVL_ORDER_WINOGRAD_WEIGHTS && p->tiles >= CVL_ORDER_WINOGRAD_FEW &&
+    const ptrdiff_t enough =
+        f->C <= CVL_ORDER_WINOGRAD_CHANNELS ? CVL_ORDER_WINOGRAD_FEW : CVL_ORDER_WINOGRAD_TILES;
+    if (weights <= CVL_ORDER_WINOGRAD_WEIGHTS && p->tiles >= enough &&
         channels >= cvl_ceil_div(weights, p->tiles)) {
         p->ranges = 2;
         while (p->ranges < CVL_ORDER_WINOGRAD_RANGES &&

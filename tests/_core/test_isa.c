@@ -7,6 +7,10 @@
 
 #include "check.h"
 
+#if defined(_WIN32)
+#define setenv(name, value, overwrite) _putenv_s(name, value)
+#endif
+
 int main(void)
 {
     check_case("CONVLET_ISA=sparc");

@@ -9,11 +9,11 @@ time of importing NumPy: the median of the ratios of processes that do both.
 """
 
 import argparse
-import io
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -35,13 +35,13 @@ print((time.perf_counter() - middle) / (middle - start))
 
 
 def libraries(content):
-    """Return what an ELF file needs, and its RUNPATH."""
-    from elftools.elf.elffile import ELFFile
-
-    dynamic = ELFFile(io.BytesIO(content)).get_section_by_name(".dynamic")
-    tags = list(dynamic.iter_tags())
-    needed = [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
-    return needed, [tag.runpath for tag in tags if tag.entry.d_tag == "DT_RUNPATH"]
+    """Return what an ELF file needs, and its RUNPATH, as readelf tells them."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        command = ["readelf", "--dynamic", "--wide", file.name]
+        told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", told), re.findall(r"\(RUNPATH\).*\[(.*)\]", told)
 
 
 def faults(wheel):

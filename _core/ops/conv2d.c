@@ -64,29 +64,38 @@ size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     return engine && kernels() ? engine->workspace(shape, pass, threads) : 0;
 }
 
-cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run)
+/* Finds the engine of a call, and gives the call its threads and its workspace, of `bytes` or what the
+ * engine needs, whichever is more. */
+static cvl_status prepare(NAME(conv2d_call) *call, const NAME(conv2d_engine) **engine, size_t bytes,
+                          const cvl_exec *run)
 {
     const char *reason;
-    const cvl_conv2d_shape *shape = call.shape;
-    const T *in = call.pass == CVL_CONV2D_FORWARD ? call.x : call.dy;
-    if (!run || run->threads < 1 || !(call.w || call.packed) ||
-        (shape->d.N > 0 && (!in || !call.out)))
-        return CVL_ERR_ARGUMENT;
-    const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(shape, call.pass, &reason);
-    if (!engine)
+    cvl_exec exec;
+    *engine = NAME(conv2d_engine_of)(call->shape, call->pass, &reason);
+    if (!*engine)
         return CVL_ERR_ALGORITHM;
     if (!kernels())
         return CVL_ERR_ISA;
-    cvl_exec exec;
-    const cvl_status status =
-        cvl_read_exec(&exec, run, engine->workspace(shape, call.pass, run->threads));
+    const size_t own = (*engine)->workspace(call->shape, call->pass, run->threads);
+    const cvl_status status = cvl_read_exec(&exec, run, own > bytes ? own : bytes);
     if (status != CVL_OK)
         return status;
-    call.workspace = exec.workspace;
-    call.threads = exec.threads;
-    if (shape->d.N > 0)
-        engine->run(&call);
+    call->workspace = exec.workspace;
+    call->threads = exec.threads;
     return CVL_OK;
+}
+
+cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run)
+{
+    const NAME(conv2d_engine) *engine;
+    const T *in = call.pass == CVL_CONV2D_FORWARD ? call.x : call.dy;
+    const int some = call.shape->d.N > 0;
+    if (!run || run->threads < 1 || !(call.w || call.packed) || (some && (!in || !call.out)))
+        return CVL_ERR_ARGUMENT;
+    const cvl_status status = prepare(&call, &engine, 0, run);
+    if (status == CVL_OK && some)
+        engine->run(&call);
+    return status;
 }
 
 size_t NAME(conv2d_gradients_workspace)(const cvl_conv2d_shape *shape, ptrdiff_t M,
@@ -100,29 +109,21 @@ size_t NAME(conv2d_gradients_workspace)(const cvl_conv2d_shape *shape, ptrdiff_t
 cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *sums, ptrdiff_t M,
                                       ptrdiff_t channels, const cvl_exec *run)
 {
-    const char *reason;
-    const cvl_conv2d_shape *shape = call.shape;
+    const NAME(conv2d_engine) *engine;
+    const int some = call.shape->d.N > 0;
     if (!run || run->threads < 1 ||
-        (shape->d.N > 0 && ((db && !sums) || (call.out && (!call.x || !call.dy)))))
+        (some && ((db && !sums) || (call.out && (!call.x || !call.dy)))))
         return CVL_ERR_ARGUMENT;
-    const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(shape, call.pass, &reason);
-    if (!engine)
-        return CVL_ERR_ALGORITHM;
-    if (!kernels())
-        return CVL_ERR_ISA;
-    cvl_exec exec;
-    const cvl_status status = cvl_read_exec(
-        &exec, run, NAME(conv2d_gradients_workspace)(shape, M, channels, run->threads));
+    const cvl_status status =
+        prepare(&call, &engine, NAME(column_sums_workspace)(M, channels), run);
     if (status != CVL_OK)
         return status;
-    call.workspace = exec.workspace;
-    call.threads = exec.threads;
-    if (call.out && shape->d.N > 0)
+    if (call.out && some)
         engine->run(&call);
     else if (call.out)
-        memset(call.out, 0, (size_t)shape->w_size * sizeof(T));
+        memset(call.out, 0, (size_t)call.shape->w_size * sizeof(T));
     if (db)
-        NAME(column_sums)(db, sums, M, channels, exec.workspace, exec.threads);
+        NAME(column_sums)(db, sums, M, channels, call.workspace, call.threads);
     return CVL_OK;
 }
 

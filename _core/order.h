@@ -16,6 +16,10 @@
  * rows, or this many pixels exactly where the convolution is a plain matrix product). */
 #define CVL_ORDER_PIXELS 256
 
+/* Backward weights of depthwise filters of 3x3 taps: a chain takes so many output rows at once,
+ * column by column: an input then serves twice as many sums for one load. */
+#define CVL_ORDER_STRIP 2
+
 /* Backward weights: the units of work, of 64 channels x 64 outputs of one tap, below which the
  * blocks are dealt to several partial sums, so that small weights still give every thread work. */
 #define CVL_ORDER_UNITS 16

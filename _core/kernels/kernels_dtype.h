@@ -109,6 +109,19 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_sums) {
     const T *dy;
 } CVL_DTYPE_NAME(cvl_depthwise_sums);
 
+/* Chains over a strip of up to CVL_ORDER_STRIP output rows of depthwise filters of 3x3 taps at stride
+ * 1 or 2, for `channels` channels, which are a vector or more:
+ *   sum[(3*kh + kw)*sum_step + c] = fma(x[r*stride + kh][(g*stride - left + kw)*step + c],
+ *                                       dy[r*dy_row + g*step + c], itself)
+ * column by column g < OW and row by row, without the taps of columns outside [0, W), of which an
+ * output has at most one. The first and the last row of x may be NULL: they lie outside. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
+    T *sum;
+    const T *x[CVL_STRIP_INPUTS], *dy;
+    ptrdiff_t stride, rows, OW, left, W;
+    ptrdiff_t sum_step, dy_row, step, channels;
+} CVL_DTYPE_NAME(cvl_depthwise_strip_sums);
+
 /* A sum of outer products, rows of C being rows of A:
  *   c[i*c_step + j] = (add ? c[i*c_step + j] : 0)
  *                   + sum over runs r, k < r.count of a[r.a + k*a_step + i] * b[r.b + k*b_step + j]

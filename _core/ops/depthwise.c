@@ -393,21 +393,22 @@ static void run_gather(const NAME(conv2d_call) *call)
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
+    const int in_strips = NAME(depthwise_strips_take)(shape, pass);
     gather g;
-    if (NAME(depthwise_strips_take)(shape, pass))
-        return NAME(depthwise_strips_workspace)(shape, pass, threads);
-    return pass == CVL_CONV2D_BACKWARD_WEIGHTS ? NAME(depthwise_sums_workspace)(shape, threads)
-                                               : plan_gather(&g, shape, pass, NULL, threads);
+    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
+        return in_strips ? NAME(depthwise_strip_weights_workspace)(shape, threads)
+                         : NAME(depthwise_sums_workspace)(shape, threads);
+    return in_strips ? NAME(depthwise_strips_workspace)(shape, pass, threads)
+                     : plan_gather(&g, shape, pass, NULL, threads);
 }
 
 static void run(const NAME(conv2d_call) *call)
 {
+    const int in_strips = NAME(depthwise_strips_take)(call->shape, call->pass);
     if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        NAME(depthwise_sums_run)(call);
-    else if (NAME(depthwise_strips_take)(call->shape, call->pass))
-        NAME(depthwise_strips_run)(call);
+        (in_strips ? NAME(depthwise_strip_weights_run) : NAME(depthwise_sums_run))(call);
     else
-        run_gather(call);
+        (in_strips ? NAME(depthwise_strips_run) : run_gather)(call);
 }
 
 const NAME(conv2d_engine) NAME(depthwise_engine) = {

@@ -50,11 +50,10 @@ int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass p
     if (d->KH != 3 || d->KW != 3 || d->DH != 1 || d->DW != 1 || d->SH != d->SW || d->OC != d->C ||
         d->C * sizeof(T) < 64)
         return 0;
-    if (pass == CVL_CONV2D_FORWARD)
+    if (pass != CVL_CONV2D_BACKWARD_DATA)
         return d->SH <= 2 && fits(d->H, shape->OH, d->SH, d->PT) &&
                fits(d->W, shape->OW, d->SH, d->PL);
-    return pass == CVL_CONV2D_BACKWARD_DATA && d->SH == 1 && fits(shape->OH, d->H, 1, 2 - d->PT) &&
-           fits(shape->OW, d->W, 1, 2 - d->PL);
+    return d->SH == 1 && fits(shape->OH, d->H, 1, 2 - d->PT) && fits(shape->OW, d->W, 1, 2 - d->PL);
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */

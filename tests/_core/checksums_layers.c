@@ -15,6 +15,8 @@ static const cvl_conv2d convolutions[] = {
     CASE(2, 14, 15, 23, 23, 5, 5, 1, 2, 1, 1, 2, 2, 2, 2, 23, CVL_ACTIVATION_NONE),
     CASE(2, 21, 9, 530, 530, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 530, CVL_ACTIVATION_RELU),
     CASE(3, 9, 10, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 20, CVL_ACTIVATION_NONE),
+    CASE(3, 13, 9, 36, 36, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 36, CVL_ACTIVATION_RELU6),
+    CASE(2, 15, 18, 256, 256, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 256, CVL_ACTIVATION_NONE),
     CASE(5, 9, 9, 67, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_RELU),
     CASE(4, 9, 7, 70, 9, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1, CVL_ACTIVATION_NONE),
 #undef CASE

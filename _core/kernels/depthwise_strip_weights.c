@@ -1,0 +1,135 @@
+/* depthwise_strip_weights.c: weight gradients of filters of 3x3 taps, one per channel, at stride 1
+ * and 2.
+ *
+ * A walk goes along a strip of two rows of output gradients with nine sums in registers, a vector of
+ * channels at a time; with 32 registers the columns of inputs that neighbouring outputs share stay
+ * there too. */
+#include "order.h"
+#include "simd.h"
+
+enum { INPUTS = 2 * (CVL_ORDER_STRIP - 1) + 3 };
+
+/* Kernel columns [first, last) of the input rows [top, bottom), of the output whose inputs begin
+ * at `at`. */
+INLINE void load_columns(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const int first,
+                         const int last, const int top, const int bottom, const T *const *x,
+                         V in[INPUTS][3])
+{
+#pragma GCC unroll 5
+    for (int i = top; i < bottom; i++)
+#pragma GCC unroll 3
+        for (int kw = first; kw < last; kw++)
+            in[i][kw] = vload(x[i] + at + kw * s->step);
+}
+
+/* A column of outputs, without the taps of kernel columns outside [first, last). */
+INLINE void add_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const T *dy,
+                       const int stride, const int rows, const int first, const int last,
+                       const int top, const int bottom, const T *const *x, V in[INPUTS][3],
+                       V acc[9])
+{
+#ifdef CVL_MANY_REGISTERS
+    load_columns(s, at, first > 0 ? first : 3 - stride, last, top, bottom, x, in);
+#endif
+#pragma GCC unroll 2
+    for (int r = 0; r < rows; r++) {
+        const V v = vload(dy + r * s->dy_row);
+#ifndef CVL_MANY_REGISTERS
+        load_columns(s, at, first, last, top, bottom, x, in);
+#endif
+#pragma GCC unroll 3
+        for (int kh = 0; kh < 3; kh++)
+#pragma GCC unroll 3
+            for (int kw = first; kw < last; kw++)
+                if (r * stride + kh >= top && r * stride + kh < bottom)
+                    acc[3 * kh + kw] = vfma(in[r * stride + kh][kw], v, acc[3 * kh + kw]);
+    }
+    /* The next column begins `stride` further. */
+#pragma GCC unroll 5
+    for (int i = top; i < bottom; i++)
+#pragma GCC unroll 2
+        for (int kw = 0; kw + stride < 3; kw++)
+            in[i][kw] = in[i][kw + stride];
+}
+
+/* The chains of a vector of channels, over a strip of which the input rows [top, bottom) lie inside. */
+INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int stride, const int rows,
+                 const int top, const int bottom, V acc[9])
+{
+    const T *x[INPUTS], *dy = s->dy + c;
+    V in[INPUTS][3];
+#pragma GCC unroll 5
+    for (int i = top; i < bottom; i++)
+        x[i] = s->x[i] + c;
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++)
+        acc[k] = vload(s->sum + k * s->sum_step + c);
+    ptrdiff_t g = 0, at = -s->left * s->step;
+    if (s->left > 0) {
+        add_column(s, at, dy, stride, rows, 1, 3, top, bottom, x, in, acc);
+        g++;
+        at += stride * s->step;
+        dy += s->step;
+    } else {
+        load_columns(s, at, 0, 3 - stride, top, bottom, x, in);
+    }
+    for (; g < s->OW && g * stride - s->left + 2 < s->W; g++) {
+        add_column(s, at, dy, stride, rows, 0, 3, top, bottom, x, in, acc);
+        at += stride * s->step;
+        dy += s->step;
+    }
+    if (g < s->OW)
+        add_column(s, at, dy, stride, rows, 0, 2, top, bottom, x, in, acc);
+}
+
+/* All channels: the last vector begins where the channels end with it, and what it has of channels
+ * that are done is dropped. */
+INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, const int rows,
+                     const int top, const int bottom)
+{
+    V acc[9];
+    ptrdiff_t c = 0;
+    for (; c + VL <= s->channels; c += VL) {
+        walk(s, c, stride, rows, top, bottom, acc);
+#pragma GCC unroll 9
+        for (int k = 0; k < 9; k++)
+            vstore(s->sum + k * s->sum_step + c, acc[k]);
+    }
+    if (c == s->channels)
+        return;
+    const ptrdiff_t begin = s->channels - VL;
+    walk(s, begin, stride, rows, top, bottom, acc);
+    for (int k = 0; k < 9; k++) {
+        T sums[VL];
+        vstore(sums, acc[k]);
+        memcpy(s->sum + k * s->sum_step + c, sums + (c - begin),
+               (size_t)(s->channels - c) * sizeof(T));
+    }
+}
+
+/* By which of the first and the last input row lie outside. */
+#define STRIP(stride, rows)                                                  \
+    static void strip_##stride##_##rows(const TYPE(depthwise_strip_sums) *s) \
+    {                                                                        \
+        enum { LAST = (rows - 1) * stride + 2 };                             \
+        if (s->x[0] && s->x[LAST])                                           \
+            channels(s, stride, rows, 0, LAST + 1);                          \
+        else if (s->x[LAST])                                                 \
+            channels(s, stride, rows, 1, LAST + 1);                          \
+        else if (s->x[0])                                                    \
+            channels(s, stride, rows, 0, LAST);                              \
+        else                                                                 \
+            channels(s, stride, rows, 1, LAST);                              \
+    }
+STRIP(1, 1)
+STRIP(1, 2)
+STRIP(2, 1)
+STRIP(2, 2)
+
+void KERNEL(depthwise_strip_weights)(const TYPE(depthwise_strip_sums) *s)
+{
+    static void (*const strips[2][CVL_ORDER_STRIP])(const TYPE(depthwise_strip_sums) *s) = {
+        {strip_1_1, strip_1_2}, {strip_2_1, strip_2_2}};
+    assert(s->channels >= VL && s->rows <= CVL_ORDER_STRIP);
+    strips[s->stride - 1][s->rows - 1](s);
+}

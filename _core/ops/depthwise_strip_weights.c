@@ -1,0 +1,134 @@
+/* depthwise_strip_weights.c: weight gradients of depthwise filters of 3x3 taps.
+ *
+ * Order of sums: the output rows of an image are cut into blocks of about CVL_ORDER_PIXELS outputs,
+ * and these into strips of CVL_ORDER_STRIP rows; a block is one FMA chain per tap, strip by strip,
+ * column by column, row by row. The blocks of all images are dealt to `splits` sums, which are added
+ * in order at the end; their number depends on the shape only. */
+#include "depthwise.h"
+
+enum {
+    TASKS = 32, /* so many, if blocks and channels leave them, */
+    SPAN = 128, /* of at least so many channels: to cut these needs no second sum */
+    LINE = 64 / sizeof(T)
+};
+
+typedef struct sums {
+    const cvl_conv2d_shape *shape;
+    const NAME(kernels) *kernels;
+    ptrdiff_t rows, blocks;  /* of a block; of an image */
+    ptrdiff_t spans, splits; /* tasks */
+    ptrdiff_t span;          /* most channels of a span */
+    T *dw, *partial;         /* (9, C), (splits - 1, 9, C) */
+    char *worker;            /* a chain each, (9, span) */
+    size_t worker_bytes;
+    const T *dy, *x;
+} sums;
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
+static size_t plan(sums *s, const cvl_conv2d_shape *shape, char *base, int threads)
+{
+    const cvl_conv2d *d = &shape->d;
+    *s = (sums){.shape = shape, .kernels = kernels()};
+    const ptrdiff_t rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW / CVL_ORDER_STRIP);
+    s->rows = cvl_min(shape->OH, rows * CVL_ORDER_STRIP);
+    s->blocks = cvl_ceil_div(shape->OH, s->rows);
+    s->spans = cvl_max(1, cvl_min(TASKS, d->C / SPAN));
+    s->splits = cvl_max(1, cvl_min(d->N * s->blocks, TASKS / s->spans));
+    s->span = cvl_ceil_div(d->C, s->spans) + LINE;
+    cvl_scratch scratch = {base, 0};
+    s->partial = cvl_carve(&scratch, (size_t)((s->splits - 1) * shape->w_size) * sizeof(T));
+    cvl_scratch worker = {NULL, 0};
+    cvl_carve(&worker, (size_t)(9 * s->span) * sizeof(T));
+    s->worker_bytes = worker.used;
+    s->worker = cvl_carve(&scratch, s->worker_bytes * (size_t)threads);
+    return scratch.used;
+}
+
+size_t NAME(depthwise_strip_weights_workspace)(const cvl_conv2d_shape *shape, int threads)
+{
+    sums s;
+    return plan(&s, shape, NULL, threads);
+}
+
+/* Where span `i` begins: at whole lines. */
+static ptrdiff_t span_begin(const sums *s, ptrdiff_t i)
+{
+    const ptrdiff_t C = s->shape->d.C;
+    return i == s->spans ? C : C / LINE * i / s->spans * LINE;
+}
+
+/* One chain per tap of a block, for channels [c, c + channels). */
+static void sum_block(const sums *s, T *chain, ptrdiff_t block, ptrdiff_t c, ptrdiff_t channels)
+{
+    const cvl_conv2d *d = &s->shape->d;
+    const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, C = d->C;
+    const ptrdiff_t n = block / s->blocks, first = block % s->blocks * s->rows;
+    const ptrdiff_t last = cvl_min(OH, first + s->rows);
+    NAME(depthwise_strip_sums)
+    job = {.sum = chain,
+           .sum_step = s->span,
+           .stride = d->SH,
+           .OW = OW,
+           .left = d->PL,
+           .W = d->W,
+           .dy_row = OW * C,
+           .step = C,
+           .channels = channels};
+    memset(chain, 0, (size_t)(9 * s->span) * sizeof(T));
+    for (ptrdiff_t o = first; o < last; o += job.rows) {
+        job.rows = cvl_min(last - o, CVL_ORDER_STRIP);
+        job.dy = s->dy + (n * OH + o) * OW * C + c;
+        for (ptrdiff_t i = 0; i < (job.rows - 1) * d->SH + 3; i++) {
+            const ptrdiff_t h = o * d->SH - d->PT + i;
+            job.x[i] = h >= 0 && h < d->H ? s->x + (n * d->H + h) * d->W * C + c : NULL;
+        }
+        s->kernels->depthwise_strip_weights(&job);
+    }
+}
+
+/* Task: a span of channels of the blocks of one split. */
+static void sum_blocks(void *context, ptrdiff_t task, ptrdiff_t last_task, int worker)
+{
+    const sums *s = context;
+    const ptrdiff_t C = s->shape->d.C, all = s->shape->d.N * s->blocks;
+    T *chain = (T *)(s->worker + (size_t)worker * s->worker_bytes);
+    for (; task < last_task; task++) {
+        const ptrdiff_t split = task / s->spans, span = task % s->spans;
+        const ptrdiff_t c = span_begin(s, span), channels = span_begin(s, span + 1) - c;
+        T *dw = (split ? s->partial + (split - 1) * s->shape->w_size : s->dw) + c;
+        for (ptrdiff_t k = 0; k < 9; k++)
+            memset(dw + k * C, 0, (size_t)channels * sizeof(T));
+        const ptrdiff_t last = all * (split + 1) / s->splits;
+        for (ptrdiff_t block = all * split / s->splits; block < last; block++) {
+            sum_block(s, chain, block, c, channels);
+            for (ptrdiff_t k = 0; k < 9; k++)
+                s->kernels->add(channels, dw + k * C, dw + k * C, chain + k * s->span);
+        }
+    }
+}
+
+enum { MERGE = 4096 }; /* elements of a merge task */
+
+static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const sums *s = context;
+    const ptrdiff_t size = s->shape->w_size;
+    const ptrdiff_t first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
+    (void)worker;
+    for (ptrdiff_t split = 1; split < s->splits; split++)
+        s->kernels->add(n, s->dw + first, s->dw + first, s->partial + (split - 1) * size + first);
+}
+
+void NAME(depthwise_strip_weights_run)(const NAME(conv2d_call) *call)
+{
+    const cvl_conv2d_shape *shape = call->shape;
+    sums s;
+    plan(&s, shape, call->workspace, call->threads);
+    s.x = call->x;
+    s.dy = call->dy;
+    s.dw = call->out;
+    cvl_parallel_for(call->threads, s.splits * s.spans, shape->flops, CVL_FLUSH, sum_blocks, &s);
+    if (s.splits > 1)
+        cvl_parallel_for(call->threads, cvl_ceil_div(shape->w_size, MERGE),
+                         (double)(s.splits * shape->w_size) * sizeof(T), CVL_FLUSH, merge, &s);
+}

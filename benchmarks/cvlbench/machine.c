@@ -88,6 +88,24 @@ static double machine_loop(const machine *m, int threads, int which, ptrdiff_t n
     return each * (double)n * repetitions * threads;
 }
 
+static void team_task(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    int *workers = context;
+    for (ptrdiff_t task = begin; task < end; task++)
+        workers[task] = worker;
+}
+
+/* Ends the program where the library has fewer threads than it is asked for. */
+static void check_team(int threads)
+{
+    int workers[MOST_THREADS], most = 0;
+    cvl_parallel_for(threads, threads, INFINITY, CVL_GRADUAL, team_task, workers);
+    for (int task = 0; task < threads; task++)
+        most = workers[task] > most ? workers[task] : most;
+    if (most + 1 < threads)
+        fail("there are fewer threads than --threads says, by ", cvl_thread_backend());
+}
+
 /* How often a loop must be repeated to last so long on one thread: on a busy machine the start of a
  * team may take longer than all it does. */
 static int repetitions_for(const machine *m, int which, ptrdiff_t n, double seconds)
@@ -173,14 +191,14 @@ void machine_measure(machine *m, int threads, int f64, double run_seconds)
     m->cache[L1] = cache_size(1, (size_t)32 << 10);
     m->cache[L2] = cache_size(2, (size_t)1 << 20);
     m->cache[L3] = cache_size(3, (size_t)32 << 20);
-    /* What a thread reads or fills: of L3 half, but more than L2; then four times L3. */
-    size_t team = (size_t)threads, l3_half = m->cache[L3] / team / 2, past_l2 = 3 * m->cache[L2];
+    /* What a thread reads or fills. Beyond L2 not by far, as the arrays of a network are; of memory
+     * four times L3, as lines outlive the reading of two. */
+    size_t team = (size_t)threads, past_l2 = 3 * m->cache[L2], l3_share = m->cache[L3] / team;
     size_t held[LEVELS] = {m->cache[L1] / 4 * 3, m->cache[L2] / 2,
-                           l3_half > past_l2 ? l3_half : past_l2, 4 * m->cache[L3] / team};
-    if (held[MEMORY] < held[L3])
-        held[MEMORY] = held[L3];
+                           past_l2 < l3_share ? past_l2 : l3_share, 4 * l3_share};
     m->share = held[MEMORY] / 4096 * 4096;
     m->memory = memset(pages(m->share * team), 0, m->share * team);
+    check_team(threads);
     measure_peak(m, run_seconds);
     /* Several times over, so that what disturbs them for a while disturbs none for good. */
     for (int time = 0; time < 5; time++)
@@ -196,7 +214,7 @@ void machine_free(machine *m) { free(m->memory); }
 
 void machine_sweep(const machine *m)
 {
-    machine_loop(m, m->threads, READ, in_elements(m, m->share / 2), 1);
+    machine_loop(m, m->threads, READ, in_elements(m, m->share), 1);
 }
 
 static int level_of(const machine *m, double held)

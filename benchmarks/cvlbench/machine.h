@@ -33,6 +33,8 @@ typedef struct machine {
     double bandwidth[LEVELS][LOOPS]; /* bytes/s */
 } machine;
 
+#define MOST_THREADS 1024
+
 /* Measures the limits of a team: the best of many runs, each of which lasts so long. */
 void machine_measure(machine *m, int threads, int f64, double run_seconds);
 void machine_free(machine *m);

@@ -16,6 +16,7 @@ struct options {
     const char *only;                            /* NULL: every row */
     int threads[MOST_TEAMS], teams, rounds, is_json;
     double round_seconds; /* the least time worth measuring at once */
+    double long_seconds;  /* a pass with a call that takes longer has one round */
 };
 
 /* Whether a comma-separated list has the name; NULL has every name. */

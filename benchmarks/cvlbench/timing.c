@@ -100,36 +100,38 @@ static void time_pass(const row *r, const problem *p, const contender *c, int co
                       const options *o, const machine *m)
 {
     static double seconds[MOST_CONTENDERS][CACHES][MOST_ROUNDS];
-    int calls[MOST_CONTENDERS];
+    int calls[MOST_CONTENDERS], rounds = o->rounds;
     double first = NAN;
     for (int i = 0; i < count; i++) {
-        call(p, &c[i]);
+        double once = time_round(p, &c[i], WARM, 1, m);
         if (count > 1) {
             double result = fingerprint(p, &c[i]);
             if (fabs(result - first) > 1e-4 * first)
                 fail("another result: ", c[i].algorithm);
             first = isnan(first) ? result : first;
         }
-        double once = time_round(p, &c[i], WARM, 1, m);
+        if (once < 10 * o->round_seconds) /* the first call may have been slow */
+            once = time_round(p, &c[i], WARM, 1, m);
         calls[i] = once < o->round_seconds ? (int)(o->round_seconds / once) : 1;
+        if (once > o->long_seconds)
+            rounds = 1;
     }
-    for (int round = 0; round < o->rounds; round++)
-        for (int i = 0; i < count; i++)
-            for (int cache = 0; cache < CACHES; cache++) {
-                if (!list_has(o->caches, cache_names[cache]))
-                    continue;
-                if (cache == WARM) /* what the others left in the caches is not ours */
-                    call(p, &c[i]);
-                seconds[i][cache][round] =
-                    time_round(p, &c[i], cache, cache == COLD ? 1 : calls[i], m);
-            }
+    for (int round = 0; round < rounds; round++)
+        for (int i = 0; i < count; i++) {
+            if (list_has(o->caches, cache_names[COLD]))
+                seconds[i][COLD][round] = time_round(p, &c[i], COLD, 1, m);
+            else
+                call(p, &c[i]); /* what the others left in the caches is not ours */
+            if (list_has(o->caches, cache_names[WARM]))
+                seconds[i][WARM][round] = time_round(p, &c[i], WARM, calls[i], m);
+        }
     for (int i = 0; i < count; i++)
         for (int cache = 0; cache < CACHES; cache++) {
             if (!list_has(o->caches, cache_names[cache]))
                 continue;
             double *all = seconds[i][cache];
-            qsort(all, (size_t)o->rounds, sizeof(double), by_value);
-            double median = (all[(o->rounds - 1) / 2] + all[o->rounds / 2]) / 2;
+            qsort(all, (size_t)rounds, sizeof(double), by_value);
+            double median = (all[(rounds - 1) / 2] + all[rounds / 2]) / 2;
             report_row(r, &c[i], cache, all[0], median, o, m);
         }
 }

@@ -101,7 +101,7 @@ static void time_pass(const row *r, const problem *p, const contender *c, int co
 {
     static double seconds[MOST_CONTENDERS][CACHES][MOST_ROUNDS];
     int calls[MOST_CONTENDERS], rounds = o->rounds;
-    double first = NAN;
+    double first = NAN, least = INFINITY; /* of a call */
     for (int i = 0; i < count; i++) {
         double once = time_round(p, &c[i], WARM, 1, m);
         if (count > 1) {
@@ -113,18 +113,22 @@ static void time_pass(const row *r, const problem *p, const contender *c, int co
         if (once < 10 * o->round_seconds) /* the first call may have been slow */
             once = time_round(p, &c[i], WARM, 1, m);
         calls[i] = once < o->round_seconds ? (int)(o->round_seconds / once) : 1;
-        if (once > o->long_seconds)
-            rounds = 1;
+        least = fmin(least, once);
     }
-    for (int round = 0; round < rounds; round++)
+    for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < count; i++) {
             if (list_has(o->caches, cache_names[COLD]))
                 seconds[i][COLD][round] = time_round(p, &c[i], COLD, 1, m);
             else
                 call(p, &c[i]); /* what the others left in the caches is not ours */
-            if (list_has(o->caches, cache_names[WARM]))
+            if (list_has(o->caches, cache_names[WARM])) {
                 seconds[i][WARM][round] = time_round(p, &c[i], WARM, calls[i], m);
+                least = fmin(least, seconds[i][WARM][round]);
+            }
         }
+        if (least > o->long_seconds)
+            rounds = round + 1;
+    }
     for (int i = 0; i < count; i++)
         for (int cache = 0; cache < CACHES; cache++) {
             if (!list_has(o->caches, cache_names[cache]))

@@ -5,6 +5,7 @@
  * column by column, row by row. The blocks of all images are dealt to `splits` sums, which are added
  * in order at the end; their number depends on the shape only. */
 #include "depthwise.h"
+#include "partial_sums.h"
 
 enum {
     TASKS = 32, /* so many, if blocks and channels leave them, */
@@ -107,18 +108,6 @@ static void sum_blocks(void *context, ptrdiff_t task, ptrdiff_t last_task, int w
     }
 }
 
-enum { MERGE = 4096 }; /* elements of a merge task */
-
-static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const sums *s = context;
-    const ptrdiff_t size = s->shape->w_size;
-    const ptrdiff_t first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
-    (void)worker;
-    for (ptrdiff_t split = 1; split < s->splits; split++)
-        s->kernels->add(n, s->dw + first, s->dw + first, s->partial + (split - 1) * size + first);
-}
-
 void NAME(depthwise_strip_weights_run)(const NAME(conv2d_call) *call)
 {
     const cvl_conv2d_shape *shape = call->shape;
@@ -128,7 +117,5 @@ void NAME(depthwise_strip_weights_run)(const NAME(conv2d_call) *call)
     s.dy = call->dy;
     s.dw = call->out;
     cvl_parallel_for(call->threads, s.splits * s.spans, shape->flops, CVL_FLUSH, sum_blocks, &s);
-    if (s.splits > 1)
-        cvl_parallel_for(call->threads, cvl_ceil_div(shape->w_size, MERGE),
-                         (double)(s.splits * shape->w_size) * sizeof(T), CVL_FLUSH, merge, &s);
+    NAME(add_partial_sums)(s.dw, s.partial, s.splits, shape->w_size, call->threads);
 }

@@ -4,6 +4,7 @@
  * are further dealt to `splits` partial sums, added in order at the end; their number depends on
  * the shape only. */
 #include "depthwise.h"
+#include "partial_sums.h"
 
 enum {
     CHAIN = 16384, /* most elements of a chain, which stays near, if that leaves */
@@ -197,18 +198,6 @@ static void sum_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker
     }
 }
 
-enum { MERGE = 4096 }; /* elements of a merge task */
-
-static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const sums *s = context;
-    const ptrdiff_t size = s->shape->w_size;
-    const ptrdiff_t first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
-    (void)worker;
-    for (ptrdiff_t split = 1; split < s->splits; split++)
-        s->kernels->add(n, s->dw + first, s->dw + first, s->partial + (split - 1) * size + first);
-}
-
 void NAME(depthwise_sums_run)(const NAME(conv2d_call) *call)
 {
     const cvl_conv2d_shape *shape = call->shape;
@@ -222,9 +211,7 @@ void NAME(depthwise_sums_run)(const NAME(conv2d_call) *call)
         s.partial += shape->w_size;
     }
     cvl_parallel_for(call->threads, s.splits * s.spans, shape->flops, CVL_FLUSH, sum_blocks, &s);
-    if (s.splits > 1)
-        cvl_parallel_for(call->threads, cvl_ceil_div(shape->w_size, MERGE),
-                         (double)(s.splits * shape->w_size) * sizeof(T), CVL_FLUSH, merge, &s);
+    NAME(add_partial_sums)(s.dw, s.partial, s.splits, shape->w_size, call->threads);
     for (ptrdiff_t k = 0; s.M > 1 && k < s.K; k++)
         s.kernels->transpose(s.C, s.M, call->out + k * s.M * s.C, s.M, s.dw + k * s.M * s.C, s.C);
 }

@@ -10,6 +10,7 @@
  * dealt evenly to `splits` partial sums, added in order at the end; their number depends on the shape
  * only. */
 #include "outer.h"
+#include "partial_sums.h"
 
 enum {
     FEW = 16,         /* channels below which kernel rows are taken whole */
@@ -327,18 +328,6 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     }
 }
 
-enum { MERGE = 4096 }; /* elements of a merge task */
-
-static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const plan *p = context;
-    const ptrdiff_t size = p->shape->w_size;
-    const ptrdiff_t first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
-    (void)worker;
-    for (ptrdiff_t split = 1; split < p->splits; split++)
-        p->kernels->add(n, p->dw + first, p->dw + first, p->partial + (split - 1) * size + first);
-}
-
 void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T *x, void *workspace,
                      int threads)
 {
@@ -350,7 +339,5 @@ void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T 
     p.x = x;
     cvl_parallel_for(threads, d->groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
                      compute, &p);
-    if (p.splits > 1)
-        cvl_parallel_for(threads, cvl_ceil_div(shape->w_size, MERGE),
-                         (double)(p.splits * shape->w_size) * sizeof(T), CVL_FLUSH, merge, &p);
+    NAME(add_partial_sums)(dw, p.partial, p.splits, shape->w_size, threads);
 }

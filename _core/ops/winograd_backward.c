@@ -9,6 +9,7 @@
  *
  * Order of sums: S is one FMA chain per CVL_ORDER_WINOGRAD_TILES tiles, chains added in order
  * within a span or range; where those end, the shape alone decides. */
+#include "partial_sums.h"
 #include "winograd.h"
 
 #include "bands.h"
@@ -203,17 +204,6 @@ static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     }
 }
 
-enum { MERGE = 4096 }; /* elements of a merge task */
-
-static void merge(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const plan *p = context;
-    const ptrdiff_t size = w_size(p), first = begin * MERGE, n = cvl_min(end * MERGE, size) - first;
-    (void)worker;
-    for (ptrdiff_t range = 1; range < p->ranges; range++)
-        p->kernels->add(n, p->dw + first, p->dw + first, p->partial + (range - 1) * size + first);
-}
-
 /* -------------------------------------------------------------------- spans of tiles */
 
 static ptrdiff_t span_tiles(const plan *p) { return cvl_min(p->span, p->tiles - p->span0); }
@@ -291,9 +281,7 @@ void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, ch
     memset(p.zeros, 0, (size_t)(p.sizes.n * cvl_max(f->C, f->OC)) * sizeof(T));
     if (p.ranges) {
         cvl_parallel_for(threads, p.ranges, f->flops, CVL_FLUSH, ranges, &p);
-        if (p.ranges > 1)
-            cvl_parallel_for(threads, cvl_ceil_div(w_size(&p), MERGE),
-                             (double)(p.ranges * w_size(&p)) * sizeof(T), CVL_FLUSH, merge, &p);
+        NAME(add_partial_sums)(dw, p.partial, p.ranges, w_size(&p), threads);
         return;
     }
     for (; p.span0 < p.tiles; p.span0 += p.span) {

@@ -1,16 +1,13 @@
 """Look into a wheel: its size, what it carries, and where its extension finds its OpenMP runtime.
 
     python -m build -Csetup-args=-Dbundle_openmp=true
-    python tools/check_wheel.py dist/convlet-*.whl [--import-ratio 0.8 --python venv/bin/python]
+    python tools/check_wheel.py dist/convlet-*.whl
 
-Prints what it finds and fails where the wheel is larger than promised or lacks a file. With
---import-ratio it also fails where importing convlet in that Python takes more than that part of the
-time of importing NumPy: the median of the ratios of processes that do both.
+Prints what it finds and fails where the wheel is larger than promised or lacks a file.
 """
 
 import argparse
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,14 +21,6 @@ CARRIED = [
     "convlet/lib/pkgconfig/convlet.pc",
     "convlet/py.typed",
 ]
-PROGRAM = """
-import time
-start = time.perf_counter()
-import numpy
-middle = time.perf_counter()
-import convlet
-print((time.perf_counter() - middle) / (middle - start))
-"""
 
 
 def libraries(content):
@@ -81,28 +70,11 @@ def runtime_faults(archive, names):
         yield f"there are several OpenMP runtimes: {copies}"
 
 
-def import_ratio(python, rounds=15):
-    """Return the median of the time to import convlet over that to import NumPy."""
-    ratios = []
-    for _ in range(rounds + 1):  # the first one writes the bytecode
-        done = subprocess.run([python, "-c", PROGRAM], capture_output=True, check=True)
-        ratios.append(float(done.stdout))
-    return statistics.median(ratios[1:])
-
-
 def main():
     """Check what the command line names; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--import-ratio", type=float, metavar="MOST")
-    parser.add_argument("--python", default=sys.executable, help="the one convlet is installed in")
-    options = parser.parse_args()
-    found = list(faults(options.wheel))
-    if options.import_ratio is not None:
-        ratio = import_ratio(options.python)
-        print(f"import: {ratio:.2f} of NumPy's, of at most {options.import_ratio:.2f}")
-        if ratio > options.import_ratio:
-            found.append(f"importing takes {ratio:.2f} of the time of NumPy")
+    found = list(faults(parser.parse_args().wheel))
     for fault in found:
         print(f"fault: {fault}", file=sys.stderr)
     return bool(found)

@@ -141,11 +141,9 @@ INLINE void row_block(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int str
 #endif
 
 /* All channels: the last vector begins where the channels end with it, and so repeats some. */
-#define CHANNELS(function, ...)                           \
-    for (ptrdiff_t c = 0; c + VL <= s->channels; c += VL) \
-        function(s, c, __VA_ARGS__);                      \
-    if (s->channels % VL)                                 \
-        function(s, s->channels - VL, __VA_ARGS__);
+#define CHANNELS(function, ...)                     \
+    for (ptrdiff_t c = 0; c < s->channels; c += VL) \
+        function(s, c + VL <= s->channels ? c : s->channels - VL, __VA_ARGS__);
 
 #ifdef CVL_MANY_REGISTERS
 #define STRIP(stride, rows)                                             \

@@ -88,22 +88,22 @@ INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, cons
                      const int top, const int bottom)
 {
     V acc[9];
-    ptrdiff_t c = 0;
-    for (; c + VL <= s->channels; c += VL) {
-        walk(s, c, stride, rows, top, bottom, acc);
+    for (ptrdiff_t c = 0; c < s->channels; c += VL) {
+        const ptrdiff_t begin = c + VL <= s->channels ? c : s->channels - VL;
+        walk(s, begin, stride, rows, top, bottom, acc);
+        if (begin == c) {
 #pragma GCC unroll 9
-        for (int k = 0; k < 9; k++)
-            vstore(s->sum + k * s->sum_step + c, acc[k]);
-    }
-    if (c == s->channels)
-        return;
-    const ptrdiff_t begin = s->channels - VL;
-    walk(s, begin, stride, rows, top, bottom, acc);
-    for (int k = 0; k < 9; k++) {
-        T sums[VL];
-        vstore(sums, acc[k]);
-        memcpy(s->sum + k * s->sum_step + c, sums + (c - begin),
-               (size_t)(s->channels - c) * sizeof(T));
+            for (int k = 0; k < 9; k++)
+                vstore(s->sum + k * s->sum_step + c, acc[k]);
+            continue;
+        }
+#pragma GCC unroll 9
+        for (int k = 0; k < 9; k++) {
+            T sums[VL];
+            vstore(sums, acc[k]);
+            memcpy(s->sum + k * s->sum_step + c, sums + (c - begin),
+                   (size_t)(s->channels - c) * sizeof(T));
+        }
     }
 }
 

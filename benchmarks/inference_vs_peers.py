@@ -62,6 +62,7 @@ class Torch(turns.Torch):
         import torch_networks
 
         torch.set_grad_enabled(False)
+        torch.compiler.reset()  # else its limit of shapes per function leaves the last ones eager
         self.calls = {}
         for label in FORMATS:
             x = torch_networks.images(image(shape), label)

@@ -56,8 +56,10 @@ class Torch(turns.Torch):
 
     def prepare(self, name, shape, values, compiled, formats=FORMATS):
         """Build the network in the formats, calls "step <format>"."""
+        import torch
         import torch_networks
 
+        torch.compiler.reset()  # else its limit of shapes per function leaves the last ones eager
         images, labels = self._batch(shape, "NCHW")
         self._network = torch_networks.build(name, values, "NCHW"), images, labels
         self.calls, self._gradients = {}, []

@@ -342,6 +342,19 @@ def test_a_pass_holds_what_backward_reads_and_drops_it_on_the_way():
     assert not any(value is not None for value in [*run.values, *run.kept])
 
 
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_gradient_given_is_not_written_to(name):
+    """Gradients are worked on in place, but never the caller's, which may have many readers."""
+    model = CHAINS[name]()
+    y, pullback = model.vjp(images(2, 8, 8, 3, dtype=np.float32))
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    y_before, dy_before = y.copy(), dy.copy()
+    pullback(dy)
+
+    np.testing.assert_array_equal(dy_before, dy)
+    np.testing.assert_array_equal(y_before, y)
+
+
 # ---------------------------------------------------------------- plans follow the model
 
 

@@ -369,6 +369,7 @@ CVL_API cvl_status cvl_running_move_f64(const cvl_running *d, double *next_mean,
  *   dx = gamma / sqrt(var + eps) * (g - dbeta/M - xhat * dgamma/M)      (frozen: the first term only)
  * dx       NULL: not computed
  * dresidual NULL: not computed
+ * Aliasing either dx or dresidual may be dy
  * y, beta  with CVL_ACTIVATION_RELU the mask is y > 0 when y is given, else it is recomputed from
  *          x, beta and the same mean and var as the forward pass (faster; exact to the bit for the
  *          double statistics it returned; not possible with a residual). Both may be NULL without
@@ -479,7 +480,7 @@ CVL_API cvl_status cvl_relu_forward_f32(ptrdiff_t n, float *y, const float *x, c
 CVL_API cvl_status cvl_relu_forward_f64(ptrdiff_t n, double *y, const double *x,
                                         const cvl_exec *run);
 
-/* cvl_relu_backward_f32: dx = dy where y > 0, else 0. */
+/* cvl_relu_backward_f32: dx = dy where y > 0, else 0; dx may be dy. */
 CVL_API cvl_status cvl_relu_backward_f32(ptrdiff_t n, float *dx, const float *dy, const float *y,
                                          const cvl_exec *run);
 CVL_API cvl_status cvl_relu_backward_f64(ptrdiff_t n, double *dx, const double *dy, const double *y,

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct shape {
     ptrdiff_t M, C;
@@ -220,16 +221,34 @@ static void gradient_bounds(const problem *p, const double *mean, const double *
     }
 }
 
+static void call_backward(const problem *p, mode how, const gradients *got, const T *dy, const T *y,
+                          const double *mean, const double *var, int threads)
+{
+    cvl_exec run = run_with(threads, NAME(batch_norm_backward_workspace_size)(&p->d, threads));
+    CHECK(NAME(batch_norm_backward)(&p->d, got->dx, got->dgamma, got->dbeta, got->dresidual, dy,
+                                    p->x, how == MASK_FROM_Y || how == RESIDUAL ? y : NULL,
+                                    p->gamma, how == MASK_RECOMPUTED ? p->beta : NULL, mean, var,
+                                    &run) == CVL_OK);
+}
+
 static gradients run_backward(const problem *p, mode how, int with_dx, const T *y,
                               const double *mean, const double *var, int threads)
 {
     gradients got = {with_dx ? output(p->n) : NULL, output(p->d.C), output(p->d.C),
                      how == RESIDUAL ? output(p->n) : NULL};
-    cvl_exec run = run_with(threads, NAME(batch_norm_backward_workspace_size)(&p->d, threads));
-    CHECK(NAME(batch_norm_backward)(&p->d, got.dx, got.dgamma, got.dbeta, got.dresidual, p->dy,
-                                    p->x, how == MASK_FROM_Y || how == RESIDUAL ? y : NULL,
-                                    p->gamma, how == MASK_RECOMPUTED ? p->beta : NULL, mean, var,
-                                    &run) == CVL_OK);
+    call_backward(p, how, &got, p->dy, y, mean, var, threads);
+    return got;
+}
+
+/* The same, into dy: dresidual where there is one, else dx. */
+static gradients run_backward_in_place(const problem *p, mode how, const T *y, const double *mean,
+                                       const double *var, int threads)
+{
+    T *dy = output(p->n);
+    gradients got = {how == RESIDUAL ? output(p->n) : dy, output(p->d.C), output(p->d.C),
+                     how == RESIDUAL ? dy : NULL};
+    memcpy(dy, p->dy, (size_t)p->n * sizeof(T));
+    call_backward(p, how, &got, dy, y, mean, var, threads);
     return got;
 }
 
@@ -267,6 +286,8 @@ static void test_backward(shape s, mode how, int frozen)
         check_exact("dresidual", p.n, first.dresidual, g);
     for (int threads = 1; threads <= 3; threads++) {
         gradients got = run_backward(&p, how, threads > 1, y, mean, var, threads);
+        check_same_gradients(&p, &got, &first);
+        got = run_backward_in_place(&p, how, y, mean, var, threads);
         check_same_gradients(&p, &got, &first);
     }
     if (how == MASK_RECOMPUTED) {

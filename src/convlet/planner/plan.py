@@ -100,9 +100,10 @@ class Pass:
     Attributes
     ----------
     commits : what changes the state of layers, to be called when the pass has succeeded
+    owned : for each value, whether its gradient may be written to
     """
 
-    __slots__ = ("commits", "grads", "kept", "plan", "threads", "values")
+    __slots__ = ("commits", "grads", "kept", "owned", "plan", "threads", "values")
 
     def __init__(self, plan, x):
         self.plan, self.commits, self.threads = plan, [], get_num_threads()
@@ -128,6 +129,7 @@ class Pass:
         """Add to the gradients of parameters, and return dx or None."""
         plan, self.threads = self.plan, get_num_threads()
         self.grads = [None] * len(self.values)
+        self.owned = [False] * len(self.values)
         self.grads[plan.graph.output] = dy
         del dy
         for step in plan.backward:
@@ -148,12 +150,13 @@ class Pass:
         if before is not None:
             y = gradient if fresh else empty(gradient.shape, gradient.dtype.char)
             _core.add(y, before, gradient, self.threads)
-            gradient = y
-        self.grads[value] = gradient
+            gradient, fresh = y, True
+        self.grads[value], self.owned[value] = gradient, fresh
 
     def masked(self, gradient, value):
-        """Return a gradient where a value is above 0, and 0 elsewhere: that through ReLU."""
-        masked = empty(gradient.shape, gradient.dtype.char)
+        """Return a gradient of a value where that is above 0, and 0 elsewhere: through ReLU."""
+        owned = self.owned[value]
+        masked = gradient if owned else empty(gradient.shape, gradient.dtype.char)
         _core.relu_backward(masked, gradient, self.value(value), self.threads)
         return masked
 

@@ -248,10 +248,14 @@ class NormStep(Step):
         mean, var = run.kept[self.index]
         x = run.value(self.x)
         gamma, beta = layer._scale_and_shift()
-        dx = empty(self.x_shape, code) if self.needs_dx else None
         dgamma, dbeta = np.empty(channels, dy.dtype), np.empty(channels, dy.dtype)
         needs_residual = self.residual is not None and self.needs[1]
-        dresidual = empty(self.shape, code) if self.masked and needs_residual else None
+        # One of the gradients takes the place of dy: what is written is then in cache already.
+        owned, dx, dresidual = run.owned[self.y], None, None
+        if self.masked and needs_residual:
+            dresidual = dy if owned else empty(self.shape, code)
+        if self.needs_dx:
+            dx = dy if owned and not needs_residual else empty(self.x_shape, code)
         _core.batch_norm_backward(
             dx,
             dgamma,
@@ -275,7 +279,7 @@ class NormStep(Step):
             layer.gamma.accumulate(dgamma)
             layer.beta.accumulate(dbeta)
         if needs_residual and not self.masked:
-            run.give(self.residual, dy)
+            run.give(self.residual, dy, fresh=owned)
         elif needs_residual:
             run.give(self.residual, dresidual, fresh=True)
         if self.needs_dx:

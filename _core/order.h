@@ -51,7 +51,8 @@
  * of the widest vectors), else of ROW_NARROW, as long as that stays within ROW_MAX: longer ones
  * lose more to strides of a page than whole vectors gain. A chain runs down the rows of a piece of
  * about PIECE elements, which lies in L1 with what it becomes, and that are CHAIN_MIN to CHAIN_MAX
- * rows; FOLD pieces are added up before they are folded into double. */
+ * rows; FOLD pieces are added up before they are folded into double. Layer norm folds a row every
+ * PIECE elements, and the gradients of FOLD rows at once. */
 #define CVL_ORDER_ROW_WIDE 64
 #define CVL_ORDER_ROW_NARROW 16
 #define CVL_ORDER_ROW_MAX 1024
@@ -69,7 +70,7 @@
 /* Batch norm: the pivot of a block is the mean of this many of its first pixels. */
 #define CVL_ORDER_PIVOT 16
 
-/* Row sums (softmax) and sums of squares: this many lanes, folded by a binary tree. */
+/* Row sums (softmax, layer norm) and sums of squares: this many lanes, folded by a binary tree. */
 #define CVL_ORDER_LANES 64
 
 /* Sums of squares (the norm of gradients): blocks of this many elements, added in order in double. */

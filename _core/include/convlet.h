@@ -409,7 +409,8 @@ typedef struct cvl_group_norm {
 
 /* cvl_group_norm_forward_f32: y, mean and var from x; gamma NULL counts as 1, beta NULL as 0.
  * Numerics the moments of batch norm per channel of a sample (with one group, of all its values),
- *          merged into groups in double; a constant group gives exactly beta */
+ *          merged into groups in double; with M = G = 1 of a row, over 64 fixed lanes; a constant
+ *          group gives exactly beta */
 CVL_API cvl_status cvl_group_norm_forward_f32(const cvl_group_norm *d, float *y, double *mean,
                                               double *var, const float *x, const float *gamma,
                                               const float *beta, const cvl_exec *run);
@@ -424,7 +425,8 @@ CVL_API size_t cvl_group_norm_forward_workspace_size_f64(const cvl_group_norm *d
  *   dbeta = sum_{n,m} dy,  dgamma = sum_{n,m} dy * xhat,
  *   dx = (gamma dy - a/n - xhat b/n) / sqrt(var + eps)
  * dx       NULL: not computed
- * Numerics dgamma and dbeta: in double over at most 16 blocks of samples that N decides, in order */
+ * Numerics dgamma and dbeta: in double over at most 16 blocks of samples that N decides, in order;
+ *          with M = G = 1 after chains of at most 32 samples */
 CVL_API cvl_status cvl_group_norm_backward_f32(const cvl_group_norm *d, float *dx, float *dgamma,
                                                float *dbeta, const float *dy, const float *x,
                                                const float *gamma, const double *mean,

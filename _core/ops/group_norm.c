@@ -4,7 +4,8 @@
  * into groups; with one group it is a matrix of M*C pixels of one channel. A sample goes through
  * prepare, reduce, finish and apply. Small samples do so in one task, in scratch of the worker;
  * large ones, which columns.h cuts into several blocks, in four regions, in scratch of their own.
- * The gradients of gamma and beta are summed over blocks of samples that N alone decides. */
+ * The gradients of gamma and beta are summed over blocks of samples that N alone decides.
+ * With one pixel and one group a sample is a row, and one kernel takes it from end to end. */
 #include "moments.h"
 
 #include <float.h>
@@ -29,6 +30,7 @@ struct group_norm_job {
     cvl_group_norm d;
     cvl_columns plan, reduced; /* of a sample (M,C), and of the matrix that `reduce` sums */
     int backward, cut;         /* cut: samples go through the steps in regions */
+    int rows;                  /* samples are rows of one group */
     ptrdiff_t blocks;          /* of samples */
     sample_step *prepare;      /* or NULL */
     span_step *reduce;
@@ -41,6 +43,7 @@ struct group_norm_job {
     T *y, *dx, *dgamma, *dbeta;
 
     double *gradients; /* backward: (blocks, 2, C) */
+    T *chains;         /* rows, backward: (workers, 2, C) */
     char *samples;     /* as many as are under way at once */
 };
 
@@ -69,6 +72,10 @@ static size_t carve(group_norm_job *job, int threads, void *workspace)
     const ptrdiff_t samples = job->cut ? job->d.N : cvl_min(threads, job->blocks);
     if (job->backward)
         job->gradients = cvl_carve(&scratch, (size_t)(job->blocks * 2 * job->d.C) * sizeof(double));
+    if (job->backward && job->rows)
+        job->chains = cvl_carve(&scratch, (size_t)(samples * 2 * job->d.C) * sizeof(T));
+    if (job->rows)
+        return scratch.used;
     job->samples = cvl_carve(&scratch, (size_t)samples * carve_sample(job, &s, NULL));
     return scratch.used;
 }
@@ -100,6 +107,7 @@ static cvl_status open_job(group_norm_job *job, const cvl_group_norm *from, int 
     if (d->groups == 1 && !job->backward)
         job->reduced = NAME(columns_plan)(d->M * d->C, 1);
     job->cut = job->plan.blocks > 1;
+    job->rows = d->M == 1 && d->groups == 1 && !job->cut;
     job->blocks = job->backward ? cvl_min(d->N, CVL_ORDER_BLOCKS) : d->N;
     return CVL_OK;
 }
@@ -188,11 +196,47 @@ static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
     }
 }
 
+/* ------------------------------------------------------------------------- rows of one group */
+
+static void forward_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const group_norm_job *job = context;
+    const ptrdiff_t C = job->d.C;
+    (void)worker;
+    job->kernels->layer_norm_forward(end - begin, C, job->y + begin * C, job->mean_out + begin,
+                                     job->var_out + begin, job->x + begin * C, job->gamma,
+                                     job->beta, job->d.eps);
+}
+
+/* A block's gradients: chains of a few rows, folded into double. */
+static void backward_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const group_norm_job *job = context;
+    const ptrdiff_t C = job->d.C;
+    T *chains = job->chains + worker * 2 * C;
+    memset(chains, 0, (size_t)(2 * C) * sizeof *chains);
+    for (ptrdiff_t block = begin; block < end; block++) {
+        const ptrdiff_t last = first_sample(job, block + 1);
+        for (ptrdiff_t n = first_sample(job, block); n < last; n += CVL_ORDER_FOLD) {
+            job->kernels->layer_norm_backward(cvl_min(CVL_ORDER_FOLD, last - n), C,
+                                              job->dx ? job->dx + n * C : NULL, chains,
+                                              job->dy + n * C, job->x + n * C, job->gamma,
+                                              job->mean + n, job->var + n, job->d.eps);
+            job->kernels->fold_columns(job->gradients + block * 2 * C, chains, 2 * C, 2 * C);
+        }
+    }
+}
+
 static void run_job(group_norm_job *job, int threads)
 {
     const ptrdiff_t N = job->d.N;
     const double bytes = (double)N * (double)job->d.M * (double)job->d.C * sizeof(T);
     const double channels = (double)N * (double)job->d.C * 8 * sizeof(double);
+    if (job->rows) {
+        cvl_parallel_for(threads, job->blocks, (job->backward ? 8 : 4) * bytes, CVL_FLUSH,
+                         job->backward ? backward_rows : forward_rows, job);
+        return;
+    }
     if (!job->cut) {
         cvl_parallel_for(threads, job->blocks, 4 * bytes, CVL_FLUSH, whole_blocks, job);
         return;

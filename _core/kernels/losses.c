@@ -70,16 +70,18 @@ INLINE double sweep(const elements *e, ptrdiff_t n, double *each, T *dx, formula
     T value[LANES];
     for (ptrdiff_t i = 0; i < n; i += LANES) {
         const int count = n - i < LANES ? (int)(n - i) : LANES;
+        if (count < LANES)
+            memset(value, 0, sizeof value);
         for (int j = 0; j < count; j += VL) {
             V derivative;
-            vstore(value + j, of(e, i + j, count - j, &derivative));
+            vstore_part(value + j, of(e, i + j, count - j, &derivative), count - j);
             vstore_part(dx + i + j, vmul(derivative, weight), count - j);
         }
         if (each)
             for (int j = 0; j < count; j++)
                 each[i + j] = (double)value[j];
         else
-            for (int j = 0; j < count; j++)
+            for (int j = 0; j < LANES; j++)
                 lane[j] += (double)value[j];
     }
     for (int half = LANES / 2; half > 0; half /= 2)
@@ -177,6 +179,16 @@ INLINE V focal(const elements *e, ptrdiff_t i, ptrdiff_t n, V *derivative)
     const V plain = vsub(vmul(l.negative, l.sigma), vmul(l.positive, l.minus_sigma));
     *derivative = vmul(factor, vadd(plain, sloped));
     return times(factor, c);
+}
+
+int KERNEL(all_within)(ptrdiff_t n, const T *x, T limit)
+{
+    V wrong = vzero();
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const V v = vload_part(x + i, n - i), within = vmin(vset1(limit), vmax(vzero(), v));
+        wrong = vselect(veq(v, within), wrong, vset1(1));
+    }
+    return !vany(vgt(wrong, vzero()));
 }
 
 double KERNEL(mse)(const TYPE(element_loss) *s, ptrdiff_t n, double *each, T *dx, const T *x,

@@ -144,23 +144,38 @@ INLINE V vlog1p_unit(V x)
     return vadd(vselect(above, vset1(LN2_HIGH), vzero()), log);
 }
 
+/* a where the mask is -1, b where it is 0: bits, not a branch, which would keep a loop scalar. */
+INLINE double pick(int64_t mask, double a, double b)
+{
+    int64_t bits, other;
+    memcpy(&bits, &a, sizeof bits);
+    memcpy(&other, &b, sizeof other);
+    bits = (bits & mask) | (other & ~mask);
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+
 /* log(1 + x) for x >= 0, within 1 ulp; NaN and infinity return themselves. It is written out, with
  * neither libm nor FMA, because its bits reach every loss: 1 + x = 2^k (1 + f) with 1 + f within
  * sqrt(2) of 1, log(1 + f) = 2 atanh(s), s = f / (2 + f). No branches: loops of it become vectors. */
 INLINE double log1p_positive(double x)
 {
     const double u = 1 + x;
-    uint64_t bits;
+    int64_t bits, x_bits;
     memcpy(&bits, &u, sizeof bits);
+    memcpy(&x_bits, &x, sizeof x_bits);
     /* Adding 1 - sqrt(1/2) to the significand makes it carry at sqrt(2). */
-    const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
-    const double k = (double)((int)(shifted >> 52) - 1023);
-    double scaled;
-    bits = (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu;
+    const int64_t shifted = bits + (0x3ff0000000000000 - 0x3fe6a09e667f3bcd);
+    const int64_t exponent = (int64_t)((uint64_t)shifted >> 52), above = -(exponent > 1023);
+    const int64_t biased = exponent | 0x4330000000000000; /* 2^52 + exponent */
+    double k, scaled;
+    memcpy(&k, &biased, sizeof k);
+    k -= 0x1p52 + 1023;
+    bits = (shifted & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd;
     memcpy(&scaled, &bits, sizeof scaled);
-    const double from_one = 1 - (u - x), from_x = x - (u - 1);
-    const double left = (u > 2 ? from_one : from_x) / u; /* what rounding 1 + x left out */
-    const double f = k > 0 ? scaled - 1 : x, lost = k > 0 ? left : 0;
+    /* What rounding 1 + x left out. */
+    const double left = pick(-(u > 2), 1 - (u - x), x - (u - 1)) / u;
+    const double f = pick(above, scaled - 1, x), lost = pick(above, left, 0);
     const double s = f / (2 + f), z = s * s;
     const double p =
         z * (0x1.5555555555593p-1 +
@@ -173,7 +188,7 @@ INLINE double log1p_positive(double x)
     const double half_square = 0.5 * f * f;
     const double tail = s * (half_square + p) + (k * 0x1.a39ef35793c76p-33 + lost);
     const double log = k * 0x1.62e42feep-1 + (f - (half_square - tail));
-    return x < INFINITY ? log : x;
+    return pick(-(x_bits < 0x7ff0000000000000), log, x);
 }
 
 #endif

@@ -1,4 +1,5 @@
 /* losses.c: losses over elements, value and gradient together: a task is a block of elements. */
+#include <float.h>
 #include <math.h>
 
 #include "op.h"
@@ -77,15 +78,6 @@ static cvl_status read_call(call *s, size_t *needed, const cvl_loss *d)
     return CVL_OK;
 }
 
-/* Whether every number is in [0, limit] and below infinity; NaN is not. */
-static int all_within(ptrdiff_t n, const T *x, T limit)
-{
-    int fit = 1;
-    for (ptrdiff_t i = 0; x && i < n; i++)
-        fit &= (x[i] >= 0) & (x[i] <= limit) & (x[i] < (T)INFINITY);
-    return fit;
-}
-
 static cvl_status run_call(call s, int logits, const cvl_loss *d, double *loss, const cvl_exec *run)
 {
     cvl_exec exec;
@@ -97,13 +89,14 @@ static cvl_status run_call(call s, int logits, const cvl_loss *d, double *loss, 
         status = cvl_read_exec(&exec, run, needed);
     if (status != CVL_OK)
         return status;
-    if (logits && !all_within(s.d.n, s.y, 1))
-        return CVL_ERR_LABEL;
-    if (!all_within(s.d.n, s.positive_weight, (T)INFINITY) ||
-        !all_within(s.d.n, s.weight, (T)INFINITY))
-        return CVL_ERR_WEIGHT;
     if (!s.k)
         return CVL_ERR_ISA;
+    if (logits && !s.k->all_within(s.d.n, s.y, 1))
+        return CVL_ERR_LABEL;
+    const T greatest = (T)(sizeof(T) == sizeof(float) ? FLT_MAX : DBL_MAX);
+    if ((s.positive_weight && !s.k->all_within(s.d.n, s.positive_weight, greatest)) ||
+        (s.weight && !s.k->all_within(s.d.n, s.weight, greatest)))
+        return CVL_ERR_WEIGHT;
 
     const ptrdiff_t blocks = cvl_ceil_div(s.d.n, BLOCK);
     const double divisor = s.d.reduction == CVL_REDUCTION_MEAN ? (double)cvl_max(s.d.n, 1) : 1;

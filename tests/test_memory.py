@@ -90,6 +90,44 @@ def test_results_are_never_written_again():
         np.testing.assert_array_equal(copy, array)
 
 
+class Keeping(cl.Layer):
+    """Pass x on, and keep every array that comes by."""
+
+    def __init__(self):
+        self.kept = []
+
+    def keep(self, array):
+        self.kept.append((array, array.copy()))
+        return array
+
+    def forward(self, x):
+        return self.keep(x), self.keep
+
+
+def test_backward_writes_over_nothing_that_others_hold():
+    """The caller's x and dy, and all that layers of one's own have seen, stay as they were."""
+    layers = [Keeping() for _ in range(4)]
+    body = cl.Sequential(layers[0], cl.BatchNorm(8), layers[1], cl.BatchNorm(8))
+    model = cl.Sequential(
+        cl.BatchNorm(3),
+        cl.Conv2d(3, 8, 3),
+        cl.Residual(body),
+        cl.ReLU(),
+        layers[2],
+        cl.Residual(cl.BatchNorm(8), layers[3]),
+        rng=0,
+    )
+    x, _ = batch(0)
+    y, pullback = model.vjp(x)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    copies = [(array, array.copy()) for array in (x, y, dy)]
+    pullback(dy)
+
+    assert all(len(layer.kept) >= 2 for layer in layers)
+    for array, copy in [*copies, *(kept for layer in layers for kept in layer.kept)]:
+        np.testing.assert_array_equal(copy, array)
+
+
 @pytest.mark.parametrize("drawn", [True, False])
 def test_threads_on_the_inference_door(drawn):
     """Eight threads on one model get the bits of serial calls, also when they are its first use."""

@@ -148,15 +148,18 @@ class Pass:
         """Add to the gradient of a value; one that is fresh may be written to."""
         before = self.grads[value]
         if before is not None:
-            y = gradient if fresh else empty(gradient.shape, gradient.dtype.char)
+            y = gradient if fresh else self.room(value, before)
             _core.add(y, before, gradient, self.threads)
             gradient, fresh = y, True
         self.grads[value], self.owned[value] = gradient, fresh
 
+    def room(self, value, gradient):
+        """Return where to write what replaces the gradient of a value, which is read no more."""
+        return gradient if self.owned[value] else empty(gradient.shape, gradient.dtype.char)
+
     def masked(self, gradient, value):
         """Return a gradient of a value where that is above 0, and 0 elsewhere: through ReLU."""
-        owned = self.owned[value]
-        masked = gradient if owned else empty(gradient.shape, gradient.dtype.char)
+        masked = self.room(value, gradient)
         _core.relu_backward(masked, gradient, self.value(value), self.threads)
         return masked
 

@@ -251,11 +251,11 @@ class NormStep(Step):
         dgamma, dbeta = np.empty(channels, dy.dtype), np.empty(channels, dy.dtype)
         needs_residual = self.residual is not None and self.needs[1]
         # One of the gradients takes the place of dy: what is written is then in cache already.
-        owned, dx, dresidual = run.owned[self.y], None, None
+        dx = dresidual = None
         if self.masked and needs_residual:
-            dresidual = dy if owned else empty(self.shape, code)
+            dresidual = run.room(self.y, dy)
         if self.needs_dx:
-            dx = dy if owned and not needs_residual else empty(self.x_shape, code)
+            dx = empty(self.x_shape, code) if needs_residual else run.room(self.y, dy)
         _core.batch_norm_backward(
             dx,
             dgamma,
@@ -279,7 +279,7 @@ class NormStep(Step):
             layer.gamma.accumulate(dgamma)
             layer.beta.accumulate(dbeta)
         if needs_residual and not self.masked:
-            run.give(self.residual, dy, fresh=owned)
+            run.give(self.residual, dy, fresh=run.owned[self.y])
         elif needs_residual:
             run.give(self.residual, dresidual, fresh=True)
         if self.needs_dx:
@@ -357,7 +357,7 @@ class FlattenStep(Step):
         run.values[self.y] = run.values[self.x].reshape(self.shape)
 
     def backward(self, run):
-        run.give(self.x, run.take(self.y).reshape(self.x_shape))
+        run.give(self.x, run.take(self.y).reshape(self.x_shape), fresh=run.owned[self.y])
 
 
 class LinearStep(Step):

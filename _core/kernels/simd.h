@@ -111,27 +111,13 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
 #ifdef CVL_F32
 INLINE M vgt(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
-INLINE V zip_low(V a, V b)
-{
-    return _mm512_permutex2var_ps(
-        a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
-}
-INLINE V zip_high(V a, V b)
-{
-    return _mm512_permutex2var_ps(
-        a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
-}
+INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f32x4(a, b, 0x88); }
+INLINE V odd_lanes(V a, V b) { return _mm512_shuffle_f32x4(a, b, 0xdd); }
 #else
 INLINE M vgt(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
-INLINE V zip_low(V a, V b)
-{
-    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
-}
-INLINE V zip_high(V a, V b)
-{
-    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
-}
+INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0x88); }
+INLINE V odd_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0xdd); }
 #endif
 INLINE int vany(M m) { return m != 0; }
 INLINE int vall(M m) { return m == FIRST(VL); }
@@ -162,10 +148,8 @@ INLINE V vpow2(V t)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), CVL_MANTISSA));
 }
-INLINE V join_halves(V a, V b, const int high)
-{
-    return high ? _mm256_permute2f128_ps(a, b, 0x31) : _mm256_permute2f128_ps(a, b, 0x20);
-}
+INLINE V even_lanes(V a, V b) { return _mm256_permute2f128_ps(a, b, 0x20); }
+INLINE V odd_lanes(V a, V b) { return _mm256_permute2f128_ps(a, b, 0x31); }
 INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
 INLINE __m128i narrow_to_words(V v)
 {
@@ -185,10 +169,8 @@ INLINE V vpow2(V t)
 {
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(t), CVL_MANTISSA));
 }
-INLINE V join_halves(V a, V b, const int high)
-{
-    return high ? _mm256_permute2f128_pd(a, b, 0x31) : _mm256_permute2f128_pd(a, b, 0x20);
-}
+INLINE V even_lanes(V a, V b) { return _mm256_permute2f128_pd(a, b, 0x20); }
+INLINE V odd_lanes(V a, V b) { return _mm256_permute2f128_pd(a, b, 0x31); }
 INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(bytes)); }
 INLINE __m128i narrow_to_words(V v)
 {
@@ -196,8 +178,6 @@ INLINE __m128i narrow_to_words(V v)
     return _mm_packus_epi32(i, i);
 }
 #endif
-INLINE V zip_low(V a, V b) { return join_halves(OP(unpacklo)(a, b), OP(unpackhi)(a, b), 0); }
-INLINE V zip_high(V a, V b) { return join_halves(OP(unpacklo)(a, b), OP(unpackhi)(a, b), 1); }
 INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
 {
     uint64_t bytes = 0;
@@ -322,8 +302,6 @@ typedef __m128d M;
 #define OP(name) _mm_##name##_pd
 INLINE V vpow2(V t) { return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t), CVL_MANTISSA)); }
 #endif
-INLINE V zip_low(V a, V b) { return OP(unpacklo)(a, b); }
-INLINE V zip_high(V a, V b) { return OP(unpackhi)(a, b); }
 INLINE M vgt(V a, V b) { return OP(cmpgt)(a, b); }
 INLINE M veq(V a, V b) { return OP(cmpeq)(a, b); }
 INLINE int vany(M m) { return OP(movemask)(m) != 0; }
@@ -382,6 +360,8 @@ INLINE V vmax(V a, V b) { return OP(max)(a, b); }
 INLINE V vmin(V a, V b) { return OP(min)(a, b); }
 INLINE V vabs(V a) { return OP(andnot)(vset1((T)-0.0), a); }
 INLINE V vcopysign(V a, V b) { return OP(or)(vabs(a), OP (and)(vset1((T)-0.0), b)); }
+INLINE V zip_low(V a, V b) { return OP(unpacklo)(a, b); }
+INLINE V zip_high(V a, V b) { return OP(unpackhi)(a, b); }
 #endif
 
 #if !defined(CVL_LEVEL_AVX512) && !defined(CVL_LEVEL_AVX2)
@@ -437,22 +417,41 @@ INLINE V vldexp(V a, V n)
 }
 #endif
 
-/* Zipping the first half of the rows with the second, once for each doubling of VL. */
+/* Vectors are lanes of 128 bits, of LANE elements; zips stay within them. So squares of LANE rows are
+ * turned first, by zipping the first half of their rows with the second once for each doubling of
+ * LANE; then the square of lanes, by parting even lanes from odd. */
 INLINE void vtranspose(V r[VL])
 {
 #if VL > 1
-#pragma GCC unroll 4
-    for (int width = 1; width < VL; width *= 2) {
-        V zipped[VL];
+    enum { LANE = 16 / (int)sizeof(T), HALF = LANE / 2 };
+    V t[VL];
+#pragma GCC unroll 2
+    for (int width = 1; width < LANE; width *= 2) {
 #pragma GCC unroll 8
         for (int i = 0; i < VL / 2; i++) {
-            zipped[2 * i] = zip_low(r[i], r[i + VL / 2]);
-            zipped[2 * i + 1] = zip_high(r[i], r[i + VL / 2]);
+            const int square = i / HALF * LANE, row = i % HALF;
+            t[square + 2 * row] = zip_low(r[square + row], r[square + row + HALF]);
+            t[square + 2 * row + 1] = zip_high(r[square + row], r[square + row + HALF]);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < VL; i++)
-            r[i] = zipped[i];
+            r[i] = t[i];
     }
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_AVX2)
+#pragma GCC unroll 2
+    for (int width = LANE; width < VL; width *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < VL / 2; i++) {
+            const V a = r[i / LANE * 2 * LANE + i % LANE];
+            const V b = r[i / LANE * 2 * LANE + LANE + i % LANE];
+            t[i] = even_lanes(a, b);
+            t[VL / 2 + i] = odd_lanes(a, b);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            r[i] = t[i];
+    }
+#endif
 #else
     (void)r;
 #endif

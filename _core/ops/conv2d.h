@@ -51,6 +51,9 @@ extern const NAME(conv2d_engine) NAME(depthwise_engine);
 /* Backward data to few channels: stem.c. */
 extern const NAME(conv2d_engine) NAME(stem_engine);
 
+/* 1x1 convolutions of one position: row.c. */
+extern const NAME(conv2d_engine) NAME(row_engine);
+
 /* 1x1 convolutions of few positions, as a linear layer is: product.c. */
 extern const NAME(conv2d_engine) NAME(product_engine);
 

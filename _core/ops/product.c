@@ -1,6 +1,6 @@
 /* product.c: 1x1 convolutions of few positions, as a linear layer is.
  *
- * Packing the weights would be a tenth of the work at 64 positions, and most of it at one. So the
+ * Packing the weights would be a tenth of the work at 64 positions, and most of it at few. So the
  * micro-kernel reads w as it lies (forward), or a panel of it that its worker has just turned
  * (backward data). A task is a few rows of a panel; neighbours of one panel are run together, so that
  * a worker reads each piece of its panel once.

@@ -8,6 +8,8 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 0,   3,   2},
     {sizeof(cvl_linear), 7,   13,  5},
     {sizeof(cvl_linear), 1,   1000, 10},
+    {sizeof(cvl_linear), 1,   803, 301}, /* one row: whole and ragged panels, three segments */
+    {sizeof(cvl_linear), 1,   37,  801},
     {sizeof(cvl_linear), 2,   1,   301},
     {sizeof(cvl_linear), 6,   16,  16},
     {sizeof(cvl_linear), 33,  769, 31}, /* two cuts of the reduction, work for three threads */
@@ -127,8 +129,35 @@ static void test_backward_weights(const cvl_linear *d, int limit)
     check_memory();
 }
 
+/* A row alone has the bits that it has among others. */
+static void test_rows(ptrdiff_t IN, ptrdiff_t OUT)
+{
+    enum { ROWS = 3 };
+    check_case("each of %d rows alone IN%td OUT%td", ROWS, IN, OUT);
+    const cvl_linear all = {sizeof all, ROWS, IN, OUT}, one = {sizeof one, 1, IN, OUT};
+    T *x = input_random(ROWS * IN), *w = input_random(IN * OUT), *b = input_random(OUT);
+    T *dy = input_random(ROWS * OUT), *y = output(ROWS * OUT), *dx = output(ROWS * IN);
+    cvl_exec run = run_with(1, NAME(linear_forward_workspace_size)(&all, 1));
+    CHECK(NAME(linear_forward)(&all, y, x, w, b, &run) == CVL_OK);
+    run = run_with(1, NAME(linear_backward_data_workspace_size)(&all, 1));
+    CHECK(NAME(linear_backward_data)(&all, dx, dy, w, &run) == CVL_OK);
+    for (ptrdiff_t row = 0; row < ROWS; row++) {
+        T *y_row = output(OUT), *dx_row = output(IN);
+        run = run_with(2, NAME(linear_forward_workspace_size)(&one, 2));
+        CHECK(NAME(linear_forward)(&one, y_row, x + row * IN, w, b, &run) == CVL_OK);
+        run = run_with(2, NAME(linear_backward_data_workspace_size)(&one, 2));
+        CHECK(NAME(linear_backward_data)(&one, dx_row, dy + row * OUT, w, &run) == CVL_OK);
+        check_same("y", OUT, y_row, y + row * OUT);
+        check_same("dx", IN, dx_row, dx + row * IN);
+    }
+    check_memory();
+}
+
 static void test_all(void)
 {
+    test_rows(1, 1);
+    test_rows(803, 301);
+    test_rows(129, 1153);
     for (const cvl_linear *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++)
         for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
             test_forward(d, limit, 0);

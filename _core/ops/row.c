@@ -1,0 +1,102 @@
+/* row.c: 1x1 convolutions of one position, as a linear layer of one image is.
+ *
+ * All it takes is to read w once, so no piece of it is copied, and a worker's pieces lie beside each
+ * other. Each segment of the order of sums, that of the direct engine (indirect.c), is a row of
+ * partial sums; these are added up at the end. */
+#include "conv2d.h"
+
+/* Columns of a task. */
+enum { COLUMNS = 128 };
+
+typedef struct plan {
+    const NAME(conv2d_call) *call;
+    const NAME(kernels) *kernels;
+    int transposed; /* the columns of the matrix are rows of w */
+    ptrdiff_t K, columns, segments;
+    T *sums; /* (segments, columns) */
+} plan;
+
+/* Lays out the workspace; with base NULL it only counts. */
+static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, char *base)
+{
+    const cvl_conv2d *d = &shape->d;
+    *p = (plan){.kernels = kernels(), .transposed = pass == CVL_CONV2D_BACKWARD_DATA};
+    p->K = p->transposed ? d->OC : d->C;
+    p->columns = p->transposed ? d->C : d->OC;
+    p->segments = cvl_ceil_div(p->K, CVL_ORDER_K);
+    cvl_scratch s = {base, 0};
+    p->sums = cvl_carve(&s, (size_t)(p->segments * p->columns) * sizeof(T));
+    return s.used;
+}
+
+/* Tasks by columns, segments. */
+static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const T *a = p->transposed ? p->call->dy : p->call->x, *w = p->call->w;
+    (void)worker;
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t segment = task % p->segments, column = task / p->segments * COLUMNS;
+        const ptrdiff_t k0 = segment * CVL_ORDER_K, k = cvl_min(CVL_ORDER_K, p->K - k0);
+        const ptrdiff_t columns = cvl_min(COLUMNS, p->columns - column);
+        T *sums = p->sums + segment * p->columns + column;
+        if (p->transposed)
+            p->kernels->row_product_turned(k, columns, sums, a + k0, w + column * p->K + k0, p->K);
+        else
+            p->kernels->row_product(k, columns, sums, a + k0, w + k0 * p->columns + column,
+                                    p->columns);
+    }
+}
+
+static void finish(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    (void)begin, (void)end, (void)worker;
+    p->kernels->row_end(p->columns, p->segments, p->call->out, p->sums, &p->call->end);
+}
+
+/* ------------------------------------------------------------------------------- the engine */
+
+static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    const cvl_conv2d *d = &shape->d;
+    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
+        return "weight gradients are sums over positions";
+    if (d->N * d->H * d->W * shape->OH * shape->OW * d->KH * d->KW * d->groups != 1 ||
+        d->PT + d->PL != 0)
+        return "not a matrix product of one row";
+    return NULL;
+}
+
+static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    (void)shape;
+    (void)pass;
+    return 1;
+}
+
+static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
+{
+    plan p;
+    (void)threads;
+    return make_plan(&p, shape, pass, NULL);
+}
+
+static void run(const NAME(conv2d_call) *call)
+{
+    plan p;
+    make_plan(&p, call->shape, call->pass, call->workspace);
+    p.call = call;
+    cvl_parallel_for(call->threads, cvl_ceil_div(p.columns, COLUMNS) * p.segments,
+                     call->shape->flops, CVL_FLUSH, compute, &p);
+    cvl_parallel_for(1, 1, 0, CVL_FLUSH, finish, &p);
+}
+
+const NAME(conv2d_engine) NAME(row_engine) = {
+    .algorithm = CVL_CONV2D_IM2COL,
+    .reason = "a matrix product of one row",
+    .refuses = refuses,
+    .pays = pays,
+    .workspace = workspace,
+    .run = run,
+};

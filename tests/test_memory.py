@@ -91,21 +91,22 @@ def test_results_are_never_written_again():
 
 
 class Keeping(cl.Layer):
-    """Pass x on, and keep every array that comes by."""
+    """Give copies of what comes by, and keep these as well."""
 
     def __init__(self):
         self.kept = []
 
     def keep(self, array):
-        self.kept.append((array, array.copy()))
-        return array
+        given = array.copy()
+        self.kept.append((given, array.copy()))
+        return given
 
     def forward(self, x):
         return self.keep(x), self.keep
 
 
 def test_backward_writes_over_nothing_that_others_hold():
-    """The caller's x and dy, and all that layers of one's own have seen, stay as they were."""
+    """The caller's x and dy, and all that layers of one's own have given, stay as they were."""
     layers = [Keeping() for _ in range(4)]
     body = cl.Sequential(layers[0], cl.BatchNorm(8), layers[1], cl.BatchNorm(8))
     model = cl.Sequential(

@@ -90,6 +90,19 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_strip);
 
+/* A strip of input gradients of a depthwise convolution of 3x3 taps at stride 2: two rows of them, in
+ * blocks of two columns from column -left on, and of these the blocks [begin, end), of `channels`
+ * channels, which are a vector or more. Output column -left + j and row i are
+ *   y[i][(j - left)*step + c] = sum over kh = i, i + 2 < 3 and kw = j%2, j%2 + 2 < 3
+ *       of w[(3*kh + kw)*step + c] * x[kh < 2][(j - kw)/2*step + c]
+ * the sum being one FMA chain; then bias[c] is added, unless that is NULL. Columns outside [0, OW) of
+ * x are left out, and those outside [0, W) of y; and one row of each may be NULL: it lies outside. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_data) {
+    const T *x[2], *w, *bias;
+    T *y[2];
+    ptrdiff_t begin, end, left, W, OW, step, channels;
+} CVL_DTYPE_NAME(cvl_depthwise_strip_data);
+
 /* A tap of the weight gradients of a depthwise convolution: outputs [begin, end) of a row have it.
  * x is the input of output 0 at channel 0. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_sum) {

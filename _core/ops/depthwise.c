@@ -391,24 +391,46 @@ static void run_gather(const NAME(conv2d_call) *call)
 
 /* ---------------------------------------------------------------------------------- the engine */
 
+/* Ways of filters of 3x3 taps, and of all others. */
+typedef enum way { STRIPS, STRIP_DATA, STRIP_WEIGHTS, GATHER, SUMS } way;
+
+static way way_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    const int weights = pass == CVL_CONV2D_BACKWARD_WEIGHTS;
+    if (!NAME(depthwise_strips_take)(shape, pass))
+        return weights ? SUMS : GATHER;
+    if (weights)
+        return STRIP_WEIGHTS;
+    return pass == CVL_CONV2D_BACKWARD_DATA && shape->d.SH == 2 ? STRIP_DATA : STRIPS;
+}
+
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
-    const int in_strips = NAME(depthwise_strips_take)(shape, pass);
     gather g;
-    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        return in_strips ? NAME(depthwise_strip_weights_workspace)(shape, threads)
-                         : NAME(depthwise_sums_workspace)(shape, threads);
-    return in_strips ? NAME(depthwise_strips_workspace)(shape, pass, threads)
-                     : plan_gather(&g, shape, pass, NULL, threads);
+    switch (way_of(shape, pass)) {
+    case STRIPS:
+        return NAME(depthwise_strips_workspace)(shape, pass, threads);
+    case STRIP_DATA:
+        return 0;
+    case STRIP_WEIGHTS:
+        return NAME(depthwise_strip_weights_workspace)(shape, threads);
+    case SUMS:
+        return NAME(depthwise_sums_workspace)(shape, threads);
+    default:
+        return plan_gather(&g, shape, pass, NULL, threads);
+    }
 }
 
 static void run(const NAME(conv2d_call) *call)
 {
-    const int in_strips = NAME(depthwise_strips_take)(call->shape, call->pass);
-    if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        (in_strips ? NAME(depthwise_strip_weights_run) : NAME(depthwise_sums_run))(call);
-    else
-        (in_strips ? NAME(depthwise_strips_run) : run_gather)(call);
+    static void (*const runs[])(const NAME(conv2d_call) *) = {
+        [STRIPS] = NAME(depthwise_strips_run),
+        [STRIP_DATA] = NAME(depthwise_strip_data_run),
+        [STRIP_WEIGHTS] = NAME(depthwise_strip_weights_run),
+        [GATHER] = run_gather,
+        [SUMS] = NAME(depthwise_sums_run),
+    };
+    runs[way_of(call->shape, call->pass)](call);
 }
 
 const NAME(conv2d_engine) NAME(depthwise_engine) = {

@@ -1,4 +1,5 @@
-/* depthwise_strip.c: forward and backward data of depthwise filters of 3x3 taps.
+/* depthwise_strip.c: forward and backward data of depthwise filters of 3x3 taps, but for backward
+ * data of stride 2.
  *
  * Outputs are computed in strips of a few rows. Backward data of stride 1 is forward with the
  * filter turned round.
@@ -53,6 +54,9 @@ int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass p
     if (pass != CVL_CONV2D_BACKWARD_DATA)
         return d->SH <= 2 && fits(d->H, shape->OH, d->SH, d->PT) &&
                fits(d->W, shape->OW, d->SH, d->PL);
+    /* Where all pixels are alike, the outputs of stride 2 had better follow each other. */
+    if (d->SH == 2)
+        return d->C * sizeof(T) % PAGE != 0;
     return d->SH == 1 && fits(shape->OH, d->H, 1, 2 - d->PT) && fits(shape->OW, d->W, 1, 2 - d->PL);
 }
 

@@ -18,6 +18,8 @@ static const cvl_conv_transpose2d cases[] = {
     CASE(3, 6, 5, 17, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* a plain matrix product */
     CASE(2, 3, 5, 12, 18, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0, 3),  /* groups */
     CASE(1, 5, 4, 23, 23, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 23), /* depthwise */
+    CASE(2, 5, 4, 23, 23, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 23), /* and in strips */
+    CASE(1, 4, 5, 16, 16, 3, 3, 2, 2, 1, 1, 0, 1, 2, 0, 1, 1, 16), /* the same, lopsided */
     CASE(2, 7, 9, 16, 3, 4, 3, 2, 2, 1, 2, 1, 1, 1, 2, 1, 1, 1),   /* to few channels */
     CASE(1, 4, 9, 11, 1, 3, 5, 3, 1, 2, 1, 0, 2, 3, 0, 2, 0, 1),   /* to one channel */
     CASE(2, 2, 2, 9, 10, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 1),   /* cut down to the input's size */

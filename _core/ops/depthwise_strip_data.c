@@ -1,0 +1,87 @@
+/* depthwise_strip_data.c: backward data of depthwise filters of 3x3 taps at stride 2.
+ *
+ * Input gradients are computed in strips of two rows that read the same two rows of dy, and a strip
+ * in short pieces that take all channels in turn: what is read and written then lies in runs.
+ *
+ * Order of sums: the taps of an input in the order of k. */
+#include "depthwise.h"
+
+enum {
+    TASKS = 32, /* bands are no higher than makes so many, if that leaves a strip */
+    SPAN = 64,  /* else these are cut into so many channels */
+    RUN = 4096, /* bytes of dy of a piece: more of them drive each other out of L1, */
+    PIECE = 2   /* and fewer columns do not pay for the loads of the filter */
+};
+
+typedef struct strips {
+    const cvl_conv2d_shape *shape;
+    const NAME(kernels) *kernels;
+    ptrdiff_t first, strips, band, bands; /* of an image; strips of a task */
+    ptrdiff_t begin, end, piece;          /* blocks of a strip; of them at once */
+    ptrdiff_t span, spans;  /* channels of a task; the last has what is left besides */
+    const T *dy, *w, *bias; /* of a transposed convolution, or NULL */
+    T *dx;
+} strips;
+
+/* Channels [c, c + channels) of a strip of image n; the first of all begins in the padding, if that
+ * is odd. */
+static void compute_strip(const strips *s, ptrdiff_t n, ptrdiff_t strip, ptrdiff_t c,
+                          ptrdiff_t channels)
+{
+    const cvl_conv2d *d = &s->shape->d;
+    const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, h = 2 * strip - d->PT;
+    const T *dy = s->dy + (n * OH + strip) * OW * d->C + c;
+    T *dx = s->dx + (n * d->H + h) * d->W * d->C + c;
+    NAME(depthwise_strip_data)
+    job = {.x = {strip > 0 ? dy - OW * d->C : NULL, strip < OH ? dy : NULL},
+           .w = s->w + c,
+           .bias = s->bias ? s->bias + c : NULL,
+           .y = {h >= 0 ? dx : NULL, h + 1 < d->H ? dx + d->W * d->C : NULL},
+           .left = d->PL,
+           .W = d->W,
+           .OW = OW,
+           .step = d->C,
+           .channels = channels};
+    for (job.begin = s->begin; job.begin < s->end; job.begin = job.end) {
+        job.end = cvl_min(s->end, job.begin + s->piece);
+        s->kernels->depthwise_strip_data(&job);
+    }
+}
+
+/* Task: a band of strips of an image and a span of channels. */
+static void compute(void *context, ptrdiff_t task, ptrdiff_t last_task, int worker)
+{
+    (void)worker;
+    const strips *s = context;
+    for (; task < last_task; task++) {
+        const ptrdiff_t span = task % s->spans, c = span * s->span;
+        const ptrdiff_t first = task / s->spans % s->bands * s->band;
+        const ptrdiff_t n = task / s->spans / s->bands;
+        const ptrdiff_t channels = span + 1 < s->spans ? s->span : s->shape->d.C - c;
+        const ptrdiff_t last = cvl_min(s->strips, first + s->band);
+        for (ptrdiff_t strip = first; strip < last; strip++)
+            compute_strip(s, n, s->first + strip, c, channels);
+    }
+}
+
+void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call)
+{
+    const cvl_conv2d_shape *shape = call->shape;
+    const cvl_conv2d *d = &shape->d;
+    strips s = {.shape = shape,
+                .kernels = kernels(),
+                .dy = call->dy,
+                .w = call->w,
+                .bias = call->end.bias,
+                .dx = call->out};
+    s.first = d->PT / 2;
+    s.strips = (d->H - 1 + d->PT) / 2 + 1 - s.first;
+    s.begin = d->PL / 2;
+    s.end = (d->W - 1 + d->PL) / 2 + 1;
+    s.piece = cvl_max(PIECE, RUN / (d->C * (ptrdiff_t)sizeof(T)));
+    s.span = d->N * s.strips < TASKS ? cvl_min(d->C, SPAN) : d->C;
+    s.spans = d->C / s.span;
+    s.band = cvl_max(1, cvl_min(s.strips, d->N * s.spans * s.strips / TASKS));
+    s.bands = cvl_ceil_div(s.strips, s.band);
+    cvl_parallel_for(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute, &s);
+}

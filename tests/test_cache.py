@@ -135,6 +135,87 @@ def test_the_miss_counter_stands_still_after_the_first_round():
     assert info()["hits"] > before["hits"]
 
 
+MIB = 1 << 20
+
+
+def blocks(*mebibytes):
+    """Blocks of sizes that are powers of two apart, each full of a number of its own."""
+    made = [np.frombuffer(_core.Block(int(size * MIB)), np.uint8) for size in mebibytes]
+    for number, block in enumerate(made):
+        block[...] = number
+    return made
+
+
+def test_idle_parts_become_a_whole():
+    """Small blocks that come after a large one leave what serves for another large one."""
+    convlet.clear_cache()
+    small = blocks(4, 2, 0.5, 0.5, 1)
+    del small[1:]
+    before = info()
+    large = blocks(4)
+
+    assert info()["misses"] == before["misses"]
+    assert np.all(small[0] == 0)
+    assert large[0].nbytes == 4 * MIB
+
+
+def test_an_idle_whole_serves_in_parts():
+    """Blocks of a half and two quarters come from a whole one, next to each other."""
+    convlet.clear_cache()
+    address = blocks(4)[0].ctypes.data
+    before = info()
+    parts = blocks(2, 1, 1)
+
+    assert info()["misses"] == before["misses"]
+    assert [address + i * MIB for i in (0, 2, 3)] == [part.ctypes.data for part in parts]
+    assert [0, 1, 2] == [part[-1] for part in parts]
+
+
+def test_small_blocks_are_not_cut_from_large_ones():
+    """Less than a quarter of a mebibyte has memory of its own."""
+    convlet.clear_cache()
+    del blocks(1)[:]
+    before = info()
+    blocks(0.125)
+
+    assert info()["misses"] == before["misses"] + 1
+
+
+def test_what_is_cut_is_freed_when_all_of_it_is_idle():
+    """Clearing the cache spares a block of which a part is in use."""
+    convlet.clear_cache()
+    del blocks(4)[:]
+    part = blocks(1)
+    convlet.clear_cache()
+    assert info()["idle_bytes"] >= 3 * MIB
+    assert np.all(part[0] == 0)
+    del part
+    convlet.clear_cache()
+
+    assert info()["idle_bytes"] == 0
+
+
+def test_blocks_in_use_never_share_memory():
+    """Two thousand blocks that come and go keep what was written to them."""
+    rng = np.random.default_rng(0)
+    convlet.clear_cache()
+    held = []
+    for number in range(2000):
+        block = np.frombuffer(_core.Block(int(0.25 * MIB) << int(rng.integers(5))), np.uint8)
+        marks = block[:: block.size // 4 - 1]  # the ends are among them
+        marks[...] = number % 251
+        held.append((block, marks, number % 251))
+        while len(held) > rng.integers(1, 12):
+            _, marks, expected = held.pop(rng.integers(len(held)))
+            assert np.all(marks == expected)
+    del block, marks, held, _
+    idle = info()["idle_bytes"]
+    convlet.clear_cache()
+
+    assert idle > 0
+    assert info()["idle_bytes"] == 0
+
+
 def in_process(program, **environment):
     return subprocess.run(
         [sys.executable, "-c", program],
@@ -194,7 +275,7 @@ def test_a_limit_that_is_no_number_of_bytes(limit):
 def test_the_block_idle_longest_is_freed_first():
     program = """
 from convlet import _core
-sizes = [1000, 2000, 3000, 4000]
+sizes = [1000, 2500, 3000, 3500]  # not made of each other
 blocks = [_core.empty((n * 1024 // 4,), "f") for n in sizes]
 while blocks:
     del blocks[0]

@@ -258,28 +258,28 @@ void KERNEL(activation_forward)(cvl_function function, ptrdiff_t n, T *y, const 
         map_unary(n, y, x, p, relu6);
         break;
     case CVL_SIGMOID:
-        map_unary(n, y, x, p, sigmoid);
+        map_unary_long(n, y, x, p, sigmoid);
         break;
     case CVL_TANH:
-        map_unary(n, y, x, p, hyperbolic_tangent);
+        map_unary_long(n, y, x, p, hyperbolic_tangent);
         break;
     case CVL_ELU:
-        map_unary(n, y, x, p, elu);
+        map_unary_long(n, y, x, p, elu);
         break;
     case CVL_GELU:
-        map_unary(n, y, x, p, gelu);
+        map_unary_long(n, y, x, p, gelu);
         break;
     case CVL_GELU_TANH:
-        map_unary(n, y, x, p, gelu_tanh);
+        map_unary_long(n, y, x, p, gelu_tanh);
         break;
     case CVL_SILU:
-        map_unary(n, y, x, p, silu);
+        map_unary_long(n, y, x, p, silu);
         break;
     case CVL_HARD_SWISH:
         map_unary(n, y, x, p, hard_swish);
         break;
     case CVL_SOFTPLUS:
-        map_unary(n, y, x, p, softplus);
+        map_unary_long(n, y, x, p, softplus);
         break;
     }
 }
@@ -305,19 +305,19 @@ void KERNEL(activation_backward)(cvl_function function, ptrdiff_t n, T *dx, cons
         map_binary(n, dx, dy, a, p, elu_backward);
         break;
     case CVL_GELU:
-        map_binary(n, dx, dy, a, p, gelu_backward);
+        map_binary_long(n, dx, dy, a, p, gelu_backward);
         break;
     case CVL_GELU_TANH:
-        map_binary(n, dx, dy, a, p, gelu_tanh_backward);
+        map_binary_long(n, dx, dy, a, p, gelu_tanh_backward);
         break;
     case CVL_SILU:
-        map_binary(n, dx, dy, a, p, silu_backward);
+        map_binary_long(n, dx, dy, a, p, silu_backward);
         break;
     case CVL_HARD_SWISH:
         map_binary(n, dx, dy, a, p, hard_swish_backward);
         break;
     case CVL_SOFTPLUS:
-        map_binary(n, dx, dy, a, p, softplus_backward);
+        map_binary_long(n, dx, dy, a, p, softplus_backward);
         break;
     }
 }

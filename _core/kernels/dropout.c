@@ -1,38 +1,59 @@
-/* dropout.c: what a counter-based generator keeps, scaled.
- *
- * Philox4x32-10 (Salmon et al. 2011) in plain C: the loops over counters become vectors at every
- * level, and integers have the same bits on all of them. */
+/* dropout.c: what a counter-based generator keeps, scaled: Philox4x32-10 (Salmon et al. 2011), whose
+ * integers have the same bits at every level. */
 #include "simd.h"
 
 enum { COUNTERS = 16, WORDS = 4, ROUNDS = 10, STEP = COUNTERS * WORDS };
+enum { GROUP = 2 }; /* vectors of counters at a time: their chains take turns */
 
-/* word[4 * i + w] = word w of counter block + i. */
-INLINE void philox(uint32_t word[STEP], uint64_t block, const cvl_philox *from)
+/* A word of each counter. The upper halves of its lanes hold what products and XOR ignore. */
+typedef uint64_t words[COUNTERS];
+
+INLINE void rounds(words c[WORDS], uint64_t block, int first, const cvl_philox *from)
 {
-    uint32_t c0[COUNTERS], c1[COUNTERS], c2[COUNTERS], c3[COUNTERS];
+    static const uint64_t lane[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const U a = uset1(0xD2511F53u), b = uset1(0xCD9E8D57u);
     uint32_t k0 = (uint32_t)from->seed, k1 = (uint32_t)(from->seed >> 32);
-    for (int i = 0; i < COUNTERS; i++) {
-        c0[i] = (uint32_t)(block + (uint64_t)i);
-        c1[i] = (uint32_t)((block + (uint64_t)i) >> 32);
-        c2[i] = (uint32_t)from->counter;
-        c3[i] = (uint32_t)(from->counter >> 32);
+    U c0[GROUP], c1[GROUP], c2[GROUP], c3[GROUP];
+#pragma GCC unroll 2
+    for (int i = 0; i < GROUP; i++) {
+        c0[i] = uadd(uload(lane), uset1(block + (uint64_t)(first + i * UL)));
+        c1[i] = uhigh(c0[i]);
+        c2[i] = uset1(from->counter);
+        c3[i] = uhigh(c2[i]);
     }
+#pragma GCC unroll 1
     for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < COUNTERS; i++) {
-            const uint64_t a = (uint64_t)0xD2511F53u * c0[i], b = (uint64_t)0xCD9E8D57u * c2[i];
-            c0[i] = (uint32_t)(b >> 32) ^ c1[i] ^ k0;
-            c1[i] = (uint32_t)b;
-            c2[i] = (uint32_t)(a >> 32) ^ c3[i] ^ k1;
-            c3[i] = (uint32_t)a;
+#pragma GCC unroll 2
+        for (int i = 0; i < GROUP; i++) {
+            const U p0 = umul(c0[i], a), p2 = umul(c2[i], b);
+            c0[i] = uxor(uxor(uhigh(p2), c1[i]), uset1(k0));
+            c1[i] = p2;
+            c2[i] = uxor(uxor(uhigh(p0), c3[i]), uset1(k1));
+            c3[i] = p0;
         }
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
+#pragma GCC unroll 2
+    for (int i = 0; i < GROUP; i++) {
+        ustore(c[0] + first + i * UL, c0[i]);
+        ustore(c[1] + first + i * UL, c1[i]);
+        ustore(c[2] + first + i * UL, c2[i]);
+        ustore(c[3] + first + i * UL, c3[i]);
+    }
+}
+
+/* word[4 * i + w] = word w of counter block + i. */
+INLINE void philox(uint32_t word[STEP], uint64_t block, const cvl_philox *from)
+{
+    words c[WORDS];
+    for (int first = 0; first < COUNTERS; first += GROUP * UL)
+        rounds(c, block, first, from);
     for (int i = 0; i < COUNTERS; i++) {
-        word[WORDS * i] = c0[i];
-        word[WORDS * i + 1] = c1[i];
-        word[WORDS * i + 2] = c2[i];
-        word[WORDS * i + 3] = c3[i];
+        word[WORDS * i] = (uint32_t)c[0][i];
+        word[WORDS * i + 1] = (uint32_t)c[1][i];
+        word[WORDS * i + 2] = (uint32_t)c[2][i];
+        word[WORDS * i + 3] = (uint32_t)c[3][i];
     }
 }
 
@@ -40,13 +61,22 @@ void KERNEL(dropout)(ptrdiff_t n, T *y, const T *x, ptrdiff_t first, const cvl_p
                      uint64_t threshold, T scale)
 {
     uint32_t word[STEP];
+    T kept[STEP]; /* as numbers: gcc makes branches of a choice between floats */
     assert(first % WORDS == 0);
+    if (threshold > UINT32_MAX) {
+        memset(y, 0, (size_t)n * sizeof *y);
+        return;
+    }
     for (ptrdiff_t i = 0; i < n; i += STEP) {
         const ptrdiff_t count = n - i < STEP ? n - i : STEP;
         philox(word, (uint64_t)(first + i) / WORDS, from);
-        for (ptrdiff_t j = 0; j < count; j++) {
-            const T kept = x ? x[i + j] * scale : scale;
-            y[i + j] = word[j] >= threshold ? kept : 0;
+        for (int j = 0; j < STEP; j++)
+            kept[j] = (T)(word[j] >= (uint32_t)threshold);
+        for (ptrdiff_t j = 0; j < count; j += VL) {
+            const V scaled =
+                x ? vmul(vload_part(x + i + j, count - j), vset1(scale)) : vset1(scale);
+            const M drop = veq(vload(kept + j), vzero());
+            vstore_part(y + i + j, vselect(drop, vzero(), scaled), count - j);
         }
     }
 }

@@ -22,6 +22,9 @@
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
  *   sfma(a, b, c)      vfma for one element
+ *   U, UL              vector of UL integers of 64 bits: uset1(s), uload(p), ustore(p, u),
+ *                      uadd(a, b), uxor(a, b), uhigh(a) = a >> 32, umul(a, b), the product of the
+ *                      lower halves
  *
  * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
 #ifndef CVL_SIMD_H
@@ -119,6 +122,15 @@ INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0x88); }
 INLINE V odd_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0xdd); }
 #endif
+typedef __m512i U;
+#define UL 8
+INLINE U uset1(uint64_t s) { return _mm512_set1_epi64((long long)s); }
+INLINE U uload(const uint64_t *p) { return _mm512_loadu_si512(p); }
+INLINE void ustore(uint64_t *p, U u) { _mm512_storeu_si512(p, u); }
+INLINE U uadd(U a, U b) { return _mm512_add_epi64(a, b); }
+INLINE U uxor(U a, U b) { return _mm512_xor_si512(a, b); }
+INLINE U uhigh(U a) { return _mm512_srli_epi64(a, 32); }
+INLINE U umul(U a, U b) { return _mm512_mul_epu32(a, b); }
 INLINE int vany(M m) { return m != 0; }
 INLINE int vall(M m) { return m == FIRST(VL); }
 INLINE V vldexp(V a, V n) { return OP(scalef)(a, n); }
@@ -178,6 +190,15 @@ INLINE __m128i narrow_to_words(V v)
     return _mm_packus_epi32(i, i);
 }
 #endif
+typedef __m256i U;
+#define UL 4
+INLINE U uset1(uint64_t s) { return _mm256_set1_epi64x((long long)s); }
+INLINE U uload(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE void ustore(uint64_t *p, U u) { _mm256_storeu_si256((__m256i *)p, u); }
+INLINE U uadd(U a, U b) { return _mm256_add_epi64(a, b); }
+INLINE U uxor(U a, U b) { return _mm256_xor_si256(a, b); }
+INLINE U uhigh(U a) { return _mm256_srli_epi64(a, 32); }
+INLINE U umul(U a, U b) { return _mm256_mul_epu32(a, b); }
 INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
 {
     uint64_t bytes = 0;
@@ -265,6 +286,15 @@ INLINE V vpow2(V t)
     return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(t), CVL_MANTISSA));
 }
 #endif
+typedef uint64x2_t U;
+#define UL 2
+INLINE U uset1(uint64_t s) { return vdupq_n_u64(s); }
+INLINE U uload(const uint64_t *p) { return vld1q_u64(p); }
+INLINE void ustore(uint64_t *p, U u) { vst1q_u64(p, u); }
+INLINE U uadd(U a, U b) { return vaddq_u64(a, b); }
+INLINE U uxor(U a, U b) { return veorq_u64(a, b); }
+INLINE U uhigh(U a) { return vshrq_n_u64(a, 32); }
+INLINE U umul(U a, U b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
 INLINE M vgt(V a, V b) { return NEON(vcgt)(a, b); }
 INLINE M veq(V a, V b) { return NEON(vceq)(a, b); }
 INLINE V zip_low(V a, V b) { return NEON(vzip1)(a, b); }
@@ -302,6 +332,15 @@ typedef __m128d M;
 #define OP(name) _mm_##name##_pd
 INLINE V vpow2(V t) { return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t), CVL_MANTISSA)); }
 #endif
+typedef __m128i U;
+#define UL 2
+INLINE U uset1(uint64_t s) { return _mm_set1_epi64x((long long)s); }
+INLINE U uload(const uint64_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+INLINE void ustore(uint64_t *p, U u) { _mm_storeu_si128((__m128i *)p, u); }
+INLINE U uadd(U a, U b) { return _mm_add_epi64(a, b); }
+INLINE U uxor(U a, U b) { return _mm_xor_si128(a, b); }
+INLINE U uhigh(U a) { return _mm_srli_epi64(a, 32); }
+INLINE U umul(U a, U b) { return _mm_mul_epu32(a, b); }
 INLINE M vgt(V a, V b) { return OP(cmpgt)(a, b); }
 INLINE M veq(V a, V b) { return OP(cmpeq)(a, b); }
 INLINE int vany(M m) { return OP(movemask)(m) != 0; }
@@ -319,6 +358,15 @@ INLINE V vselect(M m, V a, V b) { return OP(blendv)(b, a, m); }
 typedef T V;
 typedef int M;
 #define VL 1
+typedef uint64_t U;
+#define UL 1
+INLINE U uset1(uint64_t s) { return s; }
+INLINE U uload(const uint64_t *p) { return *p; }
+INLINE void ustore(uint64_t *p, U u) { *p = u; }
+INLINE U uadd(U a, U b) { return a + b; }
+INLINE U uxor(U a, U b) { return a ^ b; }
+INLINE U uhigh(U a) { return a >> 32; }
+INLINE U umul(U a, U b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
 INLINE V vpow2(V t)
 {
     CVL_BITS bits;

@@ -43,7 +43,8 @@ void KERNEL(row_product)(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, co
 }
 
 /* acc += the sum over k < n of a[k] * (column k of the VL rows at w, of which `rows` exist). */
-INLINE V turned_square(V acc, int n, ptrdiff_t rows, const T *a, const T *w, ptrdiff_t w_step)
+static __attribute__((noinline)) V turned_square(V acc, int n, ptrdiff_t rows, const T *a,
+                                                 const T *w, ptrdiff_t w_step)
 {
     V r[VL];
     if (n == VL) {

@@ -19,6 +19,25 @@ INLINE void transpose_square(int rows, int columns, T *out, ptrdiff_t ld, const 
             vstore_part(out + i * ld, r[i], columns);
 }
 
+/* Functions of their own: inlined, the compiler makes one of both, with a test per row, and keeps a
+ * pointer to each of the rows on the stack. */
+static __attribute__((noinline)) void transpose_whole(T *out, ptrdiff_t ld, const T *in,
+                                                      ptrdiff_t in_step)
+{
+    transpose_square(VL, VL, out, ld, in, in_step);
+}
+
+static __attribute__((noinline)) void transpose_edge(int rows, int columns, T *out, ptrdiff_t ld,
+                                                     const T *in, ptrdiff_t in_step)
+{
+    if (4 * rows >= VL && 4 * columns >= VL)
+        transpose_square(rows, columns, out, ld, in, in_step);
+    else
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++)
+                out[i * ld + j] = in[j * in_step + i];
+}
+
 void KERNEL(transpose)(ptrdiff_t rows, ptrdiff_t columns, T *out, ptrdiff_t ld, const T *in,
                        ptrdiff_t in_step)
 {
@@ -31,12 +50,8 @@ void KERNEL(transpose)(ptrdiff_t rows, ptrdiff_t columns, T *out, ptrdiff_t ld, 
                     const int m = rows - i < VL ? (int)(rows - i) : VL;
                     const int n = columns - j < VL ? (int)(columns - j) : VL;
                     if (m == VL && n == VL)
-                        transpose_square(VL, VL, to, ld, from, in_step);
-                    else if (4 * m >= VL && 4 * n >= VL)
-                        transpose_square(m, n, to, ld, from, in_step);
+                        transpose_whole(to, ld, from, in_step);
                     else
-                        for (int a = 0; a < m; a++)
-                            for (int b = 0; b < n; b++)
-                                to[a * ld + b] = from[b * in_step + a];
+                        transpose_edge(m, n, to, ld, from, in_step);
                 }
 }

@@ -113,7 +113,9 @@ static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
 {
     const batch_norm_job *job = context;
     (void)worker;
-    for (ptrdiff_t task = begin; task < end; task++)
+    /* Backwards: what was reduced last is still in cache, and what is written last is what the next
+     * operator reads first. */
+    for (ptrdiff_t task = end; task-- > begin;)
         job->apply(job, task);
 }
 

@@ -9,8 +9,8 @@
 # Networks halve their images and double their channels, so large blocks come in sizes that are
 # powers of two apart. Those are made of each other: a block is cut from a larger idle one, or
 # joined of idle parts, before memory is asked for, and then for the largest of these sizes so far.
-# Else a backward pass, which ends with the largest blocks, could use nothing of what the small ones at
-# its beginning left. What is cut is freed when all of it is idle.
+# Else a backward pass, which ends with the largest blocks, could use nothing of what the small
+# ones at its beginning left. What is cut is freed when all of it is idle.
 #
 # One lock guards it all; nothing under it touches a Python object.
 

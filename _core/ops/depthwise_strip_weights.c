@@ -10,7 +10,11 @@
 enum {
     TASKS = 32, /* so many, if blocks and channels leave them, */
     SPAN = 128, /* of at least so many channels: to cut these needs no second sum */
-    LINE = 64 / sizeof(T)
+    LINE = 64 / sizeof(T),
+    FAR = 2048,    /* where so many bytes or a multiple lie between pixels, their lines wait for
+                    * each other: then what a strip reads is copied first, */
+    COPY = 128,    /* at most so many channels at once */
+    COPIES = 24576 /* and bytes */
 };
 
 typedef struct sums {
@@ -19,11 +23,28 @@ typedef struct sums {
     ptrdiff_t rows, blocks;  /* of a block; of an image */
     ptrdiff_t spans, splits; /* tasks */
     ptrdiff_t span;          /* most channels of a span */
+    ptrdiff_t copy, ring;    /* channels copied at once, or 0; rows of inputs that are kept */
     T *dw, *partial;         /* (9, C), (splits - 1, 9, C) */
-    char *worker;            /* a chain each, (9, span) */
+    char *worker;            /* buffers each */
     size_t worker_bytes;
     const T *dy, *x;
 } sums;
+
+typedef struct buffers {
+    T *chain;  /* (9, span) */
+    T *x, *dy; /* copies: (ring, W, copy), (CVL_ORDER_STRIP, OW, copy) */
+} buffers;
+
+static buffers carve_buffers(const sums *s, char *base, size_t *bytes)
+{
+    cvl_scratch scratch = {base, 0};
+    buffers b;
+    b.chain = cvl_carve(&scratch, (size_t)(9 * s->span) * sizeof(T));
+    b.x = cvl_carve(&scratch, (size_t)(s->ring * s->shape->d.W * s->copy) * sizeof(T));
+    b.dy = cvl_carve(&scratch, (size_t)(CVL_ORDER_STRIP * s->shape->OW * s->copy) * sizeof(T));
+    *bytes = scratch.used;
+    return b;
+}
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t plan(sums *s, const cvl_conv2d_shape *shape, char *base, int threads)
@@ -36,11 +57,13 @@ static size_t plan(sums *s, const cvl_conv2d_shape *shape, char *base, int threa
     s->spans = cvl_max(1, cvl_min(TASKS, d->C / SPAN));
     s->splits = cvl_max(1, cvl_min(d->N * s->blocks, TASKS / s->spans));
     s->span = cvl_ceil_div(d->C, s->spans) + LINE;
+    s->ring = (CVL_ORDER_STRIP - 1) * d->SH + 3;
+    const ptrdiff_t pixels = s->ring * d->W + CVL_ORDER_STRIP * shape->OW;
+    if (d->C * sizeof(T) % FAR == 0)
+        s->copy = cvl_min(COPY, COPIES / 64 / pixels * LINE);
     cvl_scratch scratch = {base, 0};
     s->partial = cvl_carve(&scratch, (size_t)((s->splits - 1) * shape->w_size) * sizeof(T));
-    cvl_scratch worker = {NULL, 0};
-    cvl_carve(&worker, (size_t)(9 * s->span) * sizeof(T));
-    s->worker_bytes = worker.used;
+    carve_buffers(s, NULL, &s->worker_bytes);
     s->worker = cvl_carve(&scratch, s->worker_bytes * (size_t)threads);
     return scratch.used;
 }
@@ -59,12 +82,13 @@ static ptrdiff_t span_begin(const sums *s, ptrdiff_t i)
 }
 
 /* One chain per tap of a block, for channels [c, c + channels). */
-static void sum_block(const sums *s, T *chain, ptrdiff_t block, ptrdiff_t c, ptrdiff_t channels)
+static void sum_block(const sums *s, const buffers *b, T *chain, ptrdiff_t block, ptrdiff_t c,
+                      ptrdiff_t channels)
 {
     const cvl_conv2d *d = &s->shape->d;
     const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, C = d->C;
     const ptrdiff_t n = block / s->blocks, first = block % s->blocks * s->rows;
-    const ptrdiff_t last = cvl_min(OH, first + s->rows);
+    const ptrdiff_t last = cvl_min(OH, first + s->rows), step = s->copy ? s->copy : C;
     NAME(depthwise_strip_sums)
     job = {.sum = chain,
            .sum_step = s->span,
@@ -72,16 +96,28 @@ static void sum_block(const sums *s, T *chain, ptrdiff_t block, ptrdiff_t c, ptr
            .OW = OW,
            .left = d->PL,
            .W = d->W,
-           .dy_row = OW * C,
-           .step = C,
+           .dy_row = OW * step,
+           .step = step,
            .channels = channels};
-    memset(chain, 0, (size_t)(9 * s->span) * sizeof(T));
+    ptrdiff_t next = 0; /* row to be copied */
     for (ptrdiff_t o = first; o < last; o += job.rows) {
         job.rows = cvl_min(last - o, CVL_ORDER_STRIP);
         job.dy = s->dy + (n * OH + o) * OW * C + c;
+        if (s->copy) {
+            s->kernels->copy_pixels(job.rows * OW, channels, b->dy, step, job.dy, C);
+            job.dy = b->dy;
+        }
         for (ptrdiff_t i = 0; i < (job.rows - 1) * d->SH + 3; i++) {
             const ptrdiff_t h = o * d->SH - d->PT + i;
             job.x[i] = h >= 0 && h < d->H ? s->x + (n * d->H + h) * d->W * C + c : NULL;
+            if (!s->copy || !job.x[i])
+                continue;
+            T *copied = b->x + h % s->ring * d->W * step;
+            if (h >= next) {
+                s->kernels->copy_pixels(d->W, channels, copied, step, job.x[i], C);
+                next = h + 1;
+            }
+            job.x[i] = copied;
         }
         s->kernels->depthwise_strip_weights(&job);
     }
@@ -92,7 +128,8 @@ static void sum_blocks(void *context, ptrdiff_t task, ptrdiff_t last_task, int w
 {
     const sums *s = context;
     const ptrdiff_t C = s->shape->d.C, all = s->shape->d.N * s->blocks;
-    T *chain = (T *)(s->worker + (size_t)worker * s->worker_bytes);
+    size_t bytes;
+    const buffers b = carve_buffers(s, s->worker + (size_t)worker * s->worker_bytes, &bytes);
     for (; task < last_task; task++) {
         const ptrdiff_t split = task / s->spans, span = task % s->spans;
         const ptrdiff_t c = span_begin(s, span), channels = span_begin(s, span + 1) - c;
@@ -101,9 +138,12 @@ static void sum_blocks(void *context, ptrdiff_t task, ptrdiff_t last_task, int w
             memset(dw + k * C, 0, (size_t)channels * sizeof(T));
         const ptrdiff_t last = all * (split + 1) / s->splits;
         for (ptrdiff_t block = all * split / s->splits; block < last; block++) {
-            sum_block(s, chain, block, c, channels);
+            memset(b.chain, 0, (size_t)(9 * s->span) * sizeof(T));
+            const ptrdiff_t most = s->copy ? s->copy : channels;
+            for (ptrdiff_t i = 0; i < channels; i += most)
+                sum_block(s, &b, b.chain + i, block, c + i, cvl_min(most, channels - i));
             for (ptrdiff_t k = 0; k < 9; k++)
-                s->kernels->add(channels, dw + k * C, dw + k * C, chain + k * s->span);
+                s->kernels->add(channels, dw + k * C, dw + k * C, b.chain + k * s->span);
         }
     }
 }

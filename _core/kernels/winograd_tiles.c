@@ -45,10 +45,11 @@ INLINE void transform(cvl_winograd form, const int gradient, V *v, const V *d)
         interpolate_transposed(form, v, d);
 }
 
-/* One vector of channels of a tile, `lanes` of them. Rows are behind pointers to column0. */
+/* One vector of channels of a tile: the first `lanes` of them, all if it is inside. Rows are behind
+ * pointers to column0. */
 INLINE void tile_in(cvl_winograd form, const int gradient, T *v, ptrdiff_t plane,
                     const T *const row[SIDE], ptrdiff_t C, const place *p, const int inside,
-                    const int lanes)
+                    ptrdiff_t lanes)
 {
     const int N = side(form), size = gradient ? tile_size(form) : N;
     V half[SIDE][SIDE];
@@ -59,7 +60,7 @@ INLINE void tile_in(cvl_winograd form, const int gradient, T *v, ptrdiff_t plane
             V d[SIDE];
 #pragma GCC unroll 6
             for (int i = 0; i < size; i++)
-                d[i] = lanes == VL ? vload(row[i] + offset) : vload_n(row[i] + offset, lanes);
+                d[i] = inside ? vload(row[i] + offset) : vload_part(row[i] + offset, lanes);
             transform(form, gradient, half[j], d);
         } else {
 #pragma GCC unroll 6
@@ -98,8 +99,7 @@ INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_t
                      const T *x, const T *zeros)
 {
     const int size = gradient ? tile_size(form) : side(form);
-    const ptrdiff_t plane = t->plane, C = t->C, vectors = t->channels / VL * VL;
-    const int rest = (int)(t->channels - vectors);
+    const ptrdiff_t plane = t->plane, C = t->C;
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
         const place p = place_of(t, t->first + tile, size, tile_size(form));
         const T *row[SIDE];
@@ -109,7 +109,7 @@ INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_t
         T *out = v + tile * t->ld;
         ptrdiff_t c = 0;
         if (whole(&p, size))
-            for (; c < vectors; c += VL) {
+            for (; c + VL <= t->channels; c += VL) {
                 /* The rows above have been read with the tiles above. */
                 prefetch(form, row[size - tile_size(form)] + size * C, t->W * C, C, tile_size(form),
                          0);
@@ -118,15 +118,12 @@ INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_t
                 for (int i = 0; i < size; i++)
                     row[i] += VL;
             }
-        else
-            for (; c < vectors; c += VL) {
-                tile_in(form, gradient, out + c, plane, row, C, &p, 0, VL);
+        for (; c < t->channels; c += VL) {
+            tile_in(form, gradient, out + c, plane, row, C, &p, 0, t->channels - c);
 #pragma GCC unroll 6
-                for (int i = 0; i < size; i++)
-                    row[i] += VL;
-            }
-        if (rest)
-            tile_in(form, gradient, out + c, plane, row, C, &p, 0, rest);
+            for (int i = 0; i < size; i++)
+                row[i] += VL;
+        }
     }
 }
 
@@ -152,9 +149,9 @@ void KERNEL(winograd_gradient)(const cvl_winograd_tiles *t, T *v, const T *y, co
 
 /* ------------------------------------------------------------------------------- and back */
 
-/* One vector of channels of a tile of outputs at y, `lanes` of them. */
+/* One vector of channels of a tile of outputs at y: the first `lanes` of them, all if it is inside. */
 INLINE void tile_out(cvl_winograd form, T *y, ptrdiff_t row, ptrdiff_t C, const T *v,
-                     ptrdiff_t plane, const T *z, const place *p, const int inside, const int lanes,
+                     ptrdiff_t plane, const T *z, const place *p, const int inside, ptrdiff_t lanes,
                      V bias, const TYPE(epilogue) *end)
 {
     const int N = side(form), size = tile_size(form);
@@ -183,12 +180,12 @@ INLINE void tile_out(cvl_winograd form, T *y, ptrdiff_t row, ptrdiff_t C, const 
             V value = end->bias ? vadd(out[j], bias) : out[j];
             const ptrdiff_t at = i * row + j * C;
             if (z)
-                value = vadd(value, lanes == VL ? vload(z + at) : vload_n(z + at, lanes));
+                value = vadd(value, inside ? vload(z + at) : vload_part(z + at, lanes));
             value = activate(value, end);
-            if (lanes == VL)
+            if (inside)
                 vstore(y + at, value);
             else
-                vstore_n(y + at, value, lanes);
+                vstore_part(y + at, value, lanes);
         }
     }
 }
@@ -198,8 +195,7 @@ INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, cons
 {
     const TYPE(epilogue) end = *given;
     const int size = tile_size(form);
-    const ptrdiff_t plane = t->plane, C = t->C, vectors = t->channels / VL * VL;
-    const int rest = (int)(t->channels - vectors);
+    const ptrdiff_t plane = t->plane, C = t->C;
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
         const place p = place_of(t, t->first + tile, size, size);
         const T *in = v + tile * t->ld;
@@ -207,18 +203,16 @@ INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, cons
         const T *other = z ? z + p.at : NULL;
         ptrdiff_t c = 0;
         if (whole(&p, size))
-            for (; c < vectors; c += VL) {
+            for (; c + VL <= t->channels; c += VL) {
                 prefetch(form, out + c + size * C, t->W * C, C, size, 1);
                 tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 1,
                          VL, end.bias ? vload(end.bias + c) : vzero(), &end);
             }
-        else
-            for (; c < vectors; c += VL)
-                tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 0,
-                         VL, end.bias ? vload(end.bias + c) : vzero(), &end);
-        if (rest)
+        for (; c < t->channels; c += VL) {
+            const ptrdiff_t lanes = t->channels - c;
             tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 0,
-                     rest, end.bias ? vload_n(end.bias + c, rest) : vzero(), &end);
+                     lanes, end.bias ? vload_part(end.bias + c, lanes) : vzero(), &end);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ typedef struct NAME(winograd) {
     int transposed; /* w is (KH,KW,OC,C), its taps the other way round */
     T *y;
     const T *x, *w;
-    const T *u; /* U where it is ready, or NULL */
+    const T *u; /* what winograd_pack made of w, or NULL */
     const T *z; /* added to y before its activation, or NULL */
     NAME(epilogue) end;
     double flops;
@@ -50,7 +50,8 @@ cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads);
 void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads);
 
-/* U for f->u: its bytes, 0 where it is too large to be kept; and its making, from f->w. */
+/* What becomes f->u: U or, where that is too large to be kept, w as its panels read it. Its bytes; and
+ * its making, from f->w. */
 size_t NAME(winograd_packed_size)(const NAME(winograd) *f);
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads);
 

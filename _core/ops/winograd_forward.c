@@ -174,6 +174,14 @@ static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t c0, ptrdif
     for (ptrdiff_t done = 0; done < rows; done += filters.rows) {
         const ptrdiff_t c = c0 + done;
         T *out = u + done * place.NR;
+        if (f->u) {
+            filters.rows = rows;
+            filters.w_tap = place.NR;
+            filters.w_row = taps * place.NR;
+            p->kernels->winograd_filter(&filters, out,
+                                        f->u + (place.column * f->C + c * place.NR) * taps);
+            continue;
+        }
         if (!f->transposed) {
             filters.rows = rows;
             filters.w_tap = f->C * f->OC;
@@ -284,21 +292,6 @@ static void make_all_u(plan *p, int threads)
                      CVL_FLUSH, filters, p);
 }
 
-size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
-{
-    plan p;
-    make_plan(&p, f, 1, NULL, 1);
-    return p.keeps_u ? (size_t)u_size(&p) * sizeof(T) : 0;
-}
-
-void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
-{
-    plan p;
-    make_plan(&p, f, 1, workspace, threads);
-    p.u = u;
-    make_all_u(&p, threads);
-}
-
 /* ------------------------------------------------------------------------ U is not kept */
 
 /* V of the tiles of the span from `first` up to `end`. */
@@ -349,6 +342,51 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         }
         finish(p, own.products, p->span0 + first, tiles, place);
     }
+}
+
+/* --------------------------------------------------------------------- weights made ready */
+
+/* Task: w of a panel as it is read when U is not kept, (C, taps, NR): from end to end, where 32
+ * outputs of each channel and tap are strides that no prefetcher follows. */
+static void gather(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    const NAME(winograd) *f = p->f;
+    const ptrdiff_t taps = p->sizes.r * p->sizes.r;
+    (void)worker;
+    for (ptrdiff_t panel = begin; panel < end; panel++) {
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+        T *out = p->u + place.column * f->C * taps;
+        memset(out, 0, (size_t)(f->C * taps * place.NR) * sizeof *out);
+        for (ptrdiff_t tap = 0; tap < taps; tap++)
+            p->kernels->copy_pixels(f->C, cvl_min(place.NR, f->OC - place.column),
+                                    out + tap * place.NR, taps * place.NR,
+                                    f->w + tap * f->C * f->OC + place.column, f->OC);
+    }
+}
+
+static ptrdiff_t gathered_size(const plan *p)
+{
+    return p->bands.columns * p->f->C * p->sizes.r * p->sizes.r;
+}
+
+size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
+{
+    plan p;
+    make_plan(&p, f, 1, NULL, 1);
+    return (size_t)(p.keeps_u ? u_size(&p) : gathered_size(&p)) * sizeof(T);
+}
+
+void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
+{
+    plan p;
+    make_plan(&p, f, 1, workspace, threads);
+    p.u = u;
+    if (p.keeps_u)
+        make_all_u(&p, threads);
+    else
+        cvl_parallel_for(threads, p.bands.panels, (double)gathered_size(&p) * sizeof(T), CVL_FLUSH,
+                         gather, &p);
 }
 
 void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads)

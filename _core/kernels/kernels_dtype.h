@@ -80,12 +80,13 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
  *   y[r*y_row + g*y_step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
  *       * x[r*stride + kh][(g*stride - left + kw)*x_step + c]
  * the sum being one FMA chain, without the taps of columns outside [0, W); then, where `ended`, the
- * epilogue. The first or the last row of x may lie outside: then it is NULL, and so left out. */
+ * epilogue. The first or the last row of x may lie outside: then it is NULL, and so left out. Unless
+ * `ahead` is 0, what lies so many elements after the inputs is fetched into L2, at stride 2. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     const T *x[CVL_STRIP_INPUTS], *w;
     T *y;
     ptrdiff_t stride, rows, begin, end, left, W;
-    ptrdiff_t x_step, y_step, y_row, w_step, channels;
+    ptrdiff_t x_step, y_step, y_row, w_step, channels, ahead;
     int ended;
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_strip);

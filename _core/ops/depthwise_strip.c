@@ -16,7 +16,7 @@ enum {
     SPAN = 64,  /* else these are cut into so many channels */
     PAGE = 4096,
     FAR = 8,          /* pixels alike; from which on the outputs of a row follow each other */
-    PIECE = 4,        /* columns of outputs of a short piece */
+    PIECE = 4,        /* columns of inputs of a short piece, but for the filter's */
     NEAR = 2,         /* pixels alike; up to which the inputs are copied, */
     COPY = 64,        /* so many channels */
     COPY_COLUMNS = 14 /* and columns of outputs at once: they stay in L1 */
@@ -89,7 +89,7 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     s->spans = d->C / s->span;
     s->band = cvl_max(1, cvl_min(s->strips, d->N * s->spans * s->strips / TASKS));
     s->bands = cvl_ceil_div(s->strips, s->band);
-    const ptrdiff_t columns = copied ? COPY_COLUMNS : alike > FAR ? s->OW : PIECE;
+    const ptrdiff_t columns = copied ? COPY_COLUMNS : alike > FAR ? s->OW : PIECE / s->stride;
     s->pieces = cvl_ceil_div(s->OW, columns);
     s->piece = cvl_ceil_div(s->OW, s->pieces);
 
@@ -132,6 +132,9 @@ static void compute_piece(const strips *s, ptrdiff_t n, ptrdiff_t first, ptrdiff
            .y_row = s->OW * s->C,
            .w_step = s->w_step,
            .channels = channels,
+           .ahead = s->stride == 2 && s->pieces == 1 && !copy
+                        ? CVL_STRIP_ROWS_2 * s->stride * s->W * s->C
+                        : 0,
            .ended = s->end.bias || s->end.activation != CVL_ACTIVATION_NONE,
            .ending = s->end};
     if (job.ending.bias)

@@ -132,6 +132,36 @@ static cvl_status open_program(cvl_program *p, const cvl_program *from)
 
 /* ---------------------------------------------------------------------------- execution */
 
+/* Work below which one thread takes all of a program: of some ten microseconds a second one saves
+ * little, and where the cores share no cache it costs as much again. */
+enum { ALONE = 2000000 };
+
+/* Operations for each element of y, or bytes. */
+static double work_of_element(const cvl_op *op)
+{
+    cvl_conv2d conv = CVL_CONV2D_INIT;
+    cvl_linear linear = CVL_LINEAR_INIT;
+    if (op->kind == CVL_OP_CONV2D && cvl_read(&conv, op->descriptor))
+        return 2 * (double)(conv.KH * conv.KW) * (double)(conv.C / conv.groups);
+    if (op->kind == CVL_OP_LINEAR && cvl_read(&linear, op->descriptor))
+        return 2 * (double)linear.IN;
+    return 2 * sizeof(T);
+}
+
+/* The threads of an opened program. */
+static int team_of(const cvl_program *p, int threads)
+{
+    cvl_op op;
+    double work = 0;
+    for (ptrdiff_t i = 0; threads > 1 && i < p->ops; i++) {
+        read_op(&op, p, i);
+        work += work_of_element(&op) * (double)p->value[op.y].elements;
+        if (work >= ALONE)
+            return threads;
+    }
+    return 1;
+}
+
 static size_t arena_bytes(const cvl_program *p)
 {
     cvl_scratch scratch = {NULL, 0};
@@ -223,6 +253,7 @@ cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cv
     status = cvl_read_exec(&exec, run, arena);
     if (status != CVL_OK)
         return status;
+    exec.threads = team_of(&p, exec.threads);
     T *base = exec.workspace;
     if (arena) {
         exec.workspace = (char *)exec.workspace + arena;
@@ -253,9 +284,10 @@ size_t NAME(program_workspace_size)(const cvl_program *from, int threads)
     size_t most = 0;
     if (open_program(&p, from) != CVL_OK)
         return 0;
+    const int team = threads < 1 ? threads : team_of(&p, threads);
     for (ptrdiff_t i = 0; i < p.ops; i++) {
         read_op(&op, &p, i);
-        const size_t own = scratch_of(&op, threads);
+        const size_t own = scratch_of(&op, team);
         most = own > most ? own : most;
     }
     return arena_bytes(&p) + most;

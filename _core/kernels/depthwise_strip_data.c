@@ -10,7 +10,7 @@ enum { FIRST = 1, SECOND = 2, BOTH = 3 };
 
 /* A block of outputs, the first at `at`, and only the columns `outputs` of it. Of its inputs there
  * are the rows `rows` and the columns `columns`. */
-INLINE void block(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int rows,
+INLINE void block(const TYPE(depthwise_strip_data) *s, const V bias, const int rows,
                   const int columns, const int outputs, V in[2][2], const V w[9], ptrdiff_t at)
 {
 #pragma GCC unroll 2
@@ -28,9 +28,7 @@ INLINE void block(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int ro
                 for (int kw = j; kw < 3; kw += 2)
                     if ((rows >> (kh < 2) & 1) && (columns >> (kw < 2) & 1))
                         acc = vfma(in[kh < 2][kw < 2], w[3 * kh + kw], acc);
-            if (s->bias)
-                acc = vadd(acc, vload(s->bias + c));
-            vstore(s->y[i] + at + j * s->step, acc);
+            vstore(s->y[i] + at + j * s->step, vadd(acc, bias));
         }
     }
 }
@@ -38,6 +36,7 @@ INLINE void block(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int ro
 /* A vector of channels of a strip with the rows `rows` of inputs. */
 INLINE void walk(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int rows)
 {
+    const V bias = s->bias ? vload(s->bias + c) : vset1((T)-0.0); /* which changes nothing */
     V in[2][2], w[9];
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++)
@@ -55,9 +54,9 @@ INLINE void walk(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int row
         }
         const ptrdiff_t column = 2 * g - s->left;
         if (g > 0 && g < s->OW && column >= 0 && column + 1 < s->W)
-            block(s, c, rows, BOTH, BOTH, in, w, at);
+            block(s, bias, rows, BOTH, BOTH, in, w, at);
         else
-            block(s, c, rows, (g > 0) + 2 * (g < s->OW), (column >= 0) + 2 * (column + 1 < s->W),
+            block(s, bias, rows, (g > 0) + 2 * (g < s->OW), (column >= 0) + 2 * (column + 1 < s->W),
                   in, w, at);
     }
 }

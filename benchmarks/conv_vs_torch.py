@@ -152,13 +152,13 @@ def compare(name, options, ours, torch, peak):
     table = turns.Table({**columns, "rms": 6}, options.markdown)
     cells = {}
     for row, remark in rows(name):
-        if options.only not in remark:
+        shape = ",".join(map(str, row))
+        if options.only not in f"{shape} {remark}":
             continue
         algorithms = ours("prepare", row)
         torch("prepare", row)
         for direction in options.passes:
             cell = Cell(direction, algorithms[direction], row, ours, torch, options)
-            shape = ",".join(map(str, row))
             cells[f"{shape} {direction}"] = cell
             table.row(
                 shape,

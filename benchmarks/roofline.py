@@ -41,10 +41,15 @@ def chosen(runs, options):
         rows = [
             row
             for row in run["results"]
-            if options.cache in (None, row["cache"])
-            and options.only in f"{row['table']} {row['operator']} {row['pass']} {row['remark']}"
+            if options.cache in (None, row["cache"]) and options.only in name(row)
         ]
         yield run | {"results": rows}
+
+
+def name(row):
+    """Return what a row is known by."""
+    numbers = " ".join(map(str, row["numbers"]))
+    return f"{row['table']} {row['operator']} {numbers} {row['pass']} {row['remark']}"
 
 
 def title(run):
@@ -172,7 +177,7 @@ def main():
     parser.add_argument("--dtype", choices=("f32", "f64"), help="this type alone")
     parser.add_argument("--threads", type=int, help="this number of threads alone")
     parser.add_argument("--cache", choices=("warm", "cold"), help="of the rows, these alone")
-    parser.add_argument("--only", default="", help="rows with this in table, operator or remark")
+    parser.add_argument("--only", default="", help="rows whose name holds this")
     parser.add_argument("--summary", action="store_true", help="leave out the single rows")
     parser.add_argument("--markdown", action="store_true", help="tables for the documentation")
     options = parser.parse_args()

@@ -29,7 +29,7 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
             continue;
         }
         /* A winograd that is asked for need not pay; of several direct engines the first that does. */
-        if ((wanted == CVL_CONV2D_AUTO || wanted == CVL_CONV2D_IM2COL) &&
+        if ((wanted == CVL_CONV2D_AUTO || wanted == CVL_CONV2D_IM2COL) && engine->pays &&
             !engine->pays(shape, pass))
             continue;
         *reason = wanted == CVL_CONV2D_AUTO ? engine->reason : "it was asked for";

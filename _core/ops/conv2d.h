@@ -33,7 +33,7 @@ typedef struct NAME(conv2d_engine) {
     const char *reason;             /* why "auto" takes it where it does */
     /* NULL where the engine has a path for the pass, else why not. */
     const char *(*refuses)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
-    /* Whether it is expected to beat the engines listed after it. */
+    /* Whether it is expected to beat the engines listed after it; NULL: always. */
     int (*pays)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
     /* Bytes of workspace. */
     size_t (*workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);

@@ -11,13 +11,6 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return NULL;
 }
 
-static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
-{
-    (void)shape;
-    (void)pass;
-    return 1;
-}
-
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     return pass == CVL_CONV2D_BACKWARD_WEIGHTS ? NAME(outer_workspace)(shape, threads)
@@ -36,7 +29,6 @@ const NAME(conv2d_engine) NAME(direct_engine) = {
     .algorithm = CVL_CONV2D_IM2COL,
     .reason = "the direct engine serves every shape",
     .refuses = refuses,
-    .pays = pays,
     .workspace = workspace,
     .run = run,
     .packed_size = NAME(gather_packed_size),

@@ -32,6 +32,9 @@ static void test_relu(ptrdiff_t n)
         check_exact("y", n, y, want); /* -0 and subnormals included */
         CHECK(NAME(relu_backward)(n, dx, dy, y, &run) == CVL_OK);
         check_exact("dx", n, dx, want_dx);
+        memcpy(dx, dy, (size_t)n * sizeof(T));
+        CHECK(NAME(relu_backward)(n, dx, dx, y, &run) == CVL_OK);
+        check_exact("dx over dy", n, dx, want_dx);
     }
     check_memory();
 }

@@ -64,6 +64,18 @@ cdef extern from "convlet.h" nogil:
         double eps
         cvl_activation activation
         int frozen
+    ctypedef struct cvl_batch_norm_term:
+        size_t size
+        double eps
+        int frozen
+        const void *x
+        const void *gamma
+        const void *beta
+        double *mean
+        double *var
+        void *dx
+        void *dgamma
+        void *dbeta
     ctypedef struct cvl_group_norm:
         size_t size
         Py_ssize_t N, M, C, groups
@@ -217,6 +229,7 @@ cdef extern from "convlet.h" nogil:
     cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
     cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
     cvl_batch_norm CVL_BATCH_NORM_INIT "((cvl_batch_norm)CVL_BATCH_NORM_INIT)"
+    cvl_batch_norm_term CVL_BATCH_NORM_TERM_INIT "((cvl_batch_norm_term)CVL_BATCH_NORM_TERM_INIT)"
     ctypedef struct cvl_running:
         size_t size
         Py_ssize_t C
@@ -308,6 +321,17 @@ cdef cvl_status cvl_batch_norm_backward(
     const void *dy, const void *x, const void *y, const void *gamma, const void *beta,
     const double *mean, const double *var, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_batch_norm_backward_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+cdef cvl_status cvl_batch_norm_sum_forward(
+    char dtype, const cvl_batch_norm *d, void *y, const cvl_batch_norm_term *a,
+    const cvl_batch_norm_term *b, const cvl_exec *run) noexcept nogil
+cdef size_t cvl_batch_norm_sum_forward_workspace_size(
+    char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
+cdef cvl_status cvl_batch_norm_sum_backward(
+    char dtype, const cvl_batch_norm *d, const cvl_batch_norm_term *a,
+    const cvl_batch_norm_term *b, const void *dy, const void *y,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_batch_norm_sum_backward_workspace_size(
     char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
 
 cdef cvl_status cvl_group_norm_forward(

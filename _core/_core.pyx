@@ -68,6 +68,7 @@ if cvl_isa() == NULL:
 include "_operators.pxi"
 include "_activations.pxi"
 include "_images.pxi"
+include "_batch_norm.pxi"
 include "_group_norm.pxi"
 include "_losses.pxi"
 include "_program.pxi"

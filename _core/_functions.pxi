@@ -91,6 +91,22 @@ cdef extern from "convlet.h" nogil:
         const double *mean, const double *var, const cvl_exec *run)
     size_t cvl_batch_norm_backward_workspace_size_f32(const cvl_batch_norm *d, int threads)
     size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *d, int threads)
+    cvl_status cvl_batch_norm_sum_forward_f32(
+        const cvl_batch_norm *d, float *y, const cvl_batch_norm_term *a,
+        const cvl_batch_norm_term *b, const cvl_exec *run)
+    cvl_status cvl_batch_norm_sum_forward_f64(
+        const cvl_batch_norm *d, double *y, const cvl_batch_norm_term *a,
+        const cvl_batch_norm_term *b, const cvl_exec *run)
+    size_t cvl_batch_norm_sum_forward_workspace_size_f32(const cvl_batch_norm *d, int threads)
+    size_t cvl_batch_norm_sum_forward_workspace_size_f64(const cvl_batch_norm *d, int threads)
+    cvl_status cvl_batch_norm_sum_backward_f32(
+        const cvl_batch_norm *d, const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
+        const float *dy, const float *y, const cvl_exec *run)
+    cvl_status cvl_batch_norm_sum_backward_f64(
+        const cvl_batch_norm *d, const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
+        const double *dy, const double *y, const cvl_exec *run)
+    size_t cvl_batch_norm_sum_backward_workspace_size_f32(const cvl_batch_norm *d, int threads)
+    size_t cvl_batch_norm_sum_backward_workspace_size_f64(const cvl_batch_norm *d, int threads)
     cvl_status cvl_softmax_forward_f32(
         const cvl_softmax *d, float *y, const float *z, const cvl_exec *run)
     cvl_status cvl_softmax_forward_f64(
@@ -363,6 +379,37 @@ cdef size_t cvl_batch_norm_backward_workspace_size(
     if dtype == b'f':
         return cvl_batch_norm_backward_workspace_size_f32(d, threads)
     return cvl_batch_norm_backward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_batch_norm_sum_forward(
+        char dtype, const cvl_batch_norm *d, void *y, const cvl_batch_norm_term *a,
+        const cvl_batch_norm_term *b, const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_sum_forward_f32(d, <float *>y, a, b, run)
+    return cvl_batch_norm_sum_forward_f64(d, <double *>y, a, b, run)
+
+
+cdef size_t cvl_batch_norm_sum_forward_workspace_size(
+        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_sum_forward_workspace_size_f32(d, threads)
+    return cvl_batch_norm_sum_forward_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_batch_norm_sum_backward(
+        char dtype, const cvl_batch_norm *d, const cvl_batch_norm_term *a,
+        const cvl_batch_norm_term *b, const void *dy, const void *y,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_sum_backward_f32(d, a, b, <const float *>dy, <const float *>y, run)
+    return cvl_batch_norm_sum_backward_f64(d, a, b, <const double *>dy, <const double *>y, run)
+
+
+cdef size_t cvl_batch_norm_sum_backward_workspace_size(
+        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_sum_backward_workspace_size_f32(d, threads)
+    return cvl_batch_norm_sum_backward_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_softmax_forward(

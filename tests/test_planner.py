@@ -6,6 +6,7 @@ import pytest
 import convlet as cl
 from convlet import _core, models
 from convlet.gradcheck import gradcheck
+from convlet.planner import fusion
 from convlet.planner import plan as plan_module
 from networks import images
 
@@ -30,6 +31,8 @@ CHAINS = {
     "identity": lambda: block(body()),
     "convolution": lambda: block(body(), cl.Conv2d(4, 4, 1)),
     "convolution and norm": lambda: block(body(), cl.Sequential(*unit(4, 4, 1))),
+    "two norms, no ReLU": lambda: block(body(), cl.Sequential(*unit(4, 4, 1)), relu=False),
+    "norms of one value": lambda: block(cl.BatchNorm(4), cl.BatchNorm(4, eps=1e-3)),
     "norm, convolution": lambda: block(body(), cl.Sequential(cl.BatchNorm(4), cl.Conv2d(4, 4, 1))),
     "convolution, norm, ReLU": lambda: block(body(), cl.Sequential(*unit(4, 4, 1), cl.ReLU())),
     "pad": lambda: block(body(), models.PadShortcut(4)),
@@ -80,7 +83,9 @@ PARTS = (
 JOINED = {  # how many of each of PARTS
     "identity": (0, 1, 0, 1, 0, 0, 0),
     "convolution": (0, 1, 0, 1, 0, 0, 0),
-    "convolution and norm": (1, 1, 0, 1, 0, 0, 0),
+    "convolution and norm": (0, 1, 0, 1, 0, 0, 0),
+    "two norms, no ReLU": (0, 1, 1, 0, 0, 0, 0),
+    "norms of one value": (0, 0, 0, 1, 0, 0, 0),
     "norm, convolution": (1, 1, 0, 1, 0, 0, 0),
     "convolution, norm, ReLU": (0, 2, 0, 1, 0, 0, 0),
     "pad": (0, 1, 0, 1, 0, 0, 0),
@@ -127,15 +132,28 @@ def test_chains_are_joined(name):
         assert JOINED[name] == tuple(map(plan.count, PARTS))
 
 
-@pytest.mark.parametrize(("shortcut", "alone"), [("conv", 2), ("pad", 0)])
-def test_resnet20_has_nine_joined_sums(shortcut, alone):
-    """Each of its nine blocks ends in one kernel; only norms of shortcuts stand alone."""
+@pytest.mark.parametrize("shortcut", ["conv", "pad"])
+def test_resnet20_has_nine_joined_sums(shortcut):
+    """Each of its nine blocks ends in one kernel, and norms of shortcuts are in it."""
     plan = models.resnet20(shortcut).plan((128, 32, 32, 3))
+    sums = [row for row in plan.rows if row["kernel"] == "BatchNorm+add+ReLU"]
 
-    assert 9 == plan.count("BatchNorm+add+ReLU")
+    assert 9 == plan.count("BatchNorm+add+ReLU") == len(sums)
     assert 10 == plan.count("BatchNorm+ReLU")
-    assert alone == plan.count("BatchNorm")
-    assert 0 == plan.count("ReLU") == plan.count("add") == plan.count("add+ReLU")
+    assert 0 == plan.count("BatchNorm") == plan.count("add") == plan.count("add+ReLU")
+    assert 0 == plan.count("ReLU")
+    assert ["9.shortcut.1", "15.shortcut.1"] * (shortcut == "conv") == [
+        row["second"] for row in sums if row["second"]
+    ]
+
+
+def test_a_norm_around_is_in_the_row_of_the_body():
+    """The kernel that sums two batch norms shows the paths of both."""
+    plan = CHAINS["convolution and norm"]().plan((2, 8, 8, 3))
+    (row,) = [row for row in plan.rows if row["second"]]
+
+    assert ("1.body.4", "1.shortcut.1") == (row["path"], row["second"])
+    assert "1.body.4 + 1.shortcut.1" in repr(plan)
 
 
 def test_convolution_takes_its_relu():
@@ -275,6 +293,41 @@ def test_threads_do_not_change_bits(name):
     for one, *others in zip(*runs, strict=True):
         for other in others:
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("frozen", ["", "body", "shortcut", "stem"])
+@pytest.mark.parametrize(
+    "name", ["convolution and norm", "two norms, no ReLU", "norms of one value"]
+)
+def test_the_sum_of_two_norms_is_the_bits_of_two_kernels(monkeypatch, name, frozen):
+    """One kernel for two batch norms does what two do, whichever of them takes what it was."""
+    runs = []
+    for pairs in (True, False):
+        monkeypatch.setattr(
+            plan_module, "fuse", lambda nodes, y, pairs=pairs: fusion.fuse(nodes, y, pairs=pairs)
+        )
+        model = CHAINS[name]()
+        if frozen:
+            (model[0] if frozen == "stem" else getattr(model[1], frozen)).freeze()
+        assert (not pairs) == (not any(row["second"] for row in model.plan((6, 8, 8, 3)).rows))
+        for input_grad in (True, False):
+            runs.append(trained(model, True, steps=3, dtype=np.float32, input_grad=input_grad))
+
+    for run in (0, 1):
+        for one, two in zip(runs[run], runs[run + 2], strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("path", ["body", "shortcut"])
+def test_statistics_of_either_norm_that_are_not_finite_are_refused(path):
+    """The message names the batch norm of the two that it is."""
+    model = CHAINS["convolution and norm"]()
+    convolution = getattr(model[1], path)[3 if path == "body" else 0]
+    convolution.weight.value[...] = np.inf
+
+    with pytest.raises(FloatingPointError, match=rf"{path} of Residual.*BatchNorm\(4\)"):
+        model.vjp(images(2, 8, 8, 3, dtype=np.float32))
+    assert 0 == model[1].body[1].count == model[1].shortcut[1].count
 
 
 @pytest.mark.parametrize("name", CHAINS)

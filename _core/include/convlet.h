@@ -389,6 +389,50 @@ CVL_API cvl_status cvl_batch_norm_backward_f64(const cvl_batch_norm *d, double *
 CVL_API size_t cvl_batch_norm_backward_workspace_size_f32(const cvl_batch_norm *d, int threads);
 CVL_API size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *d, int threads);
 
+/* The sum of two batch norms of one shape, as where a shortcut ends in one as well:
+ *   y = act(norm_a(a->x) + norm_b(b->x)), norm(x) = (x - mean) / sqrt(var + eps) * gamma + beta
+ * The pointers of a term are to elements of the function's type; shapes are those above. Of the
+ * cvl_batch_norm, eps and frozen are not read: each term has its own. */
+typedef struct cvl_batch_norm_term {
+    size_t size;
+    double eps;
+    int frozen; /* nonzero when mean and var are constants; else the forward pass writes them */
+    const void *x, *gamma, *beta; /* backward takes no beta */
+    double *mean, *var;
+    void *dx, *dgamma, *dbeta; /* backward alone; dx may be NULL */
+} cvl_batch_norm_term;
+#define CVL_BATCH_NORM_TERM_INIT \
+    {sizeof(cvl_batch_norm_term), 1e-5, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+
+/* cvl_batch_norm_sum_forward_f32: y, and mean and var of each term that is not frozen.
+ * Numerics those of cvl_batch_norm_forward, or _inference, of b, and then of a with that as its
+ *          residual, to the bit; what b contributes is not in memory in between */
+CVL_API cvl_status cvl_batch_norm_sum_forward_f32(const cvl_batch_norm *d, float *y,
+                                                  const cvl_batch_norm_term *a,
+                                                  const cvl_batch_norm_term *b,
+                                                  const cvl_exec *run);
+CVL_API cvl_status cvl_batch_norm_sum_forward_f64(const cvl_batch_norm *d, double *y,
+                                                  const cvl_batch_norm_term *a,
+                                                  const cvl_batch_norm_term *b,
+                                                  const cvl_exec *run);
+CVL_API size_t cvl_batch_norm_sum_forward_workspace_size_f32(const cvl_batch_norm *d, int threads);
+CVL_API size_t cvl_batch_norm_sum_forward_workspace_size_f64(const cvl_batch_norm *d, int threads);
+
+/* cvl_batch_norm_sum_backward_f32: dx, dgamma and dbeta of both terms.
+ * y        with CVL_ACTIVATION_RELU the mask is y > 0; NULL without
+ * Aliasing b->dx may be dy
+ * Numerics those of cvl_batch_norm_backward of a with its residual, and then of b, to the bit */
+CVL_API cvl_status cvl_batch_norm_sum_backward_f32(const cvl_batch_norm *d,
+                                                   const cvl_batch_norm_term *a,
+                                                   const cvl_batch_norm_term *b, const float *dy,
+                                                   const float *y, const cvl_exec *run);
+CVL_API cvl_status cvl_batch_norm_sum_backward_f64(const cvl_batch_norm *d,
+                                                   const cvl_batch_norm_term *a,
+                                                   const cvl_batch_norm_term *b, const double *dy,
+                                                   const double *y, const cvl_exec *run);
+CVL_API size_t cvl_batch_norm_sum_backward_workspace_size_f32(const cvl_batch_norm *d, int threads);
+CVL_API size_t cvl_batch_norm_sum_backward_workspace_size_f64(const cvl_batch_norm *d, int threads);
+
 /* ---------------------------------------------------------------- group norm
  *
  *   y[n,m,c] = (x[n,m,c] - mean[n,g]) / sqrt(var[n,g] + eps) * gamma[c] + beta[c],  g = c / (C/G)

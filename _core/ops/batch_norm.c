@@ -3,7 +3,10 @@
  * Every pass is cut as columns.h says, so that a worker meets in the second pass what it left in
  * its cache in the first. An operator is up to four steps: prepare what the reduction needs per
  * channel, reduce over pixels, finish the channels, apply to pixels. With slabs, one task takes
- * its channels through all of them. */
+ * its channels through all of them.
+ *
+ * Of the sum of two batch norms each step does both, piece by piece where it is over pixels: what
+ * lies between the two is then written and read in L1 alone. */
 #include "moments.h"
 
 #include <float.h>
@@ -15,6 +18,7 @@ typedef void span_step(const batch_norm_job *job, ptrdiff_t task);
 typedef void channel_step(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels);
 
 struct batch_norm_job {
+    const batch_norm_job *second; /* the batch norm that is the other summand, or NULL */
     const NAME(kernels) *kernels;
     cvl_columns plan;
     double eps;
@@ -29,7 +33,7 @@ struct batch_norm_job {
     const double *mean, *var;
     const T *residual;                  /* forward */
     T *y;                               /* forward */
-    double *mean_out, *var_out;         /* forward: mean and var again */
+    double *mean_out, *var_out;         /* forward: mean and var again; NULL where they are given */
     const T *dy, *mask;                 /* backward; mask: y, or NULL */
     int recompute;                      /* backward: the mask is had from x */
     T *dx, *dgamma, *dbeta, *dresidual; /* backward */
@@ -44,18 +48,18 @@ struct batch_norm_job {
 /* The kinds of scratch an operator uses. */
 typedef enum scratch_kind { INFERENCE, FORWARD, BACKWARD } scratch_kind;
 
-static size_t carve(batch_norm_job *job, scratch_kind kind, void *workspace)
+static void carve(batch_norm_job *job, scratch_kind kind, cvl_scratch *scratch)
 {
-    cvl_scratch scratch = {workspace, 0};
     const size_t L = (size_t)job->plan.L;
     const size_t planes = kind == BACKWARD ? BACKWARD_PLANES : FORWARD_PLANES;
-    job->planes = cvl_carve(&scratch, planes * L * sizeof(T));
-    job->inverse = cvl_carve(&scratch, (size_t)job->plan.C * sizeof(double));
+    job->planes = cvl_carve(scratch, planes * L * sizeof(T));
+    job->inverse = cvl_carve(scratch, (size_t)job->plan.C * sizeof(double));
     job->moments.plan = job->plan;
     if (kind != INFERENCE)
-        NAME(moments_carve)(&job->moments, &scratch, kind == FORWARD);
-    return scratch.used;
+        NAME(moments_carve)(&job->moments, scratch, kind == FORWARD);
 }
+
+static int is_eps(double eps) { return eps >= 0 && eps <= DBL_MAX; }
 
 /* Reads and checks the descriptor and plans the passes. */
 static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, ptrdiff_t M_min)
@@ -64,7 +68,7 @@ static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, ptrd
     const ptrdiff_t scratch_per_channel = 128;
     cvl_batch_norm d = CVL_BATCH_NORM_INIT;
     ptrdiff_t elements;
-    if (!cvl_read(&d, from) || !(d.eps >= 0 && d.eps <= DBL_MAX) ||
+    if (!cvl_read(&d, from) || !is_eps(d.eps) ||
         (d.activation != CVL_ACTIVATION_NONE && d.activation != CVL_ACTIVATION_RELU))
         return CVL_ERR_ARGUMENT;
     if (d.M < M_min || d.C < 1)
@@ -78,24 +82,33 @@ static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, ptrd
     return CVL_OK;
 }
 
-static size_t workspace_size(const cvl_batch_norm *d, scratch_kind kind)
+static size_t workspace_size(const cvl_batch_norm *d, scratch_kind kind, int norms)
 {
     batch_norm_job job = {0};
-    return open_job(&job, d, kind == FORWARD) == CVL_OK ? carve(&job, kind, NULL) : 0;
+    cvl_scratch scratch = {NULL, 0};
+    if (open_job(&job, d, kind == FORWARD && norms == 1) == CVL_OK)
+        for (int i = 0; i < norms; i++)
+            carve(&job, kind, &scratch);
+    return scratch.used;
 }
 
-/* Checks the run and takes its workspace. */
-static cvl_status open_run(batch_norm_job *job, cvl_exec *exec, scratch_kind kind,
+/* Checks the run and takes its workspace, for neighbouring jobs. */
+static cvl_status open_run(batch_norm_job *jobs, int norms, cvl_exec *exec, scratch_kind kind,
                            const cvl_exec *run)
 {
-    cvl_status status = cvl_read_exec(exec, run, carve(job, kind, NULL));
+    cvl_scratch scratch = {NULL, 0};
+    for (int i = 0; i < norms; i++)
+        carve(&jobs[i], kind, &scratch);
+    cvl_status status = cvl_read_exec(exec, run, scratch.used);
     if (status != CVL_OK)
         return status;
-    job->kernels = kernels();
-    if (!job->kernels)
-        return CVL_ERR_ISA;
-    job->moments.kernels = job->kernels;
-    carve(job, kind, exec->workspace);
+    scratch = (cvl_scratch){exec->workspace, 0};
+    for (int i = 0; i < norms; i++) {
+        jobs[i].kernels = jobs[i].moments.kernels = kernels();
+        if (!jobs[i].kernels)
+            return CVL_ERR_ISA;
+        carve(&jobs[i], kind, &scratch);
+    }
     return CVL_OK;
 }
 
@@ -119,6 +132,14 @@ static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
         job->apply(job, task);
 }
 
+/* Takes some channels of all norms through a step. */
+static void run_channels(const batch_norm_job *job, channel_step *step, ptrdiff_t channel,
+                         ptrdiff_t channels)
+{
+    for (const batch_norm_job *norm = job; step && norm; norm = norm->second)
+        step(norm, channel, channels);
+}
+
 /* A channel step over ranges of channels. */
 typedef struct channel_job {
     const batch_norm_job *job;
@@ -130,7 +151,8 @@ static void channel_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wor
     const channel_job *c = context;
     const ptrdiff_t channel = begin * CVL_COLUMNS_RANGE;
     (void)worker;
-    c->step(c->job, channel, cvl_min(end * CVL_COLUMNS_RANGE, c->job->plan.C) - channel);
+    run_channels(c->job, c->step, channel,
+                 cvl_min(end * CVL_COLUMNS_RANGE, c->job->plan.C) - channel);
 }
 
 /* Runs a step that computes planes [begin, end). */
@@ -143,8 +165,9 @@ static void channel_pass(const batch_norm_job *job, channel_step *step, int begi
     if (!step)
         return;
     cvl_parallel_for(threads, cvl_columns_ranges(&job->plan), work, CVL_FLUSH, channel_tasks, &c);
-    for (int plane = begin; plane < end; plane++)
-        NAME(moments_repeat)(job->planes + plane * job->plan.L, &job->plan);
+    for (const batch_norm_job *norm = job; norm; norm = norm->second)
+        for (int plane = begin; plane < end; plane++)
+            NAME(moments_repeat)(norm->planes + plane * job->plan.L, &job->plan);
 }
 
 static void slab_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
@@ -153,12 +176,10 @@ static void slab_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_span span = NAME(columns_span)(&job->plan, task);
-        if (job->prepare)
-            job->prepare(job, span.column, span.channels);
+        run_channels(job, job->prepare, span.column, span.channels);
         if (job->reduce)
             job->reduce(job, task);
-        if (job->finish)
-            job->finish(job, span.column, span.channels);
+        run_channels(job, job->finish, span.column, span.channels);
         if (job->apply)
             job->apply(job, task);
     }
@@ -197,23 +218,34 @@ static void affine(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t chann
 
 static void reduce_moments(const batch_norm_job *job, ptrdiff_t task)
 {
-    NAME(moments_reduce)(&job->moments, task, job->x);
+    for (const batch_norm_job *norm = job; norm; norm = norm->second)
+        if (norm->mean_out)
+            NAME(moments_reduce)(&norm->moments, task, norm->x);
 }
 
 static void finish_moments(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
 {
-    NAME(moments_merge)(&job->moments, channel, channels, job->mean_out + channel,
-                        job->var_out + channel);
+    if (job->mean_out)
+        NAME(moments_merge)(&job->moments, channel, channels, job->mean_out + channel,
+                            job->var_out + channel);
     affine(job, channel, channels);
 }
 
+/* The second norm's share of a piece of y lies there until the first one's is added. */
 static void apply_affine(const batch_norm_job *job, ptrdiff_t task)
 {
+    const NAME(kernels) *k = job->kernels;
+    const batch_norm_job *second = job->second;
     cvl_span span = NAME(columns_span)(&job->plan, task);
-    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
-        job->kernels->batch_norm_apply(job->y + piece.offset, piece.shape, job->x + piece.offset,
-                                       job->residual ? job->residual + piece.offset : NULL,
-                                       job->planes + span.column, job->relu);
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
+        T *y = job->y + piece.offset;
+        if (second)
+            k->batch_norm_apply(y, piece.shape, second->x + piece.offset, NULL,
+                                second->planes + span.column, 0);
+        k->batch_norm_apply(y, piece.shape, job->x + piece.offset,
+                            job->residual ? job->residual + piece.offset : NULL,
+                            job->planes + span.column, job->relu);
+    }
 }
 
 cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean, double *var,
@@ -238,7 +270,7 @@ cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean,
         return CVL_ERR_ARGUMENT;
     cvl_status status = open_job(&job, d, 1);
     if (status == CVL_OK)
-        status = open_run(&job, &exec, FORWARD, run);
+        status = open_run(&job, 1, &exec, FORWARD, run);
     if (status == CVL_OK)
         run_job(&job, exec.threads);
     return status;
@@ -247,7 +279,7 @@ cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean,
 size_t NAME(batch_norm_forward_workspace_size)(const cvl_batch_norm *d, int threads)
 {
     (void)threads;
-    return workspace_size(d, FORWARD);
+    return workspace_size(d, FORWARD, 1);
 }
 
 cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x, const T *gamma,
@@ -269,7 +301,7 @@ cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x,
         return CVL_ERR_ARGUMENT;
     cvl_status status = open_job(&job, d, 0);
     if (status == CVL_OK)
-        status = open_run(&job, &exec, INFERENCE, run);
+        status = open_run(&job, 1, &exec, INFERENCE, run);
     if (status == CVL_OK)
         run_job(&job, exec.threads);
     return status;
@@ -278,15 +310,20 @@ cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x,
 size_t NAME(batch_norm_inference_workspace_size)(const cvl_batch_norm *d, int threads)
 {
     (void)threads;
-    return workspace_size(d, INFERENCE);
+    return workspace_size(d, INFERENCE, 1);
 }
 
 /* ---------------------------------------------------------------------------- backward */
 
-static void add_gradients(const void *context, T *sums, const cvl_span *span,
+/* Where a norm has a residual, its gradient is dy after the mask, and read in its place. */
+static const T *masked_dy(const batch_norm_job *job)
+{
+    return job->dresidual ? job->dresidual : job->dy;
+}
+
+static void add_gradients(const batch_norm_job *job, T *sums, const cvl_span *span,
                           const cvl_piece *piece)
 {
-    const batch_norm_job *job = context;
     const T *dy = job->dy + piece->offset, *x = job->x + piece->offset;
     const T *planes = job->planes + span->column;
     T *g = job->dresidual ? job->dresidual + piece->offset : NULL;
@@ -299,7 +336,16 @@ static void add_gradients(const void *context, T *sums, const cvl_span *span,
 
 static void reduce_gradients(const batch_norm_job *job, ptrdiff_t task)
 {
-    NAME(moments_sum)(&job->moments, task, add_gradients, job);
+    const batch_norm_job *norm;
+    cvl_span span = NAME(columns_span)(&job->plan, task);
+    for (norm = job; norm; norm = norm->second)
+        NAME(moments_clear)(&norm->moments, &span);
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
+        for (norm = job; norm; norm = norm->second) {
+            add_gradients(norm, NAME(moments_sums)(&norm->moments, &span), &span, &piece);
+            if (piece.fold)
+                NAME(moments_fold)(&norm->moments, &span);
+        }
 }
 
 static void finish_gradients(const batch_norm_job *job, ptrdiff_t channel, ptrdiff_t channels)
@@ -318,19 +364,16 @@ static void apply_gradients(const batch_norm_job *job, ptrdiff_t task)
 {
     const NAME(kernels) *k = job->kernels;
     cvl_span span = NAME(columns_span)(&job->plan, task);
-    const T *planes = job->planes + span.column;
-    /* dresidual is dy after the mask. */
-    const T *g = job->dresidual ? job->dresidual : job->dy;
-    const T *mask = job->dresidual ? NULL : job->mask;
-    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
-        T *dx = job->dx + piece.offset;
-        const T *x = job->x + piece.offset;
-        if (job->recompute)
-            k->batch_norm_dx_recomputed(dx, piece.shape, g + piece.offset, x, planes);
-        else
-            k->batch_norm_dx(dx, piece.shape, g + piece.offset, x,
-                             mask ? mask + piece.offset : NULL, planes);
-    }
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
+        for (const batch_norm_job *norm = job; norm; norm = norm->second) {
+            const T *g = masked_dy(norm) + piece.offset, *x = norm->x + piece.offset;
+            const T *mask = norm->mask && !norm->dresidual ? norm->mask + piece.offset : NULL;
+            const T *planes = norm->planes + span.column;
+            if (norm->dx && norm->recompute)
+                k->batch_norm_dx_recomputed(norm->dx + piece.offset, piece.shape, g, x, planes);
+            else if (norm->dx)
+                k->batch_norm_dx(norm->dx + piece.offset, piece.shape, g, x, mask, planes);
+        }
 }
 
 cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, T *dbeta,
@@ -363,7 +406,7 @@ cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, 
     job.recompute = job.relu && !y;
     if (job.recompute && (!beta || dresidual))
         return CVL_ERR_ARGUMENT;
-    status = open_run(&job, &exec, BACKWARD, run);
+    status = open_run(&job, 1, &exec, BACKWARD, run);
     if (status == CVL_OK)
         run_job(&job, exec.threads);
     return status;
@@ -372,5 +415,102 @@ cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, 
 size_t NAME(batch_norm_backward_workspace_size)(const cvl_batch_norm *d, int threads)
 {
     (void)threads;
-    return workspace_size(d, BACKWARD);
+    return workspace_size(d, BACKWARD, 1);
+}
+
+/* ---------------------------------------------------------------- the sum of two norms */
+
+/* Reads a term of the sum into a job that is open but for it; FORWARD or BACKWARD. */
+static cvl_status read_term(batch_norm_job *job, const cvl_batch_norm_term *from, scratch_kind kind)
+{
+    cvl_batch_norm_term term = CVL_BATCH_NORM_TERM_INIT;
+    if (!cvl_read(&term, from) || !is_eps(term.eps))
+        return CVL_ERR_ARGUMENT;
+    if (!term.x || !term.gamma || !term.mean || !term.var)
+        return CVL_ERR_ARGUMENT;
+    if (kind == BACKWARD ? !term.dgamma || !term.dbeta : !term.beta)
+        return CVL_ERR_ARGUMENT;
+    job->eps = term.eps;
+    job->frozen = term.frozen != 0;
+    job->x = term.x;
+    job->gamma = term.gamma;
+    job->beta = term.beta;
+    job->mean = term.mean;
+    job->var = term.var;
+    job->mean_out = job->frozen ? NULL : term.mean;
+    job->var_out = job->frozen ? NULL : term.var;
+    job->dx = term.dx;
+    job->dgamma = term.dgamma;
+    job->dbeta = term.dbeta;
+    return CVL_OK;
+}
+
+/* Opens two jobs, the first with the second. */
+static cvl_status open_sum(batch_norm_job *jobs, const cvl_batch_norm *d,
+                           const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
+                           scratch_kind kind)
+{
+    cvl_status status = open_job(&jobs[0], d, 0);
+    if (status != CVL_OK)
+        return status;
+    jobs[1] = jobs[0];
+    jobs[0].second = &jobs[1];
+    status = read_term(&jobs[0], a, kind);
+    return status == CVL_OK ? read_term(&jobs[1], b, kind) : status;
+}
+
+cvl_status NAME(batch_norm_sum_forward)(const cvl_batch_norm *d, T *y, const cvl_batch_norm_term *a,
+                                        const cvl_batch_norm_term *b, const cvl_exec *run)
+{
+    batch_norm_job jobs[2] = {{.y = y, .finish = finish_moments, .apply = apply_affine}};
+    cvl_exec exec;
+    cvl_status status = y ? open_sum(jobs, d, a, b, FORWARD) : CVL_ERR_ARGUMENT;
+    if (status != CVL_OK)
+        return status;
+    const int measured = !jobs[0].frozen + !jobs[1].frozen;
+    if (measured && jobs[0].plan.M < 1)
+        return CVL_ERR_SHAPE;
+    jobs[0].reduce = measured ? reduce_moments : NULL;
+    jobs[0].residual = y;
+    jobs[0].passes = measured ? 5 : 6;
+    status = open_run(jobs, 2, &exec, FORWARD, run);
+    if (status == CVL_OK)
+        run_job(jobs, exec.threads);
+    return status;
+}
+
+size_t NAME(batch_norm_sum_forward_workspace_size)(const cvl_batch_norm *d, int threads)
+{
+    (void)threads;
+    return workspace_size(d, FORWARD, 2);
+}
+
+cvl_status NAME(batch_norm_sum_backward)(const cvl_batch_norm *d, const cvl_batch_norm_term *a,
+                                         const cvl_batch_norm_term *b, const T *dy, const T *y,
+                                         const cvl_exec *run)
+{
+    batch_norm_job jobs[2] = {
+        {.prepare = affine, .reduce = reduce_gradients, .finish = finish_gradients, .passes = 10}};
+    cvl_exec exec;
+    cvl_status status = dy ? open_sum(jobs, d, a, b, BACKWARD) : CVL_ERR_ARGUMENT;
+    if (status != CVL_OK)
+        return status;
+    if (jobs[0].relu && !y)
+        return CVL_ERR_ARGUMENT;
+    jobs[0].dy = dy;
+    jobs[0].mask = jobs[0].relu ? y : NULL;
+    jobs[0].dresidual = jobs[0].relu ? jobs[1].dx : NULL;
+    jobs[1].dy = masked_dy(&jobs[0]);
+    jobs[1].mask = jobs[0].dresidual ? NULL : jobs[0].mask;
+    jobs[0].apply = jobs[0].dx || jobs[1].dx ? apply_gradients : NULL;
+    status = open_run(jobs, 2, &exec, BACKWARD, run);
+    if (status == CVL_OK)
+        run_job(jobs, exec.threads);
+    return status;
+}
+
+size_t NAME(batch_norm_sum_backward_workspace_size)(const cvl_batch_norm *d, int threads)
+{
+    (void)threads;
+    return workspace_size(d, BACKWARD, 2);
 }

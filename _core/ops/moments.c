@@ -15,22 +15,34 @@ void NAME(moments_repeat)(T *plane, const cvl_columns *plan)
         memcpy(plane + have, plane, (size_t)cvl_min(have, plan->L - have) * sizeof *plane);
 }
 
+void NAME(moments_clear)(const NAME(moments) *m, const cvl_span *span)
+{
+    T *sums = NAME(moments_sums)(m, span);
+    double *totals = m->totals + (sums - m->sums);
+    for (int i = 0; i < 2; i++) {
+        memset(sums + i * m->plan.L, 0, (size_t)span->width * sizeof *sums);
+        memset(totals + i * m->plan.L, 0, (size_t)span->channels * sizeof *totals);
+    }
+}
+
+void NAME(moments_fold)(const NAME(moments) *m, const cvl_span *span)
+{
+    T *sums = NAME(moments_sums)(m, span);
+    double *totals = m->totals + (sums - m->sums);
+    for (int i = 0; i < 2; i++)
+        m->kernels->fold_columns(totals + i * m->plan.L, sums + i * m->plan.L, span->channels,
+                                 span->width);
+}
+
 void NAME(moments_sum)(const NAME(moments) *m, ptrdiff_t task, NAME(moments_add) *add,
                        const void *context)
 {
     cvl_span span = NAME(columns_span)(&m->plan, task);
-    const ptrdiff_t at = 2 * span.block * m->plan.L + span.column;
-    T *sums = m->sums + at;
-    double *totals = m->totals + at;
-    for (int i = 0; i < 2; i++) {
-        memset(sums + i * m->plan.L, 0, (size_t)span.width * sizeof *sums);
-        memset(totals + i * m->plan.L, 0, (size_t)span.channels * sizeof *totals);
-    }
+    NAME(moments_clear)(m, &span);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &m->plan);) {
-        add(context, sums, &span, &piece);
-        for (int i = 0; piece.fold && i < 2; i++)
-            m->kernels->fold_columns(totals + i * m->plan.L, sums + i * m->plan.L, span.channels,
-                                     span.width);
+        add(context, NAME(moments_sums)(m, &span), &span, &piece);
+        if (piece.fold)
+            NAME(moments_fold)(m, &span);
     }
 }
 

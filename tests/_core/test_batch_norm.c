@@ -297,6 +297,117 @@ static void test_backward(shape s, mode how, int frozen)
     check_memory();
 }
 
+/* ---------------------------------------------------------------- the sum of two norms */
+
+/* One of two norms whose sum is taken: `term` says what the forward pass takes, or writes. */
+static cvl_batch_norm_term new_term(const problem *p, int frozen)
+{
+    cvl_batch_norm_term term = CVL_BATCH_NORM_TERM_INIT;
+    term.eps = p->d.eps;
+    term.frozen = frozen;
+    term.x = p->x;
+    term.gamma = p->gamma;
+    term.beta = p->beta;
+    term.mean = doubles(p->d.C);
+    term.var = doubles(p->d.C);
+    for (ptrdiff_t c = 0; frozen && c < p->d.C; c++) {
+        term.mean[c] = 3 * (double)random_unit();
+        term.var[c] = 1.25 + (double)random_unit();
+    }
+    return term;
+}
+
+/* y, mean and var of one norm; of the sum where there is a residual. */
+static void one_forward(const problem *p, const cvl_batch_norm_term *term, T *y, const T *residual)
+{
+    cvl_batch_norm d = p->d;
+    if (!residual)
+        d.activation = CVL_ACTIVATION_NONE;
+    cvl_exec run = run_with(1, term->frozen ? NAME(batch_norm_inference_workspace_size)(&d, 1)
+                                            : NAME(batch_norm_forward_workspace_size)(&d, 1));
+    CHECK((term->frozen ? NAME(batch_norm_inference)(&d, y, p->x, p->gamma, p->beta, term->mean,
+                                                     term->var, residual, &run)
+                        : NAME(batch_norm_forward)(&d, y, term->mean, term->var, p->x, p->gamma,
+                                                   p->beta, residual, &run)) == CVL_OK);
+}
+
+static gradients one_backward(const problem *p, const cvl_batch_norm_term *term, const T *dy,
+                              const T *y, int with_residual)
+{
+    cvl_batch_norm d = p->d;
+    gradients got = {output(p->n), output(d.C), output(d.C), with_residual ? output(p->n) : NULL};
+    d.frozen = term->frozen;
+    if (!y)
+        d.activation = CVL_ACTIVATION_NONE;
+    cvl_exec run = run_with(1, NAME(batch_norm_backward_workspace_size)(&d, 1));
+    CHECK(NAME(batch_norm_backward)(&d, got.dx, got.dgamma, got.dbeta, got.dresidual, dy, p->x, y,
+                                    p->gamma, NULL, term->mean, term->var, &run) == CVL_OK);
+    return got;
+}
+
+static gradients sum_gradients(const problem *p, cvl_batch_norm_term *term, T *dx)
+{
+    gradients got = {dx, output(p->d.C), output(p->d.C), NULL};
+    term->dx = dx;
+    term->dgamma = got.dgamma;
+    term->dbeta = got.dbeta;
+    return got;
+}
+
+/* Gradients of both terms; a bit of `wanted` for each dx, 4 for the second one in place of dy. */
+static void check_sum_backward(const problem *p, const problem *q, const cvl_batch_norm_term *terms,
+                               const T *y, const gradients *first, int wanted, int threads)
+{
+    cvl_batch_norm_term a = terms[0], b = terms[1];
+    T *in_place = output(p->n);
+    memcpy(in_place, p->dy, (size_t)p->n * sizeof(T));
+    gradients got_a = sum_gradients(p, &a, wanted & 1 ? output(p->n) : NULL);
+    gradients got_b = sum_gradients(q, &b,
+                                    wanted & 4   ? in_place
+                                    : wanted & 2 ? output(p->n)
+                                                 : NULL);
+    cvl_exec run = run_with(threads, NAME(batch_norm_sum_backward_workspace_size)(&p->d, threads));
+    CHECK(NAME(batch_norm_sum_backward)(&p->d, &a, &b, in_place,
+                                        p->d.activation == CVL_ACTIVATION_RELU ? y : NULL,
+                                        &run) == CVL_OK);
+    check_same_gradients(p, &got_a, &first[0]);
+    check_same_gradients(q, &got_b, &first[1]);
+}
+
+/* To the bit what the two norms give by themselves. */
+static void test_sum(shape s, int relu, int frozen)
+{
+    check_case("sum M%td C%td relu %d frozen %d", s.M, s.C, relu, frozen);
+    problem p = new_problem(s, relu, 0.5), q = new_problem(s, relu, -20);
+    q.d.eps = 1e-3;
+    const cvl_batch_norm_term terms[] = {new_term(&p, frozen & 1), new_term(&q, frozen >> 1)};
+    T *around = output(p.n), *want = output(p.n);
+    one_forward(&q, &terms[1], around, NULL);
+    one_forward(&p, &terms[0], want, around);
+    gradients first[] = {one_backward(&p, &terms[0], p.dy, relu ? want : NULL, relu), {0}};
+    first[1] = one_backward(&q, &terms[1], relu ? first[0].dresidual : p.dy, NULL, 0);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(p.n);
+        cvl_batch_norm_term got[] = {terms[0], terms[1]};
+        for (int i = 0; i < 2; i++)
+            if (!got[i].frozen) {
+                got[i].mean = output_bytes((size_t)s.C * sizeof(double));
+                got[i].var = output_bytes((size_t)s.C * sizeof(double));
+            }
+        cvl_exec run =
+            run_with(threads, NAME(batch_norm_sum_forward_workspace_size)(&p.d, threads));
+        CHECK(NAME(batch_norm_sum_forward)(&p.d, y, &got[0], &got[1], &run) == CVL_OK);
+        check_same("y", p.n, y, want);
+        for (int i = 0; i < 2; i++) {
+            check_same_doubles("mean", s.C, got[i].mean, terms[i].mean);
+            check_same_doubles("var", s.C, got[i].var, terms[i].var);
+        }
+        for (int wanted = 0; wanted <= 5; wanted++)
+            check_sum_backward(&p, &q, terms, y, first, wanted, threads);
+    }
+    check_memory();
+}
+
 /* ---------------------------------------------------------------- promises of the header */
 
 static void test_constant_channel(void)
@@ -409,7 +520,10 @@ static void test_all(void)
             test_backward(cases[i], (mode)variant, 1);
         }
         test_forward(cases[i], 0, 0, -3000);
+        for (int variant = 0; variant < 8; variant++)
+            test_sum(cases[i], variant & 1, variant >> 1);
     }
+    test_sum((shape){0, 6}, 1, 3);
     test_constant_channel();
     test_large_mean();
     test_far_pivot();

@@ -251,6 +251,51 @@ static void test_batch_norm(void)
                                       in[2], NULL, mean, var, &run));
 }
 
+/* A term of a sum: its input is in[i], and only an array that is an output is written to. */
+static cvl_batch_norm_term good_term(int i)
+{
+    cvl_batch_norm_term term = CVL_BATCH_NORM_TERM_INIT;
+    term.x = in[i];
+    term.gamma = term.beta = in[2];
+    term.mean = out_doubles[0];
+    term.var = out_doubles[1];
+    term.dx = out[i];
+    term.dgamma = term.dbeta = out[2];
+    return term;
+}
+
+static void test_batch_norm_sum(void)
+{
+    enum { NEGATIVE_EPS, NO_INIT, NO_X, NO_MEAN, NO_BETA, NO_DGAMMA, NO_TERM, MODES };
+    cvl_batch_norm d = {sizeof d, 4, 3, 1e-5, CVL_ACTIVATION_RELU, 0};
+    for (int mode = NEGATIVE_EPS; mode < MODES; mode++) {
+        check_case("batch norm sum: mode %d", mode);
+        new_arrays();
+        cvl_batch_norm_term a = good_term(0), b = good_term(1);
+        b.eps = mode == NEGATIVE_EPS ? -1e-9 : b.eps;
+        b.size = mode == NO_INIT ? 0 : b.size;
+        b.x = mode == NO_X ? NULL : b.x;
+        b.mean = mode == NO_MEAN ? NULL : b.mean;
+        b.beta = mode == NO_BETA ? NULL : b.beta;
+        b.dgamma = mode == NO_DGAMMA ? NULL : b.dgamma;
+        const cvl_batch_norm_term *second = mode == NO_TERM ? NULL : &b;
+        if (mode != NO_DGAMMA)
+            CHECK(NAME(batch_norm_sum_forward)(&d, out[0], &a, second, &run) == CVL_ERR_ARGUMENT);
+        if (mode != NO_BETA)
+            CHECK(NAME(batch_norm_sum_backward)(&d, &a, second, in[0], in[3], &run) ==
+                  CVL_ERR_ARGUMENT);
+        check_untouched();
+    }
+    check_case("batch norm sum: no mask, no y, no values");
+    new_arrays();
+    const cvl_batch_norm_term a = good_term(0), b = good_term(1);
+    CHECK(NAME(batch_norm_sum_backward)(&d, &a, &b, in[0], NULL, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(batch_norm_sum_forward)(&d, NULL, &a, &b, &run) == CVL_ERR_ARGUMENT);
+    d.M = 0;
+    CHECK(NAME(batch_norm_sum_forward)(&d, out[0], &a, &b, &run) == CVL_ERR_SHAPE);
+    check_untouched();
+}
+
 /* ---------------------------------------------------------------- softmax, cross-entropy */
 
 static void refuse_softmax(const char *why, cvl_softmax d, cvl_status expected)
@@ -465,6 +510,7 @@ static void test_all(void)
     test_runs();
     test_linear();
     test_batch_norm();
+    test_batch_norm_sum();
     test_softmax();
     test_elementwise();
     test_activation();

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+_TAKING_RELU = ("conv2d", "batch_norm", "batch_norm_sum", "add")
 _JOINING = ("relu", "relu6", "leaky_relu", "add")  # what may go into the kernel before it
 
 
-def fuse(nodes, output, summing=("batch_norm",)):
+def fuse(nodes, output, summing=("batch_norm",), pairs=True):
     """Return the nodes with every chain joined that has a kernel.
 
     Conv2d -> ReLU, ReLU6 or LeakyReLU, BatchNorm -> ReLU, BatchNorm -> add (-> ReLU) and add ->
     ReLU; `summing` are the kinds that take a sum. Where both summands could, the first, which is
-    the body's, does.
+    the body's, does; where both are batch norms, one kernel does both, but for `pairs` False.
 
     Where max pooling follows Conv2d -> ReLU, it takes the gradient's mask: a window's largest value
     is above 0 where its output is, so that the mask is read off a smaller array, and the
@@ -33,7 +34,7 @@ def fuse(nodes, output, summing=("batch_norm",)):
                 joined = _joined(before, node, value, summing)
                 if joined is not None:
                     del made[value]
-                    node = joined
+                    node = _with_second(joined, made, readers) if pairs else joined
                     break
         made[node.y] = node
     return list(made.values())
@@ -51,6 +52,20 @@ def _with_mask(node, made, readers):
     return node._replace(activation="relu")
 
 
+def _with_second(node, made, readers):
+    """A batch norm with a sum as one of two norms, where the other summand is one too."""
+    if node.kind != "batch_norm" or node.takes_sum() or node.activation is not None:
+        return node
+    x, value = node.inputs
+    second = made.get(value)
+    if second is None or second.kind != "batch_norm" or second.activation is not None:
+        return node
+    if readers[value] > 1 or not second.takes_sum():
+        return node
+    del made[value]
+    return node._replace(kind="batch_norm_sum", inputs=(x, *second.inputs), second=second)
+
+
 def count_readers(nodes, output):
     """How many nodes read each value; the caller reads the output."""
     readers = Counter(value for node in nodes for value in node.inputs)
@@ -63,7 +78,7 @@ def _joined(before, node, value, summing):
     parts = before.parts + node.parts
     if before.activation is not None:
         return None
-    if node.kind == "relu" and before.kind in ("conv2d", "batch_norm", "add"):
+    if node.kind == "relu" and before.kind in _TAKING_RELU:
         return before._replace(y=node.y, activation="relu", parts=parts)
     if node.kind in ("relu6", "leaky_relu") and before.kind == "conv2d" and before.takes_sum():
         activation = "relu6" if node.kind == "relu6" else ("leaky_relu", node.layer.slope)

@@ -24,7 +24,8 @@ class Where(NamedTuple):
 class Node(NamedTuple):
     """What one kernel, or one layer, computes: value `y` from the values `inputs`."""
 
-    kind: str | None  # "conv2d", "batch_norm", "relu", "add", "concat"; None: ask the layer
+    # "conv2d", "batch_norm", "relu", "add", "concat", "batch_norm_sum"; None: ask the layer
+    kind: str | None
     layer: object
     inputs: tuple  # numbers of values
     y: int
@@ -32,6 +33,11 @@ class Node(NamedTuple):
     activation: str | tuple | None = None  # as of `ops.conv2d`
     masked_later: bool = False  # the pool that reads y masks the gradient by its own output
     parts: tuple = ()  # names of what was joined, in the order of computation
+    second: Node | None = None  # the batch norm that is the other summand
+
+    def layers(self):
+        """What has parameters of its own here."""
+        return (self.layer,) if self.second is None else (self.layer, self.second.layer)
 
     def takes_sum(self):
         """Whether no sum has been joined to it."""

@@ -38,7 +38,9 @@ class Plan:
         self.steps = []
         for index, node in enumerate(nodes):
             needs = tuple(wanted[value] for value in node.inputs)
-            trains = any(needs) or (node.kind not in JOINTS and node.layer._trains())
+            trains = any(needs)
+            if node.kind not in JOINTS:
+                trains = trains or any(layer._trains() for layer in node.layers())
             wanted[node.y] = training and trains
             kind = kinds.get(node.kind, LayerStep)
             self.steps.append(kind(index, node, graph, dtype, needs, wanted[node.y]))
@@ -110,15 +112,10 @@ class Pass:
         self.kept = [None] * len(plan.steps)
         values = self.values = [None] * len(plan.graph.shapes)
         values[0] = x
-        try:
-            for step in plan.steps:
-                step.forward(self)
-                for value in step.dead:
-                    values[value] = None
-        except FloatingPointError as error:
-            if step.where.place:
-                error.args = (f"{step.where.place}, {error}",)
-            raise
+        for step in plan.steps:
+            step.forward(self)
+            for value in step.dead:
+                values[value] = None
 
     @property
     def y(self):

@@ -25,6 +25,7 @@ class Report:
     ----------
     rows : list of dict with
         path : str, the place of the layer whose parameters the kernel uses, as in `state_dict`
+        second : str or None, the place of the other batch norm, where a kernel sums two
         kernel : str, what it computes, joined by "+", such as "BatchNorm+add+ReLU"
         output_shape : tuple
         algorithms : dict from "forward", "backward_data" and "backward_weights" to the algorithm
@@ -68,7 +69,8 @@ class Report:
             kept = "yes" if row["kept"] else ""
             numbers = (f"{row[name]:,}" for name in ("multiply_adds", "bytes", "workspace"))
             shape = str(row["output_shape"])
-            lines.append((row["path"], row["kernel"], shape, "/".join(names), kept, *numbers))
+            path = " + ".join(filter(None, (row["path"], row["second"])))
+            lines.append((path, row["kernel"], shape, "/".join(names), kept, *numbers))
         totals = (self.kept_bytes, self.multiply_adds, self.bytes, self.workspace)
         lines.append(("total", "", "", "", *(f"{total:,}" for total in totals)))
         return table(lines, 4)
@@ -78,6 +80,7 @@ def _row(step, dtype, kept):
     algorithms = step.algorithms()
     return {
         "path": step.where.path,
+        "second": None if step.second is None else step.second.where.path,
         "kernel": "+".join(step.parts),
         "output_shape": step.shape,
         "algorithms": {name: found["algorithm"] for name, found in algorithms.items()},

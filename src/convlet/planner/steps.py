@@ -40,6 +40,7 @@ class Step:
 
     def __init__(self, index, node, graph, dtype, needs, wanted):
         self.index, self.layer, self.where = index, node.layer, node.where
+        self.second = node.second
         self.inputs, self.y, self.needs = node.inputs, node.y, needs
         self.x, self.needs_dx = node.inputs[0], needs[0]
         self.input_shapes = [graph.shapes[value] for value in node.inputs]
@@ -65,6 +66,21 @@ class Step:
         return {}
 
 
+def locate(error, where):
+    """Put the place of a layer before the message of its error, which is then raised again."""
+    if where.place:
+        error.args = (f"{where.place}, {error}",)
+
+
+def batch_moments(norm, where, statistics, count):
+    """The statistics of a batch to be committed to a batch norm; raise unless they are finite."""
+    try:
+        return BatchMoments(norm, statistics, count)
+    except FloatingPointError as error:
+        locate(error, where)
+        raise
+
+
 class LayerStep(Step):
     """Any layer, through its own two doors."""
 
@@ -72,7 +88,11 @@ class LayerStep(Step):
         values[self.y] = self.layer._apply(values[self.x])
 
     def forward(self, run):
-        y, pull = self.layer._vjp(run.values[self.x], self.needs_dx, run.commits)
+        try:
+            y, pull = self.layer._vjp(run.values[self.x], self.needs_dx, run.commits)
+        except FloatingPointError as error:
+            locate(error, self.where)
+            raise
         run.values[self.y] = y
         if self.wanted:
             run.kept[self.index] = pull
@@ -196,7 +216,7 @@ class NormStep(Step):
             self.apply(run.values, mean, var, run.threads)
         else:
             mean, var = statistics = self.measure(run.values, run.threads)
-            run.commits.append(BatchMoments(self.layer, statistics, self.count))
+            run.commits.append(batch_moments(self.layer, self.where, statistics, self.count))
         run.kept[self.index] = mean, var
 
     def measure(self, values, threads):
@@ -284,6 +304,68 @@ class NormStep(Step):
             run.give(self.residual, dresidual, fresh=True)
         if self.needs_dx:
             run.give(self.x, dx, fresh=True)
+
+
+class NormSumStep(Step):
+    """The sum of two BatchNorm, as where a shortcut ends in one too, with ReLU where it follows."""
+
+    def prepare(self, node):
+        self.norms, self.wheres = node.layers(), (node.where, node.second.where)
+        self.activation = ACTIVATIONS[node.activation]
+        self.channels = self.layer.channels
+        self.count = math.prod(self.shape) // self.channels
+        self.given = [norm._takes_running(training=False) for norm in self.norms]
+        self.frozen = [norm._takes_running(training=True) for norm in self.norms]
+        self.reads = (*self.inputs, self.y) if self.activation else self.inputs
+
+    def infer(self, values, threads):
+        self.compute(values, self.given, threads)
+
+    def forward(self, run):
+        statistics = run.kept[self.index] = self.compute(run.values, self.frozen, run.threads)
+        for norm, where, of_norm, frozen in zip(
+            self.norms, self.wheres, statistics, self.frozen, strict=True
+        ):
+            if not frozen:
+                run.commits.append(batch_moments(norm, where, of_norm, self.count))
+
+    def compute(self, values, given, threads):
+        """Set y; return the statistics of both norms, each mean and variance as one array."""
+        statistics, terms = [], []
+        for norm, value, known in zip(self.norms, self.inputs, given, strict=True):
+            of_norm = np.array(norm._running()) if known else np.empty((2, self.channels))
+            statistics.append(of_norm)
+            terms.append((values[value], *norm._scale_and_shift(), of_norm, norm.eps, known))
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.batch_norm_sum_forward(y, *terms, self.activation, threads)
+        return statistics
+
+    def backward(self, run):
+        dy = run.take(self.y)
+        # The second one may take the place of dy: it is where dy goes through the mask.
+        second = run.room(self.y, dy) if self.needs[1] else None
+        first = empty(self.shape, self.code) if self.needs[0] else None
+        gradients = np.empty((2, 2, self.channels), dy.dtype)
+        self.differentiate(run, dy, (first, gradients[0]), (second, gradients[1]))
+        run.release(self.spent)
+        for norm, (dgamma, dbeta) in zip(self.norms, gradients, strict=True):
+            if norm.affine:
+                norm.gamma.accumulate(dgamma)
+                norm.beta.accumulate(dbeta)
+        for value, dx in zip(self.inputs, (first, second), strict=True):
+            if dx is not None:
+                run.give(value, dx, fresh=True)
+
+    def differentiate(self, run, dy, *gradients):
+        """Set the gradients of both norms."""
+        terms = [
+            (run.value(value), norm._scale_and_shift()[0], None, of_norm, norm.eps, frozen)
+            for norm, value, of_norm, frozen in zip(
+                self.norms, self.inputs, run.kept[self.index], self.frozen, strict=True
+            )
+        ]
+        y = run.values[self.y] if self.activation else None
+        _core.batch_norm_sum_backward(*gradients, dy, y, *terms, self.activation, run.threads)
 
 
 class MaxPoolStep(Step):
@@ -448,6 +530,7 @@ JOINTS = {"add": AddStep, "concat": ConcatStep}  # what no layer alone computes
 STEPS = JOINTS | {
     "conv2d": ConvStep,
     "batch_norm": NormStep,
+    "batch_norm_sum": NormSumStep,
     "linear": LinearStep,
     "max_pool2d": MaxPoolStep,
     "avg_pool2d": AvgPoolStep,

@@ -1,6 +1,7 @@
 """Threads of Python at work at once, with the GIL and without it."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import sysconfig
@@ -20,8 +21,13 @@ def test_import_leaves_the_gil_as_it_is():
         "import convlet, sys; print(getattr(sys, '_is_gil_enabled', lambda: True)()); "
         "print(convlet.models.digits, convlet.data.digits)"
     )
+    undecided = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", program],
+        env=undecided,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert (done.returncode, done.stderr) == (0, "")

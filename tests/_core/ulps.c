@@ -15,7 +15,8 @@
 
 enum { BLOCK = 1 << 14, SKIPPED = 77 };
 
-/* What results are judged by: float32 by double, float64 by long double. */
+/* What results are judged by: float32 by double, float64 by long double, whose functions are to be
+ * better than those of double: they are in glibc, but not in musl for aarch64, where they call those. */
 #ifdef CVL_F32
 typedef double wide;
 #define WIDE(name) name

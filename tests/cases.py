@@ -133,6 +133,7 @@ CONV_CASES = (
     ConvCase("padding-beyond-kernel", (1, 3, 2, 2), (2, 2), 2, (8, 7), padding=3),
     ConvCase("dilation", (2, 9, 8, 3), (3, 3), 4, (5, 4), dilation=(2, 2)),
     ConvCase("groups", (2, 6, 5, 6), (3, 3), 9, (6, 5), padding=1, groups=3),
+    ConvCase("groups-of-four", (2, 6, 5, 16), (3, 3), 16, (6, 5), padding=1, groups=4),
     ConvCase("depthwise", (2, 6, 5, 5), (3, 3), 5, (3, 3), stride=(2, 2), padding=1, groups=5),
     ConvCase("depthwise-multiplier", (1, 5, 5, 3), (3, 3), 6, (3, 3), groups=3),
     ConvCase(

@@ -193,6 +193,44 @@ PANEL(, narrow, 8, 1, 4, 2)
 #define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST, LAST}
 #endif
 
+/* Every lane takes its a from its own group: of the inputs of a tap, as many as the vector has
+ * outputs, the lanes pick in turn. */
+void KERNEL(gemm_groups)(const TYPE(gemm_tile) *t)
+{
+    enum { MR = 8 };
+    V acc[8][4];
+    begin(t, acc, MR, 1);
+    const ptrdiff_t S = t->runs > 0 ? t->run->k : 1;
+    const U first = upick((int)S);
+    for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
+        const ptrdiff_t at = t->a0 + run->a;
+        const T *b = t->b + run->k0 * VL;
+        const T *const *a = t->a;
+        V x[8];
+        U pick = first;
+        /* Rows stay where they are listed: there are not registers for all of them. */
+        __asm__("" : "+r"(a));
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++)
+            x[i] = vload(a[i] + at);
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++)
+            PREFETCH(a[MR + i] + at, 0);
+#pragma GCC unroll 1
+        for (const T *end = b + S * VL; b != end; b += 2 * VL) {
+#pragma GCC unroll 2
+            for (int k = 0; k < 2; k++) {
+                const V bv = vload(b + k * VL);
+#pragma GCC unroll 8
+                for (int i = 0; i < MR; i++)
+                    acc[i][0] = vfma(vpick(x[i], pick), bv, acc[i][0]);
+                pick = unext(pick);
+            }
+        }
+    }
+    finish(t, acc, MR, 1);
+}
+
 #define CVL_KERNEL(result, name, arguments) extern result KERNEL(name) arguments;
 #include "kernels.inc"
 #undef CVL_KERNEL

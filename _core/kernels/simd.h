@@ -25,6 +25,8 @@
  *   U, UL              vector of UL integers of 64 bits: uset1(s), uload(p), ustore(p, u),
  *                      uadd(a, b), uxor(a, b), uhigh(a) = a >> 32, umul(a, b), the product of the
  *                      lower halves
+ *   vpick(v, u)        lanes of v, by number: upick(S) gives every S lanes the first of them, and
+ *                      unext(u) the lane after each of u
  *
  * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
 #ifndef CVL_SIMD_H
@@ -131,6 +133,12 @@ INLINE U uadd(U a, U b) { return _mm512_add_epi64(a, b); }
 INLINE U uxor(U a, U b) { return _mm512_xor_si512(a, b); }
 INLINE U uhigh(U a) { return _mm512_srli_epi64(a, 32); }
 INLINE U umul(U a, U b) { return _mm512_mul_epu32(a, b); }
+#define CVL_PICK uint32_t
+#ifdef CVL_F32
+INLINE V vpick(V v, U u) { return _mm512_permutexvar_ps(u, v); }
+#else
+INLINE V vpick(V v, U u) { return _mm512_castps_pd(_mm512_permutexvar_ps(u, _mm512_castpd_ps(v))); }
+#endif
 INLINE int vany(M m) { return m != 0; }
 INLINE int vall(M m) { return m == FIRST(VL); }
 INLINE V vldexp(V a, V n) { return OP(scalef)(a, n); }
@@ -199,6 +207,15 @@ INLINE U uadd(U a, U b) { return _mm256_add_epi64(a, b); }
 INLINE U uxor(U a, U b) { return _mm256_xor_si256(a, b); }
 INLINE U uhigh(U a) { return _mm256_srli_epi64(a, 32); }
 INLINE U umul(U a, U b) { return _mm256_mul_epu32(a, b); }
+#define CVL_PICK uint32_t
+#ifdef CVL_F32
+INLINE V vpick(V v, U u) { return _mm256_permutevar8x32_ps(v, u); }
+#else
+INLINE V vpick(V v, U u)
+{
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(v), u));
+}
+#endif
 INLINE V vload_bytes(const uint8_t *p, ptrdiff_t n)
 {
     uint64_t bytes = 0;
@@ -266,6 +283,10 @@ typedef uint32x4_t M;
 #define NEON(name) name##q_f32
 #define NEON_DUP vdupq_n_f32
 #define NEON_SIGN vdupq_n_u32(1u << 31)
+INLINE V vpick(V v, uint64x2_t u)
+{
+    return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(v), vreinterpretq_u8_u64(u)));
+}
 INLINE int vany(M m) { return vmaxvq_u32(m) != 0; }
 INLINE int vall(M m) { return vminvq_u32(m) != 0; }
 INLINE V vpow2(V t)
@@ -279,6 +300,10 @@ typedef uint64x2_t M;
 #define NEON(name) name##q_f64
 #define NEON_DUP vdupq_n_f64
 #define NEON_SIGN vdupq_n_u64(1ull << 63)
+INLINE V vpick(V v, uint64x2_t u)
+{
+    return vreinterpretq_f64_u8(vqtbl1q_u8(vreinterpretq_u8_f64(v), vreinterpretq_u8_u64(u)));
+}
 INLINE int vany(M m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
 INLINE int vall(M m) { return (vgetq_lane_u64(m, 0) & vgetq_lane_u64(m, 1)) != 0; }
 INLINE V vpow2(V t)
@@ -288,6 +313,7 @@ INLINE V vpow2(V t)
 #endif
 typedef uint64x2_t U;
 #define UL 2
+#define CVL_PICK uint8_t
 INLINE U uset1(uint64_t s) { return vdupq_n_u64(s); }
 INLINE U uload(const uint64_t *p) { return vld1q_u64(p); }
 INLINE void ustore(uint64_t *p, U u) { vst1q_u64(p, u); }
@@ -341,6 +367,12 @@ INLINE U uadd(U a, U b) { return _mm_add_epi64(a, b); }
 INLINE U uxor(U a, U b) { return _mm_xor_si128(a, b); }
 INLINE U uhigh(U a) { return _mm_srli_epi64(a, 32); }
 INLINE U umul(U a, U b) { return _mm_mul_epu32(a, b); }
+#define CVL_PICK uint8_t
+#ifdef CVL_F32
+INLINE V vpick(V v, U u) { return _mm_castsi128_ps(_mm_shuffle_epi8(_mm_castps_si128(v), u)); }
+#else
+INLINE V vpick(V v, U u) { return _mm_castsi128_pd(_mm_shuffle_epi8(_mm_castpd_si128(v), u)); }
+#endif
 INLINE M vgt(V a, V b) { return OP(cmpgt)(a, b); }
 INLINE M veq(V a, V b) { return OP(cmpeq)(a, b); }
 INLINE int vany(M m) { return OP(movemask)(m) != 0; }
@@ -367,6 +399,12 @@ INLINE U uadd(U a, U b) { return a + b; }
 INLINE U uxor(U a, U b) { return a ^ b; }
 INLINE U uhigh(U a) { return a >> 32; }
 INLINE U umul(U a, U b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
+#define CVL_PICK uint8_t
+INLINE V vpick(V v, U u)
+{
+    (void)u;
+    return v;
+}
 INLINE V vpow2(V t)
 {
     CVL_BITS bits;
@@ -451,6 +489,23 @@ INLINE void vstore_part(T *p, V v, ptrdiff_t n)
         vstore(p, v);
     else
         vstore_n(p, v, (int)n);
+}
+
+/* A lane is picked by its number in units of CVL_PICK; S is a power of 2. */
+INLINE U upick(int S)
+{
+    enum { UNITS = sizeof(T) / sizeof(CVL_PICK), COUNT = VL * UNITS };
+    CVL_PICK number[COUNT];
+    uint64_t words[UL];
+#pragma GCC unroll 1
+    for (int i = 0; i < COUNT; i++)
+        number[i] = (CVL_PICK)(((i / UNITS) & -S) * UNITS + i % UNITS);
+    memcpy(words, number, sizeof words);
+    return uload(words);
+}
+INLINE U unext(U u)
+{
+    return uadd(u, uset1(~(uint64_t)0 / (CVL_PICK)-1 * (sizeof(T) / sizeof(CVL_PICK))));
 }
 
 #if !defined(CVL_LEVEL_AVX512)

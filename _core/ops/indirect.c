@@ -26,8 +26,10 @@ typedef struct plan {
     const NAME(kernels) *kernels;
     int transposed;                     /* B is w with C and OC exchanged: backward data */
     ptrdiff_t H, W, C;                  /* what is read; C channels per group */
-    ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group */
-    ptrdiff_t groups, taps, K;          /* K = taps * C */
+    ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group, or: */
+    ptrdiff_t merged;                   /* so many groups, side by side, fill a panel */
+    ptrdiff_t groups, taps, K;          /* groups, or sets of these; K = taps * C */
+    ptrdiff_t x_pixel, y_pixel;         /* elements of what is read and written */
     int single;                         /* runs would be so short that they are cut to elements */
     int ahead;                          /* tiles of one tap fetch what the next tile reads */
     ptrdiff_t runs_most, segments_most; /* of a class */
@@ -86,6 +88,16 @@ static worker carve_worker(const plan *p, char *base, size_t *bytes)
     return w;
 }
 
+/* How many groups share a vector of lanes: where it holds several whole ones. */
+static ptrdiff_t merged_groups(const plan *p)
+{
+    const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
+    return p->groups > 1 && p->C > 1 && p->C == p->OC && 2 * p->C <= VL && VL % p->C == 0 &&
+                   p->groups * p->C % VL == 0
+               ? VL / p->C
+               : 1;
+}
+
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. Whether B is
  * `ready` changes who packs it, and nothing else. */
 static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int ready,
@@ -104,10 +116,15 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->OC = (transposed ? d->C : d->OC) / d->groups;
     p->taps = d->KH * d->KW;
     p->K = p->taps * p->C;
+    p->x_pixel = p->groups * p->C;
+    p->y_pixel = p->groups * p->OC;
+    p->merged = merged_groups(p);
+    p->groups /= p->merged;
+    p->OC *= p->merged;
     p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
     const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
-    p->single = (rows ? d->KW * p->C : p->C) <= SHORT;
-    const ptrdiff_t pixel = p->groups * p->C * (ptrdiff_t)sizeof(T);
+    p->single = p->merged == 1 && (rows ? d->KW * p->C : p->C) <= SHORT;
+    const ptrdiff_t pixel = p->x_pixel * (ptrdiff_t)sizeof(T);
     p->ahead = p->taps * d->SH * d->SW > 1 || pixel > NEAR || d->N * p->H * p->W * pixel > CACHED;
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
     p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC);
@@ -149,13 +166,15 @@ size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
 static void pack_tap(const plan *p, T *out, ptrdiff_t group, cvl_panel_place place, ptrdiff_t tap)
 {
     const ptrdiff_t NR = place.NR, columns = cvl_min(NR, p->OC - place.column);
-    const ptrdiff_t ld = p->groups * (p->transposed ? p->C : p->OC);
+    const ptrdiff_t ld = p->transposed ? p->x_pixel : p->y_pixel;
     const T *w = p->call->w;
     if (columns < NR)
         memset(out, 0, (size_t)(p->C * NR) * sizeof(T));
     if (p->transposed) {
-        const T *in = w + (tap * p->OC + place.column) * ld + group * p->C;
-        p->kernels->transpose(p->C, columns, out, NR, in, ld);
+        const ptrdiff_t OC = p->OC / p->merged;
+        const T *in = w + (tap * OC + place.column) * ld + group * p->merged * p->C;
+        for (ptrdiff_t g = 0; g < p->merged; g++)
+            p->kernels->transpose(p->C, cvl_min(columns, OC), out + g * OC, NR, in + g * p->C, ld);
     } else {
         const T *in = w + tap * p->C * ld + group * p->OC + place.column;
         for (ptrdiff_t c = 0; c < p->C; c++)
@@ -208,7 +227,7 @@ static void list_runs(const plan *p, worker *w, const cvl_place *at)
     const cvl_phase *columns = cvl_phase_at(&p->positions, at, 1);
     const cvl_span *row = cvl_span_at(&p->positions, at, 0);
     const cvl_span *column = cvl_span_at(&p->positions, at, 1);
-    const ptrdiff_t x_pixel = p->groups * p->C, KW = p->call->shape->d.KW;
+    const ptrdiff_t x_pixel = p->x_pixel, KW = p->call->shape->d.KW;
     ptrdiff_t count = 0, last = -1;
     w->segments = 0;
     w->one_tap = (row->high - row->low) * (column->high - column->low) == 1;
@@ -249,7 +268,7 @@ static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t
     const cvl_phase *columns = cvl_phase_at(&p->positions, at, 1);
     const cvl_span *row = cvl_span_at(&p->positions, at, 0);
     const cvl_span *column = cvl_span_at(&p->positions, at, 1);
-    const ptrdiff_t x_pixel = p->groups * p->C, y_pixel = p->groups * p->OC;
+    const ptrdiff_t x_pixel = p->x_pixel, y_pixel = p->y_pixel;
     const ptrdiff_t in_step = columns->in_step * x_pixel, out_step = columns->step * y_pixel;
     ptrdiff_t j = q % column->count, i = q / column->count % row->count;
     ptrdiff_t n = at->image + q / column->count / row->count;
@@ -289,7 +308,7 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
         end.bias += column;
     NAME(gemm_tile)
     job = {
-        .a0 = group * p->C,
+        .a0 = group * p->merged * p->C,
         .ahead = w->one_tap && p->ahead,
         .single = p->single,
         .packed = 1,
@@ -309,7 +328,10 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
             job.runs = stop - done;
             job.add = s > 0;
             job.end = s + 1 >= w->segments ? end : (NAME(epilogue)){0};
-            panel->kernel(&job);
+            if (p->merged > 1)
+                p->kernels->gemm_groups(&job);
+            else
+                panel->kernel(&job);
             done = stop;
         }
     }
@@ -354,7 +376,7 @@ static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdi
     if (w->segments == 0 && !p->call->end.bias) {
         /* Every activation leaves 0 alone. */
         for (ptrdiff_t i = 0; i < count && part == 0; i++)
-            memset(w->c[i], 0, (size_t)(p->groups * p->OC) * sizeof(T));
+            memset(w->c[i], 0, (size_t)p->y_pixel * sizeof(T));
         return;
     }
     /* One panel, or all of them. */

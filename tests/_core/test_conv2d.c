@@ -34,6 +34,16 @@ static const cvl_conv2d cases[] = {
     CASE(3, 33, 31, 1,  9,  5, 5, 2, 2, 1, 1, 2, 2, 2, 2, 1),
     CASE(17, 9, 9,  16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4),
     CASE(1, 13, 11, 66, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    /* Groups of a few channels, several to a vector: one vector of them and more, strides, dilation,
+     * long reductions, too few for a vector. */
+    CASE(2, 9,  7,  16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4),
+    CASE(3, 11, 13, 48, 48, 3, 3, 2, 1, 1, 2, 1, 1, 2, 1, 12),
+    CASE(1, 10, 9,  32, 32, 3, 2, 2, 2, 1, 1, 0, 1, 1, 0, 16),
+    CASE(2, 8,  9,  64, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8),
+    CASE(5, 9,  9,  32, 32, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 4),
+    CASE(1, 12, 9,  16, 16, 9, 7, 1, 1, 1, 1, 4, 4, 3, 3, 2),
+    CASE(2, 7,  6,  12, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),
+    CASE(2, 7,  6,  16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8),
     /* Outer products: rows taken whole and rows copied, rows longer than a block, many tiles. */
     CASE(1, 2,  700, 3, 10, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     CASE(2, 12, 13, 70, 150, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),

@@ -119,6 +119,13 @@ cdef extern from "convlet.h" nogil:
         size_t size
         Py_ssize_t N, H, W, C, OC, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OPH, OPW, groups
         cvl_conv2d_algorithm algorithm
+    ctypedef struct cvl_concat:
+        size_t size
+        Py_ssize_t M, parts
+        const Py_ssize_t *C
+    ctypedef struct cvl_pad_shortcut:
+        size_t size
+        Py_ssize_t N, H, W, C, OC, SH, SW
     ctypedef struct cvl_pad2d:
         size_t size
         Py_ssize_t N, H, W, C, PT, PB, PL, PR
@@ -207,6 +214,8 @@ cdef extern from "convlet.h" nogil:
         CVL_OP_SILU
         CVL_OP_HARD_SWISH
         CVL_OP_SOFTPLUS
+        CVL_OP_CONCAT
+        CVL_OP_PAD_SHORTCUT
     ctypedef struct cvl_op:
         size_t size
         cvl_op_kind kind
@@ -218,6 +227,7 @@ cdef extern from "convlet.h" nogil:
         const double *var
         const void *packed
         double parameter
+        const Py_ssize_t *parts
     ctypedef struct cvl_value:
         Py_ssize_t elements, place
     ctypedef struct cvl_program:
@@ -245,6 +255,8 @@ cdef extern from "convlet.h" nogil:
     cvl_pool2d CVL_POOL2D_INIT "((cvl_pool2d)CVL_POOL2D_INIT)"
     cvl_conv_transpose2d CVL_CONV_TRANSPOSE2D_INIT \
         "((cvl_conv_transpose2d)CVL_CONV_TRANSPOSE2D_INIT)"
+    cvl_concat CVL_CONCAT_INIT "((cvl_concat)CVL_CONCAT_INIT)"
+    cvl_pad_shortcut CVL_PAD_SHORTCUT_INIT "((cvl_pad_shortcut)CVL_PAD_SHORTCUT_INIT)"
     cvl_pad2d CVL_PAD2D_INIT "((cvl_pad2d)CVL_PAD2D_INIT)"
     cvl_upsample2d CVL_UPSAMPLE2D_INIT "((cvl_upsample2d)CVL_UPSAMPLE2D_INIT)"
     cvl_adaptive_avg_pool2d CVL_ADAPTIVE_AVG_POOL2D_INIT \
@@ -497,6 +509,13 @@ cdef cvl_status cvl_conv_transpose2d_backward_weights(
     const cvl_exec *run) noexcept nogil
 cdef size_t cvl_conv_transpose2d_backward_weights_workspace_size(
     char dtype, const cvl_conv_transpose2d *d, int threads) noexcept nogil
+
+cdef cvl_status cvl_pad_shortcut_forward(
+    char dtype, const cvl_pad_shortcut *d, void *y, const void *x,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_pad_shortcut_backward(
+    char dtype, const cvl_pad_shortcut *d, void *dx, const void *dy,
+    const cvl_exec *run) noexcept nogil
 
 cdef cvl_status cvl_pad2d_forward(
     char dtype, const cvl_pad2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil

@@ -34,6 +34,14 @@ cdef extern from "convlet.h" nogil:
         const cvl_conv_transpose2d *d, int threads)
     size_t cvl_conv_transpose2d_backward_weights_workspace_size_f64(
         const cvl_conv_transpose2d *d, int threads)
+    cvl_status cvl_pad_shortcut_forward_f32(
+        const cvl_pad_shortcut *d, float *y, const float *x, const cvl_exec *run)
+    cvl_status cvl_pad_shortcut_forward_f64(
+        const cvl_pad_shortcut *d, double *y, const double *x, const cvl_exec *run)
+    cvl_status cvl_pad_shortcut_backward_f32(
+        const cvl_pad_shortcut *d, float *dx, const float *dy, const cvl_exec *run)
+    cvl_status cvl_pad_shortcut_backward_f64(
+        const cvl_pad_shortcut *d, double *dx, const double *dy, const cvl_exec *run)
     cvl_status cvl_pad2d_forward_f32(
         const cvl_pad2d *d, float *y, const float *x, const cvl_exec *run)
     cvl_status cvl_pad2d_forward_f64(
@@ -125,6 +133,22 @@ cdef size_t cvl_conv_transpose2d_backward_weights_workspace_size(
     if dtype == b'f':
         return cvl_conv_transpose2d_backward_weights_workspace_size_f32(d, threads)
     return cvl_conv_transpose2d_backward_weights_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_pad_shortcut_forward(
+        char dtype, const cvl_pad_shortcut *d, void *y, const void *x,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_pad_shortcut_forward_f32(d, <float *>y, <const float *>x, run)
+    return cvl_pad_shortcut_forward_f64(d, <double *>y, <const double *>x, run)
+
+
+cdef cvl_status cvl_pad_shortcut_backward(
+        char dtype, const cvl_pad_shortcut *d, void *dx, const void *dy,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_pad_shortcut_backward_f32(d, <float *>dx, <const float *>dy, run)
+    return cvl_pad_shortcut_backward_f64(d, <double *>dx, <const double *>dy, run)
 
 
 cdef cvl_status cvl_pad2d_forward(

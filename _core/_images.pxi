@@ -122,6 +122,14 @@ cdef int describe_upsample2d(
     return 0
 
 
+cdef int describe_pad_shortcut(
+        cvl_pad_shortcut *d, const Py_ssize_t *x_shape, Py_ssize_t OC, Py_ssize_t stride) except -1:
+    d[0] = CVL_PAD_SHORTCUT_INIT
+    d.N, d.H, d.W, d.C = x_shape[0], x_shape[1], x_shape[2], x_shape[3]
+    d.OC, d.SH, d.SW = OC, stride, stride
+    return 0
+
+
 cdef int describe_adaptive_avg_pool2d(
         cvl_adaptive_avg_pool2d *d, tuple geometry, const Py_ssize_t *x_shape) except -1:
     """Set `d` from (OH, OW)."""
@@ -129,6 +137,46 @@ cdef int describe_adaptive_avg_pool2d(
     d.N, d.H, d.W, d.C = x_shape[0], x_shape[1], x_shape[2], x_shape[3]
     d.OH, d.OW = geometry
     return 0
+
+
+def pad_shortcut_forward(y, x, Py_ssize_t stride, int threads):
+    """y = every `stride`-th pixel of x, and zeros as its further channels."""
+    cdef cvl_pad_shortcut d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    cdef Py_buffer *y_view = gate.admit(y, "y", code, 4, WRITE)
+    describe_pad_shortcut(&d, x_view.shape, y_view.shape[3], stride)
+    check_pixels(y_view, "y", d.N, pixels_taken(d.H, stride), pixels_taken(d.W, stride))
+    gate.prepare(&run, threads)
+    with nogil:
+        status = cvl_pad_shortcut_forward(code, &d, y_view.buf, x_view.buf, &run)
+    check(status)
+
+
+def pad_shortcut_backward(dx, dy, Py_ssize_t stride, int threads):
+    """dx from dy."""
+    cdef cvl_pad_shortcut d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, 4, WRITE)
+    cdef char code = code_of(dx_view)
+    cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, 4, READ)
+    describe_pad_shortcut(&d, dx_view.shape, dy_view.shape[3], stride)
+    check_pixels(dy_view, "dy", d.N, pixels_taken(d.H, stride), pixels_taken(d.W, stride))
+    gate.prepare(&run, threads)
+    with nogil:
+        status = cvl_pad_shortcut_backward(code, &d, dx_view.buf, dy_view.buf, &run)
+    check(status)
+
+
+cdef Py_ssize_t pixels_taken(Py_ssize_t size, Py_ssize_t stride) except -1:
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1, got {stride}")
+    return (size + stride - 1) // stride
 
 
 def pad2d_forward(y, x, tuple geometry, double value, int threads):

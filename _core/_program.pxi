@@ -10,6 +10,8 @@ cdef union Descriptor:
     cvl_batch_norm batch_norm
     cvl_pool2d pool2d
     cvl_softmax softmax
+    cvl_concat concat
+    cvl_pad_shortcut pad_shortcut
 
 
 cdef dict OP_KINDS = {
@@ -32,6 +34,8 @@ cdef dict OP_KINDS = {
     "silu": CVL_OP_SILU,
     "hard_swish": CVL_OP_HARD_SWISH,
     "softplus": CVL_OP_SOFTPLUS,
+    "concat": CVL_OP_CONCAT,
+    "pad_shortcut": CVL_OP_PAD_SHORTCUT,
 }
 
 
@@ -41,7 +45,7 @@ cdef class Program:
     """Operators in a row; `run` makes one call, from any number of threads.
 
     Program(code, values, ops, arena), as in convlet_program.h: `code` "f" or "d"; `values`, tuples
-    (elements, place); `ops`, tuples (kind, y, x, z, description, arrays); `arena`, its elements.
+    (elements, place); `ops`, tuples (kind, y, inputs, description, arrays); `arena`, its elements.
 
         conv2d        description (x shape, OC, geometry)  arrays (w, b or None)
         linear        description (M, IN, OUT)             arrays (w, b or None)
@@ -50,6 +54,8 @@ cdef class Program:
         softmax       description (N, C)
         leaky_relu, elu   description (slope or alpha,)
         add, add_relu, relu and the other functions   description ()
+        concat        description (M, channels of each)
+        pad_shortcut  description (x shape, stride, OC)
 
     The arrays are held, and must not be written to. Weights of convolutions are packed once, here.
     """
@@ -63,6 +69,8 @@ cdef class Program:
     cdef Py_ssize_t held
     cdef Chunk **packs
     cdef Py_ssize_t packed
+    cdef Py_ssize_t **lists  # of concatenations, by operator: their parts, and the channels of each
+    cdef Py_ssize_t count
     cdef size_t[SIZES_KEPT] sizes  # of the workspace, by threads; 0 where not known yet
 
     def __cinit__(self, str code, list values, list ops, Py_ssize_t arena):
@@ -75,14 +83,16 @@ cdef class Program:
         self.descriptors = <Descriptor *>malloc(count * sizeof(Descriptor))
         self.views = <Py_buffer *>malloc(4 * count * sizeof(Py_buffer))
         self.packs = <Chunk **>malloc(count * sizeof(Chunk *))
-        if not (self.values and self.ops and self.descriptors and self.views and self.packs):
+        self.lists = <Py_ssize_t **>calloc(count, sizeof(Py_ssize_t *))
+        if not (self.values and self.ops and self.descriptors and self.views and self.packs
+                and self.lists):
             raise MemoryError("cannot allocate a program")
+        self.count = count
         for i in range(len(values)):
             self.values[i].elements, self.values[i].place = values[i]
         for i in range(count):
-            kind, y, x, z, description, arrays = ops[i]
-            self.make_op(
-                &self.ops[i], &self.descriptors[i], kind, y, x, z, description, arrays)
+            kind, y, inputs, description, arrays = ops[i]
+            self.make_op(i, kind, y, inputs, description, arrays)
         self.program = CVL_PROGRAM_INIT
         self.program.values, self.program.ops, self.program.arena = len(values), count, arena
         self.program.value, self.program.op = self.values, self.ops
@@ -93,6 +103,9 @@ cdef class Program:
             PyBuffer_Release(&self.views[i])
         for i in range(self.packed):
             give_back(self.packs[i])
+        for i in range(self.count):
+            free(self.lists[i])
+        free(self.lists)
         free(self.packs)
         free(self.values)
         free(self.ops)
@@ -114,13 +127,21 @@ cdef class Program:
         return view.buf
 
     cdef int make_op(
-            self, cvl_op *op, Descriptor *d, str kind, Py_ssize_t y, Py_ssize_t x, Py_ssize_t z,
-            tuple description, tuple arrays) except -1:
+            self, Py_ssize_t i, str kind, Py_ssize_t y, tuple inputs, tuple description,
+            tuple arrays) except -1:
+        cdef cvl_op *op = &self.ops[i]
+        cdef Descriptor *d = &self.descriptors[i]
         op[0] = CVL_OP_INIT
         op.kind = <cvl_op_kind><int>OP_KINDS[kind]
-        op.y, op.x, op.z = y, x, z
-        if op.kind < CVL_OP_ADD:
+        op.y, op.x = y, inputs[0]
+        if op.kind < CVL_OP_ADD or op.kind > CVL_OP_SOFTPLUS:
             op.descriptor = d
+        if op.kind == CVL_OP_CONCAT:
+            return self.make_concat(i, inputs, description)
+        if len(inputs) == 2:
+            op.z = inputs[1]
+        elif len(inputs) > 2:
+            raise ValueError(f"{kind} takes at most two inputs, got {len(inputs)}")
         if op.kind == CVL_OP_CONV2D:
             return self.make_conv2d(op, &d.conv2d, description, arrays)
         if op.kind == CVL_OP_LINEAR:
@@ -137,6 +158,28 @@ cdef class Program:
         elif op.kind == CVL_OP_SOFTMAX:
             d.softmax = CVL_SOFTMAX_INIT
             d.softmax.N, d.softmax.C = description
+        elif op.kind == CVL_OP_PAD_SHORTCUT:
+            d.pad_shortcut = CVL_PAD_SHORTCUT_INIT
+            ((d.pad_shortcut.N, d.pad_shortcut.H, d.pad_shortcut.W, d.pad_shortcut.C),
+             d.pad_shortcut.SH, d.pad_shortcut.OC) = description
+            d.pad_shortcut.SW = d.pad_shortcut.SH
+        return 0
+
+    cdef int make_concat(self, Py_ssize_t i, tuple inputs, tuple description) except -1:
+        cdef cvl_concat *d = &self.descriptors[i].concat
+        cdef Py_ssize_t part, parts = len(inputs)
+        cdef Py_ssize_t *numbers = <Py_ssize_t *>malloc(2 * parts * sizeof(Py_ssize_t))
+        if not numbers:
+            raise MemoryError("cannot allocate a program")
+        self.lists[i] = numbers
+        d[0] = CVL_CONCAT_INIT
+        d.M, channels = description
+        if len(channels) != parts:
+            raise ValueError(f"expected channels of {parts} parts, got {len(channels)}")
+        for part in range(parts):
+            numbers[part], numbers[parts + part] = inputs[part], channels[part]
+        d.parts, d.C = parts, numbers + parts
+        self.ops[i].parts = numbers
         return 0
 
     cdef int make_conv2d(

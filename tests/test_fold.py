@@ -96,10 +96,28 @@ MODELS = {
     "softmax of rows": (lambda: cl.Sequential(cl.Conv2d(3, 4, 1), cl.Softmax(axis=1)), False),
     "concatenation": (
         lambda: cl.Sequential(cl.Concat(cl.Sequential(*unit(3, 4)), cl.Sequential())),
-        False,
+        True,
+    ),
+    "concatenations": (
+        lambda: cl.Sequential(
+            cl.Concat(cl.Sequential(*unit(3, 4), cl.ReLU()), cl.ReLU(), cl.Conv2d(3, 1, 1)),
+            cl.Concat(cl.Concat(cl.Sequential(*unit(8, 2))), cl.Dropout(0.5), cl.Sequential()),
+            *unit(18, 4),
+        ),
+        True,
+    ),
+    "pad shortcut": (
+        lambda: cl.Sequential(
+            cl.Residual(
+                cl.Sequential(*unit(3, 6), cl.MaxPool2d(1, stride=2)), models.PadShortcut(6, 2)
+            ),
+            cl.ReLU(),
+            models.PadShortcut(7),
+        ),
+        True,
     ),
     "a layer of a user": (
-        lambda: cl.Sequential(*unit(3, 4), models.PadShortcut(6), *unit(6, 4), cl.ReLU()),
+        lambda: cl.Sequential(*unit(3, 4), cl.Lambda(np.abs, lambda dy, x: dy), *unit(4, 4)),
         False,
     ),
     "nothing": (cl.Sequential, False),
@@ -145,11 +163,14 @@ def test_folded_is_the_inference_door(name, dtype):
         assert one_call == folded.plan(x.shape).one_call
 
 
-@pytest.mark.parametrize("name", ["digits", "lenet", "resnet20", "mobilenet_small", "resnet18"])
+@pytest.mark.parametrize(
+    "name", ["digits", "lenet", "resnet20", "resnet20 pad", "mobilenet_small", "resnet18"]
+)
 def test_networks_fold_to_one_call(name):
     """The networks of the package are one call, without a batch norm of its own."""
     shape = {"digits": (1, 8, 8, 1), "lenet": (1, 28, 28, 1)}.get(name, (1, 32, 32, 3))
-    model = drawn(lambda: getattr(models, name)(rng=0), "float32")
+    name, *options = name.split()
+    model = drawn(lambda: getattr(models, name)(*options, rng=0), "float32")
     folded = model.fold()
     x = images(*shape, dtype=np.float32)
     y, plan = folded(x), folded.plan(shape)
@@ -193,10 +214,12 @@ def test_places_do_not_overlap_while_they_are_read():
     for _ in range(200):
         count = int(rng.integers(2, 12))
         elements = [int(n) for n in rng.integers(0, 100, count + 1)]
-        ops = [("add", y, y - 1, int(rng.integers(max(0, y - 4), y))) for y in range(1, count + 1)]
+        ops = [
+            ("add", y, (y - 1, int(rng.integers(max(0, y - 4), y)))) for y in range(1, count + 1)
+        ]
         found, arena = program._places(ops, elements, 16)
         for i, op in enumerate(ops[:-1]):
-            live = [v for v in found if v < op[1] and any(v in later[2:4] for later in ops[i:])]
+            live = [v for v in found if v < op[1] and any(v in later[2] for later in ops[i:])]
             begin, end = found[op[1]], found[op[1]] + elements[op[1]]
             assert begin % 16 == 0
             assert end <= arena
@@ -326,7 +349,7 @@ def a_program(code="f", **changes):
     weights = np.ones((3, 2), code), np.zeros(2, code)
     parts = {
         "values": [(3, 0), (2, 0), (2, 0)],
-        "ops": [("linear", 2, 0, -1, (1, 3, 2), weights), ("relu", 1, 2, -1, (), ())],
+        "ops": [("linear", 2, (0,), (1, 3, 2), weights), ("relu", 1, (2,), (), ())],
         "arena": 2,
     } | changes
     return _core.Program(code, parts["values"], parts["ops"], parts["arena"])
@@ -352,14 +375,14 @@ W, B = np.ones((3, 2), np.float32), np.zeros(2, np.float32)
         ({"values": [(4, 0), (2, 0), (2, 0)]}, ValueError),
         ({"values": [(3, 0), (2, 0), (2, 1)]}, ValueError),
         ({"arena": 1}, ValueError),
-        ({"ops": [("no such", 1, 0, -1, (), ())]}, KeyError),
-        ({"ops": [("relu", 1, 7, -1, (), ())]}, ValueError),
-        ({"ops": [("linear", 1, 0, -1, (1, 3, 2), (W[:2], B))]}, ValueError),
-        ({"ops": [("linear", 1, 0, -1, (1, 3, 2), (W, B[:1]))]}, ValueError),
-        ({"ops": [("linear", 1, 0, -1, (1, 3, 2), (W.astype("d"), B))]}, TypeError),
-        ({"ops": [("linear", 1, 0, -1, (1, 3), (W, B))]}, ValueError),
-        ({"ops": [("linear", 1, 0, -1, (1, 3, 2), (None, B))]}, TypeError),
-        ({"ops": [("linear", 1, 0, -1, (-1, 3, 2), (W, B))]}, ValueError),
+        ({"ops": [("no such", 1, (0,), (), ())]}, KeyError),
+        ({"ops": [("relu", 1, (7,), (), ())]}, ValueError),
+        ({"ops": [("linear", 1, (0,), (1, 3, 2), (W[:2], B))]}, ValueError),
+        ({"ops": [("linear", 1, (0,), (1, 3, 2), (W, B[:1]))]}, ValueError),
+        ({"ops": [("linear", 1, (0,), (1, 3, 2), (W.astype("d"), B))]}, TypeError),
+        ({"ops": [("linear", 1, (0,), (1, 3), (W, B))]}, ValueError),
+        ({"ops": [("linear", 1, (0,), (1, 3, 2), (None, B))]}, TypeError),
+        ({"ops": [("linear", 1, (0,), (-1, 3, 2), (W, B))]}, ValueError),
     ],
 )
 def test_programs_that_are_refused(changes, error):

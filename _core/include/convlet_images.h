@@ -1,5 +1,5 @@
 /* convlet_images.h: a part of convlet.h, which includes it and says what holds for every function:
- * transposed convolution, padding, upsampling, adaptive pooling and dropout. */
+ * transposed convolution, padding, upsampling, adaptive pooling, concatenation and dropout. */
 #ifndef CONVLET_IMAGES_H
 #define CONVLET_IMAGES_H
 
@@ -193,6 +193,43 @@ CVL_API size_t cvl_adaptive_avg_pool2d_workspace_size_f32(const cvl_adaptive_avg
                                                           int threads);
 CVL_API size_t cvl_adaptive_avg_pool2d_workspace_size_f64(const cvl_adaptive_avg_pool2d *d,
                                                           int threads);
+
+/* ---------------------------------------------------------------- arrangement
+ *
+ * Values are moved, none is computed. These functions take no workspace.
+ * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW */
+
+/* Parts side by side: y[m,o_i + c] = x_i[m,c], o_i = sum over k < i of C_k.
+ * Shapes   x_i (M,C_i), i < parts  y (M,sum of C_i) */
+typedef struct cvl_concat {
+    size_t size;
+    ptrdiff_t M, parts; /* M >= 0, parts >= 1 */
+    const ptrdiff_t *C; /* (parts), each >= 1 */
+} cvl_concat;
+#define CVL_CONCAT_INIT {sizeof(cvl_concat), 0, 0, NULL}
+CVL_API cvl_status cvl_concat_forward_f32(const cvl_concat *d, float *y, const float *const *x,
+                                          const cvl_exec *run);
+CVL_API cvl_status cvl_concat_forward_f64(const cvl_concat *d, double *y, const double *const *x,
+                                          const cvl_exec *run);
+
+/* The shortcut without parameters: y[n,h,w,c] = x[n,h*SH,w*SW,c] where c < C, else 0.
+ * Shapes   x, dx (N,H,W,C)  y, dy (N,ceil(H/SH),ceil(W/SW),OC)
+ * Source   He, Zhang, Ren & Sun 2015, arXiv:1512.03385, shortcut A of section 4.1 */
+typedef struct cvl_pad_shortcut {
+    size_t size;
+    ptrdiff_t N, H, W, C; /* N >= 0, the others >= 1 */
+    ptrdiff_t OC, SH, SW; /* OC >= C; SH, SW >= 1 */
+} cvl_pad_shortcut;
+#define CVL_PAD_SHORTCUT_INIT {sizeof(cvl_pad_shortcut), 0, 0, 0, 0, 0, 1, 1}
+CVL_API cvl_status cvl_pad_shortcut_forward_f32(const cvl_pad_shortcut *d, float *y, const float *x,
+                                                const cvl_exec *run);
+CVL_API cvl_status cvl_pad_shortcut_forward_f64(const cvl_pad_shortcut *d, double *y,
+                                                const double *x, const cvl_exec *run);
+/* dx from dy: 0 where nothing was taken. */
+CVL_API cvl_status cvl_pad_shortcut_backward_f32(const cvl_pad_shortcut *d, float *dx,
+                                                 const float *dy, const cvl_exec *run);
+CVL_API cvl_status cvl_pad_shortcut_backward_f64(const cvl_pad_shortcut *d, double *dx,
+                                                 const double *dy, const cvl_exec *run);
 
 /* ---------------------------------------------------------------- dropout
  *

@@ -39,7 +39,9 @@ typedef enum cvl_op_kind {
     CVL_OP_GELU_TANH = 15,
     CVL_OP_SILU = 16,
     CVL_OP_HARD_SWISH = 17,
-    CVL_OP_SOFTPLUS = 18
+    CVL_OP_SOFTPLUS = 18,
+    CVL_OP_CONCAT = 19,      /* cvl_concat_forward of the values `parts`, the first of them x */
+    CVL_OP_PAD_SHORTCUT = 20 /* cvl_pad_shortcut_forward */
 } cvl_op_kind;
 
 /* One operator. Activation of a convolution with z: none or ReLU. */
@@ -52,8 +54,10 @@ typedef struct cvl_op {
     const double *mean, *var; /* batch norm */
     const void *packed;       /* of a convolution: w by cvl_conv2d_pack, and then w may be NULL */
     double parameter;         /* of leaky ReLU and ELU */
+    const ptrdiff_t *parts;   /* of a concatenation: numbers of values, as many as it has parts */
 } cvl_op;
-#define CVL_OP_INIT {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL, NULL, 0}
+#define CVL_OP_INIT \
+    {sizeof(cvl_op), CVL_OP_ADD, 0, 0, -1, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL}
 
 /* How many elements a value has and where in the arena it begins; of values 0 and 1 the place is
  * ignored. Places are best multiples of 64 bytes. */

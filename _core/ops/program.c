@@ -1,4 +1,5 @@
 /* program.c: operators in a row. All of them are checked before the first one runs. */
+#include "arrange.h"
 #include "conv2d.h"
 
 /* What a program's operator reads and writes. */
@@ -6,6 +7,7 @@ typedef struct step {
     cvl_op op;
     T *y;
     const T *x, *z;
+    const T **parts;    /* of a concatenation */
     ptrdiff_t elements; /* of y */
 } step;
 
@@ -60,6 +62,15 @@ static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
         status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
         fits = CVL_PRODUCT(y, d.N, d.C);
         *x = *y;
+    } else if (op->kind == CVL_OP_PAD_SHORTCUT) {
+        cvl_pad_shortcut d;
+        status = NAME(pad_shortcut_sizes)(op->descriptor, &d, x, y);
+    } else if (op->kind == CVL_OP_CONCAT) {
+        cvl_concat d;
+        ptrdiff_t OC;
+        status = NAME(concat_sizes)(op->descriptor, &d, &OC);
+        if (status == CVL_OK)
+            fits = CVL_PRODUCT(x, d.M, d.C[0]) && CVL_PRODUCT(y, d.M, OC);
     } else if (is_elementwise(op)) {
         *x = *y;
     } else {
@@ -84,6 +95,23 @@ static int in_range(const cvl_program *p, ptrdiff_t value)
     return value >= 0 && value < p->values && value != 1;
 }
 
+/* The values that a concatenation joins, of which sizes are known to fit. */
+static cvl_status check_parts(const cvl_program *p, const cvl_op *op)
+{
+    cvl_concat d = CVL_CONCAT_INIT;
+    if (!op->parts || !cvl_read(&d, op->descriptor) || op->parts[0] != op->x)
+        return CVL_ERR_ARGUMENT;
+    for (ptrdiff_t i = 0; i < d.parts; i++) {
+        if (!in_range(p, op->parts[i]))
+            return CVL_ERR_ARGUMENT;
+        if (p->value[op->parts[i]].elements != d.M * d.C[i])
+            return CVL_ERR_SHAPE;
+        if (!may_meet(p, op, op->parts[i]))
+            return CVL_ERR_ARGUMENT;
+    }
+    return CVL_OK;
+}
+
 static cvl_status check_op(const cvl_program *p, const cvl_op *op, int last)
 {
     ptrdiff_t x = 0, y = 0;
@@ -101,7 +129,7 @@ static cvl_status check_op(const cvl_program *p, const cvl_op *op, int last)
         return CVL_ERR_SHAPE;
     if (!may_meet(p, op, op->x) || (op->z >= 0 && !may_meet(p, op, op->z)))
         return CVL_ERR_ARGUMENT;
-    return CVL_OK;
+    return op->kind == CVL_OP_CONCAT ? check_parts(p, op) : CVL_OK;
 }
 
 /* Reads the descriptor and checks all of the program. */
@@ -169,6 +197,16 @@ static size_t arena_bytes(const cvl_program *p)
     return scratch.used;
 }
 
+/* Scratch of a concatenation: where its parts are. */
+static size_t bytes_of_parts(const cvl_op *op)
+{
+    cvl_scratch scratch = {NULL, 0};
+    cvl_concat d = CVL_CONCAT_INIT;
+    cvl_read(&d, op->descriptor);
+    cvl_carve(&scratch, (size_t)d.parts * sizeof(T *));
+    return scratch.used;
+}
+
 static size_t scratch_of(const cvl_op *op, int threads)
 {
     if (op->kind == CVL_OP_CONV2D)
@@ -177,6 +215,8 @@ static size_t scratch_of(const cvl_op *op, int threads)
         return NAME(linear_forward_workspace_size)(op->descriptor, threads);
     if (op->kind == CVL_OP_BATCH_NORM)
         return NAME(batch_norm_inference_workspace_size)(op->descriptor, threads);
+    if (op->kind == CVL_OP_CONCAT)
+        return bytes_of_parts(op);
     return 0;
 }
 
@@ -236,8 +276,30 @@ static cvl_status run_step(const step *s, const cvl_exec *run)
         return NAME(hard_swish_forward)(n, s->y, s->x, run);
     case CVL_OP_SOFTPLUS:
         return NAME(softplus_forward)(n, s->y, s->x, run);
+    case CVL_OP_CONCAT:
+        return NAME(concat_forward)(op->descriptor, s->y, (const T *const *)s->parts, run);
+    case CVL_OP_PAD_SHORTCUT:
+        return NAME(pad_shortcut_forward)(op->descriptor, s->y, s->x, run);
     }
     return CVL_ERR_ARGUMENT;
+}
+
+/* Sets where the parts of a concatenation are, in the scratch of its step. */
+static cvl_status find_parts(step *s, const cvl_program *p, const T *arena, const T *x,
+                             const cvl_exec *run)
+{
+    cvl_concat d = CVL_CONCAT_INIT;
+    cvl_exec own;
+    const cvl_status status = cvl_read_exec(&own, run, bytes_of_parts(&s->op));
+    if (status != CVL_OK)
+        return status;
+    cvl_read(&d, s->op.descriptor);
+    s->parts = own.workspace;
+    for (ptrdiff_t i = 0; i < d.parts; i++) {
+        const ptrdiff_t value = s->op.parts[i];
+        s->parts[i] = value == 0 ? x : arena + p->value[value].place;
+    }
+    return CVL_OK;
 }
 
 cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cvl_exec *run)
@@ -266,7 +328,10 @@ cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cv
         s.x = s.op.x == 0 ? x : base + p.value[s.op.x].place;
         s.z = s.op.z < 0 ? NULL : s.op.z == 0 ? x : base + p.value[s.op.z].place;
         s.elements = p.value[s.op.y].elements;
-        status = run_step(&s, &exec);
+        if (s.op.kind == CVL_OP_CONCAT)
+            status = find_parts(&s, &p, base, x, &exec);
+        if (status == CVL_OK)
+            status = run_step(&s, &exec);
     }
     return status;
 }

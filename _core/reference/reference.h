@@ -119,6 +119,10 @@ void cvl_reference_conv_transpose2d_backward_data(const cvl_conv_transpose2d *d,
 void cvl_reference_conv_transpose2d_backward_weights(const cvl_conv_transpose2d *d, double *dw,
                                                      double *db, const double *dy, const double *x);
 
+void cvl_reference_concat_forward(const cvl_concat *d, double *y, const double *const *x);
+void cvl_reference_pad_shortcut_forward(const cvl_pad_shortcut *d, double *y, const double *x);
+void cvl_reference_pad_shortcut_backward(const cvl_pad_shortcut *d, double *dx, const double *dy);
+
 void cvl_reference_pad2d_forward(const cvl_pad2d *d, double *y, const double *x);
 void cvl_reference_pad2d_backward(const cvl_pad2d *d, double *dx, const double *dy);
 void cvl_reference_upsample2d_forward(const cvl_upsample2d *d, double *y, const double *x);

@@ -71,6 +71,8 @@ def conv_transpose2d_backward_weights(
     geometry: tuple[int, ...],
     threads: int,
 ) -> None: ...
+def pad_shortcut_forward(y: _Floats, x: _Floats, stride: int, threads: int) -> None: ...
+def pad_shortcut_backward(dx: _Floats, dy: _Floats, stride: int, threads: int) -> None: ...
 def pad2d_forward(
     y: _Floats, x: _Floats, geometry: tuple[int, int, int, int, int], value: float, threads: int
 ) -> None: ...
@@ -151,6 +153,19 @@ def batch_norm_backward(
     eps: float,
     activation: int,
     frozen: bool,
+    threads: int,
+) -> None: ...
+def batch_norm_sum_forward(
+    y: _Floats, a: tuple[Any, ...], b: tuple[Any, ...], activation: int, threads: int
+) -> None: ...
+def batch_norm_sum_backward(
+    a_gradients: tuple[Any, ...],
+    b_gradients: tuple[Any, ...],
+    dy: _Floats,
+    y: _Floats | None,
+    a: tuple[Any, ...],
+    b: tuple[Any, ...],
+    activation: int,
     threads: int,
 ) -> None: ...
 def group_norm_forward(

@@ -233,6 +233,87 @@ static void test_errors(void)
     REFUSED(n.first.KH = 99, "a kernel larger than the image", CVL_ERR_SHAPE);
 }
 
+/* x in more channels, and all of it side by side: the values of a program that only moves some. */
+typedef struct mover {
+    cvl_pad_shortcut shortcut;
+    cvl_concat concat;
+    ptrdiff_t channels[3], parts[3];
+    cvl_value value[3];
+    cvl_op op[2];
+    cvl_program program;
+    T *x;
+} mover;
+
+enum { MOVED = IN + 2 * CH };
+
+static void make_mover(mover *m)
+{
+    m->shortcut = (cvl_pad_shortcut){sizeof m->shortcut, N, H, W, IN, CH, 1, 1};
+    m->concat = (cvl_concat){sizeof m->concat, PIXELS, 3, m->channels};
+    m->channels[0] = m->channels[2] = CH;
+    m->channels[1] = IN;
+    m->parts[0] = m->parts[2] = A;
+    m->parts[1] = X;
+    m->value[X] = (cvl_value){PIXELS * IN, 0};
+    m->value[Y] = (cvl_value){PIXELS * MOVED, 0};
+    m->value[A] = (cvl_value){PIXELS * CH, 0};
+    m->op[0] = make_op(CVL_OP_PAD_SHORTCUT, A, X, -1, &m->shortcut);
+    m->op[1] = make_op(CVL_OP_CONCAT, Y, A, -1, &m->concat);
+    m->op[1].parts = m->parts;
+    m->program = (cvl_program){sizeof m->program, 3, 2, PIXELS * CH, m->value, m->op};
+    m->x = input_random(PIXELS * IN);
+}
+
+static void test_movers(void)
+{
+    check_case("a program that moves values");
+    mover m;
+    make_mover(&m);
+    T *around = output(PIXELS * CH), *want = output(PIXELS * MOVED);
+    const T *parts[] = {around, m.x, around};
+    cvl_exec run = run_with(1, 0);
+    CHECK(NAME(pad_shortcut_forward)(&m.shortcut, around, m.x, &run) == CVL_OK);
+    CHECK(NAME(concat_forward)(&m.concat, want, parts, &run) == CVL_OK);
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(PIXELS * MOVED);
+        run = run_with(threads, NAME(program_workspace_size)(&m.program, threads));
+        CHECK(NAME(program_run)(&m.program, y, m.x, &run) == CVL_OK);
+        check_same("y", PIXELS * MOVED, y, want);
+    }
+    T *y = output(PIXELS * MOVED);
+    run = run_with(1, NAME(program_workspace_size)(&m.program, 1) - 64);
+    CHECK(NAME(program_run)(&m.program, y, m.x, &run) == CVL_ERR_WORKSPACE);
+    CHECK(untouched(y, PIXELS * MOVED * sizeof(T)));
+    check_memory();
+}
+
+#define REFUSED_MOVER(change, expected)                          \
+    do {                                                         \
+        mover m;                                                 \
+        check_case("%s", #change);                               \
+        make_mover(&m);                                          \
+        change;                                                  \
+        CHECK(NAME(program_check)(&m.program) == (expected));    \
+        CHECK(NAME(program_workspace_size)(&m.program, 1) == 0); \
+        check_memory();                                          \
+    } while (0)
+
+static void test_mover_errors(void)
+{
+    REFUSED_MOVER(m.op[1].parts = NULL, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.op[1].z = A, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.op[0].descriptor = NULL, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.op[1].descriptor = NULL, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.concat.C = NULL, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.parts[0] = X, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.parts[1] = Y, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.parts[1] = 3, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.parts[1] = A, CVL_ERR_SHAPE);
+    REFUSED_MOVER(m.channels[2] += 1, CVL_ERR_SHAPE);
+    REFUSED_MOVER(m.concat.parts = 0, CVL_ERR_SHAPE);
+    REFUSED_MOVER(m.shortcut.OC += 1, CVL_ERR_SHAPE);
+}
+
 /* A program of one function is that function. */
 static void test_functions(void)
 {
@@ -291,6 +372,8 @@ static void all(void)
     test_results(1);
     test_functions();
     test_errors();
+    test_movers();
+    test_mover_errors();
     test_run();
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _checks
-from .._core import empty
+from .._core import empty, pad_shortcut_backward, pad_shortcut_forward
 from ..layers import (
     BatchNorm,
     Conv2d,
@@ -21,6 +21,7 @@ from ..layers import (
     Residual,
     Sequential,
 )
+from ..threads import get_num_threads
 
 
 def resnet20(
@@ -185,12 +186,13 @@ class PadShortcut(Layer):
     array([[[[1., 0., 0.]]]], dtype=float32)
     """
 
+    _kind = "pad_shortcut"
+
     def __init__(self, channels, stride=1):
         self.channels = _checks.size(channels, "PadShortcut: channels")
         self.stride = _checks.size(stride, "PadShortcut: stride")
 
-    def output_shape(self, shape):
-        """Return the shape of y, or raise what is wrong with that of x."""
+    def _output_shape(self, shape):
         if len(shape) != 4 or shape[-1] > self.channels:
             raise ValueError(
                 f"{self!r}: expected x of shape (N, H, W, C) with C at most {self.channels}, got "
@@ -199,21 +201,22 @@ class PadShortcut(Layer):
         n, h, w, _ = shape
         return n, -(-h // self.stride), -(-w // self.stride), self.channels
 
-    def forward(self, x):
-        """Return (y, pullback)."""
-        shape, code, step = x.shape, x.dtype.char, slice(None, None, self.stride)
-        kept = shape[-1]
-        y = empty(self.output_shape(shape), code)
-        y[..., :kept] = x[:, step, step]
-        y[..., kept:] = 0
+    def _apply(self, x):
+        y = empty(self._output_shape(x.shape), x.dtype.char)
+        pad_shortcut_forward(y, x, self.stride, get_num_threads())
+        return y
 
-        def pullback(dy):
+    def _vjp(self, x, input_grad, commits):
+        shape, code = x.shape, x.dtype.char
+
+        def pull(dy):
+            if not input_grad:
+                return None
             dx = empty(shape, code)
-            dx[...] = 0
-            dx[:, step, step] = dy[..., :kept]
+            pad_shortcut_backward(dx, dy, self.stride, get_num_threads())
             return dx
 
-        return y, pullback
+        return self._apply(x), pull
 
     def __repr__(self):
         stride = "" if self.stride == 1 else f", stride={self.stride}"

@@ -7,7 +7,7 @@ import math
 from .. import _core
 from ..ops.conv import conv2d_geometry
 from ..ops.pool import pool2d_geometry
-from .steps import AddStep, ConvStep, NormStep
+from .steps import AddStep, ConcatStep, ConvStep, NormStep
 
 _LINE = 64  # bytes that places are multiples of
 
@@ -23,14 +23,14 @@ def compiled(plan, dtype):
     """
     ops, same = [], {}  # same: values that are another one, only shaped otherwise
     for step in plan.steps:
-        inputs = [same.get(value, value) for value in step.inputs]
+        inputs = tuple(same.get(value, value) for value in step.inputs)
         if step.layer._is_view or step.layer._kind == "dropout":
             same[step.y] = inputs[0]
             continue
         op = _operator(step)
         if op is None:
             return None
-        ops.append((op[0], step.y, inputs[0], inputs[1] if len(inputs) == 2 else -1, *op[1:]))
+        ops.append((op[0], step.y, inputs, *op[1:]))
     output = same.get(plan.graph.output, plan.graph.output)
     if not ops or ops[-1][1] != output:
         return None
@@ -41,8 +41,8 @@ def compiled(plan, dtype):
     values = [(elements[0], 0), (elements[output], 0)]
     values += [(elements[value], place) for value, place in places.items()]
     numbered = [
-        (kind, *(numbers[v] if v >= 0 else v for v in (y, x, z)), *rest)
-        for kind, y, x, z, *rest in ops
+        (kind, numbers[y], tuple(numbers[value] for value in inputs), *rest)
+        for kind, y, inputs, *rest in ops
     ]
     return _core.Program(dtype.char, values, numbered, arena)
 
@@ -52,7 +52,7 @@ def _places(ops, elements, line):
 
     A value gets the first gap among those that are still to be read.
     """
-    last = {value: i for i, op in enumerate(ops) for value in op[2:4]}
+    last = {value: i for i, op in enumerate(ops) for value in op[2]}
     places, arena = {}, 0
     for i, op in enumerate(ops[:-1]):
         taken = sorted((places[v], elements[v]) for v in places if last[v] >= i)
@@ -74,6 +74,9 @@ def _operator(step):
         return "conv2d", (x_shape, shape[-1], step.geometry), (layer.weight.value, bias)
     if isinstance(step, AddStep):
         return "add_relu" if step.relu else "add", (), ()
+    if isinstance(step, ConcatStep):
+        channels = tuple(shape[-1] for shape in step.input_shapes)
+        return "concat", (math.prod(shape[:-1]), channels), ()
     if isinstance(step, NormStep):
         if not step.given:
             return None
@@ -114,6 +117,10 @@ def _softmax(layer, x_shape, shape):
     return "softmax", (math.prod(shape[:-1]), shape[-1]), ()
 
 
+def _pad_shortcut(layer, x_shape, shape):
+    return "pad_shortcut", (x_shape, layer.stride, shape[-1]), ()
+
+
 def _max_pool2d(layer, x_shape, shape):
     geometry = pool2d_geometry(x_shape, layer.kernel_size, **layer._options())
     return "max_pool2d", (x_shape, geometry), ()
@@ -145,6 +152,7 @@ _OPERATORS = {
     "hard_swish": _function,
     "softplus": _function,
     "softmax": _softmax,
+    "pad_shortcut": _pad_shortcut,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "global_avg_pool2d": _global_avg_pool2d,

@@ -146,7 +146,8 @@ typedef enum cvl_conv2d_algorithm {
     CVL_CONV2D_AUTO = 0,     /* what is expected to be fastest, by the shape alone */
     CVL_CONV2D_IM2COL = 1,   /* the direct engine: any shape, exact on small integers */
     CVL_CONV2D_WINOGRAD = 2, /* F(4x4,3x3); F(2x2,5x5) for 5x5: stride 1, f32 */
-    CVL_CONV2D_WINOGRAD2 = 3 /* F(2x2,3x3): nearer to the direct engine's rounding */
+    CVL_CONV2D_WINOGRAD2 = 3 /* F(2x2,3x3): nearer to the direct engine's rounding; stride 2 too,
+                                with padding 1 above and on the left */
 } cvl_conv2d_algorithm;
 
 typedef struct cvl_conv2d {

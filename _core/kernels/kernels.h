@@ -53,12 +53,15 @@ typedef struct cvl_philox {
     uint64_t seed, counter;
 } cvl_philox;
 
-/* Minimal filtering: an m x m tile of outputs of an r x r filter by products in n x n = (m+r-1) x
- * (m+r-1) positions. */
+/* Minimal filtering: an m x m tile of outputs of an r x r filter, of a tile of inputs, by products
+ * in n x n positions. At stride 2 the even taps of 3 meet the even inputs alone, and the odd tap
+ * the odd ones: positions are those of F(2,2) and of two plain products. */
 typedef enum cvl_winograd {
-    CVL_WINOGRAD_4X3, /* m = 4, r = 3: points 0, +-3/4, +-3/2, infinity */
-    CVL_WINOGRAD_2X5, /* m = 2, r = 5: the same points */
-    CVL_WINOGRAD_2X3  /* m = 2, r = 3: points 0, +-1, infinity */
+    CVL_WINOGRAD_4X3,       /* m = 4, r = 3, n = 6: points 0, +-3/4, +-3/2, infinity */
+    CVL_WINOGRAD_2X5,       /* m = 2, r = 5, n = 6: the same points */
+    CVL_WINOGRAD_2X3,       /* m = 2, r = 3, n = 4: points 0, +-1, infinity */
+    CVL_WINOGRAD_STRIDED,   /* m = 2, r = 3, n = 5, of stride 2: points 0, 1, infinity */
+    CVL_WINOGRAD_FRACTIONAL /* its backward data: m = 4 of 3 x 3 inputs, the same points */
 } cvl_winograd;
 
 /* Some tiles of some images on one side, their transforms on the other. Tiles are numbered image by
@@ -67,7 +70,7 @@ typedef struct cvl_winograd_tiles {
     cvl_winograd form;
     ptrdiff_t H, W, C;                /* images: rows, columns, elements of a pixel */
     ptrdiff_t rows, columns;          /* tiles of an image */
-    ptrdiff_t top, left;              /* tile (i,j) begins at pixel (i*m - top, j*m - left) */
+    ptrdiff_t top, left;              /* tile (i,j) begins at pixel (i*step - top, j*step - left) */
     ptrdiff_t first, count, channels; /* the tiles and channels meant */
     ptrdiff_t plane, ld; /* position p of tile first+t, channel c is at p*plane + t*ld + c */
 } cvl_winograd_tiles;

@@ -7,6 +7,10 @@
  * pairs share the even and the odd half. With P = 3/4 and Q = 3/2 the rounding error of F(4x4,3x3)
  * is about half of that with the usual 1 and 2.
  *
+ * At stride 2 the even taps of three meet the inputs of one parity alone, the odd tap those of the
+ * other: the positions are the three of F(2,2) at the points 0, 1 and infinity, and two plain
+ * products (winograd_strided.c).
+ *
  * Everything is inlined with constant form and sizes, so the loops and tables vanish, and every
  * level performs the same operations on each element. */
 #ifndef CVL_WINOGRAD_H
@@ -16,9 +20,16 @@
 
 enum { SIDE = 6 }; /* the most positions of one dimension */
 
-INLINE int side(cvl_winograd form) { return form == CVL_WINOGRAD_2X3 ? 4 : 6; }
+INLINE int strided(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_STRIDED || form == CVL_WINOGRAD_FRACTIONAL;
+}
+INLINE int side(cvl_winograd form) { return strided(form) ? 5 : form == CVL_WINOGRAD_2X3 ? 4 : 6; }
 INLINE int filter_size(cvl_winograd form) { return form == CVL_WINOGRAD_2X5 ? 5 : 3; }
-INLINE int tile_size(cvl_winograd form) { return form == CVL_WINOGRAD_4X3 ? 4 : 2; }
+INLINE int tile_size(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_4X3 || form == CVL_WINOGRAD_FRACTIONAL ? 4 : 2;
+}
 INLINE int pairs(cvl_winograd form) { return form == CVL_WINOGRAD_2X3 ? 1 : 2; }
 
 #define P (0.75)

@@ -2,6 +2,31 @@
  * a time. */
 #include "winograd.h"
 
+/* G: v from the taps d. */
+INLINE void transform(cvl_winograd form, V *v, const V *d)
+{
+    if (strided(form)) {
+        v[0] = d[0];
+        v[1] = vadd(d[0], d[2]);
+        v[2] = d[2];
+        v[3] = v[4] = d[1];
+    } else {
+        evaluate(form, filters(form), filter_size(form), v, d);
+    }
+}
+
+/* G^T: gradients of the taps. */
+INLINE void transform_gradient(cvl_winograd form, V *d, const V *v)
+{
+    if (strided(form)) {
+        d[0] = vadd(v[0], v[1]);
+        d[1] = vadd(v[3], v[4]);
+        d[2] = vadd(v[1], v[2]);
+    } else {
+        evaluate_transposed(form, filters(form), filter_size(form), d, v);
+    }
+}
+
 INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, const T *w)
 {
     const int N = side(form), size = filter_size(form);
@@ -18,7 +43,7 @@ INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, c
                 for (int kh = 0; kh < size; kh++)
                     d[kh] =
                         lanes > 0 ? vload_part(in + (kh * size + kw) * f->w_tap, lanes) : vzero();
-                evaluate(form, filters(form), size, half[kw], d);
+                transform(form, half[kw], d);
             }
 #pragma GCC unroll 6
             for (int p = 0; p < N; p++) {
@@ -26,7 +51,7 @@ INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, c
 #pragma GCC unroll 5
                 for (int kw = 0; kw < size; kw++)
                     d[kw] = half[kw][p];
-                evaluate(form, filters(form), size, v, d);
+                transform(form, v, d);
 #pragma GCC unroll 6
                 for (int q = 0; q < N; q++)
                     vstore(out + (p * N + q) * f->u_plane, v[q]);
@@ -40,8 +65,10 @@ void KERNEL(winograd_filter)(const cvl_winograd_filters *f, T *u, const T *w)
         filters_in(CVL_WINOGRAD_2X3, f, u, w);
     else if (f->form == CVL_WINOGRAD_2X5)
         filters_in(CVL_WINOGRAD_2X5, f, u, w);
-    else
+    else if (f->form == CVL_WINOGRAD_4X3)
         filters_in(CVL_WINOGRAD_4X3, f, u, w);
+    else
+        filters_in(CVL_WINOGRAD_STRIDED, f, u, w);
 }
 
 INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, const T *u,
@@ -60,7 +87,7 @@ INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, 
 #pragma GCC unroll 6
                 for (int p = 0; p < N; p++)
                     v[p] = vload(in + (p * N + q) * f->u_plane);
-                evaluate_transposed(form, filters(form), size, half[q], v);
+                transform_gradient(form, half[q], v);
             }
 #pragma GCC unroll 5
             for (int kh = 0; kh < size; kh++) {
@@ -68,7 +95,7 @@ INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, 
 #pragma GCC unroll 6
                 for (int q = 0; q < N; q++)
                     v[q] = half[q][kh];
-                evaluate_transposed(form, filters(form), size, d, v);
+                transform_gradient(form, d, v);
 #pragma GCC unroll 5
                 for (int kw = 0; kw < size; kw++) {
                     T *at = out + (kh * size + kw) * f->w_tap;
@@ -84,6 +111,8 @@ void KERNEL(winograd_filter_gradient)(const cvl_winograd_filters *f, T *w, const
         filters_out(CVL_WINOGRAD_2X3, f, w, u, add);
     else if (f->form == CVL_WINOGRAD_2X5)
         filters_out(CVL_WINOGRAD_2X5, f, w, u, add);
-    else
+    else if (f->form == CVL_WINOGRAD_4X3)
         filters_out(CVL_WINOGRAD_4X3, f, w, u, add);
+    else
+        filters_out(CVL_WINOGRAD_STRIDED, f, w, u, add);
 }

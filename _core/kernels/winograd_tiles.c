@@ -2,41 +2,9 @@
  * transforms on VL channels at a time. */
 #include "epilogue.h"
 #include "winograd.h"
+#include "winograd_place.h"
 
-/* Where a tile lies: its rows [row0, row1) and columns [column0, column1) are inside the image,
- * whose pixel at (row0, column0) is at `at`. */
-typedef struct place {
-    ptrdiff_t at;
-    int row0, row1, column0, column1;
-} place;
-
-/* Which of `size` pixels from `begin` are in [0, end). */
-INLINE void clip(ptrdiff_t begin, int size, ptrdiff_t end, int *first, int *last)
-{
-    const ptrdiff_t low = begin < 0 ? -begin : 0, high = end - begin;
-    *last = high < size ? high < 0 ? 0 : (int)high : size;
-    *first = low < *last ? (int)low : *last;
-}
-
-/* The place of tile `tile`, of size x size pixels, m apart. */
-INLINE place place_of(const cvl_winograd_tiles *t, ptrdiff_t tile, int size, int m)
-{
-    const ptrdiff_t j = tile % t->columns, i = tile / t->columns % t->rows;
-    const ptrdiff_t n = tile / t->columns / t->rows;
-    const ptrdiff_t row = i * m - t->top, column = j * m - t->left;
-    place p;
-    clip(row, size, t->H, &p.row0, &p.row1);
-    clip(column, size, t->W, &p.column0, &p.column1);
-    p.at = ((n * t->H + row + p.row0) * t->W + column + p.column0) * t->C;
-    return p;
-}
-
-INLINE int whole(const place *p, int size)
-{
-    return p->row0 == 0 && p->column0 == 0 && p->row1 == size && p->column1 == size;
-}
-
-/* The transform of `size` values to side(form): B^T of inputs, or A of gradients. */
+/* The transform to side(form) values: B^T of inputs, or A of gradients. */
 INLINE void transform(cvl_winograd form, const int gradient, V *v, const V *d)
 {
     if (gradient)
@@ -81,27 +49,13 @@ INLINE void tile_in(cvl_winograd form, const int gradient, T *v, ptrdiff_t plane
     }
 }
 
-/* Fetches what tile_in or tile_out will touch of the tile on the right, `rows` rows of it. */
-INLINE void prefetch(cvl_winograd form, const T *right, ptrdiff_t row, ptrdiff_t C, const int rows,
-                     const int write)
-{
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < tile_size(form); j++)
-            if (write)
-                __builtin_prefetch(right + i * row + j * C, 1, 3);
-            else
-                __builtin_prefetch(right + i * row + j * C, 0, 3);
-}
-
 INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_tiles *t, T *v,
                      const T *x, const T *zeros)
 {
-    const int size = gradient ? tile_size(form) : side(form);
+    const int size = gradient ? tile_size(form) : side(form), step = tile_size(form);
     const ptrdiff_t plane = t->plane, C = t->C;
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
-        const place p = place_of(t, t->first + tile, size, tile_size(form));
+        const place p = place_of(t, t->first + tile, size, step);
         const T *row[SIDE];
 #pragma GCC unroll 6
         for (int i = 0; i < size; i++)
@@ -111,8 +65,7 @@ INLINE void tiles_in(cvl_winograd form, const int gradient, const cvl_winograd_t
         if (whole(&p, size))
             for (; c + VL <= t->channels; c += VL) {
                 /* The rows above have been read with the tiles above. */
-                prefetch(form, row[size - tile_size(form)] + size * C, t->W * C, C, tile_size(form),
-                         0);
+                prefetch(row[size - step] + size * C, t->W * C, C, step, 0);
                 tile_in(form, gradient, out + c, plane, row, C, &p, 1, VL);
 #pragma GCC unroll 6
                 for (int i = 0; i < size; i++)
@@ -133,8 +86,10 @@ void KERNEL(winograd_data)(const cvl_winograd_tiles *t, T *v, const T *x, const 
         tiles_in(CVL_WINOGRAD_2X3, 0, t, v, x, zeros);
     else if (t->form == CVL_WINOGRAD_2X5)
         tiles_in(CVL_WINOGRAD_2X5, 0, t, v, x, zeros);
-    else
+    else if (t->form == CVL_WINOGRAD_4X3)
         tiles_in(CVL_WINOGRAD_4X3, 0, t, v, x, zeros);
+    else
+        KERNEL(winograd_strided_data)(t, v, x);
 }
 
 void KERNEL(winograd_gradient)(const cvl_winograd_tiles *t, T *v, const T *y, const T *zeros)
@@ -143,8 +98,10 @@ void KERNEL(winograd_gradient)(const cvl_winograd_tiles *t, T *v, const T *y, co
         tiles_in(CVL_WINOGRAD_2X3, 1, t, v, y, zeros);
     else if (t->form == CVL_WINOGRAD_2X5)
         tiles_in(CVL_WINOGRAD_2X5, 1, t, v, y, zeros);
-    else
+    else if (t->form == CVL_WINOGRAD_4X3)
         tiles_in(CVL_WINOGRAD_4X3, 1, t, v, y, zeros);
+    else
+        KERNEL(winograd_strided_gradient)(t, v, y);
 }
 
 /* ------------------------------------------------------------------------------- and back */
@@ -204,7 +161,7 @@ INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, cons
         ptrdiff_t c = 0;
         if (whole(&p, size))
             for (; c + VL <= t->channels; c += VL) {
-                prefetch(form, out + c + size * C, t->W * C, C, size, 1);
+                prefetch(out + c + size * C, t->W * C, C, size, 1);
                 tile_out(form, out + c, t->W * C, C, in + c, plane, other ? other + c : NULL, &p, 1,
                          VL, end.bias ? vload(end.bias + c) : vzero(), &end);
             }
@@ -223,6 +180,8 @@ void KERNEL(winograd_output)(const cvl_winograd_tiles *t, T *y, const T *v, cons
         tiles_out(CVL_WINOGRAD_2X3, t, y, v, z, end);
     else if (t->form == CVL_WINOGRAD_2X5)
         tiles_out(CVL_WINOGRAD_2X5, t, y, v, z, end);
-    else
+    else if (t->form == CVL_WINOGRAD_4X3)
         tiles_out(CVL_WINOGRAD_4X3, t, y, v, z, end);
+    else
+        KERNEL(winograd_strided_output)(t, y, v, z, end);
 }

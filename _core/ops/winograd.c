@@ -5,21 +5,24 @@
 #define MARGIN 0.85
 enum { MIN_TILES = 4 };
 
-static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_algorithm algorithm)
+static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                            cvl_conv2d_algorithm algorithm)
 {
+    if (shape->d.SH == 2)
+        return pass == CVL_CONV2D_BACKWARD_DATA ? CVL_WINOGRAD_FRACTIONAL : CVL_WINOGRAD_STRIDED;
     if (algorithm == CVL_CONV2D_WINOGRAD2)
         return CVL_WINOGRAD_2X3;
     return shape->d.KH == 5 ? CVL_WINOGRAD_2X5 : CVL_WINOGRAD_4X3;
 }
 
 /* A pass as a forward pass: backward data is one over dy with w transposed and its taps the other
- * way round. Windows at the far edge beyond OH or OW read zeros there, and so do not count. */
+ * way round, of stride 2 one to a tile of dx from where the first windows begin. Windows at the far edge beyond OH or OW read zeros there, and so do not count. */
 static NAME(winograd) filter_of(const cvl_conv2d_shape *s, cvl_conv2d_pass pass,
                                 cvl_conv2d_algorithm algorithm)
 {
     const cvl_conv2d *d = &s->d;
     NAME(winograd) f = {
-        .form = form_of(s, algorithm),
+        .form = form_of(s, pass, algorithm),
         .N = d->N,
         .H = d->H,
         .W = d->W,
@@ -38,8 +41,8 @@ static NAME(winograd) filter_of(const cvl_conv2d_shape *s, cvl_conv2d_pass pass,
         f.OH = d->H;
         f.OW = d->W;
         f.OC = d->C;
-        f.top = d->KH - 1 - d->PT;
-        f.left = d->KW - 1 - d->PL;
+        f.top = d->SH == 2 ? 0 : d->KH - 1 - d->PT;
+        f.left = d->SW == 2 ? 0 : d->KW - 1 - d->PL;
         f.transposed = 1;
     }
     return f;
@@ -73,8 +76,6 @@ cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f)
 static const char *refuses_any(const cvl_conv2d_shape *shape)
 {
     const cvl_conv2d *d = &shape->d;
-    if (d->SH != 1 || d->SW != 1)
-        return "minimal filtering needs stride 1";
     if (d->DH != 1 || d->DW != 1)
         return "minimal filtering needs dilation 1";
     if (d->groups != 1)
@@ -88,6 +89,8 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     (void)pass;
     if (d->KH != d->KW || (d->KH != 3 && d->KH != 5))
         return "minimal filtering needs a 3x3 or 5x5 kernel";
+    if (d->SH != 1 || d->SW != 1)
+        return "F(4x4,3x3) and F(2x2,5x5) need stride 1";
     return refuses_any(shape);
 }
 
@@ -97,18 +100,24 @@ static const char *refuses2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     (void)pass;
     if (d->KH != 3 || d->KW != 3)
         return "F(2x2,3x3) needs a 3x3 kernel";
+    if (d->SH != d->SW || d->SH > 2)
+        return "F(2x2,3x3) needs stride 1 or 2";
+    if (d->SH == 2 && (d->PT != 1 || d->PL != 1))
+        return "F(2x2,3x3) of stride 2 needs padding 1 above and on the left";
     return refuses_any(shape);
 }
 
 /* ------------------------------------------------------------------------- where it pays */
 
 /* Positions (output, tap) of an axis whose input lies inside. */
-static double taps_inside(ptrdiff_t size, ptrdiff_t outputs, ptrdiff_t taps, ptrdiff_t padding)
+static double taps_inside(ptrdiff_t size, ptrdiff_t outputs, ptrdiff_t taps, ptrdiff_t padding,
+                          ptrdiff_t stride)
 {
     double inside = 0;
     for (ptrdiff_t tap = 0; tap < taps; tap++) {
-        const ptrdiff_t first = cvl_max(0, padding - tap);
-        const ptrdiff_t end = cvl_min(outputs, size + padding - tap);
+        const ptrdiff_t first = cvl_ceil_div(cvl_max(0, padding - tap), stride);
+        const ptrdiff_t end =
+            cvl_min(outputs, cvl_ceil_div(cvl_max(0, size + padding - tap), stride));
         inside += (double)cvl_max(0, end - first);
     }
     return inside;
@@ -121,9 +130,9 @@ static double cost_of(const NAME(winograd) *f)
     static const struct {
         double filter, data, output;
     } transforms[] = {
-        [CVL_WINOGRAD_4X3] = {176, 200, 180},
-        [CVL_WINOGRAD_2X5] = {240, 200, 110},
-        [CVL_WINOGRAD_2X3] = {60, 70, 60},
+        [CVL_WINOGRAD_4X3] = {176, 200, 180},      [CVL_WINOGRAD_2X5] = {240, 200, 110},
+        [CVL_WINOGRAD_2X3] = {60, 70, 60},         [CVL_WINOGRAD_STRIDED] = {60, 80, 80},
+        [CVL_WINOGRAD_FRACTIONAL] = {60, 60, 110},
     };
     const double tiles = (double)NAME(winograd_tiles)(f);
     const double rounded = (double)(cvl_ceil_div((ptrdiff_t)tiles, 4) * 4);
@@ -139,8 +148,8 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
 {
     const cvl_conv2d *d = &s->d;
     const double outputs = f->OC > 8 ? (double)cvl_winograd_pad(f->OC) / 16 : 0.5;
-    const double taps =
-        taps_inside(d->H, s->OH, d->KH, d->PT) * taps_inside(d->W, s->OW, d->KW, d->PL);
+    const double taps = taps_inside(d->H, s->OH, d->KH, d->PT, d->SH) *
+                        taps_inside(d->W, s->OW, d->KW, d->PL, d->SW);
     return ((double)d->N * taps + 30) * (double)f->C * outputs;
 }
 

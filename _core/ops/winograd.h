@@ -11,8 +11,12 @@ typedef struct cvl_winograd_sizes {
 
 static inline cvl_winograd_sizes cvl_winograd_sizes_of(cvl_winograd form)
 {
-    const ptrdiff_t m = form == CVL_WINOGRAD_4X3 ? 4 : 2, r = form == CVL_WINOGRAD_2X5 ? 5 : 3;
-    return (cvl_winograd_sizes){m, r, m + r - 1, (m + r - 1) * (m + r - 1)};
+    static const cvl_winograd_sizes sizes[] = {
+        [CVL_WINOGRAD_4X3] = {4, 3, 6, 36},        [CVL_WINOGRAD_2X5] = {2, 5, 6, 36},
+        [CVL_WINOGRAD_2X3] = {2, 3, 4, 16},        [CVL_WINOGRAD_STRIDED] = {2, 3, 5, 25},
+        [CVL_WINOGRAD_FRACTIONAL] = {4, 3, 5, 25},
+    };
+    return sizes[form];
 }
 
 /* A convolution as its forward pass: y (N,OH,OW,OC) of x (N,H,W,C), with `top` rows and `left`

@@ -24,15 +24,17 @@ static const cvl_conv2d convolutions[] = {
 
 /* Few and many weights, channels and tiles. */
 static const cvl_conv2d filterings[] = {
-#define CASE(N, H, W, C, OC, K, P, activation, algorithm) \
-    {sizeof(cvl_conv2d), N, H, W, C, OC, K, K, 1, 1, 1, 1, P, P, P, P, 1, activation, 0.01, algorithm}
-    CASE(9, 9, 9, 65, 17, 3, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
-    CASE(5, 37, 33, 17, 35, 3, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD),
-    CASE(3, 17, 15, 131, 129, 3, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
-    CASE(3, 17, 15, 33, 18, 5, 2, CVL_ACTIVATION_RELU6, CVL_CONV2D_WINOGRAD),
-    CASE(2, 7, 7, 131, 129, 5, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
-    CASE(4, 29, 31, 19, 37, 3, 1, CVL_ACTIVATION_LEAKY_RELU, CVL_CONV2D_WINOGRAD2),
-    CASE(2, 9, 7, 131, 129, 3, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
+#define CASE(N, H, W, C, OC, K, S, P, activation, algorithm) \
+    {sizeof(cvl_conv2d), N, H, W, C, OC, K, K, S, S, 1, 1, P, P, P, P, 1, activation, 0.01, algorithm}
+    CASE(9, 9, 9, 65, 17, 3, 1, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    CASE(5, 37, 33, 17, 35, 3, 1, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD),
+    CASE(3, 17, 15, 131, 129, 3, 1, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    CASE(3, 17, 15, 33, 18, 5, 1, 2, CVL_ACTIVATION_RELU6, CVL_CONV2D_WINOGRAD),
+    CASE(2, 7, 7, 131, 129, 5, 1, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    CASE(4, 29, 31, 19, 37, 3, 1, 1, CVL_ACTIVATION_LEAKY_RELU, CVL_CONV2D_WINOGRAD2),
+    CASE(2, 9, 7, 131, 129, 3, 1, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
+    CASE(4, 29, 30, 19, 37, 3, 2, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD2),
+    CASE(2, 17, 14, 131, 129, 3, 2, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
 #undef CASE
 };
 /* clang-format on */

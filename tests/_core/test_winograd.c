@@ -2,7 +2,7 @@
  *
  * The data are N(0,1)-like. Errors are relative to the standard deviation of the double result, and
  * bounded by what the algorithms are known for: the points of F(2x2,3x3) cost next to nothing, those
- * of the 6x6 transforms about two bits. On multiples of 4, F(2x2,3x3) is exact. */
+ * of the 6x6 transforms about two bits. On multiples of 4, F(2x2,3x3) is exact, of either stride. */
 #include <math.h>
 
 #include "check.h"
@@ -26,6 +26,15 @@ static const cvl_conv2d cases[] = {
     CASE(3, 9,  9,  129, 144, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1), /* many weights */
     CASE(2, 10, 6,  257, 161, 3, 3, 1, 1, 1, 1, 2, 1, 0, 1, 1),
     CASE(6, 31, 30, 17, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* many tiles */
+    CASE(1, 1,  1,  1,  1,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(2, 3,  4,  5,  7,  3, 3, 2, 2, 1, 1, 1, 0, 1, 1, 1),
+    CASE(2, 13, 10, 3,  17, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0, 1),
+    CASE(1, 7,  30, 16, 1,  3, 3, 2, 2, 1, 1, 1, 3, 1, 6, 1),  /* windows wholly in the padding */
+    CASE(3, 16, 16, 31, 48, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 1,  29, 20, 65, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 23, 1,  37, 5,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(3, 9,  12, 131, 145, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(6, 41, 43, 17, 18, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
     CASE(1, 1,  1,  1,  1,  5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
     CASE(2, 5,  5,  3,  2,  5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 7,  11, 17, 13, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
@@ -58,8 +67,8 @@ static const char *name_of(const cvl_conv2d *d)
 
 static void name_case(const char *what, const cvl_conv2d *d)
 {
-    check_case("%s %s N%td H%td W%td C%td OC%td P%td,%td,%td,%td", name_of(d), what, d->N, d->H,
-               d->W, d->C, d->OC, d->PT, d->PB, d->PL, d->PR);
+    check_case("%s %s N%td H%td W%td C%td OC%td S%td P%td,%td,%td,%td", name_of(d), what, d->N,
+               d->H, d->W, d->C, d->OC, d->SH, d->PT, d->PB, d->PL, d->PR);
 }
 
 /* Sums of three of variance 1/3; or integer multiples of 4. */
@@ -223,10 +232,14 @@ static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
     t.OC = d->C;
     t.KH = d->KH;
     t.KW = d->KW;
+    t.SH = d->SH;
+    t.SW = d->SW;
     t.PT = d->PT;
     t.PB = d->PB;
     t.PL = d->PL;
     t.PR = d->PR;
+    t.OPH = (d->H + d->PT + d->PB - d->KH) % d->SH;
+    t.OPW = (d->W + d->PL + d->PR - d->KW) % d->SW;
     t.algorithm = algorithm;
     cvl_conv2d named = *d;
     named.algorithm = algorithm;
@@ -245,8 +258,13 @@ static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
 static void test_refusals(void)
 {
     const cvl_conv2d good = CASE(1, 8, 8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
-    cvl_conv2d bad[] = {good, good, good, good, good, good};
-    bad[0].SH = bad[0].SW = 2;
+    cvl_conv2d bad[] = {good, good, good, good, good, good, good, good, good};
+    bad[0].SH = 2;
+    bad[5].SH = bad[5].SW = 3;
+    bad[6].SH = bad[6].SW = 2;
+    bad[6].PT = 0;
+    bad[7].SH = bad[7].SW = 2;
+    bad[7].PL = 2;
     bad[1].DW = 2;
     bad[2].groups = 2;
     bad[3].KW = 5;
@@ -265,14 +283,32 @@ static void test_refusals(void)
         }
 }
 
+/* Of two algorithms, one has stride 2. */
+static void test_stride(void)
+{
+    cvl_conv2d d = CASE(1, 8, 8, 16, 16, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1);
+    cvl_conv2d_algorithm chosen;
+    check_case("stride 2");
+    for (int pass = CVL_CONV2D_FORWARD; pass <= CVL_CONV2D_BACKWARD_WEIGHTS; pass++) {
+        d.algorithm = CVL_CONV2D_WINOGRAD;
+        CHECK(NAME(conv2d_choose)(&d, (cvl_conv2d_pass)pass, &chosen, NULL) == CVL_ERR_ALGORITHM);
+        d.algorithm = CVL_CONV2D_WINOGRAD2;
+        CHECK(NAME(conv2d_choose)(&d, (cvl_conv2d_pass)pass, &chosen, NULL) == CVL_OK);
+        CHECK(chosen == CVL_CONV2D_WINOGRAD2);
+    }
+}
+
 static void test_all(void)
 {
     test_refusals();
     if (sizeof(T) != sizeof(float))
         return;
+    test_stride();
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
-        test_passes(d, CVL_CONV2D_WINOGRAD, 0);
-        test_transposed(d, CVL_CONV2D_WINOGRAD);
+        if (d->SH == 1) {
+            test_passes(d, CVL_CONV2D_WINOGRAD, 0);
+            test_transposed(d, CVL_CONV2D_WINOGRAD);
+        }
         if (d->KH == 3) {
             test_passes(d, CVL_CONV2D_WINOGRAD2, 0);
             test_passes(d, CVL_CONV2D_WINOGRAD2, 1);

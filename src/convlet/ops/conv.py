@@ -57,7 +57,7 @@ def conv2d(
         what that is, and `convlet.options(winograd=False)` forbids the last two. "im2col" serves
         every shape and is exact on small integers. "winograd" multiplies less and rounds more:
         F(4x4, 3x3), or F(2x2, 5x5), of stride 1 in float32; "winograd2" is F(2x2, 3x3), which
-        rounds as little as "im2col".
+        rounds as little as "im2col", of stride 1, or 2 with padding 1 at the top and on the left.
     out : ndarray (N, OH, OW, OC) to write the result to, or None
 
     Returns

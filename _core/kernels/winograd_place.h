@@ -1,0 +1,59 @@
+/* winograd_place.h: where the tiles of a transform lie. */
+#ifndef CVL_WINOGRAD_PLACE_H
+#define CVL_WINOGRAD_PLACE_H
+
+#include "simd.h"
+
+/* Where a tile lies: its rows [row0, row1) and columns [column0, column1) are inside the image,
+ * whose pixel at (row0, column0) is at `at`. */
+typedef struct place {
+    ptrdiff_t at;
+    int row0, row1, column0, column1;
+} place;
+
+/* Which of `size` pixels from `begin` are in [0, end). */
+INLINE void clip(ptrdiff_t begin, int size, ptrdiff_t end, int *first, int *last)
+{
+    const ptrdiff_t low = begin < 0 ? -begin : 0, high = end - begin;
+    *last = high < size ? high < 0 ? 0 : (int)high : size;
+    *first = low < *last ? (int)low : *last;
+}
+
+/* The place of tile `tile`, of size x size pixels, `step` apart. */
+INLINE place place_of(const cvl_winograd_tiles *t, ptrdiff_t tile, int size, int step)
+{
+    const ptrdiff_t j = tile % t->columns, i = tile / t->columns % t->rows;
+    const ptrdiff_t n = tile / t->columns / t->rows;
+    const ptrdiff_t row = i * step - t->top, column = j * step - t->left;
+    place p;
+    clip(row, size, t->H, &p.row0, &p.row1);
+    clip(column, size, t->W, &p.column0, &p.column1);
+    p.at = ((n * t->H + row + p.row0) * t->W + column + p.column0) * t->C;
+    return p;
+}
+
+INLINE int whole(const place *p, int size)
+{
+    return p->row0 == 0 && p->column0 == 0 && p->row1 == size && p->column1 == size;
+}
+
+/* Fetches what a transform will touch of the tile on the right, size x size pixels of it. */
+INLINE void prefetch(const T *right, ptrdiff_t row, ptrdiff_t C, const int size, const int write)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < size; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < size; j++)
+            if (write)
+                __builtin_prefetch(right + i * row + j * C, 1, 3);
+            else
+                __builtin_prefetch(right + i * row + j * C, 0, 3);
+}
+
+/* Of stride 2: winograd_strided.c. */
+void KERNEL(winograd_strided_data)(const cvl_winograd_tiles *t, T *v, const T *x);
+void KERNEL(winograd_strided_gradient)(const cvl_winograd_tiles *t, T *v, const T *y);
+void KERNEL(winograd_strided_output)(const cvl_winograd_tiles *t, T *y, const T *v, const T *z,
+                                     const TYPE(epilogue) *end);
+
+#endif

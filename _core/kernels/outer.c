@@ -134,6 +134,51 @@ void KERNEL(outer)(const TYPE(outer) *o)
     }
 }
 
+/* Columns j .. j + 2 VL of groups of S, which is constant where this is inlined. */
+INLINE void group_columns(const TYPE(outer) *o, ptrdiff_t j, const int S)
+{
+    U pick[8];
+    V acc[8][2];
+    pick[0] = upick(S);
+#pragma GCC unroll 8
+    for (int i = 0; i < S; i++) {
+        acc[i][0] = acc[i][1] = vzero();
+        if (i > 0)
+            pick[i] = unext(pick[i - 1]);
+    }
+    for (ptrdiff_t r = 0; r < o->runs; r++) {
+        const T *x = o->a + o->run[r].a + j, *b = o->b + o->run[r].b + j;
+#pragma GCC unroll 1
+        for (ptrdiff_t k = 0; k < o->run[r].count; k++, x += o->a_step, b += o->b_step)
+#pragma GCC unroll 2
+            for (int v = 0; v < 2; v++) {
+                const V xv = vload(x + v * VL), bv = vload(b + v * VL);
+#pragma GCC unroll 8
+                for (int i = 0; i < S; i++)
+                    acc[i][v] = vfma(vpick(xv, pick[i]), bv, acc[i][v]);
+            }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < S; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++) {
+            T *c = o->c + i * o->c_step + j + v * VL;
+            vstore(c, o->add ? vadd(vload(c), acc[i][v]) : acc[i][v]);
+        }
+}
+
+void KERNEL(outer_groups)(const TYPE(outer) *o)
+{
+    for (ptrdiff_t j = 0; j < o->columns; j += 2 * VL) {
+        if (VL >= 4 && o->rows == 2)
+            group_columns(o, j, 2);
+        if (VL >= 8 && o->rows == 4)
+            group_columns(o, j, 4);
+        if (VL >= 16 && o->rows == 8)
+            group_columns(o, j, 8);
+    }
+}
+
 void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, T *out, ptrdiff_t panel, const T *in,
                           ptrdiff_t in_step)
 {

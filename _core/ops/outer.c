@@ -29,11 +29,13 @@ typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
     int whole;              /* kernel rows are taken whole */
+    int merged;             /* groups of few channels side by side, from copies of x and dy */
     ptrdiff_t C, OC;        /* per group */
     ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
     int far;                /* one tap, and x and dy come from memory */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
+    ptrdiff_t groups;       /* of which a task has one: merged, the channels of a copy */
     ptrdiff_t depth, depths, width, widths, splits;
     ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
     ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
@@ -74,6 +76,15 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     return t;
 }
 
+/* Whether several groups share a vector of lanes. One tap would not pay for the copies. */
+static int merges(const plan *p)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
+    return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && 2 * p->C <= VL &&
+           VL % p->C == 0 && d->C % CVL_OUTER_COLUMNS == 0;
+}
+
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
 {
@@ -106,11 +117,21 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
            4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
         p->splits *= 2;
+    p->groups = d->groups;
+    p->merged = merges(p);
+    if (p->merged) {
+        p->groups = d->C / CVL_OUTER_COLUMNS;
+        p->width = CVL_OUTER_COLUMNS;
+        p->copy_width = d->W * CVL_OUTER_COLUMNS;
+        p->images = (p->rows - 1) / shape->OH + 2;
+        p->image_rows =
+            cvl_min(d->H, (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1);
+    }
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = p->taps == 1 && x_bytes + y_bytes > CACHED;
     p->b_step = d->OC;
-    if (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH) {
+    if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
         p->b_step = CVL_OUTER_COLUMNS;
         p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
         p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
@@ -160,8 +181,21 @@ static void list_rows(const plan *p, const tables *t, ptrdiff_t first, ptrdiff_t
     }
 }
 
+/* The first input row that the copy holds of the image of row r, of a list that begins with first. */
+static ptrdiff_t first_copied(const plan *p, const row *first, const row *r)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    return cvl_max(0, (r->n == first->n ? first->oh : 0) * d->SH - d->PT);
+}
+
+/* Where the copy holds row ih of the image of row r. */
+static ptrdiff_t copied_row(const plan *p, const tables *t, const row *r, ptrdiff_t ih)
+{
+    return ((r->n - t->row->n) * p->image_rows + ih - first_copied(p, t->row, r)) * p->copy_width;
+}
+
 /* Lists the runs of the first `count` listed rows for the tap (kh, kw): the stretches inside the
- * input. */
+ * input, or inside its copy. */
 static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh,
                            ptrdiff_t kw)
 {
@@ -176,17 +210,15 @@ static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrd
         const ptrdiff_t begin = cvl_max(low, r->from), end = cvl_min(high, r->to);
         if (ih < 0 || ih >= d->H || begin >= end)
             continue;
-        t->run[runs++] = (cvl_outer_run){((r->n * d->H + ih) * d->W + begin * d->SW + left) * d->C,
-                                         (r->position + begin - r->from) * p->b_step, end - begin};
+        const ptrdiff_t column = begin * d->SW + left;
+        t->run[runs++] = (cvl_outer_run){
+            p->merged ? copied_row(p, t, r, ih) + column * CVL_OUTER_COLUMNS
+                      : ((r->n * d->H + ih) * d->W + column) * d->C,
+            (r->position + begin - r->from) * p->b_step,
+            end - begin,
+        };
     }
     return runs;
-}
-
-/* The first input row that the copy holds of the image of row r, of a list that begins with first. */
-static ptrdiff_t first_copied(const plan *p, const row *first, const row *r)
-{
-    const cvl_conv2d *d = &p->shape->d;
-    return cvl_max(0, (r->n == first->n ? first->oh : 0) * d->SH - d->PT);
 }
 
 /* Copies what the first `count` listed rows read, padding included: of each image one stretch of
@@ -215,6 +247,22 @@ static void copy_input(const plan *p, const tables *t, ptrdiff_t count)
     }
 }
 
+/* Copies the channels from c on of whole rows that the first `count` listed rows read. */
+static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    for (const row *r = t->row; r < t->row + count; r++) {
+        if (r + 1 < t->row + count && r[1].n == r->n)
+            continue;
+        const ptrdiff_t ih0 = first_copied(p, t->row, r);
+        const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
+        if (ih0 < ih1)
+            p->kernels->copy_pixels((ih1 - ih0) * d->W, CVL_OUTER_COLUMNS,
+                                    t->copy + copied_row(p, t, r, ih0), CVL_OUTER_COLUMNS,
+                                    p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
+    }
+}
+
 /* Lists the runs of the first `count` listed rows for the kernel row kh, in the copy. */
 static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh)
 {
@@ -224,10 +272,8 @@ static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, pt
         const ptrdiff_t ih = r->oh * d->SH + kh * d->DH - d->PT;
         if (ih < 0 || ih >= d->H)
             continue;
-        const ptrdiff_t copied =
-            (r->n - t->row->n) * p->image_rows + ih - first_copied(p, t->row, r);
         t->run[runs++] =
-            (cvl_outer_run){copied * p->copy_width, r->position * p->b_step, r->to - r->from};
+            (cvl_outer_run){copied_row(p, t, r, ih), r->position * p->b_step, r->to - r->from};
     }
     return runs;
 }
@@ -269,11 +315,16 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
     list_rows(p, t, first, last);
     if (p->whole)
         copy_input(p, t, count);
+    if (p->merged)
+        copy_channels(p, t, count, w->x);
     w->job.b = p->dy + from * d->OC + w->y;
-    if (p->dy_rows) {
+    if (p->merged)
+        p->kernels->copy_pixels(to - from, CVL_OUTER_COLUMNS, t->dy, CVL_OUTER_COLUMNS, w->job.b,
+                                d->OC);
+    else if (p->dy_rows)
         p->kernels->outer_panels(to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
+    if (p->dy_rows)
         w->job.b = t->dy;
-    }
     w->job.ahead_lines[0] = w->job.ahead_lines[1] = 0;
     if (more && p->far)
         look_ahead(w, to);
@@ -281,7 +332,10 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
         w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
-        p->kernels->outer(&w->job);
+        if (p->merged)
+            p->kernels->outer_groups(&w->job);
+        else
+            p->kernels->outer(&w->job);
     }
     w->job.add = 1;
 }
@@ -297,22 +351,22 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t oc = task % p->widths * p->width;
         const ptrdiff_t c = task / p->widths % p->depths * p->depth;
-        const ptrdiff_t group = task / p->widths / p->depths % d->groups;
-        const ptrdiff_t split = task / p->widths / p->depths / d->groups;
+        const ptrdiff_t group = task / p->widths / p->depths % p->groups;
+        const ptrdiff_t split = task / p->widths / p->depths / p->groups;
         part w = {
             .p = p,
             .t = &t,
             .c = c,
-            .x = group * p->C + c,
-            .y = group * p->OC + oc,
+            .x = p->merged ? group * CVL_OUTER_COLUMNS : group * p->C + c,
+            .y = p->merged ? group * CVL_OUTER_COLUMNS : group * p->OC + oc,
             .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
             .job =
                 {
                     .run = t.run,
                     .rows = cvl_min(p->depth, p->C_tap - c),
-                    .columns = cvl_min(p->width, p->OC - oc),
-                    .a = p->whole ? t.copy : p->x + group * p->C + c,
-                    .a_step = d->SW * d->C,
+                    .columns = p->merged ? p->width : cvl_min(p->width, p->OC - oc),
+                    .a = p->whole || p->merged ? t.copy : p->x + group * p->C + c,
+                    .a_step = d->SW * (p->merged ? CVL_OUTER_COLUMNS : d->C),
                     .b_step = p->b_step,
                     .b_panel = p->dy_rows * CVL_OUTER_COLUMNS,
                     .packed = t.packed,
@@ -331,13 +385,12 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T *x, void *workspace,
                      int threads)
 {
-    const cvl_conv2d *d = &shape->d;
     plan p;
     make_plan(&p, shape, workspace, threads);
     p.dw = dw;
     p.dy = dy;
     p.x = x;
-    cvl_parallel_for(threads, d->groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
+    cvl_parallel_for(threads, p.groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
                      compute, &p);
     NAME(add_partial_sums)(dw, p.partial, p.splits, shape->w_size, threads);
 }

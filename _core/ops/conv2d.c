@@ -11,7 +11,7 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(winograd_engine),  &NAME(winograd2_engine),
 #endif
     &NAME(depthwise_engine), &NAME(stem_engine),      &NAME(row_engine),
-    &NAME(product_engine),   &NAME(direct_engine),
+    &NAME(dot_engine),       &NAME(product_engine),   &NAME(direct_engine),
 };
 
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,

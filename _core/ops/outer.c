@@ -144,10 +144,27 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     return s.used;
 }
 
+/* A matrix product with one column of dy is done as its transpose, whose dw lies the same in memory:
+ * there the channels of x fill the vectors. */
+static const cvl_conv2d_shape *turn(const cvl_conv2d_shape *shape, cvl_conv2d_shape *turned)
+{
+    const cvl_conv2d *d = &shape->d;
+    if (d->OC != 1 || d->C == 1 || d->KH * d->KW * d->SH * d->SW != 1 || shape->OH != d->H ||
+        shape->OW != d->W || d->PT + d->PL != 0)
+        return shape;
+    *turned = *shape;
+    turned->d.C = 1;
+    turned->d.OC = d->C;
+    turned->x_size = shape->y_size;
+    turned->y_size = shape->x_size;
+    return turned;
+}
+
 size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
 {
     plan p;
-    return make_plan(&p, shape, NULL, threads);
+    cvl_conv2d_shape turned;
+    return make_plan(&p, turn(shape, &turned), NULL, threads);
 }
 
 /* The number of the first output of a row in the batch. */
@@ -386,10 +403,11 @@ void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T 
                      int threads)
 {
     plan p;
-    make_plan(&p, shape, workspace, threads);
+    cvl_conv2d_shape turned;
+    make_plan(&p, turn(shape, &turned), workspace, threads);
     p.dw = dw;
-    p.dy = dy;
-    p.x = x;
+    p.dy = p.shape == shape ? dy : x;
+    p.x = p.shape == shape ? x : dy;
     cvl_parallel_for(threads, p.groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
                      compute, &p);
     NAME(add_partial_sums)(dw, p.partial, p.splits, shape->w_size, threads);

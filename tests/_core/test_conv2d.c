@@ -17,6 +17,9 @@ static const cvl_conv2d cases[] = {
     CASE(1, 7,  5,  3,  2,  2, 3, 2, 1, 3, 2, 5, 4, 6, 5, 1),  /* windows wholly in the padding */
     CASE(1, 3,  3,  1,  1,  1, 1, 2, 2, 1, 1, 4, 3, 2, 5, 1),  /* 1x1 with padding and stride */
     CASE(3, 6,  5,  17, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* a plain matrix product */
+    CASE(3, 7,  9,  37, 1,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* to one channel, */
+    CASE(5, 9,  11, 1,  21, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* and back to one */
+    CASE(2, 13, 15, 400, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(2, 7,  6,  8,  33, 1, 1, 2, 3, 1, 1, 0, 0, 0, 0, 1),
     CASE(2, 6,  5,  12, 18, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),  /* groups */
     CASE(1, 8,  9,  23, 23, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 23), /* depthwise */

@@ -73,6 +73,12 @@
 /* Row sums (softmax, layer norm) and sums of squares: this many lanes, folded by a binary tree. */
 #define CVL_ORDER_LANES 64
 
+/* Cross-entropy: rows of more classes than this are cut into blocks, of whole lanes and about equally
+ * long, whose sums are added in order in double. A multiple of CLASS_TEAM blocks, so that as many
+ * threads share a row evenly. */
+#define CVL_ORDER_CLASSES 4096
+#define CVL_ORDER_CLASS_TEAM 4
+
 /* Sums of squares (the norm of gradients): blocks of this many elements, added in order in double. */
 #define CVL_ORDER_SQUARES 4096
 

@@ -97,6 +97,17 @@ typedef enum cvl_function {
     CVL_SOFTPLUS
 } cvl_function;
 
+/* What a block of the classes of a row comes to: its largest, its sums, its gradient. */
+typedef enum cvl_class_stage {
+    CVL_CLASS_LARGEST,
+    CVL_CLASS_SUMS,
+    CVL_CLASS_GRADIENT
+} cvl_class_stage;
+typedef struct cvl_class_sums {
+    double rest, coefficients, distances, e; /* e: of the class that they leave out, ... */
+    ptrdiff_t skipped;                       /* ... if it is in this block, else -1 */
+} cvl_class_sums;
+
 /* The first CVL_GEMM_WHOLE panels of a level are whole vectors wide; one more, CVL_GEMM_THREE, is
  * three vectors wide on levels whose first is four, and repeats the last on others. */
 enum { CVL_GEMM_PANELS = 4, CVL_GEMM_WHOLE = 3, CVL_GEMM_THREE = 4, CVL_GEMM_MR_MAX = 8 };

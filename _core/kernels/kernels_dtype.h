@@ -162,6 +162,7 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */
 typedef struct CVL_DTYPE_NAME(cvl_class_rows) {
     ptrdiff_t C;
+    ptrdiff_t block;        /* classes that are summed up at a time */
     const int64_t *labels;  /* (N), or NULL: */
     const T *q;             /* (N,C), soft targets */
     const T *class_weight;  /* (C) or NULL */

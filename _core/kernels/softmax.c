@@ -102,7 +102,7 @@ INLINE T sum(const row *r, term *of, ptrdiff_t skip)
 }
 
 /* The largest of a row's numbers, -inf if it has none; a maximum has no order to fix. */
-INLINE T largest(ptrdiff_t C, const T *z)
+static T largest(ptrdiff_t C, const T *z)
 {
     const V lowest = vset1(-INFINITY);
     V best[4] = {lowest, lowest, lowest, lowest};
@@ -138,6 +138,13 @@ INLINE ptrdiff_t place(ptrdiff_t C, const T *z, T value)
     return 0;
 }
 
+/* e, and the sum of all but the one numbered `skip`. Not inlined, as it has many callers. */
+static T exponentials(ptrdiff_t C, const T *a, T largest, T *e, ptrdiff_t skip)
+{
+    const row r = {.C = C, .a = a, .largest = largest, .e = e};
+    return sum(&r, exponential, skip);
+}
+
 /* y = x * factor, in place. */
 INLINE void scale(ptrdiff_t C, T *y, T factor)
 {
@@ -151,8 +158,7 @@ INLINE void scale(ptrdiff_t C, T *y, T factor)
 void KERNEL(softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 {
     for (; rows > 0; rows--, y += C, z += C) {
-        const row r = {.C = C, .a = z, .largest = largest(C, z), .e = y};
-        scale(C, y, 1 / sum(&r, exponential, -1));
+        scale(C, y, 1 / exponentials(C, z, largest(C, z), y, -1));
     }
 }
 
@@ -160,13 +166,13 @@ void KERNEL(softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 void KERNEL(log_softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 {
     for (; rows > 0; rows--, y += C, z += C) {
-        const row r = {.C = C, .a = z, .largest = largest(C, z), .e = y};
-        const ptrdiff_t first = place(C, z, r.largest);
-        const T rest = sum(&r, exponential, first);
+        const T most = largest(C, z);
+        const ptrdiff_t first = place(C, z, most);
+        const T rest = exponentials(C, z, most, y, first);
         /* y[first] is 1, or NaN where the row becomes NaN. */
         const V log_sum = vset1((T)log1p_positive((double)rest + ((double)y[first] - 1)));
         for (ptrdiff_t c = 0; c < C; c += VL) {
-            const V distance = vsub(vload_part(z + c, C - c), vset1(r.largest));
+            const V distance = vsub(vload_part(z + c, C - c), vset1(most));
             vstore_part(y + c, vsub(distance, log_sum), C - c);
         }
     }
@@ -196,72 +202,235 @@ void KERNEL(log_softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *d
     }
 }
 
-/* ------------------------------------------------------------------------- cross-entropy */
+/* --------------------------------------------------------------- a row of cross-entropy */
 
-/* Rows of few classes lie across the vectors: lane i is row `first` + i, vector c is class c. The sum
- * over classes is that of sum(), to the bit. */
-enum { FEW_CLASSES = 16 };
+/* A row, and what its loss is made with. Rows of many classes are cut into blocks. */
+typedef struct line {
+    row r;
+    int soft;
+    ptrdiff_t target, leader; /* 0 with soft targets; where the block with r.largest begins */
+    double own, peak;
+} line;
 
-INLINE void few_classes(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
-                        const T *z)
+INLINE line line_of(const TYPE(class_rows) *s, const int soft, ptrdiff_t n, T *dz, const T *z)
 {
-    const int C = (int)s->C;
-    T in[FEW_CLASSES][VL] = {{0}}, target[VL] = {0}, factor[VL], peak[VL];
-    T largest_of[VL], z_t[VL], e_t[VL], rest[VL];
+    const ptrdiff_t C = s->C;
+    line l = {.r = {.C = C, .a = z + n * C, .largest = -INFINITY, .e = dz + n * C},
+              .soft = soft,
+              .target = s->labels ? label_of(s, n) : 0,
+              .own = row_weight(s, n)};
+    if (l.soft) {
+        l.r.b = s->q ? s->q + n * C : NULL;
+        l.r.w = s->class_weight;
+        l.r.keep = (T)(1 - s->smoothing);
+        l.r.share = (T)(s->smoothing / (double)C);
+        l.peak = s->labels ? (double)l.r.keep * class_weight(s, l.target) : 0;
+    }
+    return l;
+}
+
+INLINE ptrdiff_t classes_of(const TYPE(class_rows) *s, ptrdiff_t c)
+{
+    return s->C - c < s->block ? s->C - c : s->block;
+}
+
+/* The n classes of a row from c on. */
+INLINE row block_of(const row *r, ptrdiff_t c, ptrdiff_t n)
+{
+    row block = *r;
+    block.C = n;
+    block.a += c;
+    block.e += c;
+    block.b = r->b ? r->b + c : NULL;
+    block.w = r->w ? r->w + c : NULL;
+    return block;
+}
+
+INLINE void join_largest(line *l, ptrdiff_t c, T of_block)
+{
+    if (of_block > l->r.largest) {
+        l->r.largest = of_block;
+        l->leader = c;
+    }
+}
+
+INLINE void join_sums(cvl_class_sums *all, const cvl_class_sums *of_block)
+{
+    all->rest += of_block->rest;
+    all->coefficients += of_block->coefficients;
+    all->distances += of_block->distances;
+    if (of_block->skipped >= 0) {
+        all->skipped = of_block->skipped;
+        all->e = of_block->e;
+    }
+}
+
+/* Sums of the n classes from c on. They leave out one class of the row: its target or, where targets
+ * are soft, the first of its largest. */
+INLINE cvl_class_sums sum_block(const line *l, ptrdiff_t c, ptrdiff_t n)
+{
+    const row r = block_of(&l->r, c, n);
+    cvl_class_sums sums = {.skipped = -1};
+    ptrdiff_t skip = l->target - c;
+    if (l->soft)
+        skip = c == l->leader ? place(n, r.a, r.largest) : -1;
+    sums.rest = exponentials(n, r.a, r.largest, r.e, skip);
+    if (l->soft) {
+        sums.coefficients = sum(&r, coefficient, skip);
+        sums.distances = sum(&r, weighted_distance, -1);
+    }
+    if (skip >= 0 && skip < n) {
+        sums.skipped = c + skip;
+        sums.e = r.e[skip];
+    }
+    return sums;
+}
+
+/* A row's gradient: e times `factor`; where targets are soft, less the coefficients and, at the
+ * target, `peak`; and `skipped` at the class that the sums left out. */
+typedef struct gradient {
+    T factor, minus_weight;
+    double peak, skipped;
+} gradient;
+
+/* With e_t the target's term and `rest` the sum of the others, p_t - 1 = -rest / (rest + e_t) and,
+ * where the target is the largest, the loss is log1p(rest): a confident row keeps its digits.
+ *
+ * Where targets are soft, the same with the largest in the target's place: the loss is
+ * sum u (largest - z) + log1p(rest) sum u, and p sum u - u there is (sum of the other u) -
+ * rest / all * sum u. What a label adds to its own u under smoothing is kept apart, as `peak`. */
+INLINE gradient conclude(const line *l, const cvl_class_sums *s, double divisor, double *loss)
+{
+    const row *r = &l->r;
+    const double weight = l->own / divisor, all = s->rest + s->e;
+    const double distance = (double)r->largest - (double)r->a[l->target];
+    const ptrdiff_t first = s->skipped;
+    *loss = all;
+    if (!l->soft) {
+        if (all < INFINITY)
+            *loss = l->own * (distance == 0 ? log1p_positive(s->rest)
+                                            : distance + log1p_positive((s->rest - 1) + s->e));
+        return (gradient){.factor = (T)(weight / all), .skipped = 0 - s->rest * (weight / all)};
+    }
+    const T u = sfma(r->b ? r->b[first] : 0, r->keep, r->share) * (r->w ? r->w[first] : 1);
+    const double others = s->coefficients + (l->target == first ? 0 : l->peak);
+    const double total = others + u + (l->target == first ? l->peak : 0);
+    if (all < INFINITY) {
+        *loss = s->distances + total * log1p_positive(s->rest);
+        if (l->peak > 0)
+            *loss += l->peak * distance;
+        *loss *= l->own;
+    }
+    return (gradient){(T)(weight * total / all), (T)-weight, weight * l->peak,
+                      weight * (others - s->rest / all * total)};
+}
+
+INLINE void write_block(const line *l, ptrdiff_t skipped, gradient g, ptrdiff_t c, ptrdiff_t n)
+{
+    const row r = block_of(&l->r, c, n);
+    const ptrdiff_t target = l->target - c;
+    if (!l->soft) {
+        scale(n, r.e, g.factor);
+    } else {
+        const V factor = vset1(g.factor), minus_weight = vset1(g.minus_weight);
+        for (ptrdiff_t i = 0; i < n; i += VL) {
+            const V minus_u = vmul(coefficient(&r, i, n - i), minus_weight);
+            vstore_part(r.e + i, vfma(vload_part(r.e + i, n - i), factor, minus_u), n - i);
+        }
+        if (target >= 0 && target < n)
+            r.e[target] = (T)((double)r.e[target] - g.peak);
+    }
+    if (skipped >= c && skipped < c + n)
+        l->r.e[skipped] = (T)g.skipped;
+}
+
+/* --------------------------------------------------------------- cross-entropy of few classes */
+
+/* Rows of few classes lie across the vectors: lane i is row `first` + i, vector c is class c. Sums over
+ * classes are those of sum(), to the bit. */
+enum { FEW_CLASSES = LANES };
+typedef V few[FEW_CLASSES];
+
+/* Of rows that are there; the others are 0. */
+static void turn_in(few to, int rows, ptrdiff_t C, const T *from)
+{
+    for (ptrdiff_t c = 0; c < C; c += VL) {
+        V turned[VL];
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            turned[i] = i < rows ? vload_part(from + i * C + c, C - c) : vzero();
+        vtranspose(turned);
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            to[c + i] = turned[i];
+    }
+}
+
+static void turn_out(T *to, int rows, ptrdiff_t C, few from)
+{
+    for (ptrdiff_t c = 0; c < C; c += VL) {
+        V turned[VL];
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            turned[i] = c + i < C ? from[c + i] : vzero();
+        vtranspose(turned);
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            if (i < rows)
+                vstore_part(to + i * C + c, turned[i], C - c);
+    }
+}
+
+static V fold_few(ptrdiff_t C, few terms)
+{
+    for (ptrdiff_t half = FEW_CLASSES / 2; half > 0; half /= 2)
+        for (ptrdiff_t c = 0; c < half && c + half < C; c++)
+            terms[c] = vadd(terms[c], terms[c + half]);
+    return terms[0];
+}
+
+static void few_labels(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
+                       const T *z)
+{
+    const ptrdiff_t C = s->C;
+    T target[VL] = {0}, factor[VL], peak[VL], largest_of[VL], z_t[VL], e_t[VL], rest[VL];
     double own[VL] = {0}, row_loss[VL];
+    few in, e, others;
     for (int i = 0; i < rows; i++) {
         own[i] = row_weight(s, first + i);
         target[i] = (T)label_of(s, first + i);
     }
-    for (int c = 0; c < C; c += VL) {
-        V turned[VL];
-        for (int i = 0; i < VL; i++)
-            turned[i] = i < rows ? vload_part(z + (first + i) * C + c, C - c) : vzero();
-        vtranspose(turned);
-        for (int j = 0; j < VL; j++)
-            vstore(in[c + j], turned[j]);
-    }
+    turn_in(in, rows, C, z + first * C);
 
-    V e[FEW_CLASSES], fold[FEW_CLASSES], largest = vset1(-INFINITY);
-    V z_target = vzero(), e_target = vzero();
+    V largest = vset1(-INFINITY), z_target = vzero(), e_target = vzero();
     const V t = vload(target);
-    for (int c = 0; c < C; c++)
-        largest = vmax(vload(in[c]), largest);
-    for (int c = 0; c < C; c++) {
+    for (ptrdiff_t c = 0; c < C; c++)
+        largest = vmax(in[c], largest);
+    for (ptrdiff_t c = 0; c < C; c++) {
         const M here = veq(t, vset1((T)c));
-        const V v = vload(in[c]);
-        e[c] = vexp(vsub(v, largest));
-        fold[c] = vselect(here, vzero(), e[c]);
+        e[c] = vexp(vsub(in[c], largest));
+        others[c] = vselect(here, vzero(), e[c]);
         e_target = vselect(here, e[c], e_target);
-        z_target = vselect(here, v, z_target);
+        z_target = vselect(here, in[c], z_target);
     }
-    for (int half = FEW_CLASSES / 2; half > 0; half /= 2)
-        for (int c = 0; c < half && c + half < C; c++)
-            fold[c] = vadd(fold[c], fold[c + half]);
     vstore(largest_of, largest);
     vstore(z_t, z_target);
     vstore(e_t, e_target);
-    vstore(rest, fold[0]);
+    vstore(rest, fold_few(C, others));
 
     for (int i = 0; i < VL; i++) {
-        const double others = rest[i], mine = e_t[i], all = others + mine;
+        const double all_others = rest[i], mine = e_t[i], all = all_others + mine;
         const int leads = z_t[i] == largest_of[i];
         const double distance = leads ? 0 : (double)largest_of[i] - (double)z_t[i];
-        const double value = distance + log1p_positive(leads ? others : (others - 1) + mine);
+        const double value =
+            distance + log1p_positive(leads ? all_others : (all_others - 1) + mine);
         row_loss[i] = all < INFINITY ? own[i] * value : all;
         factor[i] = (T)(own[i] / s->divisor / all);
-        peak[i] = (T)(0 - others * (own[i] / s->divisor / all));
+        peak[i] = (T)(0 - all_others * (own[i] / s->divisor / all));
     }
-    for (int c = 0; c < C; c += VL) {
-        V turned[VL];
-        for (int j = 0; j < VL; j++) {
-            const V scaled = c + j < C ? vmul(e[c + j], vload(factor)) : vzero();
-            turned[j] = vselect(veq(t, vset1((T)(c + j))), vload(peak), scaled);
-        }
-        vtranspose(turned);
-        for (int i = 0; i < rows; i++)
-            vstore_part(dz + (first + i) * C + c, turned[i], C - c);
-    }
+    for (ptrdiff_t c = 0; c < C; c++)
+        e[c] = vselect(veq(t, vset1((T)c)), vload(peak), vmul(e[c], vload(factor)));
+    turn_out(dz + first * C, rows, C, e);
     for (int i = 0; i < rows; i++) {
         loss[first + i] = row_loss[i];
         if (own[i] == 0)
@@ -269,79 +438,146 @@ INLINE void few_classes(const TYPE(class_rows) *s, ptrdiff_t first, int rows, do
     }
 }
 
-/* With e_t the target's term and `rest` the sum of the others, p_t - 1 = -rest / (rest + e_t) and,
- * where the target is the largest, the loss is log1p(rest): a confident row keeps its digits. */
-void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
-                           T *dz, const T *z)
+static void few_soft(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
+                     const T *z)
 {
     const ptrdiff_t C = s->C;
-    if (C <= FEW_CLASSES) {
-        for (ptrdiff_t n = begin; n < end; n += VL)
-            few_classes(s, n, end - n < VL ? (int)(end - n) : VL, loss, dz, z);
-        return;
+    const line any = line_of(s, 1, first, dz, z);
+    T largest_of[VL], place_of[VL], e_of[VL], rest[VL], sum_u[VL], sum_distance[VL];
+    T factor[VL] = {0}, minus_weight[VL] = {0}, skipped[VL] = {0};
+    few in, e, u, others, distances;
+    turn_in(in, rows, C, z + first * C);
+    if (s->q)
+        turn_in(u, rows, C, s->q + first * C);
+
+    V largest = vset1(-INFINITY), first_largest = vzero(), e_largest = vzero();
+    for (ptrdiff_t c = 0; c < C; c++)
+        largest = vmax(in[c], largest);
+    for (ptrdiff_t c = C - 1; c >= 0; c--)
+        first_largest = vselect(veq(in[c], largest), vset1((T)c), first_largest);
+    for (ptrdiff_t c = 0; c < C; c++) {
+        const M here = veq(first_largest, vset1((T)c));
+        const V share = vset1(any.r.share);
+        u[c] = s->q ? vfma(u[c], vset1(any.r.keep), share) : share;
+        if (s->class_weight)
+            u[c] = vmul(u[c], vset1(s->class_weight[c]));
+        e[c] = vexp(vsub(in[c], largest));
+        e_largest = vselect(here, e[c], e_largest);
+        distances[c] = vmul(u[c], vsub(largest, in[c]));
+        distances[c] = vselect(veq(u[c], vzero()), vzero(), distances[c]);
+        in[c] = vselect(here, vzero(), e[c]);
+        others[c] = vselect(here, vzero(), u[c]);
     }
-    for (ptrdiff_t n = begin; n < end; n++) {
-        T *dz_n = dz + n * C;
-        const T *z_n = z + n * C;
-        const double own = row_weight(s, n);
-        if (own == 0) {
-            skip_row(C, loss + n, dz_n);
-            continue;
-        }
-        const ptrdiff_t t = label_of(s, n);
-        const double weight = own / s->divisor;
-        const row r = {.C = C, .a = z_n, .largest = largest(C, z_n), .e = dz_n};
-        const double rest = sum(&r, exponential, t), e_t = dz_n[t], all = rest + e_t;
-        if (!(all < INFINITY))
-            loss[n] = all;
-        else if (z_n[t] == r.largest)
-            loss[n] = own * log1p_positive(rest);
+    vstore(largest_of, largest);
+    vstore(place_of, first_largest);
+    vstore(e_of, e_largest);
+    vstore(rest, fold_few(C, in));
+    vstore(sum_u, fold_few(C, others));
+    vstore(sum_distance, fold_few(C, distances));
+
+    double peak[VL] = {0};
+    for (int i = 0; i < rows; i++) {
+        line l = line_of(s, 1, first + i, dz, z);
+        l.r.largest = largest_of[i];
+        const cvl_class_sums sums = {rest[i], sum_u[i], sum_distance[i], e_of[i],
+                                     (ptrdiff_t)place_of[i]};
+        const gradient g = conclude(&l, &sums, s->divisor, loss + first + i);
+        factor[i] = g.factor;
+        minus_weight[i] = g.minus_weight;
+        skipped[i] = (T)g.skipped;
+        peak[i] = s->labels && sums.skipped != l.target ? g.peak : 0;
+    }
+    for (ptrdiff_t c = 0; c < C; c++) {
+        const V v = vfma(e[c], vload(factor), vmul(u[c], vload(minus_weight)));
+        e[c] = vselect(veq(first_largest, vset1((T)c)), vload(skipped), v);
+    }
+    turn_out(dz + first * C, rows, C, e);
+    for (int i = 0; i < rows; i++) {
+        const line l = line_of(s, 1, first + i, dz, z);
+        if (l.own == 0)
+            skip_row(C, loss + first + i, l.r.e);
         else
-            loss[n] =
-                own * (((double)r.largest - (double)z_n[t]) + log1p_positive((rest - 1) + e_t));
-        scale(C, dz_n, (T)(weight / all));
-        dz_n[t] = (T)(0 - rest * (weight / all));
+            l.r.e[l.target] = (T)((double)l.r.e[l.target] - peak[i]);
     }
 }
 
-/* The same with the largest in the target's place: the loss is sum u (largest - z) + log1p(rest)
- * sum u, and p sum u - u there is (sum of the other u) - rest / all * sum u. What a label adds to
- * its own u under smoothing is kept apart, as `peak`. */
-void KERNEL(cross_entropy_soft)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end,
-                                double *loss, T *dz, const T *z)
+/* ------------------------------------------------------------------------- cross-entropy */
+
+INLINE void whole_rows(const TYPE(class_rows) *s, const int soft, ptrdiff_t begin, ptrdiff_t end,
+                       double *loss, T *dz, const T *z)
 {
-    const ptrdiff_t C = s->C;
-    const T keep = (T)(1 - s->smoothing), share = (T)(s->smoothing / (double)C);
+    const ptrdiff_t C = s->C, block = s->block;
     for (ptrdiff_t n = begin; n < end; n++) {
-        T *dz_n = dz + n * C;
-        const T *z_n = z + n * C, *q_n = s->q ? s->q + n * C : NULL;
-        const double own = row_weight(s, n);
-        if (own == 0) {
-            skip_row(C, loss + n, dz_n);
+        line l = line_of(s, soft, n, dz, z);
+        cvl_class_sums all = {.skipped = -1};
+        if (l.own == 0) {
+            skip_row(C, loss + n, l.r.e);
             continue;
         }
-        const ptrdiff_t t = s->labels ? label_of(s, n) : 0;
-        const double peak = s->labels ? (double)keep * class_weight(s, t) : 0;
-        const double weight = own / s->divisor;
-        const row r = {C, z_n, q_n, largest(C, z_n), dz_n, s->class_weight, keep, share};
-        const ptrdiff_t first = place(C, z_n, r.largest);
-        const double rest = sum(&r, exponential, first), all = rest + dz_n[first];
-        const T u_first = sfma(q_n ? q_n[first] : 0, keep, share) * (T)class_weight(s, first);
-        const double others = sum(&r, coefficient, first) + (t == first ? 0 : peak);
-        const double total = others + u_first + (t == first ? peak : 0);
-        loss[n] = all;
-        if (all < INFINITY) {
-            loss[n] = sum(&r, weighted_distance, -1) + total * log1p_positive(rest);
-            if (peak > 0)
-                loss[n] += peak * ((double)r.largest - (double)z_n[t]);
-            loss[n] *= own;
+        for (ptrdiff_t c = 0; c < C; c += block)
+            join_largest(&l, c, largest(classes_of(s, c), l.r.a + c));
+        for (ptrdiff_t c = 0; c < C; c += block) {
+            const cvl_class_sums sums = sum_block(&l, c, classes_of(s, c));
+            join_sums(&all, &sums);
         }
-        const V factor = vset1((T)(weight * total / all)), minus_weight = vset1((T)-weight);
-        for (ptrdiff_t c = 0; c < C; c += VL) {
-            const V minus_u = vmul(coefficient(&r, c, C - c), minus_weight);
-            vstore_part(dz_n + c, vfma(vload_part(dz_n + c, C - c), factor, minus_u), C - c);
+        const gradient g = conclude(&l, &all, s->divisor, loss + n);
+        for (ptrdiff_t c = 0; c < C; c += block)
+            write_block(&l, all.skipped, g, c, classes_of(s, c));
+    }
+}
+
+INLINE int is_soft(const TYPE(class_rows) *s) { return s->q || s->smoothing > 0; }
+
+void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
+                           T *dz, const T *z)
+{
+    const int soft = is_soft(s);
+    if (s->C > FEW_CLASSES && soft) {
+        whole_rows(s, 1, begin, end, loss, dz, z);
+    } else if (s->C > FEW_CLASSES) {
+        whole_rows(s, 0, begin, end, loss, dz, z);
+    } else {
+        for (ptrdiff_t n = begin; n < end; n += VL) {
+            const int rows = end - n < VL ? (int)(end - n) : VL;
+            if (soft)
+                few_soft(s, n, rows, loss, dz, z);
+            else
+                few_labels(s, n, rows, loss, dz, z);
         }
-        dz_n[t] = (T)((double)dz_n[t] - weight * peak);
-        dz_n[first] = (T)(weight * (others - rest / all * total));
+    }
+}
+
+/* The same, shared out: each caller joins for itself what the blocks of its rows have come to. */
+void KERNEL(cross_entropy_blocks)(const TYPE(class_rows) *s, cvl_class_stage stage, ptrdiff_t begin,
+                                  ptrdiff_t end, T *most, cvl_class_sums *sums, double *loss, T *dz,
+                                  const T *z)
+{
+    const ptrdiff_t block = s->block, blocks = (s->C + block - 1) / block;
+    for (ptrdiff_t i = begin, stop; i < end; i = stop) {
+        const ptrdiff_t n = i / blocks, first = n * blocks;
+        line l = line_of(s, is_soft(s), n, dz, z);
+        cvl_class_sums all = {.skipped = -1};
+        gradient g = {0};
+        double row_loss = 0;
+        stop = end < first + blocks ? end : first + blocks;
+        for (ptrdiff_t b = 0; stage > CVL_CLASS_LARGEST && b < blocks; b++)
+            join_largest(&l, b * block, most[first + b]);
+        for (ptrdiff_t b = 0; stage > CVL_CLASS_SUMS && b < blocks; b++)
+            join_sums(&all, &sums[first + b]);
+        if (stage > CVL_CLASS_SUMS && l.own != 0)
+            g = conclude(&l, &all, s->divisor, &row_loss);
+        for (; i < stop; i++) {
+            const ptrdiff_t c = (i - first) * block, count = classes_of(s, c);
+            if (stage == CVL_CLASS_LARGEST)
+                most[i] = l.own == 0 ? 0 : largest(count, l.r.a + c);
+            else if (stage == CVL_CLASS_SUMS)
+                sums[i] = l.own == 0 ? all : sum_block(&l, c, count);
+            else if (l.own == 0)
+                skip_row(count, &row_loss, l.r.e + c);
+            else
+                write_block(&l, all.skipped, g, c, count);
+            if (i == first && stage == CVL_CLASS_GRADIENT)
+                loss[n] = row_loss;
+        }
     }
 }

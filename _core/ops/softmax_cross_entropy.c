@@ -1,11 +1,12 @@
 /* softmax_cross_entropy.c: losses over classes, from logits or from log-probabilities, and their
- * gradients together: a task is a row. */
+ * gradients together: a task is a row or, where rows are few and long, a block of one. */
 #include <math.h>
 
 #include "op.h"
 
-/* An exponential takes the time of about this many bytes. */
-enum { EXPONENTIAL = 12 };
+/* An exponential takes the time of about this many bytes. Sharing rows of blocks takes three regions
+ * instead of one: it is for rows that would leave the team idle for more than a part in IDLE. */
+enum { EXPONENTIAL = 12, REGIONS = 3, IDLE = 8, LANES = CVL_ORDER_LANES };
 
 typedef void row_kernel(const NAME(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
                         T *dz, const T *z);
@@ -16,6 +17,10 @@ typedef struct call {
     ptrdiff_t elements;
     row_kernel *kernel;
     double *row_loss, element_work;
+    ptrdiff_t blocks; /* that rows are shared by; 0: they are not */
+    cvl_class_stage stage;
+    T *most;              /* (N,blocks) */
+    cvl_class_sums *sums; /* (N,blocks) */
     T *dz;
     const T *z;
     const NAME(kernels) *k;
@@ -28,8 +33,40 @@ static void run_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     s->kernel(&s->rows, begin, end, s->row_loss, s->dz, s->z);
 }
 
-/* Checks the descriptor; `needed` is the workspace: row losses that are to be summed. */
-static cvl_status check_descriptor(call *s, size_t *needed)
+static void run_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const call *s = context;
+    (void)worker;
+    s->k->cross_entropy_blocks(&s->rows, s->stage, begin, end, s->most, s->sums, s->row_loss, s->dz,
+                               s->z);
+}
+
+/* Classes of a block: by shape alone, as they fix the order of sums. */
+static ptrdiff_t block_of(ptrdiff_t C)
+{
+    if (C <= CVL_ORDER_CLASSES)
+        return C;
+    const ptrdiff_t teams = cvl_ceil_div(C, (ptrdiff_t)CVL_ORDER_CLASSES * CVL_ORDER_CLASS_TEAM);
+    return cvl_ceil_div(cvl_ceil_div(C, teams * CVL_ORDER_CLASS_TEAM), LANES) * LANES;
+}
+
+/* Its scratch, for so many threads: row losses that are to be summed; what blocks come to. */
+static size_t carve(call *s, int threads, char *workspace)
+{
+    cvl_scratch scratch = {workspace, 0};
+    const ptrdiff_t N = s->d.N, blocks = cvl_ceil_div(s->d.C, s->rows.block);
+    const double work = s->element_work * (double)s->elements / REGIONS;
+    const ptrdiff_t team = cvl_team_size(threads, N * blocks, work);
+    const ptrdiff_t idle = cvl_ceil_div(N, team) * team - N;
+    s->blocks = blocks > 1 && idle * IDLE > N ? blocks : 0;
+    if (s->d.reduction != CVL_REDUCTION_NONE)
+        s->row_loss = cvl_carve(&scratch, (size_t)N * sizeof(double));
+    s->most = cvl_carve(&scratch, (size_t)(N * s->blocks) * sizeof *s->most);
+    s->sums = cvl_carve(&scratch, (size_t)(N * s->blocks) * sizeof *s->sums);
+    return scratch.used;
+}
+
+static cvl_status check_descriptor(call *s)
 {
     const cvl_softmax_cross_entropy *d = &s->d;
     if (d->reduction < CVL_REDUCTION_NONE || d->reduction > CVL_REDUCTION_MEAN ||
@@ -38,30 +75,29 @@ static cvl_status check_descriptor(call *s, size_t *needed)
         return CVL_ERR_ARGUMENT;
     if (d->N < 0 || d->C < 1)
         return CVL_ERR_SHAPE;
-    if (!CVL_PRODUCT(&s->elements, d->N, d->C))
-        return CVL_ERR_OVERFLOW;
-    /* Carved like every workspace: whole cache lines, since aligned_alloc takes no other size. */
-    cvl_scratch scratch = {NULL, 0};
-    if (d->reduction != CVL_REDUCTION_NONE)
-        cvl_carve(&scratch, (size_t)d->N * sizeof(double));
-    *needed = scratch.used;
-    return CVL_OK;
+    return CVL_PRODUCT(&s->elements, d->N, d->C) ? CVL_OK : CVL_ERR_OVERFLOW;
 }
 
-static cvl_status read_call(call *s, size_t *needed, const cvl_softmax_cross_entropy *d)
+static cvl_status read_call(call *s, const cvl_softmax_cross_entropy *d)
 {
     s->d = (cvl_softmax_cross_entropy)CVL_SOFTMAX_CROSS_ENTROPY_INIT;
-    return cvl_read(&s->d, d) ? check_descriptor(s, needed) : CVL_ERR_ARGUMENT;
+    if (!cvl_read(&s->d, d))
+        return CVL_ERR_ARGUMENT;
+    s->element_work = EXPONENTIAL * sizeof(T);
+    s->rows.block = block_of(s->d.C);
+    return check_descriptor(s);
 }
 
-static cvl_status read_nll(call *s, size_t *needed, const cvl_nll *d)
+static cvl_status read_nll(call *s, const cvl_nll *d)
 {
     cvl_nll own = CVL_NLL_INIT;
     if (!cvl_read(&own, d))
         return CVL_ERR_ARGUMENT;
     s->d = (cvl_softmax_cross_entropy){sizeof s->d,      own.N, own.C,      own.reduction,
                                        own.ignore_index, 0,     own.ignore, own.empty};
-    return check_descriptor(s, needed);
+    s->element_work = sizeof(T);
+    s->rows.block = s->d.C;
+    return check_descriptor(s);
 }
 
 static int ignored(const NAME(class_rows) *rows, ptrdiff_t n)
@@ -89,9 +125,22 @@ static int weights_fit(const NAME(class_rows) *rows, ptrdiff_t N)
     return 1;
 }
 
+static void run_tasks(call *s, int threads)
+{
+    const double work = s->element_work * (double)s->elements;
+    if (s->blocks == 0) {
+        cvl_parallel_for(threads, s->d.N, work, CVL_GRADUAL, run_rows, s);
+        return;
+    }
+    /* One team for all stages, so that each worker finds its blocks in its cache. */
+    for (int stage = CVL_CLASS_LARGEST; stage <= CVL_CLASS_GRADIENT; stage++) {
+        s->stage = (cvl_class_stage)stage;
+        cvl_parallel_for(threads, s->d.N * s->blocks, work / REGIONS, CVL_GRADUAL, run_blocks, s);
+    }
+}
+
 /* Runs a call whose descriptor is checked; `status` says with what result. */
-static cvl_status run_call(call *s, cvl_status status, size_t needed, double *loss,
-                           const cvl_exec *run)
+static cvl_status run_call(call *s, cvl_status status, double *loss, const cvl_exec *run)
 {
     cvl_exec exec;
     NAME(class_rows) *rows = &s->rows;
@@ -99,9 +148,10 @@ static cvl_status run_call(call *s, cvl_status status, size_t needed, double *lo
         (s->d.N > 0 && (!s->dz || !s->z || (!rows->labels && !rows->q))))
         return CVL_ERR_ARGUMENT;
     if (status == CVL_OK)
-        status = cvl_read_exec(&exec, run, needed);
+        status = cvl_read_exec(&exec, run, carve(s, run->threads, NULL));
     if (status != CVL_OK)
         return status;
+    carve(s, exec.threads, exec.workspace);
     rows->C = s->d.C;
     rows->ignore = s->d.ignore;
     rows->ignore_index = s->d.ignore_index;
@@ -124,9 +174,9 @@ static cvl_status run_call(call *s, cvl_status status, size_t needed, double *lo
         return CVL_ERR_EMPTY;
 
     const int reduced = s->d.reduction != CVL_REDUCTION_NONE;
-    s->row_loss = reduced ? exec.workspace : loss;
-    cvl_parallel_for(exec.threads, s->d.N, s->element_work * (double)s->elements, CVL_GRADUAL,
-                     run_rows, s);
+    if (!reduced)
+        s->row_loss = loss;
+    run_tasks(s, exec.threads);
     if (!reduced)
         return CVL_OK;
     *loss = s->k->sum_losses(s->d.N, s->row_loss);
@@ -141,13 +191,10 @@ static cvl_status run_call(call *s, cvl_status status, size_t needed, double *lo
 static cvl_status run_cross_entropy(NAME(class_rows) rows, const cvl_softmax_cross_entropy *d,
                                     double *loss, T *dz, const T *z, const cvl_exec *run)
 {
-    call s = {
-        .rows = rows, .element_work = EXPONENTIAL * sizeof(T), .dz = dz, .z = z, .k = kernels()};
-    size_t needed = 0;
-    const cvl_status status = read_call(&s, &needed, d);
+    call s = {.rows = rows, .dz = dz, .z = z, .k = kernels()};
     if (s.k)
-        s.kernel = rows.q || s.d.label_smoothing > 0 ? s.k->cross_entropy_soft : s.k->cross_entropy;
-    return run_call(&s, status, needed, loss, run);
+        s.kernel = s.k->cross_entropy;
+    return run_call(&s, read_call(&s, d), loss, run);
 }
 
 cvl_status NAME(softmax_cross_entropy)(const cvl_softmax_cross_entropy *d, double *loss, T *dz,
@@ -170,10 +217,8 @@ cvl_status NAME(softmax_cross_entropy_soft)(const cvl_softmax_cross_entropy *d, 
 
 size_t NAME(softmax_cross_entropy_workspace_size)(const cvl_softmax_cross_entropy *d, int threads)
 {
-    call s;
-    size_t needed;
-    (void)threads;
-    return read_call(&s, &needed, d) == CVL_OK ? needed : 0;
+    call s = {.k = NULL};
+    return read_call(&s, d) == CVL_OK ? carve(&s, threads, NULL) : 0;
 }
 
 cvl_status NAME(nll)(const cvl_nll *d, double *loss, T *dx, const T *x, const int64_t *labels,
@@ -181,21 +226,16 @@ cvl_status NAME(nll)(const cvl_nll *d, double *loss, T *dx, const T *x, const in
 {
     call s = {
         .rows = {.labels = labels, .class_weight = class_weight, .sample_weight = sample_weight},
-        .element_work = sizeof(T),
         .dz = dx,
         .z = x,
         .k = kernels()};
-    size_t needed = 0;
-    const cvl_status status = read_nll(&s, &needed, d);
     if (s.k)
         s.kernel = s.k->nll;
-    return run_call(&s, status, needed, loss, run);
+    return run_call(&s, read_nll(&s, d), loss, run);
 }
 
 size_t NAME(nll_workspace_size)(const cvl_nll *d, int threads)
 {
-    call s;
-    size_t needed;
-    (void)threads;
-    return read_nll(&s, &needed, d) == CVL_OK ? needed : 0;
+    call s = {.k = NULL};
+    return read_nll(&s, d) == CVL_OK ? carve(&s, threads, NULL) : 0;
 }

@@ -16,6 +16,9 @@ static const shape shapes[] = {
     {0, 3},  {1, 1},  {5, 2},   {17, 10},  {3, 63},
     {4, 64}, {3, 65}, {2, 200}, {1100, 10}}; /* the last gives work to three threads */
 
+/* Rows in blocks, which two threads share; the reference takes time in C^2. */
+static const shape in_blocks = {3, 4200};
+
 /* One problem with every option that `choice` names by its bits. */
 typedef struct problem {
     cvl_softmax_cross_entropy d;
@@ -220,6 +223,39 @@ static void test_confident(void)
                                       &run) == CVL_OK);
     CHECK(fabs(loss - want) <= 64 * UNIT * want);
     CHECK(fabs(dz[0] + 6 * rest / (1 + rest)) <= 64 * UNIT * want);
+    check_memory();
+}
+
+/* A row in blocks: finite at two classes only, the label `at` and, lower by `below`, `other`; or a
+ * NaN there. */
+static void test_two_of_many(ptrdiff_t at, ptrdiff_t other, double below, int soft, int threads)
+{
+    enum { C = 13000 };
+    check_case("label %td other %td below %g soft %d threads %d", at, other, below, soft, threads);
+    T *z = (T *)doubles(C), *q = (T *)doubles(C), *dz = output(C);
+    for (ptrdiff_t c = 0; c < C; c++) {
+        z[c] = (T)-INFINITY;
+        q[c] = 0;
+    }
+    z[at] = 40;
+    z[other] = (T)(40 - below);
+    q[at] = 1;
+    const int64_t label = at;
+    cvl_softmax_cross_entropy d = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+    d.N = 1;
+    d.C = C;
+    cvl_exec run = run_with(threads, NAME(softmax_cross_entropy_workspace_size)(&d, threads));
+    double loss = 0, want = log1p(exp(-below)), p = exp(-below) / (1 + exp(-below));
+    CHECK((soft ? NAME(softmax_cross_entropy_soft)(&d, &loss, dz, z, q, NULL, NULL, &run)
+                : NAME(softmax_cross_entropy)(&d, &loss, dz, z, &label, NULL, NULL, &run)) ==
+          CVL_OK);
+    CHECK(isnan(below) ? isnan(loss) : fabs(loss - want) <= 16 * UNIT * want);
+    ptrdiff_t wrong = 0;
+    for (ptrdiff_t c = 0; c < C; c++) {
+        const double want_c = c == at ? -p : c == other ? p : 0;
+        wrong += isnan(below) ? !isnan(dz[c]) : !(fabs((double)dz[c] - want_c) <= 16 * UNIT * p);
+    }
+    CHECK(wrong == 0);
     check_memory();
 }
 
@@ -473,6 +509,11 @@ static void test_all(void)
             if (!(choice & (SOFT | SMOOTH)))
                 test_nll(shapes[i], choice, reduction);
         }
+    test_options(in_blocks, 0, CVL_REDUCTION_SUM);
+    test_options(in_blocks, CLASS_WEIGHT | SAMPLE_WEIGHT | IGNORE, CVL_REDUCTION_NONE);
+    test_options(in_blocks, SMOOTH | CLASS_WEIGHT | IGNORE, CVL_REDUCTION_SUM);
+    test_options(in_blocks, SOFT, CVL_REDUCTION_NONE);
+    test_options(in_blocks, SOFT | SMOOTH | CLASS_WEIGHT | SAMPLE_WEIGHT, CVL_REDUCTION_MEAN);
     for (int reduction = CVL_REDUCTION_NONE; reduction <= CVL_REDUCTION_MEAN; reduction++)
         for (int choice = 0; choice < CHOICES; choice++)
             if (!((choice & SOFT) && (choice & IGNORE)))
@@ -482,6 +523,14 @@ static void test_all(void)
             for (int reduction = CVL_REDUCTION_NONE; reduction <= CVL_REDUCTION_MEAN; reduction++)
                 test_elements(kind, counts[i], (cvl_reduction)reduction);
     test_confident();
+    for (int way = 0; way < 6; way++) { /* with or without soft targets, by 1 to 3 threads */
+        test_two_of_many(5, 12999, 0, way % 2, 1 + way / 2);
+        test_two_of_many(12990, 3, 0, way % 2, 1 + way / 2);
+        test_two_of_many(12990, 3, 23, way % 2, 1 + way / 2);
+        test_two_of_many(7000, 7001, 1, way % 2, 1 + way / 2);
+        test_two_of_many(3, 12000, -2, way % 2, 1 + way / 2);
+        test_two_of_many(6000, 9000, (double)NAN, way % 2, 1 + way / 2);
+    }
     test_empty();
     test_limits();
     test_refused();

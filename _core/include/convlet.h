@@ -24,7 +24,8 @@
  *               SH SW stride, DH DW dilation, PT PB PL PR padding (top, bottom, left, right).
  *    Outputs    are overwritten whole, whatever they held, and may not overlap any other argument
  *               unless said; inputs are never written; nothing outside the shapes is read.
- *    Errors     come back as a status, and then no output has been touched.
+ *    Errors     come back as a status, and then no output has been touched: where nothing else is
+ *               said, CVL_ERR_ARGUMENT, _SHAPE, _OVERFLOW, _WORKSPACE or _ISA.
  *    Workspace  `..._workspace_size_...(d, threads)` bytes, 64-byte aligned, content ignored; it
  *               returns 0 for a descriptor that the operator refuses. A NULL or smaller workspace
  *               than needed is CVL_ERR_WORKSPACE. Operators without such a function need none.
@@ -322,8 +323,9 @@ typedef struct cvl_batch_norm {
 
 /* cvl_batch_norm_forward_f32: y, mean and var from x; residual may be NULL.
  * Numerics one pass over x, shifted by a pivot per block (a second one over blocks whose pivot lies
- *          far from their mean), blocks fixed by the shape and merged in order in double; y = fma(x - high(mean), a, b'), so a constant channel gives exactly
- *          beta and a mean of 1000 deviations costs no digits. Non-finite values propagate. */
+ *          far from their mean), blocks fixed by the shape and merged in order in double;
+ *          y = fma(x - high(mean), a, b'), so a constant channel gives exactly beta and a mean of
+ *          1000 deviations costs no digits. Non-finite values propagate. */
 CVL_API cvl_status cvl_batch_norm_forward_f32(const cvl_batch_norm *d, float *y, double *mean,
                                               double *var, const float *x, const float *gamma,
                                               const float *beta, const float *residual,

@@ -15,7 +15,9 @@ enum {
     TASKS = 32, /* bands are no higher than makes so many, if that leaves a strip */
     SPAN = 64,  /* else these are cut into so many channels */
     PAGE = 4096,
-    FAR = 8,          /* pixels alike; from which on the outputs of a row follow each other */
+    FAR = 8,          /* pixels alike; above which the outputs of a row follow each other, or, */
+    FAR_CACHED = 4,   /* at stride 1 and from a cache, above so many: */
+    CACHED = 8 << 20, /* up to so many bytes of inputs */
     PIECE = 4,        /* columns of inputs of a short piece, but for the filter's */
     NEAR = 2,         /* pixels alike; up to which the inputs are copied, */
     COPY = 64,        /* so many channels */
@@ -89,7 +91,9 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     s->spans = d->C / s->span;
     s->band = cvl_max(1, cvl_min(s->strips, d->N * s->spans * s->strips / TASKS));
     s->bands = cvl_ceil_div(s->strips, s->band);
-    const ptrdiff_t columns = copied ? COPY_COLUMNS : alike > FAR ? s->OW : PIECE / s->stride;
+    const int cached = s->stride == 1 && d->N * s->H * s->W * bytes <= CACHED;
+    const int whole = alike > (cached ? FAR_CACHED : FAR);
+    const ptrdiff_t columns = copied ? COPY_COLUMNS : whole ? s->OW : PIECE / s->stride;
     s->pieces = cvl_ceil_div(s->OW, columns);
     s->piece = cvl_ceil_div(s->OW, s->pieces);
 

@@ -9,7 +9,7 @@
  *
  * At stride 2 the even taps of three meet the inputs of one parity alone, the odd tap those of the
  * other: the positions are the three of F(2,2) at the points 0, 1 and infinity, and two plain
- * products (winograd_strided.c).
+ * products.
  *
  * Everything is inlined with constant form and sizes, so the loops and tables vanish, and every
  * level performs the same operations on each element. */
@@ -29,6 +29,15 @@ INLINE int filter_size(cvl_winograd form) { return form == CVL_WINOGRAD_2X5 ? 5 
 INLINE int tile_size(cvl_winograd form)
 {
     return form == CVL_WINOGRAD_4X3 || form == CVL_WINOGRAD_FRACTIONAL ? 4 : 2;
+}
+/* Inputs of a tile, and from a tile to the next. */
+INLINE int input_size(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_FRACTIONAL ? 3 : side(form);
+}
+INLINE int input_step(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_STRIDED ? 4 : form == CVL_WINOGRAD_FRACTIONAL ? 2 : tile_size(form);
 }
 INLINE int pairs(cvl_winograd form) { return form == CVL_WINOGRAD_2X3 ? 1 : 2; }
 
@@ -111,9 +120,25 @@ INLINE const evaluation *filters(cvl_winograd form)
     return form == CVL_WINOGRAD_2X3 ? &filters_4 : &filters_6;
 }
 
-/* B^T: v from side(form) inputs. Row i holds the coefficients of prod over j != i of (x - p_j). */
-INLINE void interpolate_transposed(cvl_winograd form, V *v, const V *d)
+/* B^T: v from input_size(form) inputs. Row i holds the coefficients of prod over j != i of
+ * (x - p_j). */
+INLINE void data_transform(cvl_winograd form, V *v, const V *d)
 {
+    if (form == CVL_WINOGRAD_STRIDED) {
+        v[0] = vsub(d[0], d[2]);
+        v[1] = d[2];
+        v[2] = vsub(d[4], d[2]);
+        v[3] = d[1];
+        v[4] = d[3];
+        return;
+    }
+    if (form == CVL_WINOGRAD_FRACTIONAL) {
+        v[0] = vsub(d[0], d[1]);
+        v[1] = v[4] = d[1];
+        v[2] = vsub(d[2], d[1]);
+        v[3] = d[0];
+        return;
+    }
     if (form == CVL_WINOGRAD_2X3) {
         v[0] = vsub(d[0], d[2]); /* both this and f_0 = -1 with the other sign */
         v[1] = vadd(d[2], d[1]);
@@ -132,6 +157,56 @@ INLINE void interpolate_transposed(cvl_winograd form, V *v, const V *d)
     const V q_odd = vfma(vset1((T)(-P * P)), d[1], d[3]);
     v[3] = vfma(vset1((T)Q), q_odd, q_even);
     v[4] = vfma(vset1((T)-Q), q_odd, q_even);
+}
+
+/* G: v from the taps d of a filter; G^T: gradients of the taps. */
+INLINE void filter_transform(cvl_winograd form, V *v, const V *d)
+{
+    if (strided(form)) {
+        v[0] = d[0];
+        v[1] = vadd(d[0], d[2]);
+        v[2] = d[2];
+        v[3] = v[4] = d[1];
+    } else {
+        evaluate(form, filters(form), filter_size(form), v, d);
+    }
+}
+INLINE void filter_gradient(cvl_winograd form, V *d, const V *v)
+{
+    if (strided(form)) {
+        d[0] = vadd(v[0], v[1]);
+        d[1] = vadd(v[3], v[4]);
+        d[2] = vadd(v[1], v[2]);
+    } else {
+        evaluate_transposed(form, filters(form), filter_size(form), d, v);
+    }
+}
+
+/* A: v from the gradients d of outputs; A^T: outputs. The four of a fractional stride begin with one
+ * of the odd tap. */
+INLINE void output_gradient(cvl_winograd form, V *v, const V *d)
+{
+    if (form == CVL_WINOGRAD_STRIDED) {
+        v[0] = v[3] = d[0];
+        v[1] = vadd(d[0], d[1]);
+        v[2] = v[4] = d[1];
+    } else {
+        evaluate(form, outputs(form), tile_size(form), v, d);
+    }
+}
+INLINE void output_transform(cvl_winograd form, V *d, const V *v)
+{
+    if (form == CVL_WINOGRAD_STRIDED) {
+        d[0] = vadd(vadd(v[0], v[1]), v[3]);
+        d[1] = vadd(vadd(v[1], v[2]), v[4]);
+    } else if (form == CVL_WINOGRAD_FRACTIONAL) {
+        d[0] = v[3];
+        d[1] = vadd(v[0], v[1]);
+        d[2] = v[4];
+        d[3] = vadd(v[1], v[2]);
+    } else {
+        evaluate_transposed(form, outputs(form), tile_size(form), d, v);
+    }
 }
 
 #undef P

@@ -2,31 +2,6 @@
  * a time. */
 #include "winograd.h"
 
-/* G: v from the taps d. */
-INLINE void transform(cvl_winograd form, V *v, const V *d)
-{
-    if (strided(form)) {
-        v[0] = d[0];
-        v[1] = vadd(d[0], d[2]);
-        v[2] = d[2];
-        v[3] = v[4] = d[1];
-    } else {
-        evaluate(form, filters(form), filter_size(form), v, d);
-    }
-}
-
-/* G^T: gradients of the taps. */
-INLINE void transform_gradient(cvl_winograd form, V *d, const V *v)
-{
-    if (strided(form)) {
-        d[0] = vadd(v[0], v[1]);
-        d[1] = vadd(v[3], v[4]);
-        d[2] = vadd(v[1], v[2]);
-    } else {
-        evaluate_transposed(form, filters(form), filter_size(form), d, v);
-    }
-}
-
 INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, const T *w)
 {
     const int N = side(form), size = filter_size(form);
@@ -43,7 +18,7 @@ INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, c
                 for (int kh = 0; kh < size; kh++)
                     d[kh] =
                         lanes > 0 ? vload_part(in + (kh * size + kw) * f->w_tap, lanes) : vzero();
-                transform(form, half[kw], d);
+                filter_transform(form, half[kw], d);
             }
 #pragma GCC unroll 6
             for (int p = 0; p < N; p++) {
@@ -51,7 +26,7 @@ INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, c
 #pragma GCC unroll 5
                 for (int kw = 0; kw < size; kw++)
                     d[kw] = half[kw][p];
-                transform(form, v, d);
+                filter_transform(form, v, d);
 #pragma GCC unroll 6
                 for (int q = 0; q < N; q++)
                     vstore(out + (p * N + q) * f->u_plane, v[q]);
@@ -87,7 +62,7 @@ INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, 
 #pragma GCC unroll 6
                 for (int p = 0; p < N; p++)
                     v[p] = vload(in + (p * N + q) * f->u_plane);
-                transform_gradient(form, half[q], v);
+                filter_gradient(form, half[q], v);
             }
 #pragma GCC unroll 5
             for (int kh = 0; kh < size; kh++) {
@@ -95,7 +70,7 @@ INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, 
 #pragma GCC unroll 6
                 for (int q = 0; q < N; q++)
                     v[q] = half[q][kh];
-                transform_gradient(form, d, v);
+                filter_gradient(form, d, v);
 #pragma GCC unroll 5
                 for (int kw = 0; kw < size; kw++) {
                     T *at = out + (kh * size + kw) * f->w_tap;

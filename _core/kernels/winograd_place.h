@@ -50,10 +50,4 @@ INLINE void prefetch(const T *right, ptrdiff_t row, ptrdiff_t C, const int size,
                 __builtin_prefetch(right + i * row + j * C, 0, 3);
 }
 
-/* Of stride 2: winograd_strided.c. */
-void KERNEL(winograd_strided_data)(const cvl_winograd_tiles *t, T *v, const T *x);
-void KERNEL(winograd_strided_gradient)(const cvl_winograd_tiles *t, T *v, const T *y);
-void KERNEL(winograd_strided_output)(const cvl_winograd_tiles *t, T *y, const T *v, const T *z,
-                                     const TYPE(epilogue) *end);
-
 #endif

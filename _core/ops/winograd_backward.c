@@ -113,7 +113,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->shares_data = !p->ranges && (v_all + d_all) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
 
     cvl_scratch s = {base, 0};
-    p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * cvl_max(f->C, f->OC)) * sizeof(T));
+    p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * f->C) * sizeof(T));
     if (p->ranges) {
         p->partial = cvl_carve(&s, (size_t)((p->ranges - 1) * w_size(p)) * sizeof(T));
     } else if (p->shares_data) {
@@ -193,7 +193,7 @@ static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             x_tiles.first = y_tiles.first = tile;
             x_tiles.count = y_tiles.count = cvl_min(CHAIN, last - tile);
             p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
-            p->kernels->winograd_gradient(&y_tiles, own.d, p->dy, p->zeros);
+            p->kernels->winograd_gradient(&y_tiles, own.d, p->dy);
             for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
                 const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
                 accumulate(p, own.s + place.column, own.v, own.d + place.column, x_tiles.count,
@@ -229,7 +229,7 @@ static void make_d(const plan *p, T *d, ptrdiff_t panel, ptrdiff_t first, ptrdif
     tiles.count = last - first;
     tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
     p->kernels->winograd_gradient(&tiles, d + panel * d_size(p) + first * tiles.ld,
-                                  p->dy + place.column, p->zeros);
+                                  p->dy + place.column);
 }
 
 /* Task: V and D of DATA_BLOCK tiles. */
@@ -278,7 +278,7 @@ void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, ch
     make_plan(&p, f, workspace, threads);
     p.dw = dw;
     p.dy = dy;
-    memset(p.zeros, 0, (size_t)(p.sizes.n * cvl_max(f->C, f->OC)) * sizeof(T));
+    memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
     if (p.ranges) {
         cvl_parallel_for(threads, p.ranges, f->flops, CVL_FLUSH, ranges, &p);
         NAME(add_partial_sums)(dw, p.partial, p.ranges, w_size(&p), threads);

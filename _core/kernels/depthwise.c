@@ -11,7 +11,10 @@ enum { WIDE = 8 };
 #else
 enum { WIDE = 4 };
 #endif
-enum { TAPS = 9 };
+enum {
+    DEEP = 4, /* vectors of channels of an output at once */
+    TAPS = 9
+};
 
 /* One vector of channels, `n` of them, of a line. */
 typedef struct lane {
@@ -19,6 +22,13 @@ typedef struct lane {
     ptrdiff_t x, y, c; /* elements from a row's x, from d->y and from the weights on */
     int n;
 } lane;
+
+INLINE void advance(lane *l, ptrdiff_t channels)
+{
+    l->c += channels;
+    l->x += channels;
+    l->y += channels;
+}
 
 INLINE V load(const T *p, const lane *l, const int full)
 {
@@ -67,29 +77,103 @@ INLINE void inner(const lane *l, ptrdiff_t g, const int outputs, const int full)
     finish(l, g, acc, outputs, full);
 }
 
-/* One output, without the taps that lie outside. */
-INLINE void edge(const lane *l, ptrdiff_t g, const int full)
+/* Likewise WIDE outputs, where from tap to tap of a kernel row inputs move by one output, to the next
+ * or, with `back`, the one before: they stay in registers, and a tap loads one of them. */
+INLINE void inner_sliding(const lane *l, ptrdiff_t g, const int back)
 {
     const TYPE(depthwise) *d = l->d;
-    V acc = vzero();
+    const ptrdiff_t x_step = d->x_step;
+    V acc[WIDE], in[WIDE];
+#pragma GCC unroll 8
+    for (int i = 0; i < WIDE; i++)
+        acc[i] = vzero();
+    for (ptrdiff_t r = 0; r < d->rows; r++) {
+        const TYPE(depthwise_row) row = d->row[r];
+        const T *x = row.x + l->x + g * x_step + d->tap[row.first].x, *after = x + WIDE * x_step;
+#pragma GCC unroll 8
+        for (int i = 0; i < WIDE; i++)
+            in[i] = vload(x + i * x_step);
+        for (ptrdiff_t t = row.first;;) {
+            const V w = vload(row.w + d->tap[t].w + l->c);
+#pragma GCC unroll 8
+            for (int i = 0; i < WIDE; i++)
+                acc[i] = vfma(in[i], w, acc[i]);
+            if (++t == row.last)
+                break;
+            if (back) {
+#pragma GCC unroll 8
+                for (int i = WIDE - 1; i > 0; i--)
+                    in[i] = in[i - 1];
+                x -= x_step;
+                in[0] = vload(x);
+            } else {
+#pragma GCC unroll 8
+                for (int i = 0; i + 1 < WIDE; i++)
+                    in[i] = in[i + 1];
+                in[WIDE - 1] = vload(after);
+                after += x_step;
+            }
+        }
+    }
+    finish(l, g, acc, WIDE, 1);
+}
+
+/* Whether the inputs of a kernel row's taps lie an output's apart: 1, or -1 in the other order. */
+static int sliding_taps(const TYPE(depthwise) *d)
+{
+    if (d->rows == 0 || d->row[0].last - d->row[0].first < 2)
+        return 0;
+    const ptrdiff_t hop = d->tap[d->row[0].first + 1].x - d->tap[d->row[0].first].x;
+    for (ptrdiff_t r = 0; r < d->rows; r++)
+        for (ptrdiff_t t = d->row[r].first + 1; t < d->row[r].last; t++)
+            if (d->tap[t].x - d->tap[t - 1].x != hop)
+                return 0;
+    return hop == d->x_step ? 1 : hop == -d->x_step ? -1 : 0;
+}
+
+/* One output of `vectors` vectors of channels, whose chains hide each other's latency, without the
+ * taps that lie outside. */
+INLINE void edge(const lane *l, ptrdiff_t g, const int vectors, const int full)
+{
+    const TYPE(depthwise) *d = l->d;
+    V acc[DEEP];
+#pragma GCC unroll 4
+    for (int i = 0; i < vectors; i++)
+        acc[i] = vzero();
     for (ptrdiff_t r = 0; r < d->rows; r++) {
         const TYPE(depthwise_row) row = d->row[r];
         for (ptrdiff_t t = row.first; t < row.last; t++)
-            if ((size_t)(d->tap[t].column + g * d->in_step) < (size_t)d->W)
-                acc = vfma(load(row.x + l->x + d->tap[t].x + g * d->x_step, l, full),
-                           load(row.w + d->tap[t].w + l->c, l, full), acc);
+            if ((size_t)(d->tap[t].column + g * d->in_step) < (size_t)d->W) {
+                const T *x = row.x + l->x + d->tap[t].x + g * d->x_step;
+                const T *w = row.w + d->tap[t].w + l->c;
+#pragma GCC unroll 4
+                for (int i = 0; i < vectors; i++)
+                    acc[i] = vfma(load(x + i * VL, l, full), load(w + i * VL, l, full), acc[i]);
+            }
     }
-    finish(l, g, &acc, 1, full);
+    lane at = *l;
+#pragma GCC unroll 4
+    for (int i = 0; i < vectors; i++) {
+        finish(&at, g, acc + i, 1, full);
+        at.y += VL;
+        at.c += VL;
+    }
 }
 
 /* Neighbouring vectors of channels follow each other: with pixels of a page or half of one, as 512
  * channels make them, neighbouring outputs would wait for stores to addresses that look like those
  * they read. */
-INLINE void block(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t g, const int outputs)
+INLINE void block(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t g, const int outputs,
+                  int sliding)
 {
     lane l = {d, line * d->x_line, line * d->y_line, 0, VL};
-    for (; l.c + VL <= d->channels; l.c += VL, l.x += VL, l.y += VL)
-        inner(&l, g, outputs, 1);
+    for (; l.c + VL <= d->channels; advance(&l, VL))
+        if (outputs == WIDE && sliding == 1)
+            inner_sliding(&l, g, 0);
+        else if (outputs == WIDE && sliding == -1)
+            inner_sliding(&l, g, 1);
+        else
+            inner(&l, g, outputs, 1);
     l.n = (int)(d->channels - l.c);
     if (l.n > 0)
         inner(&l, g, outputs, 0);
@@ -99,15 +183,17 @@ static void edges(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t begin, ptr
 {
     for (ptrdiff_t g = begin; g < end; g++) {
         lane l = {d, line * d->x_line, line * d->y_line, 0, VL};
-        for (; l.c + VL <= d->channels; l.c += VL, l.x += VL, l.y += VL)
-            edge(&l, g, 1);
+        for (; l.c + DEEP * VL <= d->channels; advance(&l, DEEP * VL))
+            edge(&l, g, DEEP, 1);
+        for (; l.c + VL <= d->channels; advance(&l, VL))
+            edge(&l, g, 1, 1);
         l.n = (int)(d->channels - l.c);
         if (l.n > 0)
-            edge(&l, g, 0);
+            edge(&l, g, 1, 0);
     }
 }
 
-static void any_line(const TYPE(depthwise) *d, ptrdiff_t line)
+static void any_line(const TYPE(depthwise) *d, ptrdiff_t line, int sliding)
 {
     const ptrdiff_t begin = d->begin > d->inner_begin ? d->begin : d->inner_begin;
     const ptrdiff_t inside = d->end < d->inner_end ? d->end : d->inner_end;
@@ -115,24 +201,25 @@ static void any_line(const TYPE(depthwise) *d, ptrdiff_t line)
     edges(d, line, d->begin, first);
     ptrdiff_t g = first;
     for (; g + WIDE <= last; g += WIDE)
-        block(d, line, g, WIDE);
+        block(d, line, g, WIDE, sliding);
     if (WIDE > 4 && g + 4 <= last) {
-        block(d, line, g, 4);
+        block(d, line, g, 4, sliding);
         g += 4;
     }
     if (g + 2 <= last) {
-        block(d, line, g, 2);
+        block(d, line, g, 2, sliding);
         g += 2;
     }
     if (g < last)
-        block(d, line, g, 1);
+        block(d, line, g, 1, sliding);
     edges(d, line, last, d->end);
 }
 
 void KERNEL(depthwise)(const TYPE(depthwise) *d)
 {
+    const int sliding = sliding_taps(d);
     for (ptrdiff_t line = 0; line < d->lines; line++)
-        any_line(d, line);
+        any_line(d, line, sliding);
 }
 
 void KERNEL(copy_pixels)(ptrdiff_t pixels, ptrdiff_t channels, T *out, ptrdiff_t ld, const T *in,

@@ -70,6 +70,10 @@ static const cvl_conv2d cases[] = {
     CASE(1, 2,  1100, 17, 17, 1, 3, 1, 2, 1, 1, 0, 0, 1, 1, 17),
     CASE(2, 9,  7,  530, 530, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 530), /* by way of copied rows */
     CASE(1, 8,  6,  521, 521, 5, 3, 2, 2, 1, 1, 2, 2, 0, 1, 521),
+    CASE(2, 9,  23, 70, 70, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 70),   /* columns kept from tap to tap, */
+    CASE(1, 8,  21, 129, 129, 7, 7, 1, 1, 1, 1, 3, 3, 3, 3, 129), /* and vectors at the edges at once */
+    CASE(1, 7,  25, 20, 40, 5, 5, 1, 1, 1, 2, 2, 2, 4, 4, 20),
+    CASE(1, 6,  37, 66, 66, 3, 5, 1, 2, 1, 1, 1, 1, 2, 2, 66),
     /* Images in sets, the last of them smaller; every class of edges and corners. */
     CASE(5, 30, 31, 2,  5,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(3, 6,  5,  9,  40, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),

@@ -29,7 +29,8 @@ typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
     int whole;              /* kernel rows are taken whole */
-    int merged;             /* groups of few channels side by side, from copies of x and dy */
+    int merged;             /* groups of few channels side by side, from copies of x and dy; */
+    int shared;             /* several of them to a vector */
     ptrdiff_t C, OC;        /* per group */
     ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
@@ -76,13 +77,14 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     return t;
 }
 
-/* Whether several groups share a vector of lanes. One tap would not pay for the copies. */
+/* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
+ * and those that one fills, for the sake of the copies alone. One tap would not pay for these. */
 static int merges(const plan *p)
 {
     const cvl_conv2d *d = &p->shape->d;
     const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-    return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && 2 * p->C <= VL &&
-           VL % p->C == 0 && d->C % CVL_OUTER_COLUMNS == 0;
+    return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && p->C <= VL &&
+           VL % p->C == 0 && 2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
@@ -119,6 +121,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         p->splits *= 2;
     p->groups = d->groups;
     p->merged = merges(p);
+    p->shared = p->merged && 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
     if (p->merged) {
         p->groups = d->C / CVL_OUTER_COLUMNS;
         p->width = CVL_OUTER_COLUMNS;
@@ -322,6 +325,19 @@ static void look_ahead(part *w, ptrdiff_t position)
     }
 }
 
+/* The groups of a copy one by one. */
+static void run_groups(const plan *p, NAME(outer) job)
+{
+    const ptrdiff_t columns = job.columns;
+    job.columns = p->OC;
+    for (ptrdiff_t g = 0; g < columns; g += p->OC) {
+        p->kernels->outer(&job);
+        job.a += p->C;
+        job.b += p->OC;
+        job.c += p->OC;
+    }
+}
+
 /* The block of rows [first, last), all taps; `more`: another follows. */
 static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
 {
@@ -349,8 +365,10 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
         w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
-        if (p->merged)
+        if (p->shared)
             p->kernels->outer_groups(&w->job);
+        else if (p->merged)
+            run_groups(p, w->job);
         else
             p->kernels->outer(&w->job);
     }

@@ -47,6 +47,7 @@ static const cvl_conv2d cases[] = {
     CASE(1, 12, 9,  16, 16, 9, 7, 1, 1, 1, 1, 4, 4, 3, 3, 2),
     CASE(7, 7,  9,  64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 16),
     CASE(2, 19, 31, 32, 32, 3, 3, 1, 1, 2, 1, 4, 2, 0, 5, 8),
+    CASE(5, 9,  7,  64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 4),
     CASE(2, 7,  6,  12, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),
     CASE(2, 7,  6,  16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8),
     /* Outer products: rows taken whole and rows copied, rows longer than a block, many tiles. */

@@ -92,7 +92,7 @@ def linear_backward(dy, x, w, *, needs=(True, True, True)):
 
 
 def _output_shape(x_shape, w_shape, where):
-    if len(w_shape) != 2 or min(w_shape) < 1:
+    if len(w_shape) != 2 or 0 in w_shape:
         raise ValueError(f"{where}: w must be (in, out) with no empty axis, got shape {w_shape}")
     if not x_shape:
         raise ValueError(f"{where}: x must be (..., in), got a single number")

@@ -1,4 +1,5 @@
-/* batch_norm.c: batch norm, alone, with ReLU, and with a sum and ReLU; the running statistics. */
+/* batch_norm.c: batch norm, alone, with ReLU, and with a sum and ReLU; two of them added, with ReLU;
+ * the running statistics. */
 #include "bench.h"
 
 enum { PLAIN, RELU, ADD_RELU }; /* kinds */
@@ -79,6 +80,65 @@ static void make(problem *p)
                                          (3 + 2 * add) * x, 2 * x}});
 }
 
+typedef struct norm_sum {
+    cvl_batch_norm d;
+    cvl_batch_norm_term a, b;
+    T *y, *dy;
+} norm_sum;
+
+static cvl_status sum_forward(const problem *p, int which)
+{
+    const norm_sum *s = p->state;
+    return NAME(batch_norm_sum_forward)(&s->d, s->y, &s->a, &s->b, &p->run);
+}
+
+static cvl_status sum_backward(const problem *p, int which)
+{
+    const norm_sum *s = p->state;
+    return NAME(batch_norm_sum_backward)(&s->d, &s->a, &s->b, s->dy, s->y, &p->run);
+}
+
+static void make_term(problem *p, cvl_batch_norm_term *term, ptrdiff_t n, ptrdiff_t C)
+{
+    *term = (cvl_batch_norm_term)CVL_BATCH_NORM_TERM_INIT;
+    term->x = problem_array(p, n);
+    term->dx = problem_array(p, n);
+    term->gamma = problem_range(p, C, 0.5, 1.5);
+    term->beta = problem_array(p, C);
+    term->dgamma = problem_array(p, C);
+    term->dbeta = problem_array(p, C);
+    term->mean = problem_memory(p, sizeof(double) * (size_t)C);
+    term->var = problem_memory(p, sizeof(double) * (size_t)C);
+    for (ptrdiff_t c = 0; c < C; c++)
+        term->var[c] = 1.0 / 3; /* that of x */
+}
+
+static void make_sum(problem *p)
+{
+    norm_sum *s = p->state = problem_memory(p, sizeof *s);
+    ptrdiff_t M = p->n[0], C = p->n[1], n = M * C;
+    s->d = (cvl_batch_norm)CVL_BATCH_NORM_INIT;
+    s->d.M = M;
+    s->d.C = C;
+    s->d.activation = CVL_ACTIVATION_RELU;
+    s->y = problem_array(p, n);
+    s->dy = problem_array(p, n);
+    make_term(p, &s->a, n, C);
+    make_term(p, &s->b, n, C);
+    int threads = p->run.threads;
+    problem_workspace(p, NAME(batch_norm_sum_forward_workspace_size)(&s->d, threads));
+    problem_workspace(p, NAME(batch_norm_sum_backward_workspace_size)(&s->d, threads));
+
+    /* Each term as above. Backward, the masked dy is written once, and both read it from there. */
+    double x = (double)n;
+    problem_time(p, (contender){.pass = "forward",
+                                .call = sum_forward,
+                                .cost = {15 * x, 4 * x, x, 3 * x, 2 * x}});
+    problem_time(p, (contender){.pass = "backward",
+                                .call = sum_backward,
+                                .cost = {21 * x, 7 * x, 3 * x, 6 * x, 3 * x}});
+}
+
 typedef struct running {
     cvl_running d;
     T *next_mean, *next_var, *mean, *var;
@@ -112,5 +172,6 @@ static void make_running(problem *p)
 const operation OPERATORS(batch_norm)[] = {{"batch_norm", "M C", make, PLAIN},
                                            {"batch_norm_relu", "M C", make, RELU},
                                            {"batch_norm_add_relu", "M C", make, ADD_RELU},
+                                           {"batch_norm_sum", "M C", make_sum, 0},
                                            {"running", "C", make_running, 0},
                                            {NULL, NULL, NULL, 0}};

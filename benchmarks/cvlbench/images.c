@@ -1,4 +1,4 @@
-/* images.c: padding, upsampling, adaptive pooling and dropout. */
+/* images.c: padding, upsampling, adaptive pooling, dropout, concatenation and the padding shortcut. */
 #include "bench.h"
 
 typedef struct images {
@@ -6,6 +6,10 @@ typedef struct images {
     cvl_upsample2d upsample;
     cvl_adaptive_avg_pool2d adaptive;
     cvl_dropout dropout;
+    cvl_concat concat;
+    cvl_pad_shortcut pad_shortcut;
+    ptrdiff_t channels[2]; /* of the parts of a concatenation */
+    const T *parts[2];
     T *x, *dy, *y, *dx;
 } images;
 
@@ -23,12 +27,19 @@ typedef struct images {
 BOTH(pad2d, pad)
 BOTH(upsample2d, upsample)
 BOTH(adaptive_avg_pool2d, adaptive)
+BOTH(pad_shortcut, pad_shortcut)
 #undef BOTH
 
 static cvl_status dropout_forward(const problem *p, int which)
 {
     const images *s = p->state;
     return NAME(dropout)(&s->dropout, s->y, s->x, &p->run);
+}
+
+static cvl_status concat_forward(const problem *p, int which)
+{
+    const images *s = p->state;
+    return NAME(concat_forward)(&s->concat, s->y, s->parts, &p->run);
 }
 
 /* The arrays of maps from `inputs` elements to `outputs`, and both passes, which cost as much. */
@@ -116,10 +127,48 @@ static void make_dropout(problem *p)
         p, (contender){.pass = "forward", .call = dropout_forward, .cost = {x, x, x, 2 * x, 0}});
 }
 
+/* Two parts. */
+static void make_concat(problem *p)
+{
+    images *s = p->state = problem_memory(p, sizeof *s);
+    ptrdiff_t M = p->n[0], y = M * (p->n[1] + p->n[2]);
+    s->concat = (cvl_concat)CVL_CONCAT_INIT;
+    s->concat.M = M;
+    s->concat.parts = 2;
+    s->concat.C = s->channels;
+    for (int i = 0; i < 2; i++) {
+        s->channels[i] = p->n[1 + i];
+        s->parts[i] = problem_array(p, M * s->channels[i]);
+    }
+    s->y = problem_array(p, y);
+    double moved = (double)y;
+    problem_time(p, (contender){.pass = "forward",
+                                .call = concat_forward,
+                                .cost = {0, moved, moved, 2 * moved, 0}});
+}
+
+/* Of x, what is not read counts too: it shares the lines of memory. */
+static void make_pad_shortcut(problem *p)
+{
+    images *s = p->state = problem_memory(p, sizeof *s);
+    ptrdiff_t N = p->n[0], H = p->n[1], W = p->n[2], C = p->n[3], OC = p->n[4], S = p->n[5];
+    s->pad_shortcut = (cvl_pad_shortcut)CVL_PAD_SHORTCUT_INIT;
+    s->pad_shortcut.N = N;
+    s->pad_shortcut.H = H;
+    s->pad_shortcut.W = W;
+    s->pad_shortcut.C = C;
+    s->pad_shortcut.OC = OC;
+    s->pad_shortcut.SH = s->pad_shortcut.SW = S;
+    make_maps(p, N * H * W * C, N * ((H + S - 1) / S) * ((W + S - 1) / S) * OC, 0,
+              pad_shortcut_forward, pad_shortcut_backward);
+}
+
 const operation OPERATORS(images)[] = {
     {"pad2d", "N H W C P", make_pad2d, 0},
     {"upsample2d", "N H W C S", make_upsample2d, CVL_UPSAMPLE_BILINEAR},
     {"upsample2d_nearest", "N H W C S", make_upsample2d, CVL_UPSAMPLE_NEAREST},
     {"adaptive_avg_pool2d", "N H W C OH OW", make_adaptive, 0},
     {"dropout", "N M C", make_dropout, 0},
+    {"concat", "M C1 C2", make_concat, 0},
+    {"pad_shortcut", "N H W C OC S", make_pad_shortcut, 0},
     {NULL, NULL, NULL, 0}};

@@ -45,7 +45,7 @@ def arrays(row):
     n, h, w, c, oc, k, _, _, groups = row
     rng = np.random.default_rng(0)
     shapes = (n, h, w, c), (k, k, c // groups, oc), output_shape(row)
-    return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+    return [turns.normal(rng, shape) for shape in shapes]
 
 
 class Ours(turns.Convlet):

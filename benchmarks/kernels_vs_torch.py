@@ -45,7 +45,7 @@ ROWS += [
 
 def normal(*shape, seed=0):
     """Random numbers, the same in every process."""
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    return turns.normal(np.random.default_rng(seed), shape)
 
 
 def images(shape):

@@ -20,6 +20,8 @@ import time
 import traceback
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent
 CVLBENCH = FOLDER.parent / "build" / "benchmarks" / "cvlbench"
 FOREIGN_SHARE = 0.06
@@ -30,6 +32,23 @@ COLUMNS = {"ours": 9, "theirs": 9, "configuration": 24, "ratio": 6, "min/min": 7
 # Without these glibc gives large blocks back to the kernel when they die, and PyTorch, which
 # allocates each result, would pay for fresh pages in every call: up to 1.7 times.
 KEEP_PAGES = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}
+
+
+PAGE = 4096
+
+
+def normal(generator, shape):
+    """Random float32 numbers that begin on a page, as what one layer hands the next does.
+
+    NumPy's own large arrays begin 16 bytes past one, and each vector of theirs lies in two lines of
+    the caches.
+    """
+    numbers = generator.standard_normal(shape, dtype=np.float32)
+    memory = np.empty(numbers.nbytes + PAGE, np.uint8)
+    start = -memory.ctypes.data % PAGE
+    array = memory[start : start + numbers.nbytes].view(np.float32).reshape(numbers.shape)
+    array[...] = numbers
+    return array
 
 
 class Worker:

@@ -152,8 +152,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
 static const cvl_conv2d_shape *turn(const cvl_conv2d_shape *shape, cvl_conv2d_shape *turned)
 {
     const cvl_conv2d *d = &shape->d;
-    if (d->OC != 1 || d->C == 1 || d->KH * d->KW * d->SH * d->SW != 1 || shape->OH != d->H ||
-        shape->OW != d->W || d->PT + d->PL != 0)
+    if (d->OC != 1 || d->C == 1 || !cvl_conv2d_is_product(shape))
         return shape;
     *turned = *shape;
     turned->d.C = 1;

@@ -101,11 +101,9 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 /* A matrix product once it is flattened (shapes.h). */
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    const cvl_conv2d *d = &shape->d;
     if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
         return "weight gradients are sums over positions";
-    if (d->groups != 1 || d->KH * d->KW * d->SH * d->SW != 1 || shape->OH != d->H ||
-        shape->OW != d->W || d->PT + d->PL != 0)
+    if (!cvl_conv2d_is_product(shape))
         return "not a matrix product";
     return NULL;
 }

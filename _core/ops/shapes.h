@@ -15,6 +15,15 @@ typedef struct cvl_conv2d_shape {
 /* Reads and checks `from`. */
 cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from);
 
+/* Whether it is a matrix product over its pixels: of one tap, which moves nothing, and one group.
+ * Field by field, since products of sizes might overflow. */
+static inline int cvl_conv2d_is_product(const cvl_conv2d_shape *shape)
+{
+    const cvl_conv2d *d = &shape->d;
+    return d->groups == 1 && d->KH == 1 && d->KW == 1 && d->SH == 1 && d->SW == 1 && d->PT == 0 &&
+           d->PL == 0 && shape->OH == d->H && shape->OW == d->W;
+}
+
 /* A 1x1 convolution with stride 1 and no padding is a matrix product over its pixels: the same
  * convolution seen as one row of N*H*W pixels. Others are left alone. */
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape);

@@ -228,11 +228,27 @@ CASES = {
         ["target has 4 at index (0, 0, 0)", "0 to 3"],
     ),
     "labels of bools": (loss(target=LABELS > 1), TypeError, ["bool", "target.astype(np.int64)"]),
-    "labels of the wrong shape": (loss(target=LABELS[:3]), ValueError, ["(4,)", "(3,)"]),
-    "soft targets of the wrong shape": (
+    "labels in a list": (loss(target=[0, 1, 2, 3]), TypeError, ["np.asarray(target, np.int64)"]),
+    "labels of floats": (
         loss(target=floats(4)),
+        TypeError,
+        ["target has dtype float32", "the shape of labels", "target.astype(np.int64)"],
+    ),
+    "labels of the wrong shape": (loss(target=LABELS[:3]), ValueError, ["(4,)", "(3,)"]),
+    "labels in a column": (
+        loss(target=LABELS[:, None]),
         ValueError,
-        ["target", "(4, 10)", "(4,)"],
+        ["(4, 1): use target[..., 0]"],
+    ),
+    "labels one-hot": (
+        loss(target=np.eye(10, dtype=int)[LABELS]),
+        ValueError,
+        ["(4, 10)", "one-hot, use target.argmax(axis=1)"],
+    ),
+    "soft targets of the wrong shape": (
+        loss(target=floats(4, 9)),
+        ValueError,
+        ["target", "(4, 10)", "(4, 9)"],
     ),
     "soft targets of another dtype": (
         loss(target=LOGITS.astype(np.float64)),

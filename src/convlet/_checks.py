@@ -60,8 +60,11 @@ def mixed_dtypes(name, dtype, like_name, like_dtype):
     )
 
 
-def as_ndarray(value, name):
-    """Return a plain ndarray over anything with the buffer protocol, __array__ or __dlpack__."""
+def as_ndarray(value, name, dtype="float32"):
+    """Return a plain ndarray over anything with the buffer protocol, __array__ or __dlpack__.
+
+    `dtype` is what the message to one who passed something else proposes.
+    """
     if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ma.MaskedArray):
@@ -78,7 +81,7 @@ def as_ndarray(value, name):
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
         raise TypeError(
             f"{name} must be an array, got {type(value).__name__}: use "
-            f"np.asarray({_short(name)}, np.float32)"
+            f"np.asarray({_short(name)}, np.{dtype})"
         ) from error
 
 
@@ -198,11 +201,11 @@ def at_least_one_axis(value, name):
         raise ValueError(f"{name} must have at least one axis, got a single number")
 
 
-def shape(value, expected, name, axes=""):
+def shape(value, expected, name, axes="", cure=""):
     """Raise unless an array has the expected shape; `axes` says what it stands for."""
     if value.shape != expected:
         raise ValueError(
-            f"{name} must have shape {expected}{axes and ' ' + axes}, got {value.shape}"
+            f"{name} must have shape {expected}{axes and ' ' + axes}, got {value.shape}{cure}"
         )
 
 
@@ -276,6 +279,13 @@ def axis_padding(padding, axis, n, kernel, stride, dilation):
         small, large = total // 2, total - total // 2
         return (small, large) if padding == "same" else (large, small)
     return padding[axis]
+
+
+def any_shape(value, name):
+    """Return the shape of an array as a tuple."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a tuple of sizes, got {value!r}")
+    return tuple(size(v, f"{name}[{i}]", 0) for i, v in enumerate(value))
 
 
 def positive_shape(value, name, axes):

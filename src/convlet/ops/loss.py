@@ -88,7 +88,7 @@ def softmax_cross_entropy(
     """
     where = "softmax_cross_entropy"
     logits = array(logits, f"{where}: logits")
-    target = _checks.as_ndarray(target, f"{where}: target")
+    target = _checks.as_ndarray(target, f"{where}: target", "int64")
     smoothing = label_smoothing
     if smoothing != 0:
         smoothing = _checks.not_negative(smoothing, f"{where}: label_smoothing")
@@ -96,6 +96,11 @@ def softmax_cross_entropy(
             raise ValueError(f"{where}: label_smoothing must be from 0 to 1, got {label_smoothing}")
     rows = _Rows(where, logits, "logits", axis, class_weight, sample_weight, reduction, empty)
     if target.dtype.kind == "f":
+        if target.shape == rows.shape != logits.shape:
+            raise TypeError(
+                f"{where}: target has dtype {target.dtype} and the shape of labels, expected "
+                f"integers: use target.astype(np.int64)"
+            )
         if ignore_index is not None:
             raise ValueError(
                 f"{where}: ignore_index={ignore_index!r} goes with integer labels, and target is "
@@ -150,7 +155,7 @@ def nll(
     array([[ 0., -1.]])
     """
     x = array(log_probabilities, "nll: log_probabilities")
-    target = _checks.as_ndarray(target, "nll: target")
+    target = _checks.as_ndarray(target, "nll: target", "int64")
     rows = _Rows("nll", x, "log_probabilities", axis, class_weight, sample_weight, reduction, empty)
     return rows.call_with_labels(_core.nll, target, ignore_index)
 
@@ -188,12 +193,20 @@ class _Rows:
         name = f"{self.where}: target"
         labels = _checks.labels(target, name)
         axes = f"(labels: that of {self.name} without the axis of the classes)"
-        _checks.shape(target, self.shape, name, axes)
+        _checks.shape(target, self.shape, name, axes, self._cure(target))
         ignored = _checks.ignored_label(ignore_index, target.dtype, f"{self.where}: ignore_index")
         try:
             return self.call(function, labels.reshape(-1), ignored, *options)
         except IndexError:
             _checks.bad_label(target, name, self.x.shape[-1], ignored)
+
+    def _cure(self, target):
+        """How to make labels of a target that has an axis for them, if it has."""
+        if target.shape == (*self.shape, 1):
+            return ": use target[..., 0]"
+        if target.ndim == len(self.shape) + 1:
+            return f": where it is one-hot, use target.argmax(axis={self.axis})"
+        return ""
 
     def call(self, function, target, *options):
         """Run a function of the core; its arguments past the weights are `options`."""

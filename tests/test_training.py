@@ -196,15 +196,17 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "error", "message"),
     [
-        ({"epochs": 0}, "epochs of at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"y": np.zeros(3, int)}, "expected as many labels as examples, 6, got 3"),
-        ({"x": np.zeros((0, 2, 2, 1), np.float32)}, "at least one example"),
+        ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer, got 1.5"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+        ({"y": np.zeros(3, int)}, ValueError, "expected as many labels as examples, 6, got 3"),
+        ({"x": np.zeros((0, 2, 2, 1), np.float32)}, ValueError, "at least one example"),
+        ({"test": np.zeros((6, 2, 2, 1))}, TypeError, r"a pair \(x, y\) or None, got ndarray"),
     ],
 )
-def test_fit_refuses_bad_arguments(change, message):
+def test_fit_refuses_bad_arguments(change, error, message):
     """Arguments that leave nothing to train on are errors that name the value."""
     model = cl.Sequential(cl.Flatten(), cl.Linear(4, 3), rng=0)
     good = {
@@ -214,7 +216,7 @@ def test_fit_refuses_bad_arguments(change, message):
         "batch_size": 2,
     }
 
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         training.fit(model, cl.SGD(model.parameters(), lr=0.1), **(good | change))
 
 
@@ -232,14 +234,16 @@ def test_evaluate_counts_the_largest_logits():
 
 
 def test_evaluate_refuses_bad_arguments():
-    """Nothing to evaluate, unequal lengths and a batch size below 1 are errors."""
+    """Nothing to evaluate, unequal lengths and a batch size that is none are errors."""
     x, y = np.zeros((3, 2)), np.zeros(3, int)
     with pytest.raises(ValueError, match="got 0 examples and 0 labels"):
         training.evaluate(np.asarray, x[:0], y[:0])
     with pytest.raises(ValueError, match="got 3 examples and 2 labels"):
         training.evaluate(np.asarray, x, y[:2])
-    with pytest.raises(ValueError, match="batch_size of at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         training.evaluate(np.asarray, x, y, 0)
+    with pytest.raises(TypeError, match="batch_size must be an integer"):
+        training.evaluate(np.asarray, x, y, 2.5)
 
 
 class Weights:

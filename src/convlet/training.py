@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import _checks
 from .data import Batches
 from .losses import softmax_cross_entropy
 
@@ -64,6 +65,7 @@ def fit(
 
     Raises
     ------
+    TypeError : epochs or batch_size is no integer, or test no pair.
     ValueError : epochs or batch_size is below 1, x is empty, or x and y differ in length.
     FloatingPointError : the loss of a batch is not finite; the step on it has not been taken.
 
@@ -76,8 +78,9 @@ def fit(
     >>> history["accuracy"][-1]
     1.0
     """
-    if epochs < 1:
-        raise ValueError(f"fit: expected epochs of at least 1, got {epochs}")
+    epochs = _checks.size(epochs, "fit: epochs")
+    if test is not None and not (isinstance(test, (tuple, list)) and len(test) == 2):
+        raise TypeError(f"fit: test must be a pair (x, y) or None, got {type(test).__name__}")
     if len(x) == 0:
         raise ValueError(f"fit: expected at least one example, got x of shape {np.shape(x)}")
     batches = Batches(x, y, batch_size, rng=rng, last=last)
@@ -133,6 +136,7 @@ def evaluate(model, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> floa
 
     Raises
     ------
+    TypeError : batch_size is no integer.
     ValueError : batch_size is below 1, x is empty, or x and y differ in length.
 
     Examples
@@ -140,8 +144,7 @@ def evaluate(model, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> floa
     >>> evaluate(lambda x: x, np.eye(4, dtype=np.float32), np.array([0, 1, 2, 0]))
     0.75
     """
-    if batch_size < 1:
-        raise ValueError(f"evaluate: expected a batch_size of at least 1, got {batch_size}")
+    batch_size = _checks.size(batch_size, "evaluate: batch_size")
     if len(x) == 0 or len(x) != len(y):
         raise ValueError(
             f"evaluate: expected at least one example and a label for each, got {len(x)} examples "

@@ -69,7 +69,12 @@ BAD_INPUTS = {
         "use x.transpose(0, 2, 3, 1)",
     ),
     "channels": (zeros(3, 8, 9, 5), ValueError, "got (3, 8, 9, 5); give x 2 channels"),
-    "rank 3": (zeros(8, 9, 2), ValueError, "(N, H, W, 2), got (8, 9, 2)"),
+    "single image": (
+        zeros(8, 9, 2),
+        ValueError,
+        "(N, H, W, 2), 4 axes, got (8, 9, 2); give a single image a first axis by x[np.newaxis]",
+    ),
+    "rank 3": (zeros(3, 8, 9), ValueError, "(N, H, W, 2), 4 axes, got (3, 8, 9)"),
     "rank 2": (zeros(8, 2), ValueError, "(N, H, W, 2), 4 axes, got (8, 2)"),
     "rank 5": (zeros(1, 2, 8, 9, 2), ValueError, "4 axes, got (1, 2, 8, 9, 2)"),
     "no rows": (zeros(3, 0, 9, 2), ValueError, "expected at least 3 rows with padding"),
@@ -226,6 +231,23 @@ def test_variance_beyond_float32():
     assert_untouched(before, layer)
 
 
+@pytest.mark.parametrize("ask", ["output_shape", "summary", "plan"])
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        (8, TypeError, "Sequential: shape must be a tuple of sizes, got 8"),
+        ((None, 6, 5, 2), TypeError, "Sequential: shape[0] must be an integer, got None"),
+        ((-1, 6, 5, 2), ValueError, "Sequential: shape[0] must be at least 0, got -1"),
+        ((3, 6.0, 5, 2), TypeError, "Sequential: shape[1] must be an integer, got 6.0"),
+        ((6, 5, 2), ValueError, "expected x of shape (N, H, W, 2), 4 axes, got (6, 5, 2)"),
+    ],
+)
+def test_questions_about_a_shape(ask, shape, error, message):
+    """A shape to ask about is held to the same as that of an array."""
+    with pytest.raises(error, match=re.escape(message)):
+        getattr(deep(cl.ReLU()), ask)(shape)
+
+
 # ---------------------------------------------------------------- pullbacks
 
 
@@ -249,6 +271,7 @@ def test_pullback_called_twice():
         (zeros(3, 6, 5, 4, dtype=np.float64), TypeError, "expected dy of float32, as y is, got"),
         (zeros(3, 6, 5, 4, dtype=int), TypeError, "int64"),
         (None, TypeError, "pullback of Sequential: dy"),
+        (0.5, TypeError, "(3, 6, 5, 4), as y has, got the number 0.5; a loss returns it beside"),
         (np.ma.zeros((3, 6, 5, 4), np.float32), TypeError, "masked"),
     ],
 )

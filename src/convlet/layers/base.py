@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import numbers
 
 import numpy as np
 
 from .. import planner
-from .._checks import array
+from .._checks import any_shape, array
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
 from .own import measured_shape, own_forward, own_pullback
@@ -119,8 +120,18 @@ class Layer:
         return run.y, Pullback(self, run.y, run.pull)
 
     def output_shape(self, shape):
-        """Return the shape of y for an x of this shape, or raise the ValueError of the doors."""
-        return self._check(tuple(shape), None, training=False)
+        """Return the shape of y for an x of this shape.
+
+        Parameters
+        ----------
+        shape : tuple (N, ...)
+
+        Raises
+        ------
+        TypeError : shape is no tuple of integers.
+        ValueError : that of the doors.
+        """
+        return self._check(self._given(shape), None, training=False)
 
     def parameters(self):
         """List the parameters of this layer and all inside it, each once, in layer order."""
@@ -231,8 +242,12 @@ class Layer:
         Returns
         -------
         Summary : prints as a table
+
+        Raises
+        ------
+        TypeError, ValueError : as of `output_shape`.
         """
-        return Summary(self, tuple(shape))
+        return Summary(self, self._given(shape))
 
     def plan(self, shape, *, training=True, input_grad=False):
         """Say what runs for an x of this shape: which kernels, with what joined, at what cost.
@@ -259,7 +274,8 @@ class Layer:
         9
         """
         dtype = self.dtype or FLOATS[0]
-        plan = self._planned().plan(tuple(shape), dtype, bool(training), bool(input_grad))
+        shape = self._given(shape)
+        plan = self._planned().plan(shape, dtype, bool(training), bool(input_grad))
         return planner.Report(plan, dtype)
 
     def fold(self):
@@ -371,6 +387,9 @@ class Layer:
             return x
         return array(x, f"{self._label()}: x")
 
+    def _given(self, shape):
+        return any_shape(shape, f"{self._label()}: shape")
+
     def _planned(self):
         plans = self._plans
         if plans is None or not plans.is_current():
@@ -478,8 +497,13 @@ class Pullback:
         where = f"pullback of {self._layer._label()}"
         if self._pull is None:
             raise RuntimeError(f"{where}: it has been called before; call vjp for another one")
-        dy = array(dy, f"{where}: dy")
         shape, dtype = self._like
+        if isinstance(dy, numbers.Real):
+            raise TypeError(
+                f"{where}: expected dy of shape {shape}, as y has, got the number {dy}; a loss "
+                f"returns it beside its value: loss, dy = loss_function(y, target)"
+            )
+        dy = array(dy, f"{where}: dy")
         if dy.shape != shape:
             raise ValueError(f"{where}: expected dy of shape {shape}, as y has, got {dy.shape}")
         if dy.dtype != dtype:

@@ -68,11 +68,13 @@ def images(layer, shape, channels=None):
     """Raise unless a shape is (N, H, W, C), with so many channels where a number is given."""
     expected = f"(N, H, W, {channels or 'C'})"
     if len(shape) != 4:
+        cures = []
+        if len(shape) == 3 and channels in (None, shape[-1]):
+            cures.append("give a single image a first axis by x[np.newaxis]")
+        if len(shape) == 3 and channels in (None, 1):
+            cures.append("give images without channels a last axis by x[..., np.newaxis]")
         raise ValueError(
-            f"{layer!r}: expected x of shape {expected}, got {shape}; "
-            f"give images without channels a last axis by x[..., np.newaxis]"
-            if len(shape) == 3
-            else f"{layer!r}: expected x of shape {expected}, 4 axes, got {shape}"
+            "; ".join([f"{layer!r}: expected x of shape {expected}, 4 axes, got {shape}", *cures])
         )
     if channels is not None:
         check_channels(layer, shape, channels, expected)

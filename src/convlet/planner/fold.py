@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from .._checks import any_shape
 from .._core import empty
 from ..options import get_options
 from ..parameter import Parameter
@@ -88,9 +89,14 @@ class FoldedModel:
         Returns
         -------
         Report : prints as a table; `one_call` says whether it runs as one call of the core
+
+        Raises
+        ------
+        TypeError, ValueError : as of `Layer.output_shape`.
         """
         dtype = self.dtype or np.dtype(np.float32)
-        plan, program = self._run(tuple(shape), dtype)
+        shape = any_shape(shape, "FoldedModel: shape")
+        plan, program = self._run(shape, dtype)
         return Report(plan, dtype, one_call=program is not None)
 
     @property

@@ -453,6 +453,26 @@ def test_options_out_of_range(kind, options, error, message):
         MAKERS[kind](parameters(), **options)
 
 
+def test_options_cannot_be_set(make):
+    """What would have no effect, such as a new lr, is an error with the cure."""
+    optimizer = make(parameters())
+    with pytest.raises(AttributeError, match=r"lr cannot be set; .* function of the step t"):
+        optimizer.lr = 0.01
+
+
+def test_repr():
+    """The representation names each group's size and options."""
+    ps = parameters()
+    optimizer = cl.SGD([{"params": ps[:1], "l2": 0.5}, {"params": ps[1:]}], lr=0.1)
+
+    options = "momentum=0.0, dampening=0.0, nesterov=False"
+    expected = (
+        f"SGD(1 parameters: lr=0.1, {options}, l2=0.5, weight_decay=0.0; "
+        f"3 parameters: lr=0.1, {options}, l2=0.0, weight_decay=0.0)"
+    )
+    assert expected == repr(optimizer)
+
+
 def test_lists_that_are_no_parameters(make):
     """What is not a list of distinct parameters is refused, with the cure."""
     p, model = parameters()[0], cl.Sequential(cl.Linear(2, 2))

@@ -180,6 +180,13 @@ def test_copies_have_memory_of_their_own(duplicate):
         assert address(left) + left.nbytes == address(right)
 
 
+@pytest.mark.parametrize("name", ["requires_grad", "data", "trainabel"])
+def test_unknown_attributes_cannot_be_set(name):
+    """What would have no effect is an error."""
+    with pytest.raises(AttributeError, match=name):
+        setattr(cl.Parameter(np.ones(3)), name, False)
+
+
 def test_repr():
     """The representation names type, shape, kind and name."""
     p = cl.Parameter(np.ones((2, 3), np.float32), name="weight")

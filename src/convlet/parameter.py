@@ -51,6 +51,12 @@ class Parameter:
     array([0., 0., 0.], dtype=float32)
     """
 
+    # Without a __dict__, what other libraries would set, such as requires_grad, is an error.
+    __slots__ = (
+        *("shape", "dtype", "kind", "name", "trainable"),
+        *("_value", "_grad", "_draw", "_arena", "__weakref__"),
+    )
+
     def __init__(self, value, *, kind="weight", name=None):
         value = array(value, "Parameter: value")
         self._begin(value.shape, value.dtype, kind, name)

@@ -18,7 +18,8 @@ class Optimizer:
 
     `parameters` is a list of Parameter, or of groups: dicts of "params", such a list, and of
     options that this group has differently. Every option that is a number may also be a function of
-    the step t = 1, 2, ...; it is called once for each step.
+    the step t = 1, 2, ...; it is called once for each step. Options stay what they are: to change
+    one on the way, make it a function.
 
     A kind of optimizer names the arrays that it keeps beside every parameter in `moments` and those
     that the core takes as m, v and extra in `slots`, its options that are no numbers in `flags` and
@@ -53,6 +54,22 @@ class Optimizer:
         }
         self._histories = {}
         self._plan = self._planned_for = None
+
+    def __setattr__(self, name, value):
+        """Refuse what other libraries set, such as `lr`, and what would be ignored here."""
+        if not name.startswith("_"):
+            raise AttributeError(
+                f"{type(self).__name__}: {name} cannot be set; an option that changes is a "
+                f"function of the step t, such as lr=lambda t: 0.1 if t < 1000 else 0.01"
+            )
+        super().__setattr__(name, value)
+
+    def __repr__(self):
+        groups = []
+        for group in self._groups:
+            options = ", ".join(f"{name}={o!r}" for name, o in group.items() if name != "params")
+            groups.append(f"{len(group['params'])} parameters: {options}")
+        return f"{type(self).__name__}({'; '.join(groups)})"
 
     def step(self, *, zero_grad=False, max_norm=None):
         """Step every trainable parameter, in place.

@@ -59,6 +59,27 @@ for threads in (1, 2):
     assert "" == run(program)
 
 
+def test_modules_on_demand():
+    """Every module of the package is an attribute of it, imported by then at the latest."""
+    program = """
+import sys
+import convlet as cl
+names = ["data", "gradcheck", "models", "reference", "training"]
+assert set(names) <= set(dir(cl)), dir(cl)
+assert not {f"convlet.{name}" for name in names} & set(sys.modules)
+print(*(getattr(cl, name).__name__ for name in names))
+try:
+    cl.nothing
+except AttributeError as error:
+    print(error)
+"""
+
+    assert (
+        "convlet.data convlet.gradcheck convlet.models convlet.reference convlet.training\n"
+        "module 'convlet' has no attribute 'nothing'\n"
+    ) == run(program)
+
+
 def test_version():
     """The package knows the version it is installed as."""
     assert importlib.metadata.version("convlet") == cl.__version__

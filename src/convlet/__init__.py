@@ -91,13 +91,22 @@ __version__ = "0.1.0.dev0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import data as data
+    from . import gradcheck as gradcheck
     from . import models as models
+    from . import reference as reference
+    from . import training as training
+
+_ON_DEMAND = ("data", "gradcheck", "models", "reference", "training")
 
 
 def __getattr__(name):
-    """Import what a program that brings its own data and layers never needs, on first use."""
-    if name in ("data", "models"):
+    """Import what many a program never needs on first use."""
+    if name in _ON_DEMAND:
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_ON_DEMAND})

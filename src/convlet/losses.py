@@ -11,7 +11,7 @@ has the shape and dtype of the prediction, and goes to the model's pullback:
     loss, dy = poisson(y, count)
     pullback(dy)
 
-`convlet.gradcheck` holds such a gradient against finite differences.
+`convlet.gradcheck.gradcheck` holds such a gradient against finite differences.
 
 In the losses here, `reduction` is "mean" over the elements (0 without elements), "sum", or "none":
 "mean" and "sum" give a float accumulated in double, "none" an array of the shape of the prediction,

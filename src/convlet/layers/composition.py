@@ -108,7 +108,8 @@ class Lambda(Layer):
     Notes
     -----
     It can be pickled where its functions can: those of a module can, a lambda cannot. A layer with
-    parameters is a class: see `Layer`. `convlet.gradcheck` holds either against finite differences.
+    parameters is a class: see `Layer`. `convlet.gradcheck.gradcheck` holds either against finite
+    differences.
 
     Examples
     --------

@@ -55,7 +55,7 @@ static size_t plan_sums(sums *s, const cvl_conv2d_shape *shape, char *base, int 
     s->K = d->KH * d->KW;
     s->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     s->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
-    s->blocks = cvl_ceil_div(d->N * shape->OH * s->pieces, s->rows);
+    s->blocks = cvl_max(1, cvl_ceil_div(d->N * shape->OH * s->pieces, s->rows));
     s->chunk = cvl_min(d->C, cvl_max(CHANNELS, CHAIN / (s->K * s->M)));
     const ptrdiff_t chunks = cvl_ceil_div(d->C, s->chunk);
     s->span = s->chunk * cvl_ceil_div(chunks, cvl_min(chunks, cvl_ceil_div(TASKS, s->blocks)));

@@ -161,12 +161,13 @@ INLINE double pick(int64_t mask, double a, double b)
 INLINE double log1p_positive(double x)
 {
     const double u = 1 + x;
-    int64_t bits, x_bits;
+    uint64_t bits; /* unsigned, as those of a NaN wrap round */
+    int64_t x_bits;
     memcpy(&bits, &u, sizeof bits);
     memcpy(&x_bits, &x, sizeof x_bits);
     /* Adding 1 - sqrt(1/2) to the significand makes it carry at sqrt(2). */
-    const int64_t shifted = bits + (0x3ff0000000000000 - 0x3fe6a09e667f3bcd);
-    const int64_t exponent = (int64_t)((uint64_t)shifted >> 52), above = -(exponent > 1023);
+    const uint64_t shifted = bits + (0x3ff0000000000000 - 0x3fe6a09e667f3bcd);
+    const int64_t exponent = (int64_t)(shifted >> 52), above = -(exponent > 1023);
     const int64_t biased = exponent | 0x4330000000000000; /* 2^52 + exponent */
     double k, scaled;
     memcpy(&k, &biased, sizeof k);

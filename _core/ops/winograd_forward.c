@@ -90,7 +90,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     if (!p->kernels)
         return 0;
     p->sizes = cvl_winograd_sizes_of(f->form);
-    p->tiles = NAME(winograd_tiles)(f);
+    p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
     const ptrdiff_t weights = f->C * f->OC;
     p->keeps_u = (weights <= FEW_WEIGHTS && (ready || p->tiles >= ENOUGH_TILES)) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);

@@ -13,6 +13,9 @@
 /* clang-format off */
 static const cvl_conv2d cases[] = {
     /*   N  H   W   C   OC  KH KW SH SW DH DW PT PB PL PR groups */
+    CASE(0, 7,  5,  5,  7,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* empty batches */
+    CASE(0, 7,  6,  5,  7,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(0, 7,  6,  131, 130, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
     CASE(1, 1,  1,  1,  1,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* one pixel */
     CASE(2, 3,  3,  5,  7,  3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* one output */
     CASE(1, 7,  5,  1,  1,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
@@ -100,7 +103,7 @@ static void compare(const cvl_conv2d *d, ptrdiff_t n, const T *got, const double
         errors += error * error;
         worst = error <= worst ? worst : error;
     }
-    const double count = (double)n, mean = sum / count;
+    const double count = n > 0 ? (double)n : 1, mean = sum / count;
     const double deviation = n < 100 ? sqrt((double)terms) : sqrt(squares / count - mean * mean);
     CHECK(worst <= largest * deviation);
     CHECK(sqrt(errors / count) <= rms * deviation);

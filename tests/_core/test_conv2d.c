@@ -225,11 +225,25 @@ static void test_backward_weights(cvl_conv2d d, int limit)
     check_memory();
 }
 
+/* An empty batch gives nothing, or gradients of 0, whatever the engine. */
+static void test_empty_batch(cvl_conv2d d)
+{
+    d.N = 0;
+    const cvl_conv2d_algorithm algorithms[] = {CVL_CONV2D_IM2COL, CVL_CONV2D_AUTO};
+    for (int i = 0; i < 2; i++) {
+        d.algorithm = algorithms[i];
+        test_forward(d, REAL, CVL_ACTIVATION_RELU);
+        test_backward_data(d, REAL);
+        test_backward_weights(d, REAL);
+    }
+}
+
 static void test_all(void)
 {
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
         name_case("output shape", d);
         test_output_shape(d);
+        test_empty_batch(*d);
         for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
             for (cvl_activation a = CVL_ACTIVATION_NONE; a <= CVL_ACTIVATION_RELU6; a++)
                 test_forward(*d, limit, a);

@@ -57,7 +57,7 @@ class Optimizer:
 
     def __setattr__(self, name, value):
         """Refuse what other libraries set, such as `lr`, and what would be ignored here."""
-        if not name.startswith("_"):
+        if not name.startswith("_") and not hasattr(type(self), name):
             raise AttributeError(
                 f"{type(self).__name__}: {name} cannot be set; an option that changes is a "
                 f"function of the step t, such as lr=lambda t: 0.1 if t < 1000 else 0.01"

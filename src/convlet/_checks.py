@@ -27,7 +27,7 @@ _LARGEST_SIZE = 2**30
 # ---------------------------------------------------------------- arrays
 
 
-def array(value, name):
+def array(value, name) -> np.ndarray:
     """Return an array of the core's kind; one copy where its memory is laid out otherwise.
 
     Raises
@@ -42,7 +42,7 @@ def array(value, name):
     return _dense(value, FLOAT32 if value.dtype.itemsize == 4 else FLOAT64)
 
 
-def array_like(value, name, like, like_name):
+def array_like(value, name, like, like_name) -> np.ndarray:
     """Return `array(value)`, which must have the dtype of `like`, itself from there."""
     if type(value) is np.ndarray and value.dtype is like.dtype and value.flags.carray:
         return value
@@ -227,7 +227,7 @@ def output(out, expected, dtype, name, inputs):
 # ---------------------------------------------------------------- sizes
 
 
-def size(value, name, minimum=1):
+def size(value, name, minimum=1) -> int:
     """Return an integer from `minimum` to 2^30; floats and bools are TypeErrors."""
     if type(value) is not int:
         if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
@@ -239,7 +239,7 @@ def size(value, name, minimum=1):
     return value
 
 
-def pair(value, name, minimum=1):
+def pair(value, name, minimum=1) -> tuple[int, int]:
     """Return a pair of sizes from an integer or a pair."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
@@ -342,7 +342,7 @@ def conv_activation(value, name):
     )
 
 
-def number(value, name):
+def number(value, name) -> float:
     """Return a float, of any value."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -356,7 +356,7 @@ def option(value, table, name):
     return table[value]
 
 
-def not_negative(value, name):
+def not_negative(value, name) -> float:
     """Return a finite float of at least 0."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, got {value!r}")

@@ -42,7 +42,7 @@ def conv2d_backward_weights(
     threads: int,
 ) -> None: ...
 def conv2d_choose(
-    direction: str, code: str, x_shape: tuple, out_channels: int, geometry: tuple
+    direction: str, code: str, x_shape: tuple[int, ...], out_channels: int, geometry: _Geometry
 ) -> tuple[int | None, str]: ...
 def conv2d_workspace(
     direction: str,

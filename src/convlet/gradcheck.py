@@ -1,15 +1,32 @@
 """Compare backward passes with finite differences in float64."""
 
+from __future__ import annotations
+
 import copy
 
 import numpy as np
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .layers import Layer
 
 _FLOOR = 1e-3
 
 
 def gradcheck(
-    function_or_layer, x, backward=None, *, names=None, rng=0, eps=1e-4, rtol=1e-7, samples=None
-):
+    function_or_layer: Layer | Callable[..., Any],
+    x: np.ndarray | tuple[np.ndarray, ...],
+    backward: Callable[..., Any] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    rng: np.random.Generator | int | None = 0,
+    eps: float = 1e-4,
+    rtol: float = 1e-7,
+    samples: int | None = None,
+) -> float:
     """Compare a backward pass with central differences of its forward pass.
 
     For a random dy, constant nowhere, the gradient of L = Σ dy·y is taken twice: by the backward

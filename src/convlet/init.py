@@ -17,13 +17,19 @@ import math
 
 import numpy as np
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
-def generator(rng):
+    from ._types import Float, Rng, Shape
+
+
+def generator(rng: Rng) -> np.random.Generator | None:
     """Return a numpy Generator from one or a seed, and None from None."""
     return None if rng is None else np.random.default_rng(rng)
 
 
-def fans(shape):
+def fans(shape: Shape) -> tuple[int, int]:
     """Return (fan_in, fan_out) of weights.
 
         (KH, KW, C/groups, OC):  fan_in = KH·KW·C/groups,  fan_out = KH·KW·OC
@@ -54,7 +60,14 @@ def fans(shape):
     return window * shape[-2], window * shape[-1]
 
 
-def he_normal(shape, *, rng=None, fan="in", slope=0.0, dtype=np.float32):
+def he_normal(
+    shape: Shape,
+    *,
+    rng: Rng = None,
+    fan: Literal["in", "out"] = "in",
+    slope: float = 0.0,
+    dtype: Float = np.float32,
+) -> np.ndarray:
     """Draw weights from N(0, 2/((1 + slope²)·fan)), which keeps a signal's scale through ReLUs.
 
     Parameters
@@ -89,7 +102,14 @@ def he_normal(shape, *, rng=None, fan="in", slope=0.0, dtype=np.float32):
     return _normal(shape, _he_variance("he_normal", shape, fan, slope), rng, dtype)
 
 
-def he_uniform(shape, *, rng=None, fan="in", slope=0.0, dtype=np.float32):
+def he_uniform(
+    shape: Shape,
+    *,
+    rng: Rng = None,
+    fan: Literal["in", "out"] = "in",
+    slope: float = 0.0,
+    dtype: Float = np.float32,
+) -> np.ndarray:
     """Draw weights from U(-a, a), a = √(6/((1 + slope²)·fan)): the variance of `he_normal`.
 
     Parameters, Raises and References are those of `he_normal`; PyTorch's kaiming_uniform_.
@@ -102,7 +122,9 @@ def he_uniform(shape, *, rng=None, fan="in", slope=0.0, dtype=np.float32):
     return _uniform(shape, _he_variance("he_uniform", shape, fan, slope), rng, dtype)
 
 
-def glorot_normal(shape, *, rng=None, gain=1.0, dtype=np.float32):
+def glorot_normal(
+    shape: Shape, *, rng: Rng = None, gain: float = 1.0, dtype: Float = np.float32
+) -> np.ndarray:
     """Draw weights from N(0, gain²·2/(fan_in + fan_out)), a compromise of both directions.
 
     Parameters
@@ -136,7 +158,9 @@ def glorot_normal(shape, *, rng=None, gain=1.0, dtype=np.float32):
     return _normal(shape, _glorot_variance("glorot_normal", shape, gain), rng, dtype)
 
 
-def glorot_uniform(shape, *, rng=None, gain=1.0, dtype=np.float32):
+def glorot_uniform(
+    shape: Shape, *, rng: Rng = None, gain: float = 1.0, dtype: Float = np.float32
+) -> np.ndarray:
     """Draw weights from U(-a, a), a = gain·√(6/(fan_in + fan_out)): `glorot_normal`'s variance.
 
     Parameters, Raises and References are those of `glorot_normal`, its equation 16; PyTorch's
@@ -150,7 +174,7 @@ def glorot_uniform(shape, *, rng=None, gain=1.0, dtype=np.float32):
     return _uniform(shape, _glorot_variance("glorot_uniform", shape, gain), rng, dtype)
 
 
-def lecun_normal(shape, *, rng=None, dtype=np.float32):
+def lecun_normal(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
     """Draw weights from N(0, 1/fan_in), which keeps the scale of a signal through linear layers.
 
     Parameters
@@ -179,7 +203,7 @@ def lecun_normal(shape, *, rng=None, dtype=np.float32):
     return _normal(shape, 1 / fans(shape)[0], rng, dtype)
 
 
-def lecun_uniform(shape, *, rng=None, dtype=np.float32):
+def lecun_uniform(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
     """Draw weights from U(-a, a), a = √(3/fan_in): the variance of `lecun_normal`.
 
     Parameters, Raises and References are those of `lecun_normal`.
@@ -192,7 +216,9 @@ def lecun_uniform(shape, *, rng=None, dtype=np.float32):
     return _uniform(shape, 1 / fans(shape)[0], rng, dtype)
 
 
-def normal(shape, *, mean=0.0, std=1.0, rng=None, dtype=np.float32):
+def normal(
+    shape: Shape, *, mean: float = 0.0, std: float = 1.0, rng: Rng = None, dtype: Float = np.float32
+) -> np.ndarray:
     """Draw numbers from N(mean, std²).
 
     Parameters
@@ -217,7 +243,9 @@ def normal(shape, *, mean=0.0, std=1.0, rng=None, dtype=np.float32):
     return (np.random.default_rng(rng).standard_normal(shape) * std + mean).astype(dtype)
 
 
-def uniform(shape, *, low=0.0, high=1.0, rng=None, dtype=np.float32):
+def uniform(
+    shape: Shape, *, low: float = 0.0, high: float = 1.0, rng: Rng = None, dtype: Float = np.float32
+) -> np.ndarray:
     """Draw numbers from U(low, high); rounding to float32 may give high itself.
 
     Parameters
@@ -241,7 +269,9 @@ def uniform(shape, *, low=0.0, high=1.0, rng=None, dtype=np.float32):
     return (low + (high - low) * np.random.default_rng(rng).random(shape)).astype(dtype)
 
 
-def orthogonal(shape, *, rng=None, gain=1.0, dtype=np.float32):
+def orthogonal(
+    shape: Shape, *, rng: Rng = None, gain: float = 1.0, dtype: Float = np.float32
+) -> np.ndarray:
     """Draw gain times a random matrix Q of fan_in rows with orthonormal columns, QᵀQ = I.
 
     Where the outputs are more than fan_in, the rows are orthonormal, QQᵀ = I. Q is uniform among
@@ -284,7 +314,7 @@ def orthogonal(shape, *, rng=None, gain=1.0, dtype=np.float32):
     return (q if rows >= columns else q.T).reshape(shape).astype(dtype)
 
 
-def zeros(shape, *, rng=None, dtype=np.float32):
+def zeros(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
     """Return zeros, the start of a bias and of the shift of a norm; rng is not used.
 
     Examples
@@ -295,7 +325,7 @@ def zeros(shape, *, rng=None, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
-def ones(shape, *, rng=None, dtype=np.float32):
+def ones(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
     """Return ones, the start of the scale of a norm; rng is not used.
 
     Examples

@@ -29,8 +29,14 @@ from .ops import nll as nll
 from .ops import softmax_cross_entropy as softmax_cross_entropy
 from .threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._types import Array, Loss, Reduction
 
-def mse(prediction, target, *, reduction="mean"):
+
+def mse(
+    prediction: Array, target: Array, *, reduction: Reduction = "mean"
+) -> tuple[Loss, np.ndarray]:
     """Squared error, and its gradient.
 
         loss_i = (x_i - y_i)²,  dloss_i/dx_i = 2 (x_i - y_i)
@@ -59,7 +65,9 @@ def mse(prediction, target, *, reduction="mean"):
     return _element_loss(_core.mse, "mse", prediction, target, reduction)
 
 
-def l1(prediction, target, *, reduction="mean"):
+def l1(
+    prediction: Array, target: Array, *, reduction: Reduction = "mean"
+) -> tuple[Loss, np.ndarray]:
     """Absolute error, and its gradient.
 
         loss_i = |x_i - y_i|,  dloss_i/dx_i = sign(x_i - y_i), which is 0 at 0
@@ -75,7 +83,9 @@ def l1(prediction, target, *, reduction="mean"):
     return _element_loss(_core.l1, "l1", prediction, target, reduction)
 
 
-def huber(prediction, target, *, delta=1.0, reduction="mean"):
+def huber(
+    prediction: Array, target: Array, *, delta: float = 1.0, reduction: Reduction = "mean"
+) -> tuple[Loss, np.ndarray]:
     """Huber's loss, a parabola near the target and lines far from it, and its gradient.
 
         loss_i = r²/2 where |r| < δ, else δ (|r| - δ/2),  r = x_i - y_i
@@ -109,7 +119,9 @@ def huber(prediction, target, *, delta=1.0, reduction="mean"):
     return _element_loss(_core.huber, "huber", prediction, target, reduction, value)
 
 
-def smooth_l1(prediction, target, *, beta=1.0, reduction="mean"):
+def smooth_l1(
+    prediction: Array, target: Array, *, beta: float = 1.0, reduction: Reduction = "mean"
+) -> tuple[Loss, np.ndarray]:
     """Huber's loss over its δ = β, whose lines have the slope 1, and its gradient.
 
         loss_i = r²/2β where |r| < β, else |r| - β/2,  r = x_i - y_i
@@ -142,8 +154,13 @@ def smooth_l1(prediction, target, *, beta=1.0, reduction="mean"):
 
 
 def binary_cross_entropy_with_logits(
-    logits, target, *, pos_weight=None, sample_weight=None, reduction="mean"
-):
+    logits: Array,
+    target: Array,
+    *,
+    pos_weight: Array | float | None = None,
+    sample_weight: Array | float | None = None,
+    reduction: Reduction = "mean",
+) -> tuple[Loss, np.ndarray]:
     """Cross-entropy of independent yes-or-no answers, from logits, and its gradient.
 
         loss_i = a_i (w_i y_i log(1 + exp(-x_i)) + (1 - y_i) log(1 + exp x_i))
@@ -190,7 +207,14 @@ def binary_cross_entropy_with_logits(
     return _call(_core.binary_cross_entropy, where, x, y, reduction, *weights)
 
 
-def focal(logits, target, *, alpha=0.25, gamma=2.0, reduction="mean"):
+def focal(
+    logits: Array,
+    target: Array,
+    *,
+    alpha: float | None = 0.25,
+    gamma: float = 2.0,
+    reduction: Reduction = "mean",
+) -> tuple[Loss, np.ndarray]:
     """Focal loss: binary cross-entropy from logits with easy examples weighed down.
 
         loss_i = α_i m_i^γ c_i,  c_i = binary_cross_entropy_with_logits

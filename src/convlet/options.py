@@ -93,7 +93,7 @@ class options:  # noqa: N801 (reads as a function)
         self._tokens.append(_current.set(current))
         return current
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         _current.reset(self._tokens.pop())
 
 

@@ -9,6 +9,16 @@ import numpy as np
 
 from ._checks import FLOAT32, FLOAT64, array
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from ._types import Array, Float, Kind, Shape
+
+
 KINDS = ("weight", "bias", "norm")
 FLOATS = (FLOAT32, FLOAT64)
 
@@ -57,7 +67,7 @@ class Parameter:
         *("_value", "_grad", "_draw", "_arena", "__weakref__"),
     )
 
-    def __init__(self, value, *, kind="weight", name=None):
+    def __init__(self, value: Array, *, kind: Kind = "weight", name: str | None = None) -> None:
         value = array(value, "Parameter: value")
         self._begin(value.shape, value.dtype, kind, name)
         self._value = value.copy()
@@ -70,7 +80,14 @@ class Parameter:
         self._value = self._grad = self._draw = self._arena = None
 
     @classmethod
-    def drawn(cls, draw, shape, *, kind="weight", name=None):
+    def drawn(
+        cls,
+        draw: Callable[[Shape], np.ndarray],
+        shape: Shape,
+        *,
+        kind: Kind = "weight",
+        name: str | None = None,
+    ) -> Self:
         """Make a float32 parameter whose value is draw(shape), called when it is first needed."""
         parameter = cls.__new__(cls)
         parameter._begin(shape, FLOATS[0], kind, name)
@@ -78,12 +95,12 @@ class Parameter:
         return parameter
 
     @property
-    def size(self):
+    def size(self) -> int:
         """How many numbers it holds."""
         return math.prod(self.shape)
 
     @property
-    def value(self):
+    def value(self) -> np.ndarray:
         """The array itself."""
         if self._value is None:
             with _lock:
@@ -93,11 +110,11 @@ class Parameter:
         return self._value
 
     @value.setter
-    def value(self, value):
+    def value(self, value: Array) -> None:
         self._copy_in(self.value, value, "value")
 
     @property
-    def grad(self):
+    def grad(self) -> np.ndarray:
         """The sum of the gradients since it was last zeroed."""
         if self._grad is None:
             with _lock:
@@ -106,7 +123,7 @@ class Parameter:
         return self._grad
 
     @grad.setter
-    def grad(self, grad):
+    def grad(self, grad: Array) -> None:
         self._copy_in(self.grad, grad, "grad")
 
     def _copy_in(self, target, source, what):
@@ -123,21 +140,21 @@ class Parameter:
             )
         target[...] = source
 
-    def accumulate(self, gradient):
+    def accumulate(self, gradient: ArrayLike | None) -> None:
         """Add to the gradient, unless it is None or the parameter is frozen."""
         if gradient is not None and self.trainable:
             np.add(self.grad, gradient, out=self._grad)
 
-    def drop_grad(self):
+    def drop_grad(self) -> None:
         """Free the gradient of a parameter that owns it; it is 0 when it is next asked for."""
         if self._arena is None:
             self._grad = None
 
-    def place(self):
+    def place(self) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Return (block of values, block of gradients, first index) of a packed parameter."""
         return self._arena
 
-    def cast(self, dtype):
+    def cast(self, dtype: Float) -> None:
         """Change the dtype of value and gradient; the parameter owns its memory again."""
         value = self.value.astype(dtype)
         grad = None if self._grad is None else self._grad.astype(dtype)

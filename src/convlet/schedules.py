@@ -14,8 +14,15 @@ import itertools
 import math
 import numbers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Literal
 
-def constant(value):
+    from ._types import Option
+
+
+def constant(value: float) -> Callable[[int], float]:
     """Keep one value.
 
         f(t) = value
@@ -29,7 +36,7 @@ def constant(value):
     return lambda t: value
 
 
-def step(initial, every, *, factor=0.1):
+def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], float]:
     """Multiply by a factor every so many steps.
 
         f(t) = initial · factor^⌊(t - 1)/every⌋
@@ -55,7 +62,9 @@ def step(initial, every, *, factor=0.1):
     return lambda t: initial * factor ** ((t - 1) // every)
 
 
-def multi_step(initial, milestones, *, factor=0.1):
+def multi_step(
+    initial: float, milestones: Sequence[int], *, factor: float = 0.1
+) -> Callable[[int], float]:
     """Multiply by a factor after each of the milestones.
 
         f(t) = initial · factor^(number of milestones below t)
@@ -81,7 +90,7 @@ def multi_step(initial, milestones, *, factor=0.1):
     return lambda t: initial * factor ** bisect.bisect_left(milestones, t)
 
 
-def exponential(initial, factor):
+def exponential(initial: float, factor: float) -> Callable[[int], float]:
     """Multiply by a factor at every step.
 
         f(t) = initial · factor^(t - 1)
@@ -105,7 +114,9 @@ def exponential(initial, factor):
     return lambda t: initial * factor ** (t - 1)
 
 
-def polynomial(initial, steps, *, power=1.0, final=0.0):
+def polynomial(
+    initial: float, steps: int, *, power: float = 1.0, final: float = 0.0
+) -> Callable[[int], float]:
     """Go to a final value along a power: a straight line with power 1.
 
         f(t) = final + (initial - final) · (1 - s)^power,  s = min((t - 1)/steps, 1)
@@ -133,7 +144,7 @@ def polynomial(initial, steps, *, power=1.0, final=0.0):
     return lambda t: final + (initial - final) * (1 - min((t - 1) / steps, 1)) ** power
 
 
-def inverse_sqrt(initial, timescale=1):
+def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]:
     """Fall with the root of the step.
 
         f(t) = initial · √(timescale/(timescale + t - 1))
@@ -165,7 +176,9 @@ def inverse_sqrt(initial, timescale=1):
     return lambda t: initial * math.sqrt(timescale / (timescale + t - 1))
 
 
-def cosine(initial, steps, *, final=0.0, restarts=False, growth=1):
+def cosine(
+    initial: float, steps: int, *, final: float = 0.0, restarts: bool = False, growth: int = 1
+) -> Callable[[int], float]:
     """Go to a final value along half a cosine, once or again and again.
 
         f(t) = final + (initial - final) · (1 + cos(π s))/2,  s = min((t - 1)/steps, 1)
@@ -211,7 +224,9 @@ def cosine(initial, steps, *, final=0.0, restarts=False, growth=1):
     return f
 
 
-def warm_up(then, steps, *, start=0.0, shape="linear"):
+def warm_up(
+    then: Option, steps: int, *, start: float = 0.0, shape: Literal["linear", "cosine"] = "linear"
+) -> Callable[[int], float]:
     """Rise to another schedule, which begins afterwards.
 
         f(t) = start + (then(1) - start) · s for t <= steps, afterwards then(t - steps)
@@ -251,7 +266,15 @@ def warm_up(then, steps, *, start=0.0, shape="linear"):
     return f
 
 
-def one_cycle(peak, steps, *, start=None, final=None, warm_fraction=0.3, shape="cosine"):
+def one_cycle(
+    peak: float,
+    steps: int,
+    *,
+    start: float | None = None,
+    final: float | None = None,
+    warm_fraction: float = 0.3,
+    shape: Literal["linear", "cosine"] = "cosine",
+) -> Callable[[int], float]:
     """Rise to a peak and fall far below the start.
 
     With n = warm_fraction·steps - 1, f goes from start to peak over the first n steps and from peak
@@ -302,7 +325,7 @@ def one_cycle(peak, steps, *, start=None, final=None, warm_fraction=0.3, shape="
     return f
 
 
-def sequential(schedules, milestones):
+def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callable[[int], float]:
     """Follow one schedule after the other, each from its own t = 1.
 
         f(t) = schedules[k](t - milestones[k-1]) for milestones[k-1] < t <= milestones[k]
@@ -340,7 +363,7 @@ def sequential(schedules, milestones):
     return f
 
 
-def chained(*schedules):
+def chained(*schedules: Option) -> Callable[[int], float]:
     """Multiply schedules.
 
         f(t) = Π schedules[k](t)
@@ -398,15 +421,15 @@ class Plateau:
 
     def __init__(
         self,
-        initial,
+        initial: float,
         *,
-        factor=0.1,
-        patience=10,
-        mode="min",
-        threshold=1e-4,
-        cooldown=0,
-        least=0.0,
-    ):
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: Literal["min", "max"] = "min",
+        threshold: float = 1e-4,
+        cooldown: int = 0,
+        least: float = 0.0,
+    ) -> None:
         self._value = _number(initial, "Plateau: expected initial")
         self._factor = _number(factor, "Plateau: expected factor")
         self._patience = _whole(patience, "Plateau: expected patience", least=0)
@@ -422,11 +445,11 @@ class Plateau:
         self._sign = 1 if mode == "min" else -1
         self._best, self._waited, self._cooling = math.inf, 0, 0  # best: of the signed metrics
 
-    def __call__(self, t):
+    def __call__(self, t: int) -> float:
         """Return the present value, whatever t."""
         return self._value
 
-    def update(self, metric):
+    def update(self, metric: float) -> None:
         """Take in a metric: a finite number."""
         metric = self._sign * _number(metric, "Plateau.update: expected metric")
         if math.isinf(self._best) or metric < self._best - self._threshold * abs(self._best):
@@ -439,7 +462,7 @@ class Plateau:
             self._value = max(self._value * self._factor, self._least)
             self._cooling, self._waited = self._cooldown, 0
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return all that it remembers: value, best, waited and cooling."""
         return {
             "value": self._value,
@@ -448,7 +471,7 @@ class Plateau:
             "cooling": self._cooling,
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state as `state_dict` returns it; ValueError where names differ."""
         expected = self.state_dict().keys()
         if set(state) != set(expected):

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import math
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .layers import Layer
+
 HEADINGS = ("layer", "", "output shape", "parameters", "multiply-adds", "bytes")
 
 
@@ -30,7 +36,12 @@ class Summary:
     (1010, 32000, 1280)
     """
 
-    def __init__(self, model, shape):
+    rows: list[dict[str, Any]]
+    parameters: int
+    multiply_adds: int
+    bytes: int
+
+    def __init__(self, model: Layer, shape: tuple[int, ...]):
         self.input_shape, self.rows, counted = shape, [], set()
         itemsize = 4 if model.dtype is None else model.dtype.itemsize
         for path, layer, before, after in model._trace(shape):

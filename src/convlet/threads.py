@@ -65,7 +65,7 @@ class num_threads:  # noqa: N801 (reads as a function)
         self._tokens.append(_chosen.set(self._n))
         return self._n
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         _chosen.reset(self._tokens.pop())
 
 

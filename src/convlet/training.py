@@ -5,13 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from . import _checks
 from .data import Batches
 from .losses import softmax_cross_entropy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .layers import Layer
+    from .optimizers import Optimizer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Progress(NamedTuple):
@@ -27,15 +36,15 @@ class Progress(NamedTuple):
 
 
 def fit(
-    model,
-    optimizer,
+    model: Layer,
+    optimizer: Optimizer,
     x: np.ndarray,
     y: np.ndarray,
     *,
     epochs: int,
     batch_size: int,
     rng: np.random.Generator | int | None = None,
-    last: str = "keep",
+    last: Literal["keep", "drop", "merge"] = "keep",
     test: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, list[float]]:
@@ -124,7 +133,9 @@ def fit(
     return {name: [getattr(epoch, name) for epoch in completed] for name in names}
 
 
-def evaluate(model, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> float:
+def evaluate(
+    model: Callable[[np.ndarray], np.ndarray], x: np.ndarray, y: np.ndarray, batch_size: int = 256
+) -> float:
     """Return the share of examples whose largest logit is that of their label.
 
     Parameters
@@ -157,7 +168,7 @@ def evaluate(model, x: np.ndarray, y: np.ndarray, batch_size: int = 256) -> floa
     return correct / len(x)
 
 
-def weights_sha256(model) -> str:
+def weights_sha256(model: Layer) -> str:
     """Return a checksum of everything a model has learnt, the same on every platform.
 
     It covers the entries of `state_dict()` in order: the name, the type, the shape and the

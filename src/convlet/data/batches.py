@@ -8,6 +8,12 @@ import numpy as np
 
 from .. import _checks
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, SupportsIndex
+
+    from .._types import Array, Rng
+
 
 class Batches:
     """Go through a data set in batches of examples and labels, as often as it is iterated.
@@ -50,7 +56,16 @@ class Batches:
     (2, [[0, 1, 2], [3, 4, 5, 6]])
     """
 
-    def __init__(self, x, y, batch_size, *, rng=None, shuffle=True, last="keep"):
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        batch_size: SupportsIndex,
+        *,
+        rng: Rng = None,
+        shuffle: bool = True,
+        last: Literal["keep", "drop", "merge"] = "keep",
+    ) -> None:
         self._x = np.asarray(_checks.as_ndarray(x, "Batches: x"))
         self._y = np.asarray(_checks.as_ndarray(y, "Batches: y"))
         for name, value in (("x", self._x), ("y", self._y)):

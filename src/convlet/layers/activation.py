@@ -29,6 +29,10 @@ from ..ops import (
 )
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, SupportsIndex
+
 
 class ReLU(Layer):
     """y = max(x, 0); a NaN stays one. The gradient at 0 is 0.
@@ -104,7 +108,7 @@ class LeakyReLU(_Pointwise):
 
     _kind = "leaky_relu"
 
-    def __init__(self, slope=0.01):
+    def __init__(self, slope: float = 0.01) -> None:
         self.slope = _checks.not_negative(slope, "LeakyReLU: slope")
 
     def _forward(self, x):
@@ -197,7 +201,7 @@ class ELU(_Pointwise):
 
     _kind = "elu"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = _checks.not_negative(alpha, "ELU: alpha")
 
     def _forward(self, x):
@@ -231,7 +235,7 @@ class GELU(_Pointwise):
     _kind = "gelu"
     _keeps = "x"
 
-    def __init__(self, approximate="none"):
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         _checks.option(approximate, {"none": None, "tanh": None}, "GELU: approximate")
         self.approximate = approximate
 
@@ -323,7 +327,7 @@ class Softmax(Layer):
 
     _kind = "softmax"
 
-    def __init__(self, axis=-1):
+    def __init__(self, axis: SupportsIndex = -1) -> None:
         self.axis = _checks.size(axis, "Softmax: axis", -32)
 
     def _output_shape(self, shape):

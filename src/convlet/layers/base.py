@@ -14,6 +14,15 @@ from ..summary import Summary
 from .own import measured_shape, own_forward, own_pullback
 from .recalibrate import recalibrate
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike
+
+    from .._types import Array, Float, Gradient, Shape
+
 
 class Layer:
     """A function of arrays with parameters; see `__call__` for inference and `vjp` for training.
@@ -60,8 +69,8 @@ class Layer:
     # plan (see convlet.planner), which calls `_apply` and `_vjp` or, for a layer whose `_kind` has
     # a step of its own, does the same with fewer and larger kernels.
 
-    parameter_names = ()
-    _kind = None  # what the planner calls the layer
+    parameter_names: tuple[str, ...] = ()
+    _kind: str | None = None  # what the planner calls the layer
     _edits = 0  # how often what plans are made from has changed; see __setattr__
     _changes = frozenset({"_packed", "_plans"})  # attributes that plans are not made from
     _plans = None  # what this layer, as the outermost one, has planned
@@ -70,7 +79,7 @@ class Layer:
     _rng = None
     _is_view = False  # whether y shares the memory of x
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> np.ndarray:
         """Infer: y from x, with running statistics; nothing is saved or changed.
 
         Any number of threads may call it at once.
@@ -92,7 +101,7 @@ class Layer:
         x = self._array(x)
         return self._planned().plan(x.shape, x.dtype, False).infer(x)
 
-    def vjp(self, x, *, input_grad=True):
+    def vjp(self, x: Array, *, input_grad: bool = True) -> tuple[np.ndarray, Pullback]:
         """Train: y from x, and the pullback that turns a gradient of y into one of x.
 
         The pullback adds to the `grad` of every trainable parameter, and returns dx. It is called
@@ -119,7 +128,7 @@ class Layer:
             commit()
         return run.y, Pullback(self, run.y, run.pull)
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         """Return the shape of y for an x of this shape.
 
         Parameters
@@ -133,12 +142,12 @@ class Layer:
         """
         return self._check(self._given(shape), None, training=False)
 
-    def parameters(self):
+    def parameters(self) -> list[Parameter]:
         """List the parameters of this layer and all inside it, each once, in layer order."""
         self._pack()
         return self._all_parameters()
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of all that the layer has learnt, by names such as "0.weight".
 
         Parameters (weight, bias, gamma, beta) and the statistics of batch norms (running_mean,
@@ -146,7 +155,7 @@ class Layer:
         """
         return {key: value.copy() for key, (_, _, value) in self._state_places().items()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over a state as `state_dict` returns it.
 
         Parameters
@@ -177,18 +186,18 @@ class Layer:
         for key, (layer, name, _) in places.items():
             layer._load(name, given[key])
 
-    def freeze(self):
+    def freeze(self) -> None:
         """Keep what has been learnt: parameters get no gradient and optimizers skip them.
 
         A batch norm uses and keeps its running statistics at the training door too.
         """
         self._set_frozen(True)
 
-    def unfreeze(self):
+    def unfreeze(self) -> None:
         """Undo `freeze`."""
         self._set_frozen(False)
 
-    def recalibrate(self, data):
+    def recalibrate(self, data: Array | Iterable[Array | Sequence[Array]]) -> None:
         """Set the running statistics of every batch norm inside to those of a whole data set.
 
         The data go through the training door once; each batch norm gets mean and variance of all
@@ -222,7 +231,7 @@ class Layer:
         """
         recalibrate(self, data)
 
-    def astype(self, dtype):
+    def astype(self, dtype: Float) -> Self:
         """Return a new layer with everything it holds in float32 or float64."""
         dtype = np.dtype(dtype)
         if dtype not in FLOATS:
@@ -232,7 +241,7 @@ class Layer:
             layer._cast(dtype)
         return new
 
-    def summary(self, shape):
+    def summary(self, shape: Shape) -> Summary:
         """Tabulate shapes, parameters, multiply-adds and bytes for an x of this shape.
 
         Parameters
@@ -249,7 +258,9 @@ class Layer:
         """
         return Summary(self, self._given(shape))
 
-    def plan(self, shape, *, training=True, input_grad=False):
+    def plan(
+        self, shape: Shape, *, training: bool = True, input_grad: bool = False
+    ) -> planner.Report:
         """Say what runs for an x of this shape: which kernels, with what joined, at what cost.
 
         Parameters
@@ -278,7 +289,7 @@ class Layer:
         plan = self._planned().plan(shape, dtype, bool(training), bool(input_grad))
         return planner.Report(plan, dtype)
 
-    def fold(self):
+    def fold(self) -> planner.FoldedModel:
         """Return an immutable copy for inference alone, several times faster on small batches.
 
         Every batch norm that follows a convolution or linear layer goes into its weights, sums and
@@ -302,7 +313,7 @@ class Layer:
         return planner.FoldedModel(self)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype | None:
         """The dtype of the parameters, or None where there are none."""
         for name in self.parameter_names:
             parameter = getattr(self, name)
@@ -470,10 +481,12 @@ class Pullback:
 
     __slots__ = ("_layer", "_like", "_pull")
 
-    def __init__(self, layer, y, pull):
+    def __init__(
+        self, layer: Layer, y: np.ndarray, pull: Callable[[np.ndarray], np.ndarray | None]
+    ) -> None:
         self._layer, self._like, self._pull = layer, (y.shape, y.dtype), pull
 
-    def __call__(self, dy):
+    def __call__(self, dy: Array) -> Gradient:
         """Return dx, or None where it was not wanted.
 
         Raises

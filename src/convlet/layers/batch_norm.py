@@ -15,6 +15,11 @@ from . import sizes
 from .base import Layer
 from .recalibrate import BatchMoments
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, Self, SupportsIndex
+
+
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in FLOATS}
 
 CONVENTIONS = ("torch", "keras", "onnx")  # by their number in the state
@@ -68,19 +73,21 @@ class BatchNorm(Layer):
     """
 
     parameter_names = ("gamma", "beta")
+    running_mean: np.ndarray | None
+    running_var: np.ndarray | None
     _kind = "batch_norm"
     _changes = Layer._changes | {"running_mean", "running_var", "count", "frozen"}
 
     def __init__(
         self,
-        channels,
+        channels: SupportsIndex,
         *,
-        eps=1e-5,
-        momentum=0.1,
-        affine=True,
-        track_running_stats=True,
-        running_var="unbiased",
-    ):
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        running_var: Literal["unbiased", "biased"] = "unbiased",
+    ) -> None:
         self.channels = _checks.size(channels, "BatchNorm: channels")
         self.eps = sizes.epsilon(eps, "BatchNorm")
         self.momentum = None if momentum is None else _weight(momentum, "BatchNorm")
@@ -101,7 +108,14 @@ class BatchNorm(Layer):
             self.running_mean, self.running_var = init.zeros(shape), init.ones(shape)
 
     @classmethod
-    def keras(cls, channels, *, eps=1e-3, momentum=0.99, affine=True):
+    def keras(
+        cls,
+        channels: SupportsIndex,
+        *,
+        eps: float = 1e-3,
+        momentum: float = 0.99,
+        affine: bool = True,
+    ) -> Self:
         """Make a batch norm of Keras' convention: momentum weighs the old value, var is biased.
 
             running ← momentum · running + (1 - momentum) · batch
@@ -123,7 +137,14 @@ class BatchNorm(Layer):
         return cls._of_convention("keras", channels, eps, momentum, affine)
 
     @classmethod
-    def onnx(cls, channels, *, eps=1e-5, momentum=0.9, affine=True):
+    def onnx(
+        cls,
+        channels: SupportsIndex,
+        *,
+        eps: float = 1e-5,
+        momentum: float = 0.9,
+        affine: bool = True,
+    ) -> Self:
         """Make a batch norm of ONNX' convention: momentum weighs the old value, var is biased.
 
             running ← momentum · running + (1 - momentum) · batch
@@ -244,7 +265,7 @@ class BatchNorm(Layer):
             vars(self).update(running_mean=mean, running_var=var, count=self.count + 1)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """The dtype of parameters and statistics."""
         return self._constants[0].dtype
 

@@ -6,6 +6,14 @@ import textwrap
 
 from .base import Layer, join, locate
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from .._types import Shape
+
 
 class Concat(Layer):
     """Apply several layers to one x and join what they give on the channel axis, the last.
@@ -37,7 +45,7 @@ class Concat(Layer):
 
     _kind = "concat"
 
-    def __init__(self, *branches):
+    def __init__(self, *branches: Layer) -> None:
         if not branches:
             raise ValueError("Concat: expected at least one branch, got none")
         for i, layer in enumerate(branches):
@@ -120,7 +128,13 @@ class Lambda(Layer):
     array([[1., 1.]], dtype=float32)
     """
 
-    def __init__(self, forward, pullback, *, output_shape=None):
+    def __init__(
+        self,
+        forward: Callable[[np.ndarray], np.ndarray],
+        pullback: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        *,
+        output_shape: Callable[[Shape], Shape] | None = None,
+    ) -> None:
         for name, function in (("forward", forward), ("pullback", pullback)):
             if not callable(function):
                 raise TypeError(f"Lambda: {name} must be callable, got {function!r}")
@@ -128,7 +142,7 @@ class Lambda(Layer):
             raise TypeError(f"Lambda: output_shape must be None or callable, got {output_shape!r}")
         self._forward, self._pullback, self._announced = forward, pullback, output_shape
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         """Return (y, pullback), as layers that users define do."""
         return self._forward(x), lambda dy: self._pullback(dy, x)
 

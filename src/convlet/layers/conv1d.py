@@ -11,6 +11,12 @@ from ..parameter import Parameter
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from .._types import Activation, Algorithm, Rng, SequencePadding
+
 
 class Conv1d(Layer):
     """Slide a bank of filters over sequences (N, L, C): a convolution of images of one row.
@@ -46,19 +52,19 @@ class Conv1d(Layer):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
+        kernel_size: SupportsIndex,
         *,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        use_bias=True,
-        activation=None,
-        algorithm="auto",
-        rng=None,
-    ):
+        stride: SupportsIndex = 1,
+        padding: SequencePadding = 0,
+        dilation: SupportsIndex = 1,
+        groups: SupportsIndex = 1,
+        use_bias: bool = True,
+        activation: Activation = None,
+        algorithm: Algorithm = "auto",
+        rng: Rng = None,
+    ) -> None:
         self.in_channels = _checks.size(in_channels, "Conv1d: in_channels")
         self.out_channels = _checks.size(out_channels, "Conv1d: out_channels")
         # Sizes as images of one row have them.

@@ -10,6 +10,12 @@ from ..parameter import Parameter
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from .._types import Activation, Algorithm, Padding, Pair, Rng
+
 
 class Conv2d(Layer):
     """Slide a bank of filters over images: y = act(conv(x, weight) + bias).
@@ -49,19 +55,19 @@ class Conv2d(Layer):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
+        kernel_size: Pair,
         *,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        use_bias=True,
-        activation=None,
-        algorithm="auto",
-        rng=None,
-    ):
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        groups: SupportsIndex = 1,
+        use_bias: bool = True,
+        activation: Activation = None,
+        algorithm: Algorithm = "auto",
+        rng: Rng = None,
+    ) -> None:
         self.in_channels = _checks.size(in_channels, "Conv2d: in_channels")
         self.out_channels = _checks.size(out_channels, "Conv2d: out_channels")
         self.kernel_size = _checks.pair(kernel_size, "Conv2d: kernel_size")

@@ -10,6 +10,12 @@ from ..parameter import Parameter
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from .._types import Algorithm, Padding, Pair, Rng
+
 
 class ConvTranspose2d(Layer):
     """Spread every pixel over a window: y = bias + the gradient, by its input, of a convolution.
@@ -55,19 +61,19 @@ class ConvTranspose2d(Layer):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
+        kernel_size: Pair,
         *,
-        stride=1,
-        padding=0,
-        output_padding=0,
-        dilation=1,
-        groups=1,
-        use_bias=True,
-        algorithm="auto",
-        rng=None,
-    ):
+        stride: Pair = 1,
+        padding: Padding = 0,
+        output_padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: SupportsIndex = 1,
+        use_bias: bool = True,
+        algorithm: Algorithm = "auto",
+        rng: Rng = None,
+    ) -> None:
         name = "ConvTranspose2d"
         self.in_channels = _checks.size(in_channels, f"{name}: in_channels")
         self.out_channels = _checks.size(out_channels, f"{name}: out_channels")

@@ -10,6 +10,10 @@ from ..ops.dropout import probability
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Rng
+
 
 class Dropout(Layer):
     """In training, set a share p of the values to 0 and scale the others by 1/(1 - p).
@@ -57,12 +61,12 @@ class Dropout(Layer):
     _changes = Layer._changes | {"counter", "_seed"}
     _draws = True
 
-    def __init__(self, p, *, per_channel=False, rng=None):
+    def __init__(self, p: float, *, per_channel: bool = False, rng: Rng = None) -> None:
         self.p, self.per_channel = probability(p, "Dropout: p"), bool(per_channel)
         self._rng, self._seed, self.counter = init.generator(rng), None, 0
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         """The key of the masks."""
         if self._seed is None:
             self._seed = int(np.random.default_rng(self._rng).integers(2**63))

@@ -16,6 +16,11 @@ from ..parameter import Parameter
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import SupportsIndex
+
 
 class GroupNorm(Layer):
     """Normalise groups of neighbouring channels, each sample by itself: y = γ x̂ + β.
@@ -52,7 +57,14 @@ class GroupNorm(Layer):
 
     parameter_names = ("gamma", "beta")
 
-    def __init__(self, groups, channels, *, eps=1e-5, affine=True):
+    def __init__(
+        self,
+        groups: SupportsIndex,
+        channels: SupportsIndex,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+    ) -> None:
         self.groups = _checks.size(groups, "GroupNorm: groups")
         self.channels = _checks.size(channels, "GroupNorm: channels")
         if self.channels % self.groups:
@@ -126,7 +138,7 @@ class InstanceNorm(GroupNorm):
     array([-1.,  1.], dtype=float32)
     """
 
-    def __init__(self, channels, *, eps=1e-5, affine=False):
+    def __init__(self, channels: SupportsIndex, *, eps: float = 1e-5, affine: bool = False) -> None:
         self.channels = self.groups = _checks.size(channels, "InstanceNorm: channels")
         self.eps, self.affine = sizes.epsilon(eps, "InstanceNorm"), bool(affine)
         self.gamma, self.beta = _scale_and_shift((self.channels,), self.affine)
@@ -170,7 +182,13 @@ class LayerNorm(Layer):
 
     parameter_names = ("gamma", "beta")
 
-    def __init__(self, normalized_shape, *, eps=1e-5, affine=True):
+    def __init__(
+        self,
+        normalized_shape: SupportsIndex | Sequence[SupportsIndex],
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+    ) -> None:
         self.normalized_shape = trailing_shape(normalized_shape, "LayerNorm: normalized_shape")
         if math.prod(self.normalized_shape) < 2:
             raise ValueError(

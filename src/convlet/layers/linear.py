@@ -9,6 +9,12 @@ from ..ops import linear, linear_backward
 from ..parameter import Parameter
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from .._types import Rng
+
 
 class Linear(Layer):
     """Multiply the last axis by a matrix: y = x · weight + bias.
@@ -40,7 +46,14 @@ class Linear(Layer):
     parameter_names = ("weight", "bias")
     _draws = True
 
-    def __init__(self, in_features, out_features, *, use_bias=True, rng=None):
+    def __init__(
+        self,
+        in_features: SupportsIndex,
+        out_features: SupportsIndex,
+        *,
+        use_bias: bool = True,
+        rng: Rng = None,
+    ) -> None:
         self.in_features = _checks.size(in_features, "Linear: in_features")
         self.out_features = _checks.size(out_features, "Linear: out_features")
         self._rng = init.generator(rng)

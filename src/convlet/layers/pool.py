@@ -17,6 +17,10 @@ from ..ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Padding, Pair
+
 
 class MaxPool2d(Layer):
     """Take the largest value of each window.
@@ -47,7 +51,15 @@ class MaxPool2d(Layer):
 
     _kind = "max_pool2d"
 
-    def __init__(self, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
+    def __init__(
+        self,
+        kernel_size: Pair,
+        *,
+        stride: Pair | None = None,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        ceil_mode: bool = False,
+    ) -> None:
         self.kernel_size = _checks.pair(kernel_size, "MaxPool2d: kernel_size")
         self.stride = self.kernel_size
         if stride is not None:
@@ -128,8 +140,14 @@ class AvgPool2d(Layer):
     dilation = (1, 1)
 
     def __init__(
-        self, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True
-    ):
+        self,
+        kernel_size: Pair,
+        *,
+        stride: Pair | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
         self.kernel_size = _checks.pair(kernel_size, "AvgPool2d: kernel_size")
         self.stride = self.kernel_size
         if stride is not None:

@@ -20,6 +20,12 @@ from ..ops.resample import (
 from . import sizes
 from .base import Layer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .._types import Padding, Pair
+
 
 class Pad2d(Layer):
     """Put images inside a margin, as `convlet.ops.pad2d` does.
@@ -47,7 +53,12 @@ class Pad2d(Layer):
     array([2., 0., 1., 2., 0.])
     """
 
-    def __init__(self, padding, mode="zeros", value=0):
+    def __init__(
+        self,
+        padding: Padding,
+        mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        value: float = 0,
+    ) -> None:
         self.padding = check_padding(padding, mode, value, "Pad2d")
         self.mode, self.value = mode, value
 
@@ -91,7 +102,12 @@ class Upsample2d(Layer):
     array([0., 1., 3., 4.])
     """
 
-    def __init__(self, scale, mode="nearest", align_corners=False):
+    def __init__(
+        self,
+        scale: Pair,
+        mode: Literal["nearest", "bilinear"] = "nearest",
+        align_corners: bool = False,
+    ) -> None:
         self.scale = check_upsampling(scale, mode, align_corners, "Upsample2d")
         self.mode, self.align_corners = mode, align_corners
 
@@ -143,7 +159,7 @@ class AdaptiveAvgPool2d(Layer):
     array([1., 3.])
     """
 
-    def __init__(self, output_size):
+    def __init__(self, output_size: Pair) -> None:
         self.output_size = check_output_size(output_size, "AdaptiveAvgPool2d: output_size")
 
     def _output_shape(self, shape):

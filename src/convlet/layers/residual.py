@@ -34,7 +34,7 @@ class Residual(Layer):
 
     _kind = "residual"
 
-    def __init__(self, body, shortcut=None):
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         for name, layer in (("body", body), ("shortcut", shortcut)):
             if not isinstance(layer, Layer) and (name == "body" or layer is not None):
                 raise TypeError(

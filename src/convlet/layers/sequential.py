@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from typing import SupportsIndex, overload
 
 from .base import Layer, join, locate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._types import Rng
 
 
 class Sequential(Layer):
@@ -32,7 +39,7 @@ class Sequential(Layer):
 
     _kind = "sequential"
 
-    def __init__(self, *layers, rng=None):
+    def __init__(self, *layers: Layer, rng: Rng = None) -> None:
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise TypeError(
@@ -42,11 +49,17 @@ class Sequential(Layer):
         self._layers = layers
         self._spawn(rng)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._layers)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Layer: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
 
     def __getitem__(self, index):
         chosen = self._layers[index]

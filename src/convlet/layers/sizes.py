@@ -8,14 +8,14 @@ import numbers
 from .._checks import axis_padding
 
 
-def real(value, name):
+def real(value, name) -> float:
     """Return a float; anything that is no number is a TypeError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 
 
-def epsilon(value, layer):
+def epsilon(value, layer) -> float:
     """Return a finite float above 0, the eps of a norm."""
     number = real(value, f"{layer}: eps")
     if not 0 < number < math.inf:

@@ -23,6 +23,10 @@ from ..layers import (
 )
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
 
 def resnet20(
     shortcut: str = "conv",
@@ -66,7 +70,13 @@ def resnet20(
     return cifar(3, shortcut, (16, 32, 64), classes, channels, rng)
 
 
-def resnet32(shortcut="conv", *, classes=10, channels=3, rng=None) -> Sequential:
+def resnet32(
+    shortcut: str = "conv",
+    *,
+    classes: int = 10,
+    channels: int = 3,
+    rng: np.random.Generator | int | None = None,
+) -> Sequential:
     """Build `resnet20` with 5 blocks a stage: 466,906 parameters, or 464,154 with "pad".
 
     Examples
@@ -78,7 +88,13 @@ def resnet32(shortcut="conv", *, classes=10, channels=3, rng=None) -> Sequential
     return cifar(5, shortcut, (16, 32, 64), classes, channels, rng)
 
 
-def resnet56(shortcut="conv", *, classes=10, channels=3, rng=None) -> Sequential:
+def resnet56(
+    shortcut: str = "conv",
+    *,
+    classes: int = 10,
+    channels: int = 3,
+    rng: np.random.Generator | int | None = None,
+) -> Sequential:
     """Build `resnet20` with 9 blocks a stage: 855,770 parameters, or 853,018 with "pad".
 
     Examples
@@ -188,7 +204,7 @@ class PadShortcut(Layer):
 
     _kind = "pad_shortcut"
 
-    def __init__(self, channels, stride=1):
+    def __init__(self, channels: SupportsIndex, stride: SupportsIndex = 1) -> None:
         self.channels = _checks.size(channels, "PadShortcut: channels")
         self.stride = _checks.size(stride, "PadShortcut: stride")
 

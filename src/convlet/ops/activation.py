@@ -7,8 +7,16 @@ from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
-def relu(x):
+    import numpy as np
+
+    from .._types import Array
+
+
+def relu(x: Array) -> np.ndarray:
     """Replace what is negative by 0: y = max(x, 0); NaN stays NaN.
 
     Parameters
@@ -33,7 +41,7 @@ def relu(x):
     return _forward(_core.relu_forward, x, "relu")
 
 
-def relu_backward(dy, y):
+def relu_backward(dy: Array, y: Array) -> np.ndarray:
     """Gradient of Σ dy·relu(x) from y = relu(x): dx = dy where y > 0, otherwise 0.
 
     Parameters
@@ -58,7 +66,7 @@ def relu_backward(dy, y):
     return _backward(_core.relu_backward, dy, y, "y", "relu_backward")
 
 
-def leaky_relu(x, *, slope=0.01):
+def leaky_relu(x: Array, *, slope: float = 0.01) -> np.ndarray:
     """Flatten what is negative: y = x where x > 0, otherwise slope·x.
 
     Parameters
@@ -89,7 +97,7 @@ def leaky_relu(x, *, slope=0.01):
     return _forward(_core.leaky_relu_forward, x, "leaky_relu", slope)
 
 
-def leaky_relu_backward(dy, y, *, slope=0.01):
+def leaky_relu_backward(dy: Array, y: Array, *, slope: float = 0.01) -> np.ndarray:
     """Gradient of Σ dy·leaky_relu(x) from its y: dx = dy where y > 0, otherwise slope·dy.
 
     Parameters
@@ -116,7 +124,7 @@ def leaky_relu_backward(dy, y, *, slope=0.01):
     return _backward(_core.leaky_relu_backward, dy, y, "y", "leaky_relu_backward", slope)
 
 
-def relu6(x):
+def relu6(x: Array) -> np.ndarray:
     """Clip to [0, 6]: y = min(max(x, 0), 6); NaN stays NaN.
 
     Parameters
@@ -145,7 +153,7 @@ def relu6(x):
     return _forward(_core.relu6_forward, x, "relu6")
 
 
-def relu6_backward(dy, y):
+def relu6_backward(dy: Array, y: Array) -> np.ndarray:
     """Gradient of Σ dy·relu6(x) from its y: dx = dy where 0 < y < 6, otherwise 0.
 
     Parameters
@@ -170,7 +178,7 @@ def relu6_backward(dy, y):
     return _backward(_core.relu6_backward, dy, y, "y", "relu6_backward")
 
 
-def sigmoid(x):
+def sigmoid(x: Array) -> np.ndarray:
     """Map to (0, 1): y = 1 / (1 + exp(-x)), within 1 ulp for every x.
 
     Parameters
@@ -195,7 +203,7 @@ def sigmoid(x):
     return _forward(_core.sigmoid_forward, x, "sigmoid")
 
 
-def sigmoid_backward(dy, y):
+def sigmoid_backward(dy: Array, y: Array) -> np.ndarray:
     """Gradient of Σ dy·sigmoid(x) from its y: dx = dy·y·(1 - y).
 
     Parameters
@@ -220,7 +228,7 @@ def sigmoid_backward(dy, y):
     return _backward(_core.sigmoid_backward, dy, y, "y", "sigmoid_backward")
 
 
-def tanh(x):
+def tanh(x: Array) -> np.ndarray:
     """Map to (-1, 1): the hyperbolic tangent, within 1 ulp for every x.
 
     Parameters
@@ -245,7 +253,7 @@ def tanh(x):
     return _forward(_core.tanh_forward, x, "tanh")
 
 
-def tanh_backward(dy, y):
+def tanh_backward(dy: Array, y: Array) -> np.ndarray:
     """Gradient of Σ dy·tanh(x) from its y: dx = dy·(1 - y²).
 
     Parameters
@@ -270,7 +278,7 @@ def tanh_backward(dy, y):
     return _backward(_core.tanh_backward, dy, y, "y", "tanh_backward")
 
 
-def elu(x, *, alpha=1.0):
+def elu(x: Array, *, alpha: float = 1.0) -> np.ndarray:
     """Let what is negative saturate: y = x where x > 0, otherwise alpha·(exp(x) - 1).
 
     Parameters
@@ -301,7 +309,7 @@ def elu(x, *, alpha=1.0):
     return _forward(_core.elu_forward, x, "elu", alpha)
 
 
-def elu_backward(dy, y, *, alpha=1.0):
+def elu_backward(dy: Array, y: Array, *, alpha: float = 1.0) -> np.ndarray:
     """Gradient of Σ dy·elu(x) from its y: dx = dy where y > 0, otherwise dy·(y + alpha).
 
     Parameters
@@ -328,7 +336,7 @@ def elu_backward(dy, y, *, alpha=1.0):
     return _backward(_core.elu_backward, dy, y, "y", "elu_backward", alpha)
 
 
-def gelu(x, *, approximate="none"):
+def gelu(x: Array, *, approximate: Literal["none", "tanh"] = "none") -> np.ndarray:
     """Weigh x by the probability that a standard normal number is below it.
 
         y = x·Φ(x),  Φ(x) = (1 + erf(x/√2)) / 2
@@ -365,7 +373,9 @@ def gelu(x, *, approximate="none"):
     return _forward(_checks.option(approximate, _GELU, "gelu: approximate")[0], x, "gelu")
 
 
-def gelu_backward(dy, x, *, approximate="none"):
+def gelu_backward(
+    dy: Array, x: Array, *, approximate: Literal["none", "tanh"] = "none"
+) -> np.ndarray:
     """Gradient of Σ dy·gelu(x): with φ = Φ', dx = dy·(Φ(x) + x·φ(x)), or that of the other form.
 
     Parameters
@@ -392,7 +402,7 @@ def gelu_backward(dy, x, *, approximate="none"):
     return _backward(backward, dy, x, "x", "gelu_backward")
 
 
-def silu(x):
+def silu(x: Array) -> np.ndarray:
     """Weigh x by its sigmoid: y = x·σ(x), also known as swish; y(-inf) is 0.
 
     Parameters
@@ -421,7 +431,7 @@ def silu(x):
     return _forward(_core.silu_forward, x, "silu")
 
 
-def silu_backward(dy, x):
+def silu_backward(dy: Array, x: Array) -> np.ndarray:
     """Gradient of Σ dy·silu(x): dx = dy·σ(x)·(1 + x·σ(-x)).
 
     Parameters
@@ -446,7 +456,7 @@ def silu_backward(dy, x):
     return _backward(_core.silu_backward, dy, x, "x", "silu_backward")
 
 
-def hard_swish(x):
+def hard_swish(x: Array) -> np.ndarray:
     """Approach SiLU by parabola and lines: y = x·min(max(x + 3, 0), 6) / 6.
 
     Parameters
@@ -475,7 +485,7 @@ def hard_swish(x):
     return _forward(_core.hard_swish_forward, x, "hard_swish")
 
 
-def hard_swish_backward(dy, x):
+def hard_swish_backward(dy: Array, x: Array) -> np.ndarray:
     """Gradient of Σ dy·hard_swish(x): dx is 0 up to -3, dy from 3, else dy·(2x + 3) / 6.
 
     Parameters
@@ -500,7 +510,7 @@ def hard_swish_backward(dy, x):
     return _backward(_core.hard_swish_backward, dy, x, "x", "hard_swish_backward")
 
 
-def softplus(x):
+def softplus(x: Array) -> np.ndarray:
     """Smooth a ReLU: y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)).
 
     Parameters
@@ -529,7 +539,7 @@ def softplus(x):
     return _forward(_core.softplus_forward, x, "softplus")
 
 
-def softplus_backward(dy, x):
+def softplus_backward(dy: Array, x: Array) -> np.ndarray:
     """Gradient of Σ dy·softplus(x): dx = dy·σ(x).
 
     Parameters

@@ -13,6 +13,13 @@ from .._core import empty
 from ..options import get_options
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, SupportsIndex
+
+    from .._types import Activation, Algorithm, Array, Float, Gradient, Padding, Pair, Shape
+
+
 _ALGORITHMS = {"auto": 0, "im2col": 1, "winograd": 2, "winograd2": 3}
 _NAMES = tuple(_ALGORITHMS)
 _NO_ACTIVATION = _checks.conv_activation(None, "activation")
@@ -21,18 +28,18 @@ _W_AXES = "(KH, KW, C/groups, OC)"
 
 
 def conv2d(
-    x,
-    w,
-    b=None,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
     *,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    activation=None,
-    algorithm="auto",
-    out=None,
-):
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: SupportsIndex = 1,
+    activation: Activation = None,
+    algorithm: Algorithm = "auto",
+    out: np.ndarray | None = None,
+) -> np.ndarray:
     """Cross-correlate a batch with a bank of filters.
 
         y[n,i,j,o] = act(b[o] + Σ_{u,v,c} x[n, i·sh-top+u·dh, j·sw-left+v·dw, c] · w[u,v,c,o])
@@ -106,17 +113,17 @@ def conv2d(
 
 
 def conv2d_backward(
-    dy,
-    x,
-    w,
+    dy: Array,
+    x: Array,
+    w: Array,
     *,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    needs=(True, True, True),
-    algorithm="auto",
-):
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: SupportsIndex = 1,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    algorithm: Algorithm = "auto",
+) -> tuple[Gradient, Gradient, Gradient]:
     """Gradients of Σ dy·conv2d(x, w, b).
 
         dx[n,p,q,c] = Σ dy[n,i,j,o] · w[u,v,c,o]  over all i·sh-top+u·dh = p, j·sw-left+v·dw = q
@@ -174,16 +181,16 @@ def conv2d_backward(
 
 
 def conv2d_algorithm(
-    x_shape,
-    w_shape,
+    x_shape: Shape,
+    w_shape: Shape,
     *,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    dtype="float32",
-    direction="forward",
-):
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: SupportsIndex = 1,
+    dtype: Float = "float32",
+    direction: Literal["forward", "backward_data", "backward_weights"] = "forward",
+) -> dict[str, Any]:
     """Say which algorithm "auto" takes for a convolution, why, and what it costs.
 
     Parameters

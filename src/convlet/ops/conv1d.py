@@ -6,22 +6,31 @@ from .. import _checks
 from .._checks import array, array_like
 from .conv import conv2d, conv2d_backward
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    import numpy as np
+
+    from .._types import Activation, Algorithm, Array, Gradient, SequencePadding
+
+
 _X_AXES = "(N, L, C)"
 _W_AXES = "(K, C/groups, OC)"
 
 
 def conv1d(
-    x,
-    w,
-    b=None,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
     *,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    activation=None,
-    algorithm="auto",
-):
+    stride: SupportsIndex = 1,
+    padding: SequencePadding = 0,
+    dilation: SupportsIndex = 1,
+    groups: SupportsIndex = 1,
+    activation: Activation = None,
+    algorithm: Algorithm = "auto",
+) -> np.ndarray:
     """Cross-correlate a batch of sequences with a bank of filters.
 
         y[n,i,o] = act(b[o] + Σ_{u,c} x[n, i·stride-begin+u·dilation, c] · w[u,c,o])
@@ -62,17 +71,17 @@ def conv1d(
 
 
 def conv1d_backward(
-    dy,
-    x,
-    w,
+    dy: Array,
+    x: Array,
+    w: Array,
     *,
-    stride=1,
-    padding=0,
-    dilation=1,
-    groups=1,
-    needs=(True, True, True),
-    algorithm="auto",
-):
+    stride: SupportsIndex = 1,
+    padding: SequencePadding = 0,
+    dilation: SupportsIndex = 1,
+    groups: SupportsIndex = 1,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    algorithm: Algorithm = "auto",
+) -> tuple[Gradient, Gradient, Gradient]:
     """Gradients of Σ dy·conv1d(x, w, b).
 
         dx[n,p,c] = Σ dy[n,i,o] · w[u,c,o]  over all i·stride-begin+u·dilation = p

@@ -10,22 +10,31 @@ from .._core import empty
 from ..threads import get_num_threads
 from .conv import algorithm_number, require_path
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    import numpy as np
+
+    from .._types import Algorithm, Array, Gradient, Padding, Pair
+
+
 _X_AXES = "(N, H, W, C)"
 _W_AXES = "(KH, KW, OC/groups, C)"
 
 
 def conv_transpose2d(
-    x,
-    w,
-    b=None,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
     *,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    dilation=1,
-    groups=1,
-    algorithm="auto",
-):
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: SupportsIndex = 1,
+    algorithm: Algorithm = "auto",
+) -> np.ndarray:
     """Spread every pixel over a window: the gradient, by its input, of the convolution with w.
 
         y[n, i·sh-top+u·dh, j·sw-left+v·dw, o] += Σ_c x[n,i,j,c] · w[u,v,o,c],  from b[o] on
@@ -88,18 +97,18 @@ def conv_transpose2d(
 
 
 def conv_transpose2d_backward(
-    dy,
-    x,
-    w,
+    dy: Array,
+    x: Array,
+    w: Array,
     *,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    dilation=1,
-    groups=1,
-    needs=(True, True, True),
-    algorithm="auto",
-):
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: SupportsIndex = 1,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    algorithm: Algorithm = "auto",
+) -> tuple[Gradient, Gradient, Gradient]:
     """Gradients of Σ dy·conv_transpose2d(x, w, b).
 
         dx[n,i,j,c] = Σ_{u,v,o} dy[n, i·sh-top+u·dh, j·sw-left+v·dw, o] · w[u,v,o,c]

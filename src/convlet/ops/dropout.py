@@ -11,8 +11,21 @@ from .._checks import array
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
 
-def dropout(x, p, *, seed, counter=0, per_channel=False):
+    from .._types import Array
+
+
+def dropout(
+    x: Array,
+    p: float,
+    *,
+    seed: SupportsIndex,
+    counter: SupportsIndex = 0,
+    per_channel: bool = False,
+) -> np.ndarray:
     """Set a share p of the values to 0, and scale the others by 1/(1 - p).
 
         y[i] = x[i] / (1 - p) where word(seed, counter, i) ≥ 2³²·p, else 0
@@ -51,7 +64,14 @@ def dropout(x, p, *, seed, counter=0, per_channel=False):
     return _dropped(x, p, seed, counter, per_channel, "dropout", "x")
 
 
-def dropout_backward(dy, p, *, seed, counter=0, per_channel=False):
+def dropout_backward(
+    dy: Array,
+    p: float,
+    *,
+    seed: SupportsIndex,
+    counter: SupportsIndex = 0,
+    per_channel: bool = False,
+) -> np.ndarray:
     """Gradient of Σ dy·dropout(x): the same mask, recomputed, and the same scale.
 
         dx[i] = dy[i] / (1 - p) where word(seed, counter, i) ≥ 2³²·p, else 0

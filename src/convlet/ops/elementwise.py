@@ -7,8 +7,14 @@ from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import numpy as np
 
-def add(a, b):
+    from .._types import Array
+
+
+def add(a: Array, b: Array) -> np.ndarray:
     """Add two arrays of one shape: y = a + b. The gradient of either is dy.
 
     Parameters

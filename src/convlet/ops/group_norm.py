@@ -12,8 +12,17 @@ from .._core import empty
 from ..threads import get_num_threads
 from .norm import channels_last, like_x, per_channel, rounded
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import SupportsIndex
 
-def group_norm(x, gamma, beta, *, groups, eps=1e-5):
+    from .._types import Array
+
+
+def group_norm(
+    x: Array, gamma: Array, beta: Array, *, groups: SupportsIndex, eps: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise each group of channels of each sample by its own statistics.
 
         mean[n, g] = Σ x / M,  var[n, g] = Σ (x - mean)² / M,  over the M values of sample n whose
@@ -74,7 +83,9 @@ def group_norm_training(x, gamma, beta, groups, eps, where="group_norm"):
     return _normalise(x, gamma, beta, _matrices(x, where), groups, eps, where)
 
 
-def group_norm_backward(dy, x, gamma, mean, var, *, eps=1e-5):
+def group_norm_backward(
+    dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of Σ dy·group_norm(x, γ, β)[0]; groups are as many as mean and var have.
 
         x̂ = (x - mean) / √(var + ε);  dβ = Σ dy;  dγ = Σ dy x̂  over all but channels
@@ -127,7 +138,9 @@ def group_norm_gradients(
     return _gradients(dy, x, gamma, mean, var, _matrices(x, where), eps, needs_dx, where)
 
 
-def instance_norm(x, gamma=None, beta=None, *, eps=1e-5):
+def instance_norm(
+    x: Array, gamma: Array = None, beta: Array = None, *, eps: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise each channel of each sample by its own statistics: `group_norm` of C groups.
 
         mean[n, c] = Σ x / M,  var[n, c] = Σ (x - mean)² / M,  over the M pixels of sample n
@@ -164,7 +177,9 @@ def instance_norm(x, gamma=None, beta=None, *, eps=1e-5):
     return y, *_of_dtype(y, mean, var)
 
 
-def instance_norm_backward(dy, x, gamma, mean, var, *, eps=1e-5):
+def instance_norm_backward(
+    dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of Σ dy·instance_norm(x, γ, β)[0]; see `group_norm_backward`.
 
     Parameters
@@ -196,7 +211,14 @@ def instance_norm_backward(dy, x, gamma, mean, var, *, eps=1e-5):
     )
 
 
-def layer_norm(x, gamma, beta, *, normalized_shape=None, eps=1e-5):
+def layer_norm(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    *,
+    normalized_shape: SupportsIndex | Sequence[SupportsIndex] | None = None,
+    eps: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise all values of the trailing axes together, for each place in the leading ones.
 
         mean[n] = Σ x[n] / D,  var[n] = Σ (x[n] - mean[n])² / D,  over the D values of
@@ -251,7 +273,9 @@ def layer_norm_training(x, gamma, beta, normalized_shape, eps):
     return y, mean.reshape(leading), var.reshape(leading)
 
 
-def layer_norm_backward(dy, x, gamma, mean, var, *, eps=1e-5):
+def layer_norm_backward(
+    dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of Σ dy·layer_norm(x, γ, β)[0]; the axes that mean lacks are the normalised ones.
 
         x̂ = (x - mean) / √(var + ε);  dβ = Σ dy;  dγ = Σ dy x̂  over the leading axes

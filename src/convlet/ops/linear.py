@@ -7,8 +7,14 @@ from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import numpy as np
 
-def linear(x, w, b=None):
+    from .._types import Array, Gradient
+
+
+def linear(x: Array, w: Array, b: Array | None = None) -> np.ndarray:
     """Map the last axis of x linearly: y = x w + b.
 
     Parameters
@@ -44,7 +50,9 @@ def linear(x, w, b=None):
     return y
 
 
-def linear_backward(dy, x, w, *, needs=(True, True, True)):
+def linear_backward(
+    dy: Array, x: Array, w: Array, *, needs: tuple[bool, bool, bool] = (True, True, True)
+) -> tuple[Gradient, Gradient, Gradient]:
     """Gradients of Σ dy·linear(x, w, b).
 
         dx = dy wᵀ,  dw = Σ_rows xᵀ dy,  db = Σ_rows dy

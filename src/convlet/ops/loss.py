@@ -9,21 +9,28 @@ from .._checks import array
 from .._core import empty as new
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, SupportsIndex
+
+    from .._types import Array, Loss, Reduction
+
+
 _EMPTY = {"zero": 0, "nan": 1, "raise": 2}
 
 
 def softmax_cross_entropy(
-    logits,
-    target,
+    logits: Array,
+    target: Array,
     *,
-    axis=-1,
-    class_weight=None,
-    sample_weight=None,
-    ignore_index=None,
-    label_smoothing=0.0,
-    reduction="mean",
-    empty="zero",
-):
+    axis: SupportsIndex = -1,
+    class_weight: Array | None = None,
+    sample_weight: Array | None = None,
+    ignore_index: SupportsIndex | None = None,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+    empty: Literal["zero", "nan", "raise"] = "zero",
+) -> tuple[Loss, np.ndarray]:
     """Cross-entropy of softmax(logits), and its gradient, without going through probabilities.
 
         u_nc = w_c ((1 - s) q_nc + s/C)
@@ -115,16 +122,16 @@ def softmax_cross_entropy(
 
 
 def nll(
-    log_probabilities,
-    target,
+    log_probabilities: Array,
+    target: Array,
     *,
-    axis=-1,
-    class_weight=None,
-    sample_weight=None,
-    ignore_index=None,
-    reduction="mean",
-    empty="zero",
-):
+    axis: SupportsIndex = -1,
+    class_weight: Array | None = None,
+    sample_weight: Array | None = None,
+    ignore_index: SupportsIndex | None = None,
+    reduction: Reduction = "mean",
+    empty: Literal["zero", "nan", "raise"] = "zero",
+) -> tuple[Loss, np.ndarray]:
     """Negative log-likelihood of labels, from log-probabilities, and its gradient.
 
         loss_n = -a_n w_label x[n, label],  dloss_n/dx_nc = -a_n w_label [c = label]

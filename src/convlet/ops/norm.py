@@ -9,8 +9,22 @@ from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
-def batch_norm(x, gamma, beta, *, eps=1e-5, residual=None, activation=None):
+    from .._types import Array
+
+
+def batch_norm(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    *,
+    eps: float = 1e-5,
+    residual: Array | None = None,
+    activation: Literal["relu"] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise each channel by the statistics of this batch.
 
         mean = Σ x / M,  var = Σ (x - mean)² / M,  over the M values of a channel
@@ -77,7 +91,17 @@ def batch_norm_training(x, gamma, beta, eps, residual, activation):
     return y, mean, var
 
 
-def batch_norm_inference(x, gamma, beta, mean, var, *, eps=1e-5, residual=None, activation=None):
+def batch_norm_inference(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    mean: Array,
+    var: Array,
+    *,
+    eps: float = 1e-5,
+    residual: Array | None = None,
+    activation: Literal["relu"] | None = None,
+) -> np.ndarray:
     """Normalise each channel by given statistics.
 
         y = act(γ (x - mean) / √(var + ε) + β + residual)
@@ -118,19 +142,19 @@ def batch_norm_inference(x, gamma, beta, mean, var, *, eps=1e-5, residual=None, 
 
 
 def batch_norm_backward(
-    dy,
-    x,
-    gamma,
-    mean,
-    var,
+    dy: Array,
+    x: Array,
+    gamma: Array,
+    mean: Array,
+    var: Array,
     *,
-    eps=1e-5,
-    beta=None,
-    y=None,
-    activation=None,
-    residual=False,
-    frozen=False,
-):
+    eps: float = 1e-5,
+    beta: Array | None = None,
+    y: Array | None = None,
+    activation: Literal["relu"] | None = None,
+    residual: bool = False,
+    frozen: bool = False,
+) -> tuple[np.ndarray, ...]:
     """Gradients of Σ dy·batch_norm(x, γ, β)[0].
 
         g = dy where the activation passes it, otherwise 0;  dresidual = g

@@ -9,10 +9,25 @@ from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .._types import Array, Padding, Pair, Shape
+
+
 _X_AXES = "(N, H, W, C)"
 
 
-def max_pool2d(x, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
+def max_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> np.ndarray:
     """Take the largest value of each window; padding never wins, a NaN always does.
 
         y[n,i,j,c] = max_{u,v} x[n, i·sh-top+u·dh, j·sw-left+v·dw, c]
@@ -54,7 +69,16 @@ def max_pool2d(x, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=
     return y
 
 
-def max_pool2d_backward(dy, x, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
+def max_pool2d_backward(
+    dy: Array,
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> np.ndarray:
     """Gradient of Σ dy·max_pool2d(x): each dy goes to the value that won its window.
 
         dx[p] = Σ dy[i] over the windows i that x[p] won
@@ -149,7 +173,15 @@ def max_pool2d_winners_backward(
     return dx
 
 
-def avg_pool2d(x, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+def avg_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> np.ndarray:
     """Take the mean of each window.
 
         y[n,i,j,c] = Σ_{u,v} x[n, i·sh-top+u, j·sw-left+v, c] / count[i,j]
@@ -185,8 +217,15 @@ def avg_pool2d(x, kernel_size, *, stride=None, padding=0, ceil_mode=False, count
 
 
 def avg_pool2d_backward(
-    dy, x_shape, kernel_size, *, stride=None, padding=0, ceil_mode=False, count_include_pad=True
-):
+    dy: Array,
+    x_shape: Shape,
+    kernel_size: Pair,
+    *,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> np.ndarray:
     """Gradient of Σ dy·avg_pool2d(x): dx[p] = Σ dy[i] / count[i] over the windows i that hold p.
 
     Parameters
@@ -222,7 +261,7 @@ def avg_pool2d_backward(
     return dx
 
 
-def global_avg_pool2d(x):
+def global_avg_pool2d(x: Array) -> np.ndarray:
     """Take the mean of each channel of each image: y[n,c] = Σ_{h,w} x[n,h,w,c] / (H·W).
 
     Parameters
@@ -252,7 +291,7 @@ def global_avg_pool2d(x):
     return y.reshape(y_shape[0], y_shape[3])
 
 
-def global_avg_pool2d_backward(dy, x_shape):
+def global_avg_pool2d_backward(dy: Array, x_shape: Shape) -> np.ndarray:
     """Gradient of Σ dy·global_avg_pool2d(x): dx[n,h,w,c] = dy[n,c] / (H·W).
 
     Parameters
@@ -286,7 +325,7 @@ def global_avg_pool2d_backward(dy, x_shape):
     return dx
 
 
-def global_max_pool2d(x):
+def global_max_pool2d(x: Array) -> np.ndarray:
     """Take the largest value of each channel of each image: y[n,c] = max_{h,w} x[n,h,w,c].
 
     Parameters
@@ -315,7 +354,7 @@ def global_max_pool2d(x):
     return y.reshape(y_shape[0], y_shape[3])
 
 
-def global_max_pool2d_backward(dy, x):
+def global_max_pool2d_backward(dy: Array, x: Array) -> np.ndarray:
     """Gradient of Σ dy·global_max_pool2d(x): dx[n,h,w,c] = dy[n,c] at the first largest, else 0.
 
     Parameters

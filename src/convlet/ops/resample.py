@@ -7,12 +7,27 @@ from .._checks import array
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    import numpy as np
+
+    from .._types import Array, Padding, Pair, Shape
+
+
 _X_AXES = "(N, H, W, C)"
 PAD_MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3}
 UPSAMPLE_MODES = {"nearest": 0, "bilinear": 1}
 
 
-def pad2d(x, padding, *, mode="zeros", value=0):
+def pad2d(
+    x: Array,
+    padding: Padding,
+    *,
+    mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+    value: float = 0,
+) -> np.ndarray:
     """Put images inside a margin.
 
     Two pixels around 0 1 2 3, with v for `value`:
@@ -52,7 +67,13 @@ def pad2d(x, padding, *, mode="zeros", value=0):
     return y
 
 
-def pad2d_backward(dy, x_shape, padding, *, mode="zeros"):
+def pad2d_backward(
+    dy: Array,
+    x_shape: Shape,
+    padding: Padding,
+    *,
+    mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+) -> np.ndarray:
     """Gradient of Σ dy·pad2d(x): dx[p] = Σ dy over the pixels that are copies of x[p].
 
     Parameters
@@ -125,7 +146,13 @@ def _pad_geometry(pads, mode):
     return (*pads[0], *pads[1], PAD_MODES[mode])
 
 
-def upsample2d(x, scale, *, mode="nearest", align_corners=False):
+def upsample2d(
+    x: Array,
+    scale: Pair,
+    *,
+    mode: Literal["nearest", "bilinear"] = "nearest",
+    align_corners: bool = False,
+) -> np.ndarray:
     """Make images `scale` times as large.
 
         nearest   y[n,i,j,c] = x[n, i // sh, j // sw, c]
@@ -169,7 +196,14 @@ def upsample2d(x, scale, *, mode="nearest", align_corners=False):
     return y
 
 
-def upsample2d_backward(dy, x_shape, scale, *, mode="nearest", align_corners=False):
+def upsample2d_backward(
+    dy: Array,
+    x_shape: Shape,
+    scale: Pair,
+    *,
+    mode: Literal["nearest", "bilinear"] = "nearest",
+    align_corners: bool = False,
+) -> np.ndarray:
     """Gradient of Σ dy·upsample2d(x): dx[p] = Σ dy[i] · weight of x[p] in y[i].
 
     Parameters
@@ -220,7 +254,7 @@ def check_upsampling(scale, mode, align_corners, where):
     return _checks.pair(scale, f"{where}: scale")
 
 
-def adaptive_avg_pool2d(x, output_size):
+def adaptive_avg_pool2d(x: Array, output_size: Pair) -> np.ndarray:
     """Take the mean of each of OH x OW bins, whatever the size of the images.
 
         y[n,i,j,c] = mean of x[n,h,w,c], floor(i·H/OH) ≤ h < ceil((i + 1)·H/OH), w alike
@@ -257,7 +291,7 @@ def adaptive_avg_pool2d(x, output_size):
     return y
 
 
-def adaptive_avg_pool2d_backward(dy, x_shape, output_size):
+def adaptive_avg_pool2d_backward(dy: Array, x_shape: Shape, output_size: Pair) -> np.ndarray:
     """Gradient of Σ dy·adaptive_avg_pool2d(x): dx[p] = Σ dy[i] / count[i] over the bins i of p.
 
     Parameters

@@ -7,8 +7,16 @@ from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
 
-def softmax(x, *, axis=-1):
+    import numpy as np
+
+    from .._types import Array
+
+
+def softmax(x: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     """Turn logits into probabilities.
 
         y_i = exp(x_i - m) / Σ_k exp(x_k - m),  m = max x
@@ -36,7 +44,7 @@ def softmax(x, *, axis=-1):
     return _map(_core.softmax_forward, x, axis, "softmax")
 
 
-def log_softmax(x, *, axis=-1):
+def log_softmax(x: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     """Take the logarithm of the softmax: y_i = (x_i - m) - log Σ_k exp(x_k - m), m = max x.
 
     Parameters, Returns and Raises are those of `softmax`.
@@ -50,7 +58,7 @@ def log_softmax(x, *, axis=-1):
     return _map(_core.log_softmax_forward, x, axis, "log_softmax")
 
 
-def softmax_backward(dy, y, *, axis=-1):
+def softmax_backward(dy: Array, y: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     """Gradient of Σ dy·softmax(x) from y = softmax(x).
 
         dx_j = Σ_i dy_i · y_i (δ_ij - y_j) = y_j (dy_j - Σ_i dy_i y_i)
@@ -77,7 +85,7 @@ def softmax_backward(dy, y, *, axis=-1):
     return _pull_back(_core.softmax_backward, dy, y, axis, "softmax_backward")
 
 
-def log_softmax_backward(dy, y, *, axis=-1):
+def log_softmax_backward(dy: Array, y: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     """Gradient of Σ dy·log_softmax(x) from y = log_softmax(x): dx_j = dy_j - exp(y_j) Σ_i dy_i.
 
     Parameters, Returns and Raises are those of `softmax_backward`.

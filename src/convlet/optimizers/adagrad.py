@@ -5,6 +5,10 @@ from __future__ import annotations
 from .. import _core
 from .base import Optimizer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Option, Parameters
+
 
 class AdaGrad(Optimizer):
     """Steps scaled by the root of the sum of all squared gradients.
@@ -44,8 +48,15 @@ class AdaGrad(Optimizer):
     moments = ("v",)
 
     def __init__(
-        self, parameters, lr=1e-2, *, eps=1e-10, initial_accumulator=0.0, lr_decay=0.0, l2=0.0
-    ):
+        self,
+        parameters: Parameters,
+        lr: Option = 1e-2,
+        *,
+        eps: Option = 1e-10,
+        initial_accumulator: float = 0.0,
+        lr_decay: Option = 0.0,
+        l2: Option = 0.0,
+    ) -> None:
         options = {"initial_accumulator": initial_accumulator, "lr_decay": lr_decay, "l2": l2}
         super().__init__(parameters, lr=lr, eps=eps, **options)
         for i in range(len(self._parameters)):

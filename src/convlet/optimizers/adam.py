@@ -7,6 +7,13 @@ import numpy as np
 from .. import _core
 from .base import Optimizer, require_bool
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, Never
+
+    from .._types import Option, Parameters
+
+
 EPS_MODES = ("paper", "hat")
 
 
@@ -21,7 +28,7 @@ class AdamSteps(Optimizer):
         self._histories["beta_products"] = np.ones((len(self._parameters), 2))
 
     @property
-    def moments(self):
+    def moments(self) -> tuple[str, ...]:
         """Mean and mean square of the gradients, and the largest of these for AMSGrad."""
         largest = any(group["amsgrad"] for group in self._groups)
         return ("m", "v", "v_max") if largest else ("m", "v")
@@ -111,16 +118,16 @@ class Adam(AdamSteps):
 
     def __init__(
         self,
-        parameters,
-        lr=1e-3,
+        parameters: Parameters,
+        lr: Option = 1e-3,
         *,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        eps_mode="paper",
-        amsgrad=False,
-        l2=0.0,
-        **unknown,
-    ):
+        betas: tuple[Option, Option] = (0.9, 0.999),
+        eps: Option = 1e-8,
+        eps_mode: Literal["paper", "hat"] = "paper",
+        amsgrad: bool = False,
+        l2: Option = 0.0,
+        **unknown: Never,
+    ) -> None:
         if "weight_decay" in unknown:
             raise TypeError(
                 "Adam has no weight_decay, which means two things: l2= adds l2·w to the gradient, "

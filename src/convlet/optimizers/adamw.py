@@ -5,6 +5,12 @@ from __future__ import annotations
 from ..parameter import KINDS
 from .adam import AdamSteps
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._types import Kind, Option, Parameters
+
 
 class AdamW(AdamSteps):
     """Adam with decay of the weights themselves, apart from the gradient.
@@ -45,15 +51,15 @@ class AdamW(AdamSteps):
 
     def __init__(
         self,
-        parameters,
-        lr=1e-3,
+        parameters: Parameters,
+        lr: Option = 1e-3,
         *,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        amsgrad=False,
-        weight_decay=0.01,
-        decay_kinds=("weight",),
-    ):
+        betas: tuple[Option, Option] = (0.9, 0.999),
+        eps: Option = 1e-8,
+        amsgrad: bool = False,
+        weight_decay: Option = 0.01,
+        decay_kinds: Sequence[Kind] = ("weight",),
+    ) -> None:
         options = {"amsgrad": amsgrad, "weight_decay": weight_decay, "decay_kinds": decay_kinds}
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, **options)
 

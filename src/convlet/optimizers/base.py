@@ -12,6 +12,15 @@ from ..parameter import Parameter
 from ..threads import get_num_threads
 from .norms import finite_squares, number, root_of_sum
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from .._types import Parameters
+
 
 class Optimizer:
     """Steps parameters along their gradients.
@@ -26,12 +35,12 @@ class Optimizer:
     those that must be below 1 in `fractions`, and gives `_step(values, members, segments)`.
     """
 
-    moments = ()
+    moments: tuple[str, ...] = ()
     slots = ("m", "v", None)
     flags = ()
     fractions = ("betas",)
 
-    def __init__(self, parameters, **options):
+    def __init__(self, parameters: Parameters, **options: Any) -> None:
         self._t = 0
         self._groups = [
             options | group for group in as_groups(parameters, set(options), type(self).__name__)
@@ -71,7 +80,7 @@ class Optimizer:
             groups.append(f"{len(group['params'])} parameters: {options}")
         return f"{type(self).__name__}({'; '.join(groups)})"
 
-    def step(self, *, zero_grad=False, max_norm=None):
+    def step(self, *, zero_grad: bool = False, max_norm: float | None = None) -> float | Any:
         """Step every trainable parameter, in place.
 
         A gradient that is not finite makes weights and moments that are not finite: nothing is
@@ -116,12 +125,12 @@ class Optimizer:
                     parameter.grad.fill(0)
         return norm
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Fill the gradient of every parameter with zeros."""
         for parameter in self._parameters:
             parameter.grad.fill(0)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return copies of all that the optimizer remembers.
 
         "step" is the number of steps taken. Arrays are named by the position of their parameter in
@@ -132,7 +141,7 @@ class Optimizer:
             state |= {f"{name}.{i}": self._moment(name, i).copy() for name in self.moments}
         return state | {name: history.copy() for name, history in self._histories.items()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over a state as `state_dict` returns it.
 
         Raises

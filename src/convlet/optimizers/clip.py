@@ -9,8 +9,14 @@ from ..threads import get_num_threads
 from .base import parameter_list
 from .norms import by_dtype, finite_squares, number, root_of_sum, segment
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def clip_grad_value(parameters, limit):
+    from .._types import Parameters
+
+
+def clip_grad_value(parameters: Parameters, limit: float) -> None:
     """Bring every entry of every gradient into [-limit, limit], in place.
 
         g ← min(max(g, -limit), limit)
@@ -41,7 +47,9 @@ def clip_grad_value(parameters, limit):
         _core.clip(segments, limit, get_num_threads())
 
 
-def clip_grad_norm(parameters, max_norm, *, per_parameter=False):
+def clip_grad_norm(
+    parameters: Parameters, max_norm: float, *, per_parameter: bool = False
+) -> float | Any:
     """Shorten gradients that are longer than `max_norm`, in place; return the norm before.
 
         norm = √(Σ g²);  where norm > max_norm:  g ← g · max_norm/norm

@@ -11,6 +11,15 @@ from .. import _core
 from ..threads import get_num_threads
 from .base import parameter_list
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from .._types import Option, Parameters
+
 
 class EMA:
     """Exponential moving averages of parameters, to evaluate with.
@@ -54,7 +63,7 @@ class EMA:
     array([4., 4.], dtype=float32)
     """
 
-    def __init__(self, parameters, decay):
+    def __init__(self, parameters: Parameters, decay: Option) -> None:
         self._parameters = parameter_list(parameters, "EMA")
         self._decay = decay
         self._t = 0
@@ -63,7 +72,7 @@ class EMA:
             self._evaluate(0)
         self._averages = [p.value.copy() for p in self._parameters]
 
-    def update(self):
+    def update(self) -> None:
         """Take the present values into the averages.
 
         Raises
@@ -83,7 +92,7 @@ class EMA:
         self._t += 1
 
     @contextlib.contextmanager
-    def averaged(self):
+    def averaged(self) -> Iterator[None]:
         """Put the averages in place of the values; the values come back at the end.
 
         What is written to the values in between is lost.
@@ -99,12 +108,12 @@ class EMA:
             self._assign(kept)
             self._inside = False
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return copies of the averages, "average.0" and so on, and "step", the updates so far."""
         averages = {f"average.{i}": a.copy() for i, a in enumerate(self._averages)}
         return {"step": self._t} | averages
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over a state as `state_dict` returns it.
 
         Raises

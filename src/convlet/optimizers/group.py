@@ -5,8 +5,20 @@ from __future__ import annotations
 from .adamw import check_kinds
 from .base import as_groups
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-def group(parameters, by, **options):
+    from .._types import Kind, Parameters
+    from ..parameter import Parameter
+
+
+def group(
+    parameters: Parameters,
+    by: Kind | tuple[Kind, ...] | Callable[[Parameter], bool],
+    **options: Any,
+) -> list[dict[str, Any]]:
     """Give the parameters that `by` selects options of their own.
 
     The result goes to an optimizer in place of the list. What is not selected keeps what it had:

@@ -6,6 +6,10 @@ from .. import _core
 from .adam import check_betas
 from .base import Optimizer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Option, Parameters
+
 
 class Lion(Optimizer):
     """Steps of one size, along the sign of the momentum.
@@ -42,7 +46,14 @@ class Lion(Optimizer):
 
     moments = ("m",)
 
-    def __init__(self, parameters, lr=1e-4, *, betas=(0.9, 0.99), weight_decay=0.0):
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: Option = 1e-4,
+        *,
+        betas: tuple[Option, Option] = (0.9, 0.99),
+        weight_decay: Option = 0.0,
+    ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
 
     def _check(self, group):

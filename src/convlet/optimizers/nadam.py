@@ -8,6 +8,10 @@ from .. import _core
 from .adam import check_betas
 from .base import Optimizer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Option, Parameters
+
 
 class NAdam(Optimizer):
     """Adam with Nesterov's look ahead, under a momentum that rises to β₁.
@@ -48,7 +52,15 @@ class NAdam(Optimizer):
 
     moments = ("m", "v")
 
-    def __init__(self, parameters, lr=2e-3, *, betas=(0.9, 0.999), eps=1e-8, momentum_decay=4e-3):
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: Option = 2e-3,
+        *,
+        betas: tuple[Option, Option] = (0.9, 0.999),
+        eps: Option = 1e-8,
+        momentum_decay: Option = 4e-3,
+    ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, momentum_decay=momentum_decay)
         self._histories["products"] = np.ones((len(self._parameters), 2))  # of μ and β₂
         self._histories["steps"] = np.zeros(len(self._parameters), np.int64)

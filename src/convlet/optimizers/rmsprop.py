@@ -5,6 +5,10 @@ from __future__ import annotations
 from .. import _core
 from .base import Optimizer, require_bool
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Option, Parameters
+
 
 class RMSProp(Optimizer):
     """Steps scaled by the root of the running mean of squared gradients.
@@ -56,13 +60,21 @@ class RMSProp(Optimizer):
     fractions = ("alpha",)
 
     def __init__(
-        self, parameters, lr=1e-2, *, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, l2=0.0
-    ):
+        self,
+        parameters: Parameters,
+        lr: Option = 1e-2,
+        *,
+        alpha: Option = 0.99,
+        eps: Option = 1e-8,
+        momentum: Option = 0.0,
+        centered: bool = False,
+        l2: Option = 0.0,
+    ) -> None:
         options = {"alpha": alpha, "eps": eps, "momentum": momentum, "centered": centered}
         super().__init__(parameters, lr=lr, **options, l2=l2)
 
     @property
-    def moments(self):
+    def moments(self) -> tuple[str, ...]:
         """The mean of squares; the momentum buffer and the mean where a group has use for them."""
         pushed = any(
             callable(group["momentum"]) or group["momentum"] != 0 for group in self._groups

@@ -7,6 +7,10 @@ import numpy as np
 from .. import _core
 from .base import Optimizer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Option, Parameters
+
 
 class SGD(Optimizer):
     """Gradient descent, with momentum and decay where wanted.
@@ -48,15 +52,15 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters,
-        lr,
+        parameters: Parameters,
+        lr: Option,
         *,
-        momentum=0.0,
-        dampening=0.0,
-        nesterov=False,
-        l2=0.0,
-        weight_decay=0.0,
-    ):
+        momentum: Option = 0.0,
+        dampening: Option = 0.0,
+        nesterov: bool = False,
+        l2: Option = 0.0,
+        weight_decay: Option = 0.0,
+    ) -> None:
         options = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov}
         super().__init__(parameters, lr=lr, **options, l2=l2, weight_decay=weight_decay)
         self._histories["started"] = np.zeros(len(self._parameters), bool)
@@ -73,7 +77,7 @@ class SGD(Optimizer):
         return bool(self._histories["started"][i])
 
     @property
-    def moments(self):
+    def moments(self) -> tuple[str, ...]:
         """The momentum buffer, where a group has a momentum."""
         wanted = any(not _is_zero(group["momentum"]) for group in self._groups)
         return ("m",) if wanted else ()

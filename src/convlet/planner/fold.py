@@ -19,6 +19,12 @@ from .program import compiled
 from .report import Report
 from .steps import STEPS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._types import Array, Shape
+    from ..layers import Layer
+
+
 FEW_PIXELS, MANY_WEIGHTS = 64, 1 << 20  # after a convolution, of a batch; of the convolution
 
 
@@ -45,14 +51,14 @@ class FoldedModel:
     ['Conv2d+BatchNorm+ReLU']
     """
 
-    def __init__(self, model):
+    def __init__(self, model: Layer) -> None:
         self._model = copy.deepcopy(model)
         for parameter in self._model._all_parameters():
             parameter.drop_grad()
         self._folded = {}  # layers with a batch norm in their weights, by what they are made of
         self._runs = {}  # (plan, program or None) by shape
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> np.ndarray:
         """Infer: y from x.
 
         Parameters
@@ -75,11 +81,11 @@ class FoldedModel:
         program.run(y, x, get_num_threads())
         return y
 
-    def output_shape(self, shape):
+    def output_shape(self, shape: Shape) -> tuple[int, ...]:
         """Return the shape of y for an x of this shape, or raise the ValueError of the door."""
         return self._model.output_shape(shape)
 
-    def plan(self, shape):
+    def plan(self, shape: Shape) -> Report:
         """Say what runs for an x of this shape, as `Layer.plan` does.
 
         Parameters
@@ -100,7 +106,7 @@ class FoldedModel:
         return Report(plan, dtype, one_call=program is not None)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype | None:
         """The dtype of the parameters, or None where there are none."""
         return self._model.dtype
 

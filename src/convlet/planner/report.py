@@ -6,6 +6,12 @@ import math
 
 from ..summary import table
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy as np
+
 HEADINGS = (
     "layer",
     "kernel",
@@ -48,7 +54,9 @@ class Report:
     ['Conv2d', 'BatchNorm+ReLU']
     """
 
-    def __init__(self, plan, dtype, *, one_call=False):
+    rows: list[dict[str, Any]]
+
+    def __init__(self, plan, dtype: np.dtype, *, one_call: bool = False) -> None:
         self.one_call = one_call
         self.input_shape = plan.graph.shapes[0]
         kept = {value for step in plan.backward for value in step.reads} - plan.remade.keys()
@@ -58,7 +66,7 @@ class Report:
         self.kept_bytes = sum(row["bytes"] for row in self.rows if row["kept"])
         self.workspace = max((row["workspace"] for row in self.rows), default=0)
 
-    def count(self, kernel):
+    def count(self, kernel: str) -> int:
         """How many times a kernel runs, such as "BatchNorm+add+ReLU"."""
         return sum(row["kernel"] == kernel for row in self.rows)
 

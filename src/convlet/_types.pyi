@@ -32,7 +32,14 @@ Activation: TypeAlias = (
 Algorithm: TypeAlias = Literal["auto", "im2col", "winograd", "winograd2"]
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 Kind: TypeAlias = Literal["weight", "bias", "norm"]
-Rng: TypeAlias = np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | int | None
+Rng: TypeAlias = (
+    np.random.Generator
+    | np.random.BitGenerator
+    | np.random.SeedSequence
+    | int
+    | Sequence[int]
+    | None
+)
 
 Option: TypeAlias = float | Callable[[int], float]  # a number or a function of the step
 Parameters: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]  # or groups of options

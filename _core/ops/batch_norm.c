@@ -175,7 +175,7 @@ static void slab_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker
     const batch_norm_job *job = context;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
-        const cvl_span span = NAME(columns_span)(&job->plan, task);
+        const cvl_columns_span span = NAME(columns_span)(&job->plan, task);
         run_channels(job, job->prepare, span.column, span.channels);
         if (job->reduce)
             job->reduce(job, task);
@@ -236,7 +236,7 @@ static void apply_affine(const batch_norm_job *job, ptrdiff_t task)
 {
     const NAME(kernels) *k = job->kernels;
     const batch_norm_job *second = job->second;
-    cvl_span span = NAME(columns_span)(&job->plan, task);
+    cvl_columns_span span = NAME(columns_span)(&job->plan, task);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
         T *y = job->y + piece.offset;
         if (second)
@@ -321,7 +321,7 @@ static const T *masked_dy(const batch_norm_job *job)
     return job->dresidual ? job->dresidual : job->dy;
 }
 
-static void add_gradients(const batch_norm_job *job, T *sums, const cvl_span *span,
+static void add_gradients(const batch_norm_job *job, T *sums, const cvl_columns_span *span,
                           const cvl_piece *piece)
 {
     const T *dy = job->dy + piece->offset, *x = job->x + piece->offset;
@@ -337,7 +337,7 @@ static void add_gradients(const batch_norm_job *job, T *sums, const cvl_span *sp
 static void reduce_gradients(const batch_norm_job *job, ptrdiff_t task)
 {
     const batch_norm_job *norm;
-    cvl_span span = NAME(columns_span)(&job->plan, task);
+    cvl_columns_span span = NAME(columns_span)(&job->plan, task);
     for (norm = job; norm; norm = norm->second)
         NAME(moments_clear)(&norm->moments, &span);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
@@ -363,7 +363,7 @@ static void finish_gradients(const batch_norm_job *job, ptrdiff_t channel, ptrdi
 static void apply_gradients(const batch_norm_job *job, ptrdiff_t task)
 {
     const NAME(kernels) *k = job->kernels;
-    cvl_span span = NAME(columns_span)(&job->plan, task);
+    cvl_columns_span span = NAME(columns_span)(&job->plan, task);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
         for (const batch_norm_job *norm = job; norm; norm = norm->second) {
             const T *g = masked_dy(norm) + piece.offset, *x = norm->x + piece.offset;

@@ -33,19 +33,19 @@ cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C)
     return plan;
 }
 
-cvl_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task)
+cvl_columns_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task)
 {
     if (plan->slabs) {
         const ptrdiff_t column = task * CVL_COLUMNS_RANGE,
                         width = cvl_min(CVL_COLUMNS_RANGE, plan->C - column);
-        return (cvl_span){.pixels = plan->M,
-                          .column = column,
-                          .width = width,
-                          .channels = width,
-                          .end = plan->rows};
+        return (cvl_columns_span){.pixels = plan->M,
+                                  .column = column,
+                                  .width = width,
+                                  .channels = width,
+                                  .end = plan->rows};
     }
     const ptrdiff_t each = plan->rows / plan->blocks, more = plan->rows % plan->blocks;
-    cvl_span span = {.block = task, .width = plan->L, .channels = plan->C};
+    cvl_columns_span span = {.block = task, .width = plan->L, .channels = plan->C};
     span.row = each * task + cvl_min(task, more);
     span.end = span.row + each + (task < more);
     span.tail = task == plan->blocks - 1 ? plan->tail : 0;
@@ -53,7 +53,7 @@ cvl_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task)
     return span;
 }
 
-int NAME(next_piece)(cvl_piece *piece, cvl_span *span, const cvl_columns *plan)
+int NAME(next_piece)(cvl_piece *piece, cvl_columns_span *span, const cvl_columns *plan)
 {
     ptrdiff_t rows = cvl_min(plan->chain, span->end - span->row), width = span->width;
     if (rows == 0) {
@@ -97,7 +97,7 @@ static void sum_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const sum_job *job = context;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
-        cvl_span span = NAME(columns_span)(&job->plan, task);
+        cvl_columns_span span = NAME(columns_span)(&job->plan, task);
         T *sums = job->sums + span.block * job->plan.L + span.column;
         double *totals = job->totals + span.block * job->plan.L + span.column;
         memset(sums, 0, (size_t)span.width * sizeof *sums);

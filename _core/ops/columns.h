@@ -24,12 +24,12 @@ typedef struct cvl_columns {
 } cvl_columns;
 
 /* What one task covers: some columns, which hold `channels` channels, of the rows of a block. */
-typedef struct cvl_span {
+typedef struct cvl_columns_span {
     ptrdiff_t block, pixels;
     ptrdiff_t column, width, channels;
     ptrdiff_t row, end, tail; /* what next_piece has still to give */
     ptrdiff_t pieces;         /* given since the last fold */
-} cvl_span;
+} cvl_columns_span;
 
 /* A few rows of a span, small enough to stay in L1. */
 typedef struct cvl_piece {
@@ -39,10 +39,10 @@ typedef struct cvl_piece {
 } cvl_piece;
 
 cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C);
-cvl_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task);
+cvl_columns_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task);
 
 /* The next piece of a span, in order; 0 after the last. */
-int NAME(next_piece)(cvl_piece *piece, cvl_span *span, const cvl_columns *plan);
+int NAME(next_piece)(cvl_piece *piece, cvl_columns_span *span, const cvl_columns *plan);
 
 /* Where totals are merged: ranges of this many channels, of which there are `ranges`. */
 enum { CVL_COLUMNS_RANGE = 64 };

@@ -306,7 +306,7 @@ static void apply_affine(const group_norm_job *job, const sample *s, ptrdiff_t t
 {
     const T *x = job->x + offset(job, s);
     T *y = job->y + offset(job, s);
-    cvl_span span = NAME(columns_span)(&job->plan, task);
+    cvl_columns_span span = NAME(columns_span)(&job->plan, task);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
         job->kernels->batch_norm_apply(y + piece.offset, piece.shape, x + piece.offset, NULL,
                                        s->planes + span.column, 0);
@@ -354,7 +354,7 @@ typedef struct sample_of_job {
     const sample *s;
 } sample_of_job;
 
-static void add_gradients(const void *context, T *sums, const cvl_span *span,
+static void add_gradients(const void *context, T *sums, const cvl_columns_span *span,
                           const cvl_piece *piece)
 {
     const sample_of_job *of = context;
@@ -383,7 +383,7 @@ static void finish_gradients(const group_norm_job *job, const sample *s, ptrdiff
 static void apply_gradients(const group_norm_job *job, const sample *s, ptrdiff_t task)
 {
     const ptrdiff_t begin = offset(job, s);
-    cvl_span span = NAME(columns_span)(&job->plan, task);
+    cvl_columns_span span = NAME(columns_span)(&job->plan, task);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
         const ptrdiff_t at = begin + piece.offset;
         job->kernels->batch_norm_dx(job->dx + at, piece.shape, job->dy + at, job->x + at, NULL,

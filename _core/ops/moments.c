@@ -15,7 +15,7 @@ void NAME(moments_repeat)(T *plane, const cvl_columns *plan)
         memcpy(plane + have, plane, (size_t)cvl_min(have, plan->L - have) * sizeof *plane);
 }
 
-void NAME(moments_clear)(const NAME(moments) *m, const cvl_span *span)
+void NAME(moments_clear)(const NAME(moments) *m, const cvl_columns_span *span)
 {
     T *sums = NAME(moments_sums)(m, span);
     double *totals = m->totals + (sums - m->sums);
@@ -25,7 +25,7 @@ void NAME(moments_clear)(const NAME(moments) *m, const cvl_span *span)
     }
 }
 
-void NAME(moments_fold)(const NAME(moments) *m, const cvl_span *span)
+void NAME(moments_fold)(const NAME(moments) *m, const cvl_columns_span *span)
 {
     T *sums = NAME(moments_sums)(m, span);
     double *totals = m->totals + (sums - m->sums);
@@ -37,7 +37,7 @@ void NAME(moments_fold)(const NAME(moments) *m, const cvl_span *span)
 void NAME(moments_sum)(const NAME(moments) *m, ptrdiff_t task, NAME(moments_add) *add,
                        const void *context)
 {
-    cvl_span span = NAME(columns_span)(&m->plan, task);
+    cvl_columns_span span = NAME(columns_span)(&m->plan, task);
     NAME(moments_clear)(m, &span);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &m->plan);) {
         add(context, NAME(moments_sums)(m, &span), &span, &piece);
@@ -52,7 +52,8 @@ typedef struct shifted {
     const T *x;
 } shifted;
 
-static void add_moments(const void *context, T *sums, const cvl_span *span, const cvl_piece *piece)
+static void add_moments(const void *context, T *sums, const cvl_columns_span *span,
+                        const cvl_piece *piece)
 {
     const shifted *s = context;
     const NAME(moments) *m = s->moments;
@@ -65,7 +66,7 @@ static void add_moments(const void *context, T *sums, const cvl_span *span, cons
 void NAME(moments_reduce)(const NAME(moments) *m, ptrdiff_t task, const T *x)
 {
     const cvl_columns *plan = &m->plan;
-    const cvl_span span = NAME(columns_span)(plan, task);
+    const cvl_columns_span span = NAME(columns_span)(plan, task);
     const shifted s = {m, x};
     double *totals = m->totals + 2 * span.block * plan->L + span.column;
     T *pivot = m->pivots + span.block * plan->L + span.column;

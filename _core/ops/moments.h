@@ -26,18 +26,18 @@ void NAME(moments_merge)(const NAME(moments) *m, ptrdiff_t channel, ptrdiff_t ch
                          double *mean, double *var);
 
 /* The sums of a task's span. */
-static inline T *NAME(moments_sums)(const NAME(moments) *m, const cvl_span *span)
+static inline T *NAME(moments_sums)(const NAME(moments) *m, const cvl_columns_span *span)
 {
     return m->sums + 2 * span->block * m->plan.L + span->column;
 }
 
 /* Makes sums and totals of a span 0, and folds the former into the latter, after a piece that says
  * so. */
-void NAME(moments_clear)(const NAME(moments) *m, const cvl_span *span);
-void NAME(moments_fold)(const NAME(moments) *m, const cvl_span *span);
+void NAME(moments_clear)(const NAME(moments) *m, const cvl_columns_span *span);
+void NAME(moments_fold)(const NAME(moments) *m, const cvl_columns_span *span);
 
 /* Both, around calls of `add` with the sums of a task's span for every piece. */
-typedef void NAME(moments_add)(const void *context, T *sums, const cvl_span *span,
+typedef void NAME(moments_add)(const void *context, T *sums, const cvl_columns_span *span,
                                const cvl_piece *piece);
 void NAME(moments_sum)(const NAME(moments) *m, ptrdiff_t task, NAME(moments_add) *add,
                        const void *context);

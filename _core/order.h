@@ -27,12 +27,14 @@
 /* Minimal filtering (Winograd), forward and backward data: one FMA chain per this many channels. */
 #define CVL_ORDER_WINOGRAD_C 128
 
-/* Backward weights: one FMA chain per so many TILES. Where C*OC is at most WEIGHTS and there are so
- * many tiles, or FEW with CHANNELS channels at most, too few to share out, and so many that their
- * transforms outweigh a second dw, T*(C+OC) >= C*OC, the tiles are cut into 2 ranges, or up to
- * RANGES (a power of 2) of more than RANGE tiles, so that none but the worker that made a transform
- * reads it. Else into spans: of SPAN tiles, or fewer where
- * their transforms would hold more than VALUES values at a position. */
+/* Minimal filtering, backward weights, of T tiles: one FMA chain per TILES tiles, the chains added in
+ * order within a range or a span of tiles, and these in order.
+ *   Ranges, each with a dw of its own, where weights are few and tiles enough: C*OC <= WEIGHTS,
+ *   T >= TILES (FEW where C <= CHANNELS, too few channels to share out), and T*(C+OC) >= C*OC, so
+ *   that the transforms outweigh a second dw. They are 2, or up to RANGES (a power of 2) of
+ *   more than RANGE tiles, so that none but the worker that made a transform reads it.
+ *   Else spans of SPAN tiles, fewer where their transforms would hold more than VALUES values at a
+ *   position. */
 #define CVL_ORDER_WINOGRAD_TILES 64
 #define CVL_ORDER_WINOGRAD_WEIGHTS 16384
 #define CVL_ORDER_WINOGRAD_FEW 16

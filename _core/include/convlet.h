@@ -2,9 +2,10 @@
  *
  * 1. What it offers
  *    The operators a convolutional network is trained with, forward and backward, in float32 and
- *    float64, channels last: convolution, linear, batch and group norm, softmax and losses,
- *    pooling, activations, addition, and the optimizers' steps. No graph, no allocation, no printing,
- *    no abort.
+ *    float64, channels last: convolution and its transpose, linear, batch and group norm, softmax
+ *    and losses, pooling, activations, addition, padding, upsampling, concatenation, dropout, and the
+ *    optimizers' steps; and a program, operators in a row as one call. No differentiation of its own,
+ *    no allocation, no printing, no abort.
  *
  * 2. How a call looks
  *        cvl_conv2d d = CVL_CONV2D_INIT;
@@ -315,7 +316,7 @@ typedef struct cvl_batch_norm {
     size_t size;
     ptrdiff_t M; /* values per channel, >= 0 (forward: >= 1) */
     ptrdiff_t C; /* channels, >= 1 */
-    double eps;  /* > 0 and finite, or 0 */
+    double eps;  /* >= 0 and finite */
     cvl_activation activation;
     int frozen; /* backward: nonzero when mean and var were constants, as after inference */
 } cvl_batch_norm;
@@ -450,7 +451,7 @@ typedef struct cvl_group_norm {
     ptrdiff_t N;      /* samples, >= 0 */
     ptrdiff_t M, C;   /* pixels and channels of a sample, >= 1 */
     ptrdiff_t groups; /* G, divides C */
-    double eps;       /* > 0 and finite, or 0 */
+    double eps;       /* >= 0 and finite */
 } cvl_group_norm;
 #define CVL_GROUP_NORM_INIT {sizeof(cvl_group_norm), 0, 0, 0, 1, 1e-5}
 

@@ -17,7 +17,12 @@ extern "C" {
  * moments beside them. w and the moments are read and written in place; g is read, multiplied by
  * `gradient_scale` (a clipped norm's share, else 1) and, with `clear_gradients`, becomes 0.
  * Hyper-parameters are already evaluated at the step t = 1, 2, ... Where a denominator is 0 the
- * update is 0. All arithmetic is in the segment's type. */
+ * update is 0. All arithmetic is in the segment's type; constants are worked out in double and
+ * rounded once.
+ * Aliasing no array of a segment, or of another, may overlap one that is written
+ * Returns  CVL_OK | CVL_ERR_ARGUMENT (also: an array of a segment missing, a constant that is not
+ *          finite in the segment's type, a correction2 not above 0) | CVL_ERR_SHAPE (a length or
+ *          count below 0) | CVL_ERR_OVERFLOW | CVL_ERR_ISA; nothing is stepped on error */
 typedef struct cvl_segment_f32 {
     ptrdiff_t n;
     float *w;
@@ -134,7 +139,7 @@ CVL_API cvl_status cvl_lion_step_f64(const cvl_lion *d, const cvl_segment_f64 *s
 /* What is done to gradients before a step, and to averages after one. Of the segments, these read
  * and write w alone (a gradient, an average), and cvl_blend reads g.
  *
- * cvl_clip_f32: w = min(max(w, -limit), limit), limit >= 0; NaN stays.
+ * cvl_clip_f32: w = min(max(w, -limit), limit), limit >= 0 and finite; NaN stays.
  * cvl_scale_f32: w = factor w.
  * cvl_blend_f32: w = w + rate (g - w): a moving average of g with decay 1 - rate. */
 CVL_API cvl_status cvl_clip_f32(double limit, const cvl_segment_f32 *segments, ptrdiff_t count,

@@ -1,6 +1,6 @@
 /* kernels.h: the table of kernels, one per level and type. ops/ calls arithmetic only through it.
  *
- * kernels.inc lists the kernels once; here it becomes the table's type, in table.c its contents. */
+ * kernels.inc lists the kernels once; here it becomes the table's type, in gemm.c its contents. */
 #ifndef CVL_KERNELS_H
 #define CVL_KERNELS_H
 

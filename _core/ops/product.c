@@ -10,7 +10,8 @@
 #include "conv2d.h"
 
 /* Rows of a task, and of what passes under all panels together. Rows of w further apart than FAR
- * elements meet in the same sets of a cache, where more than FEW rows would read them again. */
+ * elements meet in the same sets of a cache, where more than FEW rows would read them again; for
+ * more than MOST rows packing is cheap. */
 enum { ROWS = 16, BLOCK = 256, FAR = 512, FEW = 16, MOST = 512 };
 
 /* C = A B: A (M,K), B (K,columns). */

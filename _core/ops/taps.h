@@ -36,7 +36,7 @@ typedef struct cvl_positions {
     cvl_phase *phase[2];
 } cvl_positions;
 
-/* Position q of a class, in the set of images that begins with `image`: the classes's positions are
+/* Position q of a class, in the set of images that begins with `image`: the class's positions are
  * in the order of images, rows, columns. */
 typedef struct cvl_place {
     ptrdiff_t phase[2], image, span[2], q;

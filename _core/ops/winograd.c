@@ -16,7 +16,8 @@ static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
 }
 
 /* A pass as a forward pass: backward data is one over dy with w transposed and its taps the other
- * way round, of stride 2 one to a tile of dx from where the first windows begin. Windows at the far edge beyond OH or OW read zeros there, and so do not count. */
+ * way round; of stride 2, one to a tile of dx from where the first windows begin. Windows at the far
+ * edge, beyond OH or OW, read zeros there and so do not count. */
 static NAME(winograd) filter_of(const cvl_conv2d_shape *s, cvl_conv2d_pass pass,
                                 cvl_conv2d_algorithm algorithm)
 {

@@ -4,52 +4,40 @@
 /* A chunk is short enough to share evenly, long enough not to be noticed. */
 enum { CHUNK = 4096 };
 
+typedef void unary_kernel(ptrdiff_t n, T *y, const T *x);
+typedef void binary_kernel(ptrdiff_t n, T *out, const T *a, const T *b);
+
 typedef struct call {
     ptrdiff_t n;
     T *out;
-    const T *a, *b;
-    const NAME(kernels) *k;
+    const T *a, *b; /* the same with a kernel of one */
+    unary_kernel *unary;
+    binary_kernel *binary;
 } call;
 
-static void relu_forward_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+static void unary_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const call *s = context;
     const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
     (void)worker;
-    s->k->relu_forward(n, s->out + i, s->a + i);
+    s->unary(n, s->out + i, s->a + i);
 }
 
-static void relu_backward_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+static void binary_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const call *s = context;
     const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
     (void)worker;
-    s->k->relu_backward(n, s->out + i, s->a + i, s->b + i);
+    s->binary(n, s->out + i, s->a + i, s->b + i);
 }
 
-static void add_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+/* Runs the kernel that `s` has. */
+static cvl_status run_chunks(call s, const cvl_exec *run)
 {
-    const call *s = context;
-    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
-    (void)worker;
-    s->k->add(n, s->out + i, s->a + i, s->b + i);
-}
-
-static void add_relu_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const call *s = context;
-    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
-    (void)worker;
-    s->k->add_relu(n, s->out + i, s->a + i, s->b + i);
-}
-
-static cvl_status run_chunks(ptrdiff_t n, T *out, const T *a, const T *b, cvl_task *task,
-                             const cvl_exec *run)
-{
-    call s = {n, out, a, b, kernels()};
+    const ptrdiff_t n = s.n;
     cvl_exec exec;
     ptrdiff_t elements;
-    if (n > 0 && (!out || !a || !b))
+    if (n > 0 && (!s.out || !s.a || !s.b))
         return CVL_ERR_ARGUMENT;
     const cvl_status status = cvl_read_exec(&exec, run, 0);
     if (status != CVL_OK)
@@ -58,29 +46,34 @@ static cvl_status run_chunks(ptrdiff_t n, T *out, const T *a, const T *b, cvl_ta
         return CVL_ERR_SHAPE;
     if (!CVL_PRODUCT(&elements, n))
         return CVL_ERR_OVERFLOW;
-    if (!s.k)
+    if (!s.unary && !s.binary)
         return CVL_ERR_ISA;
-    const double bytes = (a == b ? 2 : 3) * sizeof(T) * (double)n;
-    cvl_parallel_for(exec.threads, cvl_ceil_div(n, CHUNK), bytes, CVL_GRADUAL, task, &s);
+    const double bytes = (s.a == s.b ? 2 : 3) * sizeof(T) * (double)n;
+    cvl_parallel_for(exec.threads, cvl_ceil_div(n, CHUNK), bytes, CVL_GRADUAL,
+                     s.unary ? unary_chunks : binary_chunks, &s);
     return CVL_OK;
 }
 
 cvl_status NAME(relu_forward)(ptrdiff_t n, T *y, const T *x, const cvl_exec *run)
 {
-    return run_chunks(n, y, x, x, relu_forward_chunks, run);
+    const NAME(kernels) *k = kernels();
+    return run_chunks((call){n, y, x, x, k ? k->relu_forward : NULL, NULL}, run);
 }
 
 cvl_status NAME(relu_backward)(ptrdiff_t n, T *dx, const T *dy, const T *y, const cvl_exec *run)
 {
-    return run_chunks(n, dx, dy, y, relu_backward_chunks, run);
+    const NAME(kernels) *k = kernels();
+    return run_chunks((call){n, dx, dy, y, NULL, k ? k->relu_backward : NULL}, run);
 }
 
 cvl_status NAME(add)(ptrdiff_t n, T *y, const T *a, const T *b, const cvl_exec *run)
 {
-    return run_chunks(n, y, a, b, add_chunks, run);
+    const NAME(kernels) *k = kernels();
+    return run_chunks((call){n, y, a, b, NULL, k ? k->add : NULL}, run);
 }
 
 cvl_status NAME(add_relu)(ptrdiff_t n, T *y, const T *a, const T *b, const cvl_exec *run)
 {
-    return run_chunks(n, y, a, b, add_relu_chunks, run);
+    const NAME(kernels) *k = kernels();
+    return run_chunks((call){n, y, a, b, NULL, k ? k->add_relu : NULL}, run);
 }

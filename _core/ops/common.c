@@ -40,6 +40,26 @@ int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count)
     return 1;
 }
 
+static int all_within(const ptrdiff_t *sizes, int count, ptrdiff_t least, ptrdiff_t most)
+{
+    for (int i = 0; i < count; i++)
+        if (sizes[i] < least || sizes[i] > most)
+            return 0;
+    return 1;
+}
+
+cvl_status cvl_check_sizes(const ptrdiff_t *positive, int positives, const ptrdiff_t *others,
+                           int count)
+{
+    if (!all_within(positive, positives, 1, PTRDIFF_MAX) ||
+        !all_within(others, count, 0, PTRDIFF_MAX))
+        return CVL_ERR_SHAPE;
+    if (!all_within(positive, positives, 1, CVL_SIZE_LIMIT) ||
+        !all_within(others, count, 0, CVL_SIZE_LIMIT))
+        return CVL_ERR_OVERFLOW;
+    return CVL_OK;
+}
+
 void *cvl_carve(cvl_scratch *scratch, size_t bytes)
 {
     char *piece = scratch->base ? scratch->base + scratch->used : NULL;

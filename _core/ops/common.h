@@ -21,6 +21,15 @@ int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count);
     cvl_product(product, (const ptrdiff_t[]){__VA_ARGS__}, \
                 (int)(sizeof((const ptrdiff_t[]){__VA_ARGS__}) / sizeof(ptrdiff_t)))
 
+/* Sizes up to here may be multiplied in pairs, and added, without overflow. */
+#define CVL_SIZE_LIMIT ((ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2))
+#define CVL_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* CVL_ERR_SHAPE where one of `positive` is below 1 or one of `others` below 0; CVL_ERR_OVERFLOW where
+ * one of either is above CVL_SIZE_LIMIT. */
+cvl_status cvl_check_sizes(const ptrdiff_t *positive, int positives, const ptrdiff_t *others,
+                           int count);
+
 /* floor(a / b) and ceil(a / b) for b > 0. */
 static inline ptrdiff_t cvl_floor_div(ptrdiff_t a, ptrdiff_t b) { return a / b - (a % b < 0); }
 static inline ptrdiff_t cvl_ceil_div(ptrdiff_t a, ptrdiff_t b) { return a / b + (a % b > 0); }

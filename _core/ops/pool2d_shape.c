@@ -1,9 +1,6 @@
 /* pool2d_shape.c: the output size of a pooling, whatever its type. */
 #include "common.h"
 
-/* Sizes up to here may be multiplied in pairs, and added, without overflow. */
-#define LIMIT ((ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2))
-
 /* Windows along one axis; 0 where none fits. */
 static ptrdiff_t windows(ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t dilation,
                          ptrdiff_t before, ptrdiff_t after, int ceil_mode)
@@ -23,16 +20,12 @@ cvl_status cvl_pool2d_output_shape(const cvl_pool2d *from, ptrdiff_t *OH, ptrdif
     if (!cvl_read(&d, from) || !OH || !OW)
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t positive[] = {d.H, d.W, d.C, d.KH, d.KW, d.SH, d.SW, d.DH, d.DW};
-    const int count = sizeof positive / sizeof *positive;
-    for (int i = 0; i < count; i++)
-        if (positive[i] < 1)
-            return CVL_ERR_SHAPE;
     if (d.N < 0 || d.PT < 0 || d.PB < 0 || d.PL < 0 || d.PR < 0 || d.PT > d.KH / 2 ||
         d.PB > d.KH / 2 || d.PL > d.KW / 2 || d.PR > d.KW / 2)
         return CVL_ERR_SHAPE;
-    for (int i = 0; i < count; i++)
-        if (positive[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
+    const cvl_status status = cvl_check_sizes(positive, CVL_COUNT(positive), NULL, 0);
+    if (status != CVL_OK)
+        return status;
     const ptrdiff_t rows = windows(d.H, d.KH, d.SH, d.DH, d.PT, d.PB, d.ceil_mode);
     const ptrdiff_t columns = windows(d.W, d.KW, d.SW, d.DW, d.PL, d.PR, d.ceil_mode);
     if (rows < 1 || columns < 1)

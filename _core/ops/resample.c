@@ -8,9 +8,6 @@
 
 enum { FEW_TASKS = 16, CHANNELS = 64 };
 
-/* Sizes up to here may be multiplied in pairs, and added, without overflow. */
-#define LIMIT ((ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2))
-
 /* A checked call, but for its arrays. */
 typedef struct resampling {
     ptrdiff_t N, C;
@@ -95,12 +92,9 @@ static cvl_status check_sizes(const resampling *r)
     ptrdiff_t x_size, y_size;
     if (r->N < 0)
         return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i] < 1)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
+    const cvl_status status = cvl_check_sizes(sizes, CVL_COUNT(sizes), NULL, 0);
+    if (status != CVL_OK)
+        return status;
     if (!CVL_PRODUCT(&x_size, r->N, r->rows.inputs, r->columns.inputs, r->C) ||
         !CVL_PRODUCT(&y_size, r->N, r->rows.outputs, r->columns.outputs, r->C))
         return CVL_ERR_OVERFLOW;
@@ -122,12 +116,9 @@ static cvl_status read_pad(resampling *r, const cvl_pad2d *from)
     if (!cvl_read(&d, from) || d.mode < CVL_PAD_CONSTANT || d.mode > CVL_PAD_CIRCULAR)
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t sizes[] = {d.H, d.W, d.PT, d.PB, d.PL, d.PR};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i] < 0)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
+    const cvl_status status = cvl_check_sizes(NULL, 0, sizes, CVL_COUNT(sizes));
+    if (status != CVL_OK)
+        return status;
     if (!can_pad(d.mode, d.H, d.PT, d.PB) || !can_pad(d.mode, d.W, d.PL, d.PR))
         return CVL_ERR_SHAPE;
     *r = (resampling){
@@ -170,12 +161,9 @@ static cvl_status read_upsample(resampling *r, const cvl_upsample2d *from)
     if (!cvl_read(&d, from) || (d.mode != CVL_UPSAMPLE_NEAREST && d.mode != CVL_UPSAMPLE_BILINEAR))
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t sizes[] = {d.H, d.W, d.SH, d.SW};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i] < 1)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
+    const cvl_status status = cvl_check_sizes(sizes, CVL_COUNT(sizes), NULL, 0);
+    if (status != CVL_OK)
+        return status;
     const int kind = d.align_corners != 0;
     ptrdiff_t (*taps)(const cvl_axis_rule *, ptrdiff_t, cvl_axis_tap *) =
         d.mode == CVL_UPSAMPLE_NEAREST ? cvl_nearest_taps : cvl_linear_taps;

@@ -3,16 +3,14 @@
 
 #include <math.h>
 
-/* Output positions along one axis; 0 where the kernel does not fit. Sizes are at most LIMIT, so
- * nothing here overflows. */
+/* Output positions along one axis; 0 where the kernel does not fit. Sizes are at most
+ * CVL_SIZE_LIMIT, so nothing here overflows. */
 static ptrdiff_t output_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel,
                              ptrdiff_t dilation, ptrdiff_t stride)
 {
     ptrdiff_t reach = dilation * (kernel - 1) + 1;
     return size + padding < reach ? 0 : (size + padding - reach) / stride + 1;
 }
-
-#define LIMIT ((ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2))
 
 static int known_algorithm(cvl_conv2d_algorithm algorithm)
 {
@@ -27,19 +25,11 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t positive[] = {d.H,  d.W,  d.C,  d.OC, d.KH,    d.KW,
                                   d.SH, d.SW, d.DH, d.DW, d.groups};
-    const ptrdiff_t any[] = {d.N, d.PT, d.PB, d.PL, d.PR};
-    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
-        if (positive[i] < 1)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
-        if (any[i] < 0)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
-        if (positive[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
-    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
-        if (any[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
+    const ptrdiff_t others[] = {d.N, d.PT, d.PB, d.PL, d.PR};
+    const cvl_status status =
+        cvl_check_sizes(positive, CVL_COUNT(positive), others, CVL_COUNT(others));
+    if (status != CVL_OK)
+        return status;
     if (d.C % d.groups != 0 || d.OC % d.groups != 0)
         return CVL_ERR_SHAPE;
     shape->d = d;
@@ -92,19 +82,11 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
         return CVL_ERR_ARGUMENT;
     const ptrdiff_t positive[] = {d.H,  d.W,  d.C,  d.OC, d.KH,    d.KW,
                                   d.SH, d.SW, d.DH, d.DW, d.groups};
-    const ptrdiff_t any[] = {d.N, d.PT, d.PB, d.PL, d.PR, d.OPH, d.OPW};
-    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
-        if (positive[i] < 1)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
-        if (any[i] < 0)
-            return CVL_ERR_SHAPE;
-    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
-        if (positive[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
-    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
-        if (any[i] > LIMIT)
-            return CVL_ERR_OVERFLOW;
+    const ptrdiff_t others[] = {d.N, d.PT, d.PB, d.PL, d.PR, d.OPH, d.OPW};
+    const cvl_status status =
+        cvl_check_sizes(positive, CVL_COUNT(positive), others, CVL_COUNT(others));
+    if (status != CVL_OK)
+        return status;
     if (d.C % d.groups != 0 || d.OC % d.groups != 0 || d.OPH >= cvl_max(d.SH, d.DH) ||
         d.OPW >= cvl_max(d.SW, d.DW))
         return CVL_ERR_SHAPE;
@@ -112,7 +94,7 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
     const ptrdiff_t columns = spread_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW, d.OPW);
     if (rows < 1 || columns < 1)
         return CVL_ERR_SHAPE;
-    if (rows > LIMIT || columns > LIMIT)
+    if (rows > CVL_SIZE_LIMIT || columns > CVL_SIZE_LIMIT)
         return CVL_ERR_OVERFLOW;
     shape->d = (cvl_conv2d){
         .size = sizeof shape->d,

@@ -165,20 +165,6 @@ cdef extern from "convlet.h" nogil:
         const cvl_pool2d *d, float *dx, const float *dy, const cvl_exec *run)
     cvl_status cvl_avg_pool2d_backward_f64(
         const cvl_pool2d *d, double *dx, const double *dy, const cvl_exec *run)
-    cvl_status cvl_sgd_step_f32(
-        const cvl_sgd *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
-    cvl_status cvl_sgd_step_f64(
-        const cvl_sgd *d, const cvl_segment_f64 *segments, Py_ssize_t count, const cvl_exec *run)
-    cvl_status cvl_adam_step_f32(
-        const cvl_adam *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
-    cvl_status cvl_adam_step_f64(
-        const cvl_adam *d, const cvl_segment_f64 *segments, Py_ssize_t count, const cvl_exec *run)
-    cvl_status cvl_adagrad_step_f32(
-        const cvl_adagrad *d, const cvl_segment_f32 *segments, Py_ssize_t count,
-        const cvl_exec *run)
-    cvl_status cvl_adagrad_step_f64(
-        const cvl_adagrad *d, const cvl_segment_f64 *segments, Py_ssize_t count,
-        const cvl_exec *run)
 
 
 cdef int cvl_abi_version() noexcept nogil:
@@ -339,6 +325,13 @@ cdef cvl_status cvl_batch_norm_inference(
         <const double *>residual, run)
 
 
+cdef size_t cvl_batch_norm_inference_workspace_size(
+        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_inference_workspace_size_f32(d, threads)
+    return cvl_batch_norm_inference_workspace_size_f64(d, threads)
+
+
 cdef cvl_status cvl_running_move(
         char dtype, const cvl_running *d, void *next_mean, void *next_var,
         const void *running_mean, const void *running_var, const double *mean, const double *var,
@@ -350,13 +343,6 @@ cdef cvl_status cvl_running_move(
     return cvl_running_move_f64(
         d, <double *>next_mean, <double *>next_var, <const double *>running_mean,
         <const double *>running_var, mean, var, run)
-
-
-cdef size_t cvl_batch_norm_inference_workspace_size(
-        char dtype, const cvl_batch_norm *d, int threads) noexcept nogil:
-    if dtype == b'f':
-        return cvl_batch_norm_inference_workspace_size_f32(d, threads)
-    return cvl_batch_norm_inference_workspace_size_f64(d, threads)
 
 
 cdef cvl_status cvl_batch_norm_backward(
@@ -527,27 +513,3 @@ cdef cvl_status cvl_avg_pool2d_backward(
     if dtype == b'f':
         return cvl_avg_pool2d_backward_f32(d, <float *>dx, <const float *>dy, run)
     return cvl_avg_pool2d_backward_f64(d, <double *>dx, <const double *>dy, run)
-
-
-cdef cvl_status cvl_sgd_step(
-        char dtype, const cvl_sgd *d, const void *segments, Py_ssize_t count,
-        const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_sgd_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
-    return cvl_sgd_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
-
-
-cdef cvl_status cvl_adam_step(
-        char dtype, const cvl_adam *d, const void *segments, Py_ssize_t count,
-        const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_adam_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
-    return cvl_adam_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
-
-
-cdef cvl_status cvl_adagrad_step(
-        char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
-        const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_adagrad_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
-    return cvl_adagrad_step_f64(d, <const cvl_segment_f64 *>segments, count, run)

@@ -1,6 +1,21 @@
-# The pairs of `_f32` and `_f64` functions on segments that _core.pxd declares as one.
+# The functions of convlet_optimizers.h, and behind each pair of types the function that _core.pxd
+# offers.
 
 cdef extern from "convlet.h" nogil:
+    cvl_status cvl_sgd_step_f32(
+        const cvl_sgd *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_sgd_step_f64(
+        const cvl_sgd *d, const cvl_segment_f64 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_adam_step_f32(
+        const cvl_adam *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_adam_step_f64(
+        const cvl_adam *d, const cvl_segment_f64 *segments, Py_ssize_t count, const cvl_exec *run)
+    cvl_status cvl_adagrad_step_f32(
+        const cvl_adagrad *d, const cvl_segment_f32 *segments, Py_ssize_t count,
+        const cvl_exec *run)
+    cvl_status cvl_adagrad_step_f64(
+        const cvl_adagrad *d, const cvl_segment_f64 *segments, Py_ssize_t count,
+        const cvl_exec *run)
     cvl_status cvl_nadam_step_f32(
         const cvl_nadam *d, const cvl_segment_f32 *segments, Py_ssize_t count, const cvl_exec *run)
     cvl_status cvl_nadam_step_f64(
@@ -35,6 +50,30 @@ cdef extern from "convlet.h" nogil:
         const cvl_segment_f32 *segments, Py_ssize_t count, int threads)
     size_t cvl_sum_squares_workspace_size_f64(
         const cvl_segment_f64 *segments, Py_ssize_t count, int threads)
+
+
+cdef cvl_status cvl_sgd_step(
+        char dtype, const cvl_sgd *d, const void *segments, Py_ssize_t count,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_sgd_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
+    return cvl_sgd_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
+
+
+cdef cvl_status cvl_adam_step(
+        char dtype, const cvl_adam *d, const void *segments, Py_ssize_t count,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_adam_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
+    return cvl_adam_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
+
+
+cdef cvl_status cvl_adagrad_step(
+        char dtype, const cvl_adagrad *d, const void *segments, Py_ssize_t count,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_adagrad_step_f32(d, <const cvl_segment_f32 *>segments, count, run)
+    return cvl_adagrad_step_f64(d, <const cvl_segment_f64 *>segments, count, run)
 
 
 cdef cvl_status cvl_nadam_step(

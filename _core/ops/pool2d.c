@@ -66,8 +66,8 @@ static void run_row(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptrdi
         const span columns = next;
         for (end = ow + 1; end < p->OW; end++) {
             next = window_span(end * d->SW - d->PL, d->W, d->KW, d->DW, d->PR);
-            if (next.count != columns.count || next.padded != columns.padded ||
-                next.first != columns.first + (end - ow) * d->SW)
+            /* Then `padded` is the same too, where there is no dilation. */
+            if (next.count != columns.count || next.first != columns.first + (end - ow) * d->SW)
                 break;
         }
         const ptrdiff_t extent[4] = {end - ow, rows.count, columns.count, channels};

@@ -8,10 +8,12 @@
 /* Around every vector length and the group of four, and enough for three threads. */
 static const ptrdiff_t sizes[] = {0, 1, 2, 3, 5, 8, 15, 16, 17, 33, 63, 64, 65, 100, 1000, 60007};
 
-enum { SPECIALS = 24 };
+enum { SPECIALS = 26 };
 static const double specials[SPECIALS] = {
     0.0,
     3.0,
+    3 - 4 * UNIT, /* its neighbours */
+    3 + 4 * UNIT,
     6.0,
     SMALLEST,
     5 * SMALLEST,

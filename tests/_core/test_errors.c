@@ -398,6 +398,8 @@ static void test_activation(void)
     REFUSED(CVL_ERR_ARGUMENT, NAME(leaky_relu_backward)(NAN, 4, out[0], in[0], in[1], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(elu_forward)(INFINITY, 4, out[0], in[0], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(elu_backward)(-1, 4, out[0], in[0], in[1], &run));
+    const double beyond = sizeof(T) == sizeof(float) ? 1e300 : INFINITY; /* infinite as a T */
+    REFUSED(CVL_ERR_ARGUMENT, NAME(leaky_relu_forward)(beyond, 4, out[0], in[0], &run));
 }
 
 /* ---------------------------------------------------------------- pooling */

@@ -31,11 +31,9 @@ int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count)
             return 1;
         }
     }
-    for (int i = 0; i < count; i++) {
-        if (p > limit / sizes[i])
+    for (int i = 0; i < count; i++)
+        if (__builtin_mul_overflow(p, sizes[i], &p) || p > limit)
             return 0;
-        p *= sizes[i];
-    }
     *product = p;
     return 1;
 }

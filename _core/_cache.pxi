@@ -12,7 +12,8 @@
 # Else a backward pass, which ends with the largest blocks, could use nothing of what the small
 # ones at its beginning left. What is cut is freed when all of it is idle.
 #
-# One lock guards it all; nothing under it touches a Python object.
+# One lock guards it all; nothing under it touches a Python object. It is the system's own: that of
+# the limited API reads the clock each time, and a call takes and gives back two blocks.
 
 cdef enum:
     PAGE = 4096
@@ -26,6 +27,8 @@ cdef enum:
 
 cdef extern from *:
     """
+    #include "system.h"
+    static sys_lock cvl_cache_lock = SYS_LOCK_INIT;
     #if defined(__linux__)
     #include <sys/mman.h>
     /* Advice only: where it is not taken, small pages serve. */
@@ -41,6 +44,11 @@ cdef extern from *:
     }
     #endif
     """
+    ctypedef struct sys_lock:
+        pass
+    sys_lock cvl_cache_lock
+    void sys_acquire(sys_lock *lock) noexcept nogil
+    void sys_release(sys_lock *lock) noexcept nogil
     void cvl_advise_huge_pages(void *memory, size_t bytes) noexcept nogil
 
 
@@ -70,7 +78,6 @@ cdef struct Cache:
 
 
 cdef Cache cache
-cdef cython.pymutex cache_lock
 
 
 cdef int size_class_of(size_t bytes) noexcept nogil:
@@ -273,21 +280,24 @@ cdef Chunk *lease(size_t bytes) except NULL:
     cdef int size_class = size_class_of(bytes)
     cdef int made = size_class
     if size_class >= 0:
-        with cache_lock:
-            chunk = take_kept(size_class)
-            if chunk:
-                cache.hits += 1
-            else:
-                cache.misses += 1
-                made = class_to_make(size_class)
+        sys_acquire(&cvl_cache_lock)
+        chunk = take_kept(size_class)
+        if chunk:
+            cache.hits += 1
+        else:
+            cache.misses += 1
+            made = class_to_make(size_class)
+        sys_release(&cvl_cache_lock)
         if not chunk:
             chunk = new_chunk(made)
         if chunk and made > size_class:
-            with cache_lock:
-                chunk = cut_to(chunk, size_class)
+            sys_acquire(&cvl_cache_lock)
+            chunk = cut_to(chunk, size_class)
+            sys_release(&cvl_cache_lock)
         if not chunk:
-            with cache_lock:
-                evicted = evict_above(0)
+            sys_acquire(&cvl_cache_lock)
+            evicted = evict_above(0)
+            sys_release(&cvl_cache_lock)
             free_chunks(evicted)
             chunk = new_chunk(size_class)
     if not chunk:
@@ -297,9 +307,10 @@ cdef Chunk *lease(size_t bytes) except NULL:
 
 cdef void give_back(Chunk *chunk) noexcept:
     cdef Chunk *evicted = NULL
-    with cache_lock:
-        link_chunk(chunk)
-        evicted = evict_above(cache.limit)
+    sys_acquire(&cvl_cache_lock)
+    link_chunk(chunk)
+    evicted = evict_above(cache.limit)
+    sys_release(&cvl_cache_lock)
     free_chunks(evicted)
 
 
@@ -356,16 +367,18 @@ def empty(tuple shape, str code):
 def clear_cache():
     """Free all idle blocks; arrays in use keep theirs."""
     cdef Chunk *evicted = NULL
-    with cache_lock:
-        evicted = evict_above(0)
+    sys_acquire(&cvl_cache_lock)
+    evicted = evict_above(0)
+    sys_release(&cvl_cache_lock)
     free_chunks(evicted)
 
 
 def cache_info():
     """Return what the cache has done and holds: hits, misses, idle_bytes, limit."""
     cdef Cache now
-    with cache_lock:
-        now = cache
+    sys_acquire(&cvl_cache_lock)
+    now = cache
+    sys_release(&cvl_cache_lock)
     return {
         "hits": now.hits,
         "misses": now.misses,

@@ -348,6 +348,16 @@ cdef class Block:
         PyBuffer_FillInfo(view, self, self.chunk.memory, <Py_ssize_t>self.chunk.bytes, 0, flags)
 
 
+cdef Block new_block(Py_ssize_t count, char code):
+    """A block for `count` numbers, of float32 or float64."""
+    return Block.__new__(Block, count * (4 if code == FLOAT32 else 8))
+
+
+cdef object array_over(Block block, tuple shape, char code):
+    """A new array over the block, of float32 or float64."""
+    return ndarray(shape, SINGLE if code == FLOAT32 else DOUBLE, block)
+
+
 def empty(tuple shape, str code):
     """Return a new array over a block of the cache, its content arbitrary."""
     cdef Py_ssize_t total, size

@@ -25,10 +25,9 @@ cdef extern from *:
     const Py_ssize_t PY_SSIZE_T_MAX
 
 cdef object ndarray = np.ndarray
-cdef dict DTYPES = {
-    dtype.char: (dtype, dtype.itemsize)
-    for dtype in (np.dtype(np.float32), np.dtype(np.float64))
-}
+cdef object SINGLE = np.dtype(np.float32)
+cdef object DOUBLE = np.dtype(np.float64)
+cdef dict DTYPES = {dtype.char: (dtype, dtype.itemsize) for dtype in (SINGLE, DOUBLE)}
 DTYPES["q"] = (np.dtype(np.int64), 8)
 DTYPES["B"] = (np.dtype(np.uint8), 1)
 
@@ -66,6 +65,7 @@ if cvl_isa() == NULL:
     )
 
 include "_operators.pxi"
+include "_linear.pxi"
 include "_activations.pxi"
 include "_images.pxi"
 include "_batch_norm.pxi"

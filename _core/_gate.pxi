@@ -47,18 +47,27 @@ cdef Py_ssize_t channels_of(const Py_buffer *view) except -1:
     return channels
 
 
-cdef int check_view(const Py_buffer *view, str name, char code, int rank) except -1:
+cdef bint has_code(const Py_buffer *view, char code) noexcept:
     cdef char got = code_of(view)
-    cdef bint fits = got == code
-    if code == FLOAT:
-        fits = got == FLOAT32 or got == FLOAT64
-    if not fits:
+    return got == code or (code == FLOAT and (got == FLOAT32 or got == FLOAT64))
+
+
+cdef bint is_aligned(const Py_buffer *view) noexcept:
+    return <size_t>view.buf % <size_t>view.itemsize == 0
+
+
+cdef bint has_rank(const Py_buffer *view, int rank) noexcept:
+    return view.ndim == rank if rank != ANY_RANK else view.ndim >= 1
+
+
+cdef int check_view(const Py_buffer *view, str name, char code, int rank) except -1:
+    if not has_code(view, code):
         expected = "'f' or 'd'" if code == FLOAT else repr(chr(code))
         format = view.format.decode() if view.format else "B"
         raise TypeError(f"{name} must have the type code {expected}, got {format!r}")
-    if <size_t>view.buf % <size_t>view.itemsize:
+    if not is_aligned(view):
         raise ValueError(f"{name} is not aligned to its elements")
-    if view.ndim != rank if rank != ANY_RANK else view.ndim < 1:
+    if not has_rank(view, rank):
         raise ValueError(f"{name} must have {rank or 'some'} dimensions, got {view.ndim}")
     return 0
 
@@ -111,6 +120,18 @@ cdef class Gate:
                     f"{name} must have the shape {shape_of(like)}, got {shape_of(view)}"
                 )
         return view
+
+    cdef Py_buffer *take(self, array, char code, int rank) except? NULL:
+        """Hold `array` if it can be read as it is, and is an ndarray and no subclass; else NULL."""
+        cdef Py_buffer *view = &self.views[self.count]
+        if type(array) is not ndarray:
+            return NULL
+        try:
+            PyObject_GetBuffer(array, view, READ)
+        except (BufferError, ValueError):
+            return NULL
+        self.count += 1
+        return view if has_code(view, code) and is_aligned(view) and has_rank(view, rank) else NULL
 
     cdef int prepare(self, cvl_exec *run, int threads, size_t scratch=0) except -1:
         """Say how the call runs, with `scratch` bytes of workspace."""

@@ -4,12 +4,14 @@ A bound reads: |result - reference| <= bound[dtype] · magnitude, elementwise, w
 the same expression over absolute values: what rounding errors are proportional to.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
 import convlet
 from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES
-from convlet import ops, reference
+from convlet import _core, ops, reference
 from convlet.ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 
 DTYPES = (np.float32, np.float64)
@@ -133,6 +135,43 @@ def test_linear(x_shape, outputs, dtype):
     magnitudes = reference.linear_backward(*(np.abs(a) for a in wide(dy, x, w)))
     for actual, wanted, magnitude in zip(gradients, expected, magnitudes, strict=True):
         check(actual, np.asarray(wanted), SUMS, magnitude)
+
+
+@pytest.mark.parametrize("needs", list(itertools.product([False, True], repeat=3)))
+def test_linear_backward_of_what_is_needed(needs):
+    """Any choice of gradients has the bits of all of them, on the short way and on the long one."""
+    dy, x, w = draw((2, 6, 7), np.float32), draw((2, 6, 5), np.float32), draw((5, 7), np.float32)
+    expected = ops.linear_backward(dy, x, w)
+
+    for converted in (x, x.astype(">f4")):
+        gradients = ops.linear_backward(dy, converted, w, needs=list(needs))
+
+        for actual, wanted, needed in zip(gradients, expected, needs, strict=True):
+            assert actual.tobytes() == wanted.tobytes() if needed else actual is None
+
+
+def test_linear_takes_the_short_way_with_plain_arrays_only():
+    """The core computes what it can read as it is, and answers None to all else."""
+    x, w, b = draw((4, 5), np.float32), draw((5, 3), np.float32), draw((3,), np.float32)
+    dy, every = draw((4, 3), np.float32), (True, True, True)
+
+    class Matrix(np.ndarray):
+        pass
+
+    assert _core.linear(x, w, b, 1).tobytes() == ops.linear(x, w, b).tobytes()
+    assert _core.linear_gradients(dy, x, w, every, 1) is not None
+    for wrong in (
+        *(None, 1.0, x.tolist(), x[:, ::2], x.astype("d"), x.astype(">f4"), x.astype("q")),
+        *(x.view(Matrix), x[:, :2].copy(), np.float32(1), np.zeros((4, 0), np.float32)),
+    ):
+        assert _core.linear(wrong, w, b, 1) is None
+        assert _core.linear(x, wrong, b, 1) is None
+        assert wrong is None or _core.linear(x, w, wrong, 1) is None
+        assert _core.linear_gradients(wrong, x, w, every, 1) is None
+        assert _core.linear_gradients(dy, wrong, w, every, 1) is None
+        assert _core.linear_gradients(dy, x, wrong, every, 1) is None
+    assert _core.linear(x, w, draw((2,), np.float32), 1) is None
+    assert _core.linear_gradients(dy[:2], x, w, every, 1) is None
 
 
 # y and dx are differences of terms of the size of x̂ and of the sums over M values; 1e-5 is what

@@ -38,6 +38,12 @@ def linear(x: Array, w: Array, b: Array | None = None) -> np.ndarray:
     >>> linear(np.array([[1.0, 2.0]]), np.array([[1.0], [10.0]]), np.array([0.5]))
     array([[21.5]])
     """
+    y = _core.linear(x, w, b, get_num_threads())
+    return _linear(x, w, b) if y is None else y
+
+
+def _linear(x, w, b):
+    """`linear` of arrays that have to be converted, or are wrong."""
     x = array(x, "linear: x")
     w = array_like(w, "linear: w", x, "x")
     y_shape = _output_shape(x.shape, w.shape, "linear")
@@ -78,6 +84,13 @@ def linear_backward(
     >>> dx[0], dw[0], db
     (array([4., 4., 4.]), array([2., 2., 2., 2.]), array([2., 2., 2., 2.]))
     """
+    needs = tuple(needs)
+    gradients = _core.linear_gradients(dy, x, w, needs, get_num_threads())
+    return _linear_backward(dy, x, w, needs) if gradients is None else gradients
+
+
+def _linear_backward(dy, x, w, needs):
+    """`linear_backward` of arrays that have to be converted, or are wrong."""
     x = array(x, "linear_backward: x")
     w = array_like(w, "linear_backward: w", x, "x")
     dy = array_like(dy, "linear_backward: dy", x, "x")

@@ -260,6 +260,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_error_names_what_is_wrong(name):
+    """The exception is of the right type, and its message names argument, value and cure."""
     call, error, phrases = CASES[name]
     for _ in range(2):  # what is remembered by shape must not swallow the second one
         with pytest.raises(error, match="|".join(map(re.escape, phrases))) as caught:
@@ -283,6 +284,7 @@ def test_equal_keys_of_another_type_are_still_refused():
 
 
 def test_integers_of_numpy_are_sizes():
+    """NumPy's integers do as sizes."""
     expected = ops.conv2d(X, W, stride=2, padding=1)
 
     y = ops.conv2d(X, W, stride=np.int64(2), padding=(np.uint8(1), np.int32(1)))
@@ -290,7 +292,7 @@ def test_integers_of_numpy_are_sizes():
     np.testing.assert_array_equal(y, expected)
 
 
-OUT = np.empty((2, 4, 3, 4), np.float32)
+OUT = np.full((2, 4, 3, 4), np.nan, np.float32)
 READ_ONLY = OUT.copy()
 READ_ONLY.flags.writeable = False
 
@@ -306,12 +308,14 @@ READ_ONLY.flags.writeable = False
     ],
 )
 def test_out_that_cannot_hold_the_result(out, error, phrase):
+    """An `out` of another dtype, shape or layout is refused."""
     with pytest.raises(error, match=re.escape(phrase)):
         ops.conv2d(X, W, out=out)
 
 
 @pytest.mark.parametrize("offset", [0, 1, 40])
 def test_out_that_overlaps_an_input(offset):
+    """An `out` over x or w is refused, and nothing is written."""
     memory = np.ones(400, np.float32)
     x = memory[:180].reshape(2, 6, 5, 3)
     w = memory[180:288].reshape(3, 3, 3, 4)
@@ -323,6 +327,7 @@ def test_out_that_overlaps_an_input(offset):
 
 
 def test_out_that_overlaps_a_strided_input():
+    """An `out` over an x that has to be copied first is refused all the same."""
     memory = np.ones((2, 6, 5, 6), np.float32)
     out = memory.reshape(-1)[:96].reshape(2, 4, 3, 4)
     with pytest.raises(ValueError, match="overlaps an input"):
@@ -332,6 +337,7 @@ def test_out_that_overlaps_a_strided_input():
 
 
 def test_labels_out_of_range_leave_the_logits_alone():
+    """The logits are what they were when a label is refused."""
     logits = LOGITS.copy()
     with pytest.raises(ValueError, match="index 0"):
         ops.softmax_cross_entropy(logits, np.full(4, 99))
@@ -373,10 +379,12 @@ class TestGateOfTheExtension:
         ],
     )
     def test_conv2d(self, arrays, error):
+        """Arrays of another rank, dtype, layout or size than the geometry says are refused."""
         with pytest.raises(error):
             _core.conv2d_forward(*arrays, 1)
 
     def test_misaligned(self):
+        """An array off its alignment is refused."""
         memory = bytearray(4 * 8 + 1)
         misaligned = np.frombuffer(memory, np.float32, 8, offset=1)
         with pytest.raises((TypeError, ValueError)):
@@ -384,10 +392,13 @@ class TestGateOfTheExtension:
 
     @pytest.mark.parametrize("threads", [0, -1, 10**6])
     def test_threads(self, threads):
+        """A number of threads that makes no sense is refused."""
         with pytest.raises(ValueError, match="threads"):
             _core.relu_forward(floats(8), floats(8), threads)
 
     def test_labels_are_checked_in_number_and_value(self):
+        """Labels, losses and weights of another number are refused, as are labels out of range."""
+
         def call(labels, *weights, reduction=2):
             dz, total = np.empty_like(LOGITS), np.empty(1)
             weights = (*weights, None, None)[:2]
@@ -409,6 +420,7 @@ class TestGateOfTheExtension:
             call(LABELS, None, np.full(len(LABELS), -1, LOGITS.dtype))
 
     def test_segments(self):
+        """Segments whose parts differ, are missing or are of two dtypes are refused."""
         w, short = floats(8), floats(7)
         for segment in [(w, short, None, w), (w, w, None, None), (None, w, None, w), (w, w)]:
             with pytest.raises((TypeError, ValueError)):

@@ -24,6 +24,7 @@ def info():
     "shape", [(), (0,), (0, 3), (1,), (3, 5), (1025,), (2, 0, 2**40), (70, 1000)]
 )
 def test_empty(shape, code):
+    """Memory comes page-aligned, dense and writeable, of any shape and type."""
     a = _core.empty(shape, code)
 
     assert a.shape == shape
@@ -48,12 +49,14 @@ def test_empty(shape, code):
     ],
 )
 def test_empty_refuses(arguments, error):
+    """Shapes and types that no array can have are errors, not crashes."""
     with pytest.raises(error):
         _core.empty(*arguments)
 
 
 @pytest.mark.parametrize("nbytes", [1, 4095, 4096, 4097, 9 * 4096, 100_000, 1_000_001, 40_000_000])
 def test_a_block_wastes_at_most_an_eighth_beyond_whole_pages(nbytes):
+    """A block is of whole pages, and at most an eighth larger than asked for."""
     pages = -(-nbytes // PAGE)
     block = memoryview(_core.Block(nbytes))
 
@@ -70,6 +73,7 @@ def test_a_large_block_begins_at_a_huge_page():
 
 
 def test_a_block_is_used_again_when_the_last_array_dies():
+    """A view keeps its block; the next array of the size takes it once the view is gone."""
     convlet.clear_cache()
     a = _core.empty((5000,), "f")
     address = a.ctypes.data
@@ -87,6 +91,7 @@ def test_a_block_is_used_again_when_the_last_array_dies():
 
 
 def test_clear_cache_frees_what_is_idle_only():
+    """Blocks in use survive clear_cache()."""
     kept = ops.relu(np.arange(10000, dtype=np.float32))
     del_me = _core.empty((10000,), "f")
     del del_me
@@ -99,6 +104,7 @@ def test_clear_cache_frees_what_is_idle_only():
 
 
 def test_kept_results_survive():
+    """No result is written to once it has been returned."""
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((4, 9, 9, 3)), rng.standard_normal((3, 3, 3, 5))
     kept, copies = [], []
@@ -113,6 +119,7 @@ def test_kept_results_survive():
 
 
 def test_the_miss_counter_stands_still_after_the_first_round():
+    """A step takes no fresh memory after the first."""
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((4, 9, 9, 3)), rng.standard_normal((3, 3, 3, 5))
     gamma = np.ones(5)
@@ -250,6 +257,7 @@ print(largest)
 
 
 def test_a_limit_of_nothing_keeps_nothing():
+    """With CONVLET_CACHE_LIMIT=0 every block is fresh and none is kept."""
     program = """
 import numpy as np
 from convlet import _core, ops
@@ -264,6 +272,7 @@ print(_core.cache_info())
 
 @pytest.mark.parametrize("limit", ["-1", "many", "1e9", str(2**70)])
 def test_a_limit_that_is_no_number_of_bytes(limit):
+    """A limit that makes no sense is an error of the import that names it."""
     done = in_process("import convlet", CONVLET_CACHE_LIMIT=limit)
 
     assert done.returncode != 0
@@ -273,6 +282,7 @@ def test_a_limit_that_is_no_number_of_bytes(limit):
 
 
 def test_the_block_idle_longest_is_freed_first():
+    """Beyond the limit, blocks go in the order in which they came back."""
     program = """
 from convlet import _core
 sizes = [1000, 2500, 3000, 3500]  # not made of each other
@@ -317,6 +327,7 @@ def test_threads_share_the_cache():
 
 
 def test_blocks_in_reference_cycles_come_back():
+    """The garbage collector gives blocks back as well."""
     convlet.clear_cache()
     ring = [_core.empty((100_000,), "f")]
     ring.append(ring)

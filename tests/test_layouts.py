@@ -163,6 +163,7 @@ def arrays_of(result):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_layout_does_not_change_a_bit(name, layout, dtype):
+    """Results and inputs are the same whatever the memory of the inputs looks like."""
     function, arrays = OPERATORS[name]
     arrays = [a.astype(dtype) for a in arrays]
     expected = arrays_of(function(*(a.copy() for a in arrays)))
@@ -183,6 +184,7 @@ def test_layout_does_not_change_a_bit(name, layout, dtype):
 
 @pytest.mark.parametrize("layout", [strided, negative_strides, byte_swapped, misaligned, read_only])
 def test_labels_in_any_layout(layout):
+    """Labels may be laid out in any way."""
     logits, labels = draw(5, 4), np.array([3, 0, 1, 2, 3])
     expected = ops.softmax_cross_entropy(logits, labels)
 
@@ -203,12 +205,14 @@ def test_stride_zero():
 
 
 def test_arrays_of_the_standard_library():
+    """An array.array is an array."""
     x = standard_array.array("f", [-1.0, 2.0])
 
     np.testing.assert_array_equal(ops.relu(x), [0, 2])
 
 
 def test_results_share_no_memory_with_inputs():
+    """A result is never a view of an input."""
     x = draw(2, 3)
     for y in (ops.relu(x), ops.add(x, x), ops.softmax(x)):
         assert not np.shares_memory(x, y)

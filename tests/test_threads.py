@@ -35,11 +35,13 @@ def default_in_process(**environment):
     ],
 )
 def test_default_from_the_environment(environment, expected):
+    """The package's own variable goes before OpenMP's, whose first number counts."""
     assert default_in_process(**environment).stdout.strip() == str(expected)
 
 
 @pytest.mark.parametrize("openmp", ["", "0", "-1", "many"])
 def test_default_without_a_usable_environment(openmp):
+    """Without a usable variable the CPUs of the process decide."""
     done = default_in_process(OMP_NUM_THREADS=openmp)
 
     assert 1 <= int(done.stdout) <= (os.cpu_count() or 1)
@@ -47,6 +49,7 @@ def test_default_without_a_usable_environment(openmp):
 
 @pytest.mark.parametrize("own", ["0", "-1", "many", "2.5", "100000"])
 def test_own_variable_must_be_right(own):
+    """The package's own variable is an error where it makes no sense."""
     done = default_in_process(CONVLET_NUM_THREADS=own)
 
     assert f"CONVLET_NUM_THREADS must be 1 to 1024, got {own!r}" in done.stderr
@@ -95,6 +98,7 @@ def test_adaptive_teams_give_the_same_bits():
 
 
 def test_num_threads_nests_and_restores():
+    """Blocks may lie inside each other, and each ends where it began."""
     before = convlet.get_num_threads()
     with convlet.num_threads(3) as n:
         assert n == convlet.get_num_threads() == 3
@@ -105,6 +109,7 @@ def test_num_threads_nests_and_restores():
 
 
 def test_num_threads_restores_after_an_error_and_can_be_used_again():
+    """An exception ends a block too, and one object serves several blocks."""
     before = convlet.get_num_threads()
     four = convlet.num_threads(4)
     with pytest.raises(KeyError), four:
@@ -117,17 +122,20 @@ def test_num_threads_restores_after_an_error_and_can_be_used_again():
 
 @pytest.mark.parametrize("bad", [True, 2.0, "2", None])
 def test_num_threads_takes_integers_only(bad):
+    """Bools, floats, text and None are no numbers of threads."""
     with pytest.raises(TypeError, match="num_threads"):
         convlet.num_threads(bad)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1025, 2**40])
 def test_num_threads_takes_a_range(bad):
+    """A number of threads is from 1 to 1024."""
     with pytest.raises(ValueError, match="1 to 1024"):
         convlet.num_threads(bad)
 
 
 def test_other_threads_keep_their_number():
+    """A block holds for its own thread alone."""
     seen = []
     before = convlet.get_num_threads()
     with convlet.num_threads(before + 6):
@@ -139,6 +147,8 @@ def test_other_threads_keep_their_number():
 
 
 def test_other_tasks_keep_their_number():
+    """A block holds for its own asyncio task alone."""
+
     async def task(n):
         with convlet.num_threads(n):
             await asyncio.sleep(0)
@@ -162,6 +172,7 @@ def test_other_tasks_keep_their_number():
     ],
 )
 def test_quota_of_a_cgroup(tmp_path, quota, expected):
+    """The tightest quota above the process counts, rounded up."""
     (tmp_path / "cgroup").write_text("0::/app/worker\n")
     (tmp_path / "app" / "worker").mkdir(parents=True)
     (tmp_path / "app" / "worker" / "cpu.max").write_text("max 100000\n")
@@ -172,6 +183,7 @@ def test_quota_of_a_cgroup(tmp_path, quota, expected):
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", math.inf), ("250000", 3)])
 def test_quota_of_a_cgroup_version_1(tmp_path, quota, expected):
+    """The quota of version 1 is read where its controller is mounted."""
     (tmp_path / "cgroup").write_text("4:cpu,cpuacct:/app\n3:memory:/app\n")
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
@@ -181,10 +193,12 @@ def test_quota_of_a_cgroup_version_1(tmp_path, quota, expected):
 
 
 def test_no_cgroup_is_no_quota(tmp_path):
+    """A system without cgroups sets no limit."""
     assert threads._quota(tmp_path / "cgroup", tmp_path) == math.inf
 
 
 def test_show_config_tells_the_threads(capsys):
+    """show_config prints, or returns as a dict, what is in use."""
     with convlet.num_threads(3):
         assert convlet.show_config() is None
         told = convlet.show_config("dicts")
@@ -199,6 +213,7 @@ def test_show_config_tells_the_threads(capsys):
 
 
 def test_isa_that_this_cpu_lacks():
+    """Forcing an unknown level is an error of the import that names the known ones."""
     done = default_in_process(CONVLET_ISA="avx1024")
 
     assert done.returncode != 0
@@ -207,5 +222,6 @@ def test_isa_that_this_cpu_lacks():
 
 
 def test_every_isa_of_this_cpu_can_be_chosen():
+    """Each level that the CPU has can be forced."""
     for isa in convlet.show_config("dicts")["isa_available"]:
         assert default_in_process(CONVLET_ISA=isa).returncode == 0

@@ -92,8 +92,8 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         stop = cvl_min(end, (panel + 1) * p->tasks);
         const ptrdiff_t first = block + (task - panel * p->tasks) * ROWS;
         const ptrdiff_t last = block + (stop - panel * p->tasks) * ROWS;
-        run_panel(p, first, cvl_min(last, cvl_min(block + BLOCK, p->M)),
-                  cvl_panel_at(&p->bands, panel % p->bands.panels), worker);
+        run_panel(p, first, cvl_min(last, p->M), cvl_panel_at(&p->bands, panel % p->bands.panels),
+                  worker);
     }
 }
 

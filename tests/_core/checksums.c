@@ -69,8 +69,10 @@ int main(int argc, char **argv)
     }
     sum_convolutions();
     sum_linear();
+    sum_columns();
     sum_batch_norm();
     sum_group_norm();
+    sum_layer_norm();
     sum_softmax();
     sum_cross_entropy();
     sum_weighted_cross_entropy();

@@ -16,8 +16,10 @@ void end(const char *name);
 /* checksums_layers.c, checksums_training.c: the operators, a function for each group of lines. */
 void sum_convolutions(void);
 void sum_linear(void);
+void sum_columns(void);
 void sum_batch_norm(void);
 void sum_group_norm(void);
+void sum_layer_norm(void);
 void sum_elementwise(void);
 void sum_activation(void);
 void sum_pool2d(void);

@@ -113,6 +113,19 @@ void sum_linear(void)
     end("linear");
 }
 
+/* So many rows that pieces are folded before a block ends. */
+void sum_columns(void)
+{
+    enum { OUT = 32 };
+    const cvl_linear d = {sizeof d, 70001, 1, OUT};
+    begin("columns");
+    T *dy = input_random(d.M * OUT), *x = input_random(d.M), *db = output(OUT);
+    cvl_exec run = run_with(THREADS, NAME(linear_backward_weights_workspace_size)(&d, THREADS));
+    CHECK(NAME(linear_backward_weights)(&d, NULL, db, dy, x, &run) == CVL_OK);
+    add_array(db, OUT);
+    end("columns");
+}
+
 /* ---------------------------------------------------------------- batch norm */
 
 static void batch_norm(ptrdiff_t M, ptrdiff_t C, int relu, int with_residual)
@@ -177,6 +190,15 @@ static void group_norm(cvl_group_norm d)
     add_array(dx, n);
     add_array(dgamma, d.C);
     add_array(dbeta, d.C);
+}
+
+/* One group of several pixels: moments of a matrix of one column, in one block and in several. */
+void sum_layer_norm(void)
+{
+    begin("layer_norm");
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 5, 33, 26, 1, 1e-5});
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 2, 3001, 6, 1, 1e-5});
+    end("layer_norm");
 }
 
 void sum_group_norm(void)

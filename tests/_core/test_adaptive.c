@@ -414,6 +414,10 @@ static void test_refusals(void)
     cvl_lion other = lion;
     cvl_adam adam = adam_at(1);
     adam.correction2 = -1;
+    for (adam.eps_hat = 0; adam.eps_hat <= 1; adam.eps_hat++)
+        CHECK(NAME(adam_step)(&adam, &all, 1, &run) == CVL_ERR_ARGUMENT);
+    adam = adam_at(1);
+    adam.correction1 = INFINITY;
     CHECK(NAME(adam_step)(&adam, &all, 1, &run) == CVL_ERR_ARGUMENT);
     nadam.correction2 = 0;
     CHECK(NAME(nadam_step)(&nadam, &all, 1, &run) == CVL_ERR_ARGUMENT);

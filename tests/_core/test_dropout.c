@@ -74,6 +74,25 @@ static void test_dropout(const cvl_dropout *d)
     check_memory();
 }
 
+/* The threshold is 2^32 p rounded: just below a word and a half that word stays, just above it goes. */
+static void test_threshold(void)
+{
+    const T one = 1;
+    cvl_dropout d = CVL_DROPOUT_INIT;
+    d.N = d.M = d.C = 1;
+    check_case("threshold");
+    uint32_t word[4];
+    cvl_reference_philox(word, (uint32_t[4]){0}, (uint32_t[2]){0});
+    for (int above = 0; above <= 1; above++) {
+        T *x = input_bytes(&one, sizeof one), *y = output(1);
+        cvl_exec run = run_with(1, 0);
+        d.p = ((double)word[0] + (above ? 0.6 : 0.4)) * 0x1p-32;
+        CHECK(NAME(dropout)(&d, y, x, &run) == CVL_OK);
+        CHECK((y[0] == 0) == above);
+    }
+    check_memory();
+}
+
 /* Dropped values are 0 whatever they were; kept ones keep subnormals. */
 static void test_special_values(void)
 {
@@ -175,6 +194,7 @@ static void test_all(void)
     test_known_answers();
     for (const cvl_dropout *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++)
         test_dropout(d);
+    test_threshold();
     test_special_values();
     test_rates();
     test_refusals();

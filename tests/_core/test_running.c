@@ -56,6 +56,10 @@ static void test_refused(void)
         CHECK(NAME(running_move)(&d, next_mean, next_var, running, running, other, fine, &run) ==
               CVL_ERR_FINITE);
     }
+    other[3] = sizeof(T) == sizeof(float) ? 3e38 : 1.5e308; /* in its type, but not times unbias */
+    d.unbias = 1.5;
+    CHECK(NAME(running_move)(&d, next_mean, next_var, running, running, fine, other, &run) ==
+          CVL_ERR_FINITE);
     CHECK(NAME(running_move)(NULL, next_mean, next_var, running, running, fine, fine, &run) ==
           CVL_ERR_ARGUMENT);
     CHECK(NAME(running_move)(&d, NULL, next_var, running, running, fine, fine, &run) ==

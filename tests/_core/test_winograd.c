@@ -301,12 +301,22 @@ static void test_stride(void)
     }
 }
 
+/* Backward weights of many weights and more than CVL_ORDER_WINOGRAD_SPAN tiles, 17 x 17 of them. */
+static void test_spans(void)
+{
+    const cvl_conv2d d = CASE(1, 33, 34, 127, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
+    cvl_conv2d two = d;
+    two.algorithm = CVL_CONV2D_WINOGRAD2;
+    test_backward_weights(two, 0);
+}
+
 static void test_all(void)
 {
     test_refusals();
     if (sizeof(T) != sizeof(float))
         return;
     test_stride();
+    test_spans();
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
         if (d->SH == 1) {
             test_passes(d, CVL_CONV2D_WINOGRAD, 0);

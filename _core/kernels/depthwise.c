@@ -350,18 +350,28 @@ INLINE void sliding_sums(const TYPE(depthwise_sums) *s, const int rows, const in
         vstore(tap[t].sum + c, acc[t / 3][t % 3]);
 }
 
+/* Whether kernel rows of three taps lie inside for the same outputs: six taps may also be one row. */
+static int even_rows(const TYPE(depthwise_sums) *s)
+{
+    for (ptrdiff_t t = 3; t < s->taps; t++)
+        if (s->tap[t].begin != s->tap[t - 3].begin || s->tap[t].end != s->tap[t - 3].end)
+            return 0;
+    return 1;
+}
+
 /* How many pixels the taps move from output to output, where sliding_sums can do with them; or 0. */
 static int sliding(const TYPE(depthwise_sums) *s)
 {
-    if (s->taps != 6 && s->taps != 9)
+    const TYPE(depthwise_sum) *tap = s->tap;
+    if ((s->taps != 6 && s->taps != 9) || !even_rows(s))
         return 0;
-    const ptrdiff_t column = s->tap[1].x - s->tap[0].x;
+    const ptrdiff_t column = tap[1].x - tap[0].x;
     for (ptrdiff_t t = 0; t < s->taps; t += 3)
-        if (s->tap[t + 1].x - s->tap[t].x != column ||
-            s->tap[t + 2].x - s->tap[t + 1].x != column || s->tap[t].begin < s->tap[t + 1].begin ||
-            s->tap[t + 1].begin < s->tap[t + 2].begin || s->tap[t + 1].end < s->tap[t + 2].end ||
-            s->tap[t].end < s->tap[t + 1].end)
+        if (tap[t + 1].x - tap[t].x != column || tap[t + 2].x - tap[t + 1].x != column)
             return 0;
+    if (tap[0].begin < tap[1].begin || tap[1].begin < tap[2].begin || tap[1].end < tap[2].end ||
+        tap[0].end < tap[1].end)
+        return 0;
     return s->x_step == column ? 1 : s->x_step == 2 * column ? 2 : 0;
 }
 

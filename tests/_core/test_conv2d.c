@@ -79,6 +79,10 @@ static const cvl_conv2d cases[] = {
     CASE(1, 8,  21, 129, 129, 7, 7, 1, 1, 1, 1, 3, 3, 3, 3, 129), /* and vectors at the edges at once */
     CASE(1, 7,  25, 20, 40, 5, 5, 1, 1, 1, 2, 2, 2, 4, 4, 20),
     CASE(1, 6,  37, 66, 66, 3, 5, 1, 2, 1, 1, 1, 1, 2, 2, 66),
+    CASE(2, 1,  14, 33, 33, 1, 6, 1, 1, 1, 1, 0, 0, 1, 1, 33),  /* 6 and 9 taps in a row: */
+    CASE(1, 2,  26, 16, 32, 1, 9, 1, 2, 1, 1, 0, 0, 4, 3, 16),  /* not 2 and 3 rows of 3 */
+    CASE(1, 3,  9,  17, 17, 1, 7, 1, 1, 1, 1, 0, 0, 6, 0, 17),
+    CASE(2, 9,  7,  32, 32, 2, 3, 1, 2, 1, 1, 1, 0, 1, 1, 32),
     /* Images in sets, the last of them smaller; every class of edges and corners. */
     CASE(5, 30, 31, 2,  5,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(3, 6,  5,  9,  40, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),

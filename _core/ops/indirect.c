@@ -273,6 +273,9 @@ static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t
     ptrdiff_t j = q % column->count, i = q / column->count % row->count;
     ptrdiff_t n = at->image + q / column->count / row->count;
     const T *x = p->transposed ? p->call->dy : p->call->x;
+    T *y = p->call->out, **c = w->c;
+    const T **a = w->a;
+    const int reads = w->segments > 0;
     for (ptrdiff_t done = 0; done < count;) {
         const ptrdiff_t gh = row->first + i, gw = column->first + j;
         const ptrdiff_t in =
@@ -282,17 +285,17 @@ static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t
                               y_pixel;
         const ptrdiff_t stop = cvl_min(count, done + column->count - j);
         for (ptrdiff_t m = 0; done < stop; m++, done++) {
-            w->a[done] = w->segments ? x + in + m * in_step : x;
-            w->c[done] = p->call->out + out + m * out_step;
+            a[done] = reads ? x + in + m * in_step : x;
+            c[done] = y + out + m * out_step;
         }
         j = 0;
         i = i + 1 < row->count ? i + 1 : 0;
         n += i == 0;
     }
     for (ptrdiff_t m = 0; m < 2 * CVL_GEMM_MR_MAX; m++)
-        w->a[count + m] = w->a[count - 1];
+        a[count + m] = a[count - 1];
     for (ptrdiff_t m = 0; m < CVL_GEMM_MR_MAX; m++)
-        w->c[count + m] = w->c[count - 1];
+        c[count + m] = c[count - 1];
 }
 
 /* ---------------------------------------------------------------------------------- computing */

@@ -43,33 +43,47 @@ static cvl_phase backward_phase(const cvl_conv2d_shape *s, int axis, ptrdiff_t p
     };
 }
 
-/* As an output moves on, the first and the last tap inside move one way only. */
+/* The first output whose tap t reads the input `at`, or one beyond it. */
+static ptrdiff_t reaches(const cvl_phase *p, ptrdiff_t t, ptrdiff_t at)
+{
+    return cvl_ceil_div(at - p->d0 - t * p->d_step, p->in_step);
+}
+
+/* As an output moves on, the first and the last tap inside move one way only. From one such move to
+ * the next is a span: that takes no time for each output. */
 static void list_spans(cvl_phase *p)
 {
-    const ptrdiff_t D = p->d_step;
-    ptrdiff_t low = D > 0 ? p->taps : 0, high = low;
+    ptrdiff_t low = p->d_step > 0 ? p->taps : 0, high = low;
     p->spans = p->inside = 0;
-    for (ptrdiff_t g = 0; g < p->grid; g++) {
-        const ptrdiff_t at = g * p->in_step + p->d0;
-        if (D > 0) {
-            while (low > 0 && at + (low - 1) * D >= 0)
+    for (ptrdiff_t g = 0, next; g < p->grid; g = next) {
+        next = p->grid;
+        if (p->d_step > 0) {
+            while (low > 0 && reaches(p, low - 1, 0) <= g)
                 low--;
-            while (high > 0 && at + (high - 1) * D >= p->size)
+            while (high > 0 && reaches(p, high - 1, p->size) <= g)
                 high--;
+            if (low > 0)
+                next = cvl_min(next, reaches(p, low - 1, 0));
+            if (high > 0)
+                next = cvl_min(next, reaches(p, high - 1, p->size));
         } else {
-            while (low < p->taps && at + low * D >= p->size)
+            while (low < p->taps && reaches(p, low, p->size) <= g)
                 low++;
-            while (high < p->taps && at + high * D >= 0)
+            while (high < p->taps && reaches(p, high, 0) <= g)
                 high++;
+            if (low < p->taps)
+                next = cvl_min(next, reaches(p, low, p->size));
+            if (high < p->taps)
+                next = cvl_min(next, reaches(p, high, 0));
         }
         const int any = low < high;
         const ptrdiff_t first_tap = any ? low : 0, end_tap = any ? high : 0;
         cvl_span *last = p->span + p->spans - 1;
         if (p->spans > 0 && last->low == first_tap && last->high == end_tap)
-            last->count++;
+            last->count += next - g;
         else
-            p->span[p->spans++] = (cvl_span){g, 1, first_tap, end_tap};
-        p->inside += end_tap - first_tap;
+            p->span[p->spans++] = (cvl_span){g, next - g, first_tap, end_tap};
+        p->inside += (next - g) * (end_tap - first_tap);
     }
 }
 

@@ -29,10 +29,15 @@ static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const
     }
 }
 
-/* What most tiles need, here; the rest above. */
+/* What most tiles need: no more than to be stored. */
+INLINE int is_plain(const TYPE(gemm_tile) *t)
+{
+    return !t->add && !t->end.bias && t->end.activation == CVL_ACTIVATION_NONE;
+}
+
 INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int NV)
 {
-    if (t->mr == MR && !t->add && !t->end.bias && t->end.activation == CVL_ACTIVATION_NONE) {
+    if (t->mr == MR && is_plain(t)) {
         const int nr = t->nr;
         if (nr == NV * VL) {
 #pragma GCC unroll 8
@@ -174,23 +179,82 @@ PANEL(static, narrow, 8, 1, 4, 2)
 #define HALF CVL_JOIN5(cvl_gemm_narrow, _, CVL_DTYPE, __, avx2)
 extern void HALF(const TYPE(gemm_tile) *t);
 #define LAST {8, VL / 2, HALF}
+
+/* A panel of three half vectors: 12 cycles for each k of 8 rows, where a whole one and a half take
+ * 13.5, since these share the two units of 256 bits badly. It has one function for all tiles: they
+ * are mostly whole, and runs of one element go by other panels. */
+static void halves(const TYPE(gemm_tile) *t)
+{
+    enum { MR = 8, NH = 3 };
+    const ptrdiff_t b_step = t->b_step;
+    const T *a[MR];
+    H acc[MR][NH];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        a[i] = t->a[i];
+#pragma GCC unroll 3
+        for (int j = 0; j < NH; j++)
+            acc[i][j] = hzero();
+        PREFETCH(t->c[i] + t->c0 + t->nr - 1, 1);
+    }
+    for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
+        const T *b = t->b + run->k0 * b_step;
+        ptrdiff_t k = t->a0 + run->a;
+        const ptrdiff_t end = k + run->k;
+        while (k != end) {
+            const ptrdiff_t stop = t->ahead && end - k > LINE ? k + LINE : end;
+            for (int i = 0; t->ahead && i < MR; i++)
+                PREFETCH(t->a[MR + i] + k, 0);
+#pragma GCC unroll 1
+            for (; k != stop; k++, b += b_step) {
+                const H b0 = hload(b), b1 = hload(b + HL), b2 = hload(b + 2 * HL);
+                __asm__("" : "+r"(k));
+#pragma GCC unroll 8
+                for (int i = 0; i < MR; i++) {
+                    const H av = hset1(a[i][k]);
+                    acc[i][0] = hfma(av, b0, acc[i][0]);
+                    acc[i][1] = hfma(av, b1, acc[i][1]);
+                    acc[i][2] = hfma(av, b2, acc[i][2]);
+                }
+            }
+        }
+    }
+    if (t->mr == MR && is_plain(t)) {
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++) {
+            T *c = t->c[i] + t->c0;
+            hstore(c, acc[i][0]);
+            hstore(c + HL, acc[i][1]);
+            hstore_n(c + 2 * HL, acc[i][2], t->nr - 2 * HL);
+        }
+        return;
+    }
+    V sums[MR][2];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        T *row = (T *)sums[i];
+#pragma GCC unroll 3
+        for (int j = 0; j < NH; j++)
+            hstore(row + j * HL, acc[i][j]);
+        hstore(row + NH * HL, hzero());
+    }
+    finish_any(t, sums[0], 2);
+}
+#define HALVES {8, VL + HL, halves}
 #else
 #define LAST {8, VL, KERNEL(gemm_narrow)}
+#define HALVES LAST
 #endif
-#define PANELS                                                            \
-    {                                                                     \
-        {4, 4 * VL, KERNEL(gemm_wide)}, {8, 2 * VL, KERNEL(gemm_middle)}, \
-            {8, VL, KERNEL(gemm_narrow)}, LAST,                           \
-        {                                                                 \
-            8, 3 * VL, KERNEL(gemm_three)                                 \
-        }                                                                 \
-    }
+#define PANELS                                                          \
+    {{4, 4 * VL, KERNEL(gemm_wide)},  {8, 2 * VL, KERNEL(gemm_middle)}, \
+     {8, VL, KERNEL(gemm_narrow)},    LAST,                             \
+     {8, 3 * VL, KERNEL(gemm_three)}, HALVES}
 #else
 PANEL(static, wide, 6, 2, 4, 2)
 extern void KERNEL(gemm_narrow)(const TYPE(gemm_tile) *t);
 PANEL(, narrow, 8, 1, 4, 2)
 #define LAST {8, VL, KERNEL(gemm_narrow)}
-#define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST, LAST}
+#define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST, LAST, LAST}
 #endif
 
 /* Every lane takes its a from its own group: of the inputs of a tap, as many as the vector has

@@ -108,9 +108,16 @@ typedef struct cvl_class_sums {
     ptrdiff_t skipped;                       /* ... if it is in this block, else -1 */
 } cvl_class_sums;
 
-/* The first CVL_GEMM_WHOLE panels of a level are whole vectors wide; one more, CVL_GEMM_THREE, is
- * three vectors wide on levels whose first is four, and repeats the last on others. */
-enum { CVL_GEMM_PANELS = 4, CVL_GEMM_WHOLE = 3, CVL_GEMM_THREE = 4, CVL_GEMM_MR_MAX = 8 };
+/* The first CVL_GEMM_WHOLE panels of a level are whole vectors wide. Two more are not in order:
+ * CVL_GEMM_THREE is three vectors wide on levels whose first is four, CVL_GEMM_HALVES one and a half
+ * where the last is half of one; on others they repeat the last. */
+enum {
+    CVL_GEMM_PANELS = 4,
+    CVL_GEMM_WHOLE = 3,
+    CVL_GEMM_THREE = 4,
+    CVL_GEMM_HALVES = 5,
+    CVL_GEMM_MR_MAX = 8
+};
 
 #define CVL_JOIN3_(a, b, c) a##b##c
 #define CVL_JOIN3(a, b, c) CVL_JOIN3_(a, b, c)

@@ -189,7 +189,7 @@ typedef struct CVL_DTYPE_NAME(cvl_element_loss) {
 
 typedef struct CVL_DTYPE_NAME(cvl_kernels) {
     /* Widest first; a level with fewer than CVL_GEMM_PANELS widths repeats its narrowest. */
-    CVL_DTYPE_NAME(cvl_gemm_panel) gemm[CVL_GEMM_PANELS + 1];
+    CVL_DTYPE_NAME(cvl_gemm_panel) gemm[CVL_GEMM_PANELS + 2];
 #define CVL_KERNEL(result, name, arguments) result(*name) arguments;
 #include "kernels.inc"
 #undef CVL_KERNEL

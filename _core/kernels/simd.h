@@ -22,6 +22,8 @@
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
  *   sfma(a, b, c)      vfma for one element
+ *   H, HL              half a vector, of HL elements, on avx512 alone: hzero() hset1(s) hload(p)
+ *                      hstore(p, h) hstore_n(p, h, n) hfma(a, b, c)
  *   U, UL              vector of UL integers of 64 bits: uset1(s), uload(p), ustore(p, u),
  *                      uadd(a, b), uxor(a, b), uhigh(a) = a >> 32, umul(a, b), the product of the
  *                      lower halves
@@ -150,6 +152,20 @@ INLINE V vload_n(const T *p, int n) { return OP(maskz_loadu)(FIRST(n), p); }
 INLINE void vstore_n(T *p, V v, int n) { OP(mask_storeu)(p, FIRST(n), v); }
 INLINE V vfma(V a, V b, V c) { return OP(fmadd)(a, b, c); }
 INLINE V vselect(M m, V a, V b) { return OP(mask_blend)(m, b, a); }
+#define HL (VL / 2)
+#ifdef CVL_F32
+typedef __m256 H;
+#define HOP(name) _mm256_##name##_ps
+#else
+typedef __m256d H;
+#define HOP(name) _mm256_##name##_pd
+#endif
+INLINE H hzero(void) { return HOP(setzero)(); }
+INLINE H hset1(T s) { return HOP(set1)(s); }
+INLINE H hload(const T *p) { return HOP(loadu)(p); }
+INLINE void hstore(T *p, H h) { HOP(storeu)(p, h); }
+INLINE void hstore_n(T *p, H h, int n) { HOP(mask_storeu)(p, (__mmask8)FIRST(n), h); }
+INLINE H hfma(H a, H b, H c) { return HOP(fmadd)(a, b, c); }
 #define CVL_SFMA(a, b, c) SFMA(a, b, c)
 
 /* --------------------------------------------------------------------------------- avx2 */

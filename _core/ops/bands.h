@@ -33,6 +33,16 @@ static inline cvl_panel_place cvl_panel_at(const cvl_bands *bands, ptrdiff_t pan
                              band->column + (panel - band->first) * band->NR};
 }
 
+/* Appends `panels` panels of a width. */
+static inline void NAME(add_band)(cvl_bands *bands, const NAME(gemm_panel) *gemm, int width,
+                                  ptrdiff_t panels)
+{
+    const ptrdiff_t NR = gemm[width].NR;
+    bands->band[bands->count++] = (cvl_band){width, NR, bands->panels, panels, bands->columns};
+    bands->panels += panels;
+    bands->columns += panels * NR;
+}
+
 /* Cuts `columns` into panels of the first `widths` of the level's. */
 static inline cvl_bands NAME(make_bands_of)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS],
                                             int widths, ptrdiff_t columns)
@@ -41,31 +51,32 @@ static inline cvl_bands NAME(make_bands_of)(const NAME(gemm_panel) gemm[CVL_GEMM
     const ptrdiff_t rounded = cvl_ceil_div(columns, step) * step;
     cvl_bands bands = {0, {{0, 0, 0, 0, 0}}, 0, 0};
     for (int width = 0; width < widths; width++) {
-        const ptrdiff_t NR = gemm[width].NR, panels = (rounded - bands.columns) / NR;
-        if (panels == 0)
-            continue;
-        bands.band[bands.count++] = (cvl_band){width, NR, bands.panels, panels, bands.columns};
-        bands.panels += panels;
-        bands.columns += panels * NR;
+        const ptrdiff_t panels = (rounded - bands.columns) / gemm[width].NR;
+        if (panels > 0)
+            NAME(add_band)(&bands, gemm, width, panels);
     }
     return bands;
 }
 
 /* The same with panels of three vectors, where the level has them, for what those of four leave:
- * narrower panels take longer for their work. */
-static inline cvl_bands NAME(make_even_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS + 1],
-                                              ptrdiff_t columns)
+ * narrower panels take longer for their work; and, where `halves` are wanted, with one of a vector and
+ * a half in place of both. */
+static inline cvl_bands NAME(make_even_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS + 2],
+                                              ptrdiff_t columns, int halves)
 {
-    const ptrdiff_t VL = gemm[CVL_GEMM_WHOLE - 1].NR, NR = gemm[CVL_GEMM_THREE].NR;
-    const ptrdiff_t step = gemm[CVL_GEMM_PANELS - 1].NR;
-    const ptrdiff_t rounded = cvl_ceil_div(columns, step) * step, vectors = rounded / VL;
-    const ptrdiff_t threes = (4 - vectors % 4) % 4;
-    if (NR != 3 * VL || rounded % VL != 0 || threes == 0 || vectors < 3 * threes)
+    const ptrdiff_t VL = gemm[CVL_GEMM_WHOLE - 1].NR, step = gemm[CVL_GEMM_PANELS - 1].NR;
+    const ptrdiff_t rounded = cvl_ceil_div(columns, step) * step;
+    const int last = halves && rounded > VL && rounded % VL != 0;
+    const ptrdiff_t vectors = rounded / VL - last, threes = (4 - vectors % 4) % 4;
+    const int even = gemm[CVL_GEMM_THREE].NR == 3 * VL && threes > 0 && vectors >= 3 * threes;
+    if (rounded % VL != 0 && !last)
         return NAME(make_bands_of)(gemm, CVL_GEMM_PANELS, columns);
-    cvl_bands bands = NAME(make_bands_of)(gemm, CVL_GEMM_WHOLE, (vectors - 3 * threes) * VL);
-    bands.band[bands.count++] = (cvl_band){CVL_GEMM_THREE, NR, bands.panels, threes, bands.columns};
-    bands.panels += threes;
-    bands.columns += threes * NR;
+    cvl_bands bands =
+        NAME(make_bands_of)(gemm, CVL_GEMM_WHOLE, (vectors - (even ? 3 * threes : 0)) * VL);
+    if (even)
+        NAME(add_band)(&bands, gemm, CVL_GEMM_THREE, threes);
+    if (last)
+        NAME(add_band)(&bands, gemm, CVL_GEMM_HALVES, 1);
     return bands;
 }
 

@@ -127,7 +127,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     const ptrdiff_t pixel = p->x_pixel * (ptrdiff_t)sizeof(T);
     p->ahead = p->taps * d->SH * d->SW > 1 || pixel > NEAR || d->N * p->H * p->W * pixel > CACHED;
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
-    p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC);
+    p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
     p->quantum = CVL_GEMM_MR_MAX;
     for (int i = 0; i < p->bands.count; i++)
         while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)

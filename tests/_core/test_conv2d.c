@@ -62,6 +62,10 @@ static const cvl_conv2d cases[] = {
     CASE(1, 7,  5,  5,  48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(2, 5,  5,  96, 112, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
     CASE(1, 5,  7,  9,  144, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
+    /* Panels of a vector and a half: alone, after others, over a panel of w as it lies, long sums. */
+    CASE(3, 15, 13, 20, 40, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(2, 9,  7,  21, 12, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 7,  6,  60, 88, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     /* dy larger than caches, its pixels far apart: by way of a copy, with the next block fetched. */
     CASE(1, 34, 31, 64, 1030, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     /* Depthwise: lines of all lengths, phases, dilation, several outputs each, long filters. */

@@ -450,7 +450,16 @@ class Plateau:
         return self._value
 
     def update(self, metric: float) -> None:
-        """Take in a metric: a finite number."""
+        """Take in a metric.
+
+        Parameters
+        ----------
+        metric : float, finite
+
+        Raises
+        ------
+        TypeError, ValueError : it is no number, or not finite.
+        """
         metric = self._sign * _number(metric, "Plateau.update: expected metric")
         if math.isinf(self._best) or metric < self._best - self._threshold * abs(self._best):
             self._best, self._waited = metric, 0

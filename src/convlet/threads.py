@@ -51,6 +51,13 @@ class num_threads:  # noqa: N801 (reads as a function)
     ------
     TypeError : n is not an integer.
     ValueError : n is out of range.
+
+    Examples
+    --------
+    >>> import convlet as cl
+    >>> with cl.num_threads(1):
+    ...     cl.get_num_threads()
+    1
     """
 
     def __init__(self, n: int):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 
 import numpy as np
 
@@ -12,16 +11,17 @@ from .._checks import any_shape, array
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
 from .own import measured_shape, own_forward, own_pullback
+from .pullback import Pullback
 from .recalibrate import recalibrate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Self
 
     from numpy.typing import ArrayLike
 
-    from .._types import Array, Float, Gradient, Shape
+    from .._types import Array, Float, Shape
 
 
 class Layer:
@@ -143,15 +143,41 @@ class Layer:
         return self._check(self._given(shape), None, training=False)
 
     def parameters(self) -> list[Parameter]:
-        """List the parameters of this layer and all inside it, each once, in layer order."""
+        """List the parameters of this layer and all inside it, each once, in layer order.
+
+        The first call on the outermost layer draws them and lays them out in memory side by side;
+        from then on their arrays stay where they are.
+
+        Returns
+        -------
+        parameters : list of Parameter, what an optimizer takes
+        """
         self._pack()
         return self._all_parameters()
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of all that the layer has learnt, by names such as "0.weight".
 
-        Parameters (weight, bias, gamma, beta) and the statistics of batch norms (running_mean,
-        running_var, count), under the place of their layer in its containers.
+        Parameters (weight, bias, gamma, beta), the statistics of batch norms (running_mean,
+        running_var, count) and what dropout draws from (seed, counter), under the place of their
+        layer in its containers.
+
+        Returns
+        -------
+        state : dict of str to ndarray
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from convlet import Linear, Sequential
+        >>> model, other = Sequential(Linear(3, 2), rng=0), Sequential(Linear(3, 2), rng=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/model.npz", **model.state_dict())
+        ...     with np.load(f"{folder}/model.npz") as state:
+        ...         other.load_state_dict(state)
+        >>> bool(np.array_equal(model[0].weight.value, other[0].weight.value))
+        True
         """
         return {key: value.copy() for key, (_, _, value) in self._state_places().items()}
 
@@ -190,6 +216,15 @@ class Layer:
         """Keep what has been learnt: parameters get no gradient and optimizers skip them.
 
         A batch norm uses and keeps its running statistics at the training door too.
+
+        Examples
+        --------
+        >>> from convlet import models
+        >>> model = models.lenet(classes=3)
+        >>> model.freeze()
+        >>> model[-1].unfreeze()  # to train the last layer alone
+        >>> [p.trainable for p in model.parameters()][-4:]
+        [False, False, True, True]
         """
         self._set_frozen(True)
 
@@ -232,7 +267,26 @@ class Layer:
         recalibrate(self, data)
 
     def astype(self, dtype: Float) -> Self:
-        """Return a new layer with everything it holds in float32 or float64."""
+        """Return a new layer with everything it holds in float32 or float64.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+
+        Returns
+        -------
+        layer : of the same class; what it was made from stays as it is
+
+        Raises
+        ------
+        TypeError : another dtype.
+
+        Examples
+        --------
+        >>> from convlet import Linear
+        >>> Linear(3, 2).astype("float64").dtype
+        dtype('float64')
+        """
         dtype = np.dtype(dtype)
         if dtype not in FLOATS:
             raise TypeError(f"{self._label()}: expected float32 or float64, got {dtype}")
@@ -474,57 +528,6 @@ class Layer:
     def __getstate__(self):
         # A copy packs its own memory, and its parameters have been drawn.
         return self.__dict__ | {"_packed": False, "_plans": None, "_rng": None}
-
-
-class Pullback:
-    """Turns dy into dx, once, adding to the gradients of the parameters on the way."""
-
-    __slots__ = ("_layer", "_like", "_pull")
-
-    def __init__(
-        self, layer: Layer, y: np.ndarray, pull: Callable[[np.ndarray], np.ndarray | None]
-    ) -> None:
-        self._layer, self._like, self._pull = layer, (y.shape, y.dtype), pull
-
-    def __call__(self, dy: Array) -> Gradient:
-        """Return dx, or None where it was not wanted.
-
-        Raises
-        ------
-        RuntimeError : it has been called before.
-        TypeError, ValueError : dy is not like y; nothing has been written.
-        """
-        shape, dtype = self._like
-        if not (
-            self._pull is not None
-            and type(dy) is np.ndarray
-            and dy.shape == shape
-            and dy.dtype == dtype
-            and dy.flags.carray
-        ):
-            dy = self._checked(dy)
-        pull, self._pull = self._pull, None
-        return pull(dy)
-
-    def _checked(self, dy):
-        where = f"pullback of {self._layer._label()}"
-        if self._pull is None:
-            raise RuntimeError(f"{where}: it has been called before; call vjp for another one")
-        shape, dtype = self._like
-        if isinstance(dy, numbers.Real):
-            raise TypeError(
-                f"{where}: expected dy of shape {shape}, as y has, got the number {dy}; a loss "
-                f"returns it beside its value: loss, dy = loss_function(y, target)"
-            )
-        dy = array(dy, f"{where}: dy")
-        if dy.shape != shape:
-            raise ValueError(f"{where}: expected dy of shape {shape}, as y has, got {dy.shape}")
-        if dy.dtype != dtype:
-            raise TypeError(
-                f"{where}: expected dy of {dtype}, as y is, got {dy.dtype}; "
-                f"use dy.astype(np.{dtype})"
-            )
-        return dy
 
 
 def join(path, name):

@@ -96,6 +96,10 @@ class EMA:
         """Put the averages in place of the values; the values come back at the end.
 
         What is written to the values in between is lost.
+
+        Raises
+        ------
+        RuntimeError : they are in place already.
         """
         if self._inside:
             raise RuntimeError("EMA: the averages are in place already")

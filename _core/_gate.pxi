@@ -122,7 +122,7 @@ cdef class Gate:
         return view
 
     cdef Py_buffer *take(self, array, char code, int rank) except? NULL:
-        """Hold `array` if it can be read as it is, and is an ndarray and no subclass; else NULL."""
+        """Hold `array` if it is a plain ndarray that can be read as it is; else NULL."""
         cdef Py_buffer *view = &self.views[self.count]
         if type(array) is not ndarray:
             return NULL
@@ -131,7 +131,9 @@ cdef class Gate:
         except (BufferError, ValueError):
             return NULL
         self.count += 1
-        return view if has_code(view, code) and is_aligned(view) and has_rank(view, rank) else NULL
+        if not (has_code(view, code) and is_aligned(view) and has_rank(view, rank)):
+            return NULL
+        return view
 
     cdef int prepare(self, cvl_exec *run, int threads, size_t scratch=0) except -1:
         """Say how the call runs, with `scratch` bytes of workspace."""
@@ -148,27 +150,32 @@ cdef class Gate:
         return 0
 
 
-# Where the options of the caller's context are; see adaptive_from.
+# Where the options of the caller's context are, and what holds where there are none: see
+# adaptive_from.
 cdef object chosen_options = None
 cdef object default_options = None
+cdef object default_adaptive = None
 
 
 def adaptive_from(chosen, default):
     """Let the options say whether calls on several threads are adaptive.
 
-    They are what `chosen()` returns or, where that is None, what `default()` does.
+    They are what `chosen()` returns or, where that is None, what `default()` does the first time.
     """
-    global chosen_options, default_options
-    chosen_options, default_options = chosen, default
+    global chosen_options, default_options, default_adaptive
+    chosen_options, default_options, default_adaptive = chosen, default, None
 
 
 cdef bint may_adapt() except? 0:
+    global default_adaptive
     if chosen_options is None:
         return 0
     options = chosen_options()
-    if options is None:
-        options = default_options()
-    return options.adaptive
+    if options is not None:
+        return options.adaptive
+    if default_adaptive is None:
+        default_adaptive = default_options().adaptive
+    return default_adaptive is True
 
 
 cdef Gate new_gate():

@@ -54,7 +54,7 @@ def linear(x, w, b, int threads):
     return array_over(y, (d.M, d.OUT) if x_view.ndim == 2 else (*x.shape[:-1], d.OUT), code)
 
 
-def linear_gradients(dy, x, w, tuple needs, int threads):
+def linear_gradients(dy, x, w, bint needs_dx, bint needs_dw, bint needs_db, int threads):
     """(dx, dw, db), None where not needed. None where the arrays are not plain, or do not fit."""
     cdef cvl_linear d
     cdef cvl_exec run
@@ -63,8 +63,6 @@ def linear_gradients(dy, x, w, tuple needs, int threads):
     cdef Block dx = None
     cdef Block dw = None
     cdef Block db = None
-    cdef bint needs_dx, needs_dw, needs_db
-    needs_dx, needs_dw, needs_db = needs
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.take(x, FLOAT, ANY_RANK)
     if not x_view:

@@ -152,13 +152,13 @@ def test_linear_backward_of_what_is_needed(needs):
 def test_linear_takes_the_short_way_with_plain_arrays_only():
     """The core computes what it can read as it is, and answers None to all else."""
     x, w, b = draw((4, 5), np.float32), draw((5, 3), np.float32), draw((3,), np.float32)
-    dy, every = draw((4, 3), np.float32), (True, True, True)
+    dy, every = draw((4, 3), np.float32), (True, True, True, 1)
 
     class Matrix(np.ndarray):
         pass
 
     assert _core.linear(x, w, b, 1).tobytes() == ops.linear(x, w, b).tobytes()
-    assert _core.linear_gradients(dy, x, w, every, 1) is not None
+    assert _core.linear_gradients(dy, x, w, *every) is not None
     for wrong in (
         *(None, 1.0, x.tolist(), x[:, ::2], x.astype("d"), x.astype(">f4"), x.astype("q")),
         *(x.view(Matrix), x[:, :2].copy(), np.float32(1), np.zeros((4, 0), np.float32)),
@@ -166,11 +166,11 @@ def test_linear_takes_the_short_way_with_plain_arrays_only():
         assert _core.linear(wrong, w, b, 1) is None
         assert _core.linear(x, wrong, b, 1) is None
         assert wrong is None or _core.linear(x, w, wrong, 1) is None
-        assert _core.linear_gradients(wrong, x, w, every, 1) is None
-        assert _core.linear_gradients(dy, wrong, w, every, 1) is None
-        assert _core.linear_gradients(dy, x, wrong, every, 1) is None
+        assert _core.linear_gradients(wrong, x, w, *every) is None
+        assert _core.linear_gradients(dy, wrong, w, *every) is None
+        assert _core.linear_gradients(dy, x, wrong, *every) is None
     assert _core.linear(x, w, draw((2,), np.float32), 1) is None
-    assert _core.linear_gradients(dy[:2], x, w, every, 1) is None
+    assert _core.linear_gradients(dy[:2], x, w, *every) is None
 
 
 # y and dx are differences of terms of the size of x̂ and of the sums over M values; 1e-5 is what

@@ -84,12 +84,14 @@ def linear_backward(
     >>> dx[0], dw[0], db
     (array([4., 4., 4.]), array([2., 2., 2., 2.]), array([2., 2., 2., 2.]))
     """
-    needs = tuple(needs)
-    gradients = _core.linear_gradients(dy, x, w, needs, get_num_threads())
-    return _linear_backward(dy, x, w, needs) if gradients is None else gradients
+    needs_dx, needs_dw, needs_db = needs
+    gradients = _core.linear_gradients(dy, x, w, needs_dx, needs_dw, needs_db, get_num_threads())
+    if gradients is None:
+        return _linear_backward(dy, x, w, needs_dx, needs_dw, needs_db)
+    return gradients
 
 
-def _linear_backward(dy, x, w, needs):
+def _linear_backward(dy, x, w, needs_dx, needs_dw, needs_db):
     """`linear_backward` of arrays that have to be converted, or are wrong."""
     x = array(x, "linear_backward: x")
     w = array_like(w, "linear_backward: w", x, "x")
@@ -99,7 +101,6 @@ def _linear_backward(dy, x, w, needs):
         _checks.shape(
             dy, y_shape, "linear_backward: dy", f"(the output of x {x.shape} and w {w.shape})"
         )
-    needs_dx, needs_dw, needs_db = needs
     code, threads = x.dtype.char, get_num_threads()
     dx = dw = db = None
     if needs_dx:

@@ -11,29 +11,32 @@ enum { LANES = CVL_ORDER_LANES };
 
 /* ------------------------------------------------------------------------- losses over classes */
 
-/* Eight chains in row order, folded by a tree. */
-INLINE double fold8(double *chain)
+/* The sum of a power of 2 of chains, folded by a binary tree. */
+INLINE double fold(double *chain, const int count)
 {
-    for (int half = 4; half > 0; half /= 2)
+    for (int half = count / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             chain[i] += chain[i + half];
     return chain[0];
 }
 
+/* Rows are summed in so many chains. */
+enum { CHAINS = 8 };
+
 double KERNEL(sum_losses)(ptrdiff_t n, const double *loss)
 {
-    double chain[8] = {0};
+    double chain[CHAINS] = {0};
     for (ptrdiff_t i = 0; i < n; i++)
-        chain[i % 8] += loss[i];
-    return fold8(chain);
+        chain[i % CHAINS] += loss[i];
+    return fold(chain, CHAINS);
 }
 
 double KERNEL(class_rows_divisor)(const TYPE(class_rows) *s, ptrdiff_t N)
 {
-    double chain[8] = {0};
+    double chain[CHAINS] = {0};
     for (ptrdiff_t n = 0; n < N; n++)
-        chain[n % 8] += row_count(s, n);
-    return fold8(chain);
+        chain[n % CHAINS] += row_count(s, n);
+    return fold(chain, CHAINS);
 }
 
 void KERNEL(nll)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss, T *dx,
@@ -84,10 +87,7 @@ INLINE double sweep(const elements *e, ptrdiff_t n, double *each, T *dx, formula
             for (int j = 0; j < LANES; j++)
                 lane[j] += (double)value[j];
     }
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++)
-            lane[j] += lane[j + half];
-    return lane[0];
+    return fold(lane, LANES);
 }
 
 INLINE V difference(const elements *e, ptrdiff_t i, ptrdiff_t n)

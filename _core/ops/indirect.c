@@ -125,7 +125,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
     p->single = p->merged == 1 && (rows ? d->KW * p->C : p->C) <= SHORT;
     const ptrdiff_t pixel = p->x_pixel * (ptrdiff_t)sizeof(T);
-    p->ahead = p->taps * d->SH * d->SW > 1 || pixel > NEAR || d->N * p->H * p->W * pixel > CACHED;
+    p->ahead = p->taps > 1 || d->SH > 1 || d->SW > 1 || pixel > NEAR ||
+               d->N * p->H * p->W * pixel > CACHED;
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
     p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
     p->quantum = CVL_GEMM_MR_MAX;

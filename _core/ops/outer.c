@@ -132,7 +132,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     }
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
-    p->far = p->taps == 1 && x_bytes + y_bytes > CACHED;
+    p->far = p->taps == 1 && x_bytes > CACHED - y_bytes;
     p->b_step = d->OC;
     if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
         p->b_step = CVL_OUTER_COLUMNS;

@@ -124,7 +124,8 @@ static double network(int n, const float *x, const int64_t *y)
     static int t = 0; /* steps */
     adam.lr = 0.005, adam.beta1 = 0.9, adam.beta2 = 0.999, adam.eps = 1e-8;
     adam.correction1 = 1 - pow(adam.beta1, ++t), adam.correction2 = 1 - pow(adam.beta2, t);
-    cvl_segment_f32 all = {sizeof w / sizeof(float), w.conv, g.conv, m.conv, v.conv, NULL};
+    cvl_segment_f32 all = {
+        sizeof w / sizeof(float), (float *)&w, (float *)&g, (float *)&m, (float *)&v, NULL};
     check(cvl_adam_step_f32(&adam, &all, 1, &run));
     for (int c = 0; c < FILTERS; c++) {
         running_mean[c] += 0.1 * (mean[c] - running_mean[c]);

@@ -166,6 +166,25 @@ def test_fit_ends_cleanly_when_interrupted(digits, calls, completed):
     assert all(not parameter.grad.any() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize(("images", "completed"), [(100, 2), (160, 3)])
+def test_fit_ends_where_its_callback_says_so(digits, images, completed):
+    """A callback that returns True ends the training after its batch, as for early stopping."""
+    train, test = digits
+    model, optimizer = start()
+    seen = []
+
+    def enough(reached):
+        seen.append(reached)
+        return (reached.epoch, reached.images) == (3, images)
+
+    history = training.fit(
+        model, optimizer, *train, epochs=9, batch_size=100, rng=0, test=test, progress=enough
+    )
+
+    assert (3, images) == (seen[-1].epoch, seen[-1].images)
+    assert [completed] * 3 == [len(values) for values in history.values()]
+
+
 def test_fit_interrupted_within_a_step_zeroes_the_gradients(digits):
     """An interruption between pullback and step leaves no gradient for a later training."""
     model, optimizer = start()

@@ -46,7 +46,7 @@ def fit(
     rng: np.random.Generator | int | None = None,
     last: Literal["keep", "drop", "merge"] = "keep",
     test: tuple[np.ndarray, np.ndarray] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], bool | None] | None = None,
 ) -> dict[str, list[float]]:
     """Train a classifier with softmax cross-entropy on shuffled batches.
 
@@ -64,7 +64,8 @@ def fit(
     rng : numpy Generator or seed of the shuffling, or None for fresh entropy
     last : "keep", "drop" or "merge" what is left for the last batch, as in `convlet.data.Batches`
     test : (x, y) to evaluate on after every epoch, or None
-    progress : called with a Progress after every batch, or None
+    progress : called with a Progress after every batch, or None; where it returns True, the
+        training ends there
 
     Returns
     -------
@@ -125,10 +126,14 @@ def fit(
                 )
                 if images == batches.examples:
                     completed.append(reached)
-                if progress is not None:
-                    progress(reached)
+                if progress is not None and progress(reached) is True:
+                    return _history(completed, test)
     except KeyboardInterrupt:
         optimizer.zero_grad()
+    return _history(completed, test)
+
+
+def _history(completed, test):
     names = ["loss", "accuracy"] + (["test_accuracy"] if test is not None else [])
     return {name: [getattr(epoch, name) for epoch in completed] for name in names}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 LARGEST = 2_500_000  # bytes of a wheel
 CARRIED = [
     "convlet/_core.pxd",
+    "convlet/_types.pyi",
     "convlet/include/convlet.h",
     "convlet/lib/pkgconfig/convlet.pc",
     "convlet/py.typed",

@@ -58,20 +58,20 @@ typedef struct worker {
     T *packed;     /* the panel of a part */
 } worker;
 
-/* A 1x1 convolution of stride 1 reads on where the last tile ended: pixels of up to NEAR bytes, up to
- * CACHED of them, reach the tiles in time by themselves, and fetching them costs up to 10 %; of more
- * it gains up to 20 %.
- * Blocks are small enough for what they read to stay in L2 under all panels. Weights that would not
- * stay there either are worth a pass of few positions per panel: 5 to 26 % at 512 channels, 7x7. */
+/* Blocks are small enough for what they read to stay in L2 under all panels. Weights that would not
+ * stay there either are worth a pass per panel over FEW positions: 5 to 26 % at 512 channels, 7x7.
+ * A 1x1 convolution of stride 1 reads on where the last tile ended: pixels of up to NEAR bytes, CACHED
+ * in all, reach the tiles in time by themselves, and fetching them costs up to 10 %; of more it gains
+ * up to 20 %. */
 enum {
-    BLOCK = 96,
-    BLOCK_1X1 = 240,
-    PIECES = 240,
-    LARGE = 256 * 1024,
-    FEW = 4096,
-    SHORT = 12,
-    NEAR = 160,
-    CACHED = 8 << 20
+    BLOCK = 96,         /* positions that pass under all panels together, */
+    BLOCK_1X1 = 240,    /* and of one tap */
+    PIECES = 240,       /* of the positions, at most */
+    LARGE = 256 * 1024, /* weights */
+    FEW = 4096,         /* positions, of the whole batch */
+    SHORT = 12,         /* elements of a run up to which it is cut into single ones */
+    NEAR = 160,         /* bytes of a pixel */
+    CACHED = 8 << 20    /* bytes of what is read */
 };
 
 static worker carve_worker(const plan *p, char *base, size_t *bytes)

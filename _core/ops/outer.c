@@ -12,17 +12,21 @@
 #include "outer.h"
 #include "partial_sums.h"
 
+/* The part of dw of a task lies in L2. x and dy of up to CACHED bytes stay in cache from call to call;
+ * beyond, with APART outputs, the pixels of dy lie on so many pages that a copy of it in panels pays
+ * where WORTH rows of dw read it. Such a copy has SKEW rows more than it needs, lest all panels begin
+ * in the same set of L1. */
 enum {
     FEW = 16,         /* channels below which kernel rows are taken whole */
     DEPTH = 128,      /* channels of a task */
-    WIDTH = 512,      /* most outputs of a task, and fewest, where */
-    WIDTH_MIN = 32,   /* its part of dw would be larger than */
-    PART = 98304,     /* elements, which lie in L2; or tasks fewer than CVL_ORDER_UNITS */
+    WIDTH = 512,      /* outputs of a task, at most, */
+    WIDTH_MIN = 32,   /* and at least, where they would be more than */
+    PART = 98304,     /* elements of dw */
     REUSED = 128,     /* outputs from which on a copy of the rows in L1 pays */
-    CACHED = 4 << 20, /* bytes up to which x and dy stay in cache from call to call. Beyond, and */
-    APART = 256, /* with so many outputs, the pixels of dy lie on so many pages that a copy in */
-    WORTH = 64,  /* panels pays where so many rows of dw read it, with a few more rows than it */
-    SKEW = 2     /* needs, lest all panels begin in the same set of L1 */
+    CACHED = 4 << 20, /* bytes */
+    APART = 256,      /* outputs */
+    WORTH = 64,       /* rows of dw */
+    SKEW = 2          /* rows of a panel */
 };
 
 typedef struct plan {

@@ -79,11 +79,11 @@ static void test_refused(void)
     check_memory();
 }
 
-static void all(void)
+static void test_all(void)
 {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         test_move(sizes[i]);
     test_refused();
 }
 
-int main(void) { return check_main(all); }
+int main(void) { return check_main(test_all); }

@@ -9,6 +9,8 @@
  *   vstore_n(p, v, n)  the first n elements; nothing beyond is written
  *   vload_part(p, n) vstore_part(p, v, n)          the same where n may exceed VL
  *   vadd vsub vmul vdiv vsqrt vabs
+ *   vsqrt_beside(a)    vsqrt to the bit, without the divider where there is a way: for some of the
+ *                      roots of a loop that the divider holds up
  *   vcopysign(a, b)    |a| with the sign of b
  *   vfma(a, b, c)      a*b + c, rounded once (twice on baseline, which has no FMA)
  *   vmax(a, b)         a > b ? a : b, so b where either is NaN
@@ -496,6 +498,25 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
     for (ptrdiff_t i = 0; i < VL && i < n; i++)
         p[i] = (uint8_t)copy[i];
 }
+#endif
+
+#if defined(CVL_LEVEL_AVX512) && defined(CVL_F32)
+/* A guess within 2^-14, a step of Newton's for root and inverse, and the remainder's share, which
+ * makes it the nearest number whatever the guess. In this range no remainder that counts is
+ * subnormal. */
+INLINE V vsqrt_beside(V a)
+{
+    const V half = vset1(0.5f);
+    if (!vall(vgt(a, vset1(1e-30f))) || !vall(vgt(vset1(1e30f), a)))
+        return vsqrt(a);
+    const V guess = _mm512_rsqrt14_ps(a);
+    const V near = vmul(a, guess), near_inverse = vmul(half, guess); /* of sqrt(a), 1/(2 sqrt(a)) */
+    const V error = _mm512_fnmadd_ps(near_inverse, near, half);
+    const V root = vfma(near, error, near), inverse = vfma(near_inverse, error, near_inverse);
+    return vfma(_mm512_fnmadd_ps(root, root, a), inverse, root);
+}
+#else
+INLINE V vsqrt_beside(V a) { return vsqrt(a); }
 #endif
 
 INLINE V vload_part(const T *p, ptrdiff_t n) { return n >= VL ? vload(p) : vload_n(p, (int)n); }

@@ -1,4 +1,5 @@
-/* ulps.c: the errors of exp, log1p and the activations, in units in the last place of the result.
+/* ulps.c: the errors of sqrt, exp, log1p and the activations, in units in the last place of the
+ * result.
  *
  * One program per type and level. It takes every number from a list of hard ones and a sample of the
  * rest, spread over all exponents, and prints the worst error of each function and where it is. In
@@ -47,6 +48,12 @@ static void compute_exp(ptrdiff_t n, T *y, const T *x)
         vstore_part(y + i, vexp(vload_part(x + i, n - i)), n - i);
 }
 
+static void compute_root(ptrdiff_t n, T *y, const T *x)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL)
+        vstore_part(y + i, vsqrt_beside(vload_part(x + i, n - i)), n - i);
+}
+
 static void compute_log1p(ptrdiff_t n, T *y, const T *x)
 {
     for (ptrdiff_t i = 0; i < n; i += VL)
@@ -78,6 +85,7 @@ static void compute_elu(ptrdiff_t n, T *y, const T *x)
     CHECK(NAME(elu_forward)(1, n, y, x, &run) == CVL_OK);
 }
 
+static wide expected_root(wide x) { return WIDE(sqrt)(x); }
 static wide expected_exp(wide x) { return WIDE(exp)(x); }
 static wide expected_log1p(wide x) { return WIDE(log1p)(x); }
 static wide expected_tanh(wide x) { return WIDE(tanh)(x); }
@@ -100,6 +108,7 @@ static wide expected_gelu(wide x)
 }
 
 static const function functions[] = {
+    {"sqrt", compute_root, expected_root, 0.501, 0, INFINITY}, /* the nearest number */
     {"exp", compute_exp, expected_exp, 1, -INFINITY, INFINITY},
     {"log1p", compute_log1p, expected_log1p, 1, 0, 1},
     {"log1p_positive", compute_log1p_positive, expected_log1p, 1, 0, INFINITY},

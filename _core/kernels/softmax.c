@@ -293,36 +293,50 @@ typedef struct gradient {
     double peak, skipped;
 } gradient;
 
+/* Sums of u: without the class that the sums left out, and with it. */
+typedef struct totals {
+    double others, all;
+} totals;
+
+INLINE totals totals_of(const line *l, const cvl_class_sums *s)
+{
+    const row *r = &l->r;
+    const ptrdiff_t first = s->skipped;
+    const T u = sfma(r->b ? r->b[first] : 0, r->keep, r->share) * (r->w ? r->w[first] : 1);
+    const double others = s->coefficients + (l->target == first ? 0 : l->peak);
+    return (totals){others, others + u + (l->target == first ? l->peak : 0)};
+}
+
 /* With e_t the target's term and `rest` the sum of the others, p_t - 1 = -rest / (rest + e_t) and,
  * where the target is the largest, the loss is log1p(rest): a confident row keeps its digits.
  *
  * Where targets are soft, the same with the largest in the target's place: the loss is
  * sum u (largest - z) + log1p(rest) sum u, and p sum u - u there is (sum of the other u) -
  * rest / all * sum u. What a label adds to its own u under smoothing is kept apart, as `peak`. */
-INLINE gradient conclude(const line *l, const cvl_class_sums *s, double divisor, double *loss)
+/* Not inlined, as it is long and has many callers; calls in a row overlap all the same. */
+static __attribute__((noinline)) double loss_of(const line *l, const cvl_class_sums *s)
 {
     const row *r = &l->r;
+    const double all = s->rest + s->e, distance = (double)r->largest - (double)r->a[l->target];
+    if (!(all < INFINITY))
+        return all;
+    if (!l->soft)
+        return l->own * (distance == 0 ? log1p_positive(s->rest)
+                                       : distance + log1p_positive((s->rest - 1) + s->e));
+    double loss = s->distances + totals_of(l, s).all * log1p_positive(s->rest);
+    if (l->peak > 0)
+        loss += l->peak * distance;
+    return loss * l->own;
+}
+
+INLINE gradient gradient_of(const line *l, const cvl_class_sums *s, double divisor)
+{
     const double weight = l->own / divisor, all = s->rest + s->e;
-    const double distance = (double)r->largest - (double)r->a[l->target];
-    const ptrdiff_t first = s->skipped;
-    *loss = all;
-    if (!l->soft) {
-        if (all < INFINITY)
-            *loss = l->own * (distance == 0 ? log1p_positive(s->rest)
-                                            : distance + log1p_positive((s->rest - 1) + s->e));
+    if (!l->soft)
         return (gradient){.factor = (T)(weight / all), .skipped = 0 - s->rest * (weight / all)};
-    }
-    const T u = sfma(r->b ? r->b[first] : 0, r->keep, r->share) * (r->w ? r->w[first] : 1);
-    const double others = s->coefficients + (l->target == first ? 0 : l->peak);
-    const double total = others + u + (l->target == first ? l->peak : 0);
-    if (all < INFINITY) {
-        *loss = s->distances + total * log1p_positive(s->rest);
-        if (l->peak > 0)
-            *loss += l->peak * distance;
-        *loss *= l->own;
-    }
-    return (gradient){(T)(weight * total / all), (T)-weight, weight * l->peak,
-                      weight * (others - s->rest / all * total)};
+    const totals u = totals_of(l, s);
+    return (gradient){(T)(weight * u.all / all), (T)-weight, weight * l->peak,
+                      weight * (u.others - s->rest / all * u.all)};
 }
 
 INLINE void write_block(const line *l, ptrdiff_t skipped, gradient g, ptrdiff_t c, ptrdiff_t n)
@@ -481,7 +495,8 @@ static void few_soft(const TYPE(class_rows) *s, ptrdiff_t first, int rows, doubl
         l.r.largest = largest_of[i];
         const cvl_class_sums sums = {rest[i], sum_u[i], sum_distance[i], e_of[i],
                                      (ptrdiff_t)place_of[i]};
-        const gradient g = conclude(&l, &sums, s->divisor, loss + first + i);
+        const gradient g = gradient_of(&l, &sums, s->divisor);
+        loss[first + i] = loss_of(&l, &sums);
         factor[i] = g.factor;
         minus_weight[i] = g.minus_weight;
         skipped[i] = (T)g.skipped;
@@ -503,26 +518,40 @@ static void few_soft(const TYPE(class_rows) *s, ptrdiff_t first, int rows, doubl
 
 /* ------------------------------------------------------------------------- cross-entropy */
 
+/* Rows whose logarithms are taken together, of rows so long: none then waits for another. */
+enum { TOGETHER = 8 };
+
 INLINE void whole_rows(const TYPE(class_rows) *s, const int soft, ptrdiff_t begin, ptrdiff_t end,
                        double *loss, T *dz, const T *z)
 {
     const ptrdiff_t C = s->C, block = s->block;
-    for (ptrdiff_t n = begin; n < end; n++) {
-        line l = line_of(s, soft, n, dz, z);
-        cvl_class_sums all = {.skipped = -1};
-        if (l.own == 0) {
-            skip_row(C, loss + n, l.r.e);
-            continue;
+    line lines[TOGETHER];
+    cvl_class_sums sums[TOGETHER];
+    for (ptrdiff_t n = begin, rows; n < end; n += rows) {
+        rows = end - n < TOGETHER ? end - n : TOGETHER;
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            line l = line_of(s, soft, n + i, dz, z);
+            cvl_class_sums all = {.skipped = -1};
+            lines[i] = l;
+            if (l.own == 0) {
+                skip_row(C, loss + n + i, l.r.e);
+                continue;
+            }
+            for (ptrdiff_t c = 0; c < C; c += block)
+                join_largest(&l, c, largest(classes_of(s, c), l.r.a + c));
+            for (ptrdiff_t c = 0; c < C; c += block) {
+                const cvl_class_sums of_block = sum_block(&l, c, classes_of(s, c));
+                join_sums(&all, &of_block);
+            }
+            const gradient g = gradient_of(&l, &all, s->divisor);
+            for (ptrdiff_t c = 0; c < C; c += block)
+                write_block(&l, all.skipped, g, c, classes_of(s, c));
+            lines[i] = l;
+            sums[i] = all;
         }
-        for (ptrdiff_t c = 0; c < C; c += block)
-            join_largest(&l, c, largest(classes_of(s, c), l.r.a + c));
-        for (ptrdiff_t c = 0; c < C; c += block) {
-            const cvl_class_sums sums = sum_block(&l, c, classes_of(s, c));
-            join_sums(&all, &sums);
-        }
-        const gradient g = conclude(&l, &all, s->divisor, loss + n);
-        for (ptrdiff_t c = 0; c < C; c += block)
-            write_block(&l, all.skipped, g, c, classes_of(s, c));
+        for (ptrdiff_t i = 0; i < rows; i++)
+            if (lines[i].own != 0)
+                loss[n + i] = loss_of(&lines[i], &sums[i]);
     }
 }
 
@@ -565,7 +594,7 @@ void KERNEL(cross_entropy_blocks)(const TYPE(class_rows) *s, cvl_class_stage sta
         for (ptrdiff_t b = 0; stage > CVL_CLASS_SUMS && b < blocks; b++)
             join_sums(&all, &sums[first + b]);
         if (stage > CVL_CLASS_SUMS && l.own != 0)
-            g = conclude(&l, &all, s->divisor, &row_loss);
+            g = gradient_of(&l, &all, s->divisor);
         for (; i < stop; i++) {
             const ptrdiff_t c = (i - first) * block, count = classes_of(s, c);
             if (stage == CVL_CLASS_LARGEST)
@@ -577,7 +606,7 @@ void KERNEL(cross_entropy_blocks)(const TYPE(class_rows) *s, cvl_class_stage sta
             else
                 write_block(&l, all.skipped, g, c, count);
             if (i == first && stage == CVL_CLASS_GRADIENT)
-                loss[n] = row_loss;
+                loss[n] = l.own == 0 ? row_loss : loss_of(&l, &all);
         }
     }
 }

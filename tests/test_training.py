@@ -223,11 +223,27 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
         ({"y": np.zeros(3, int)}, ValueError, "expected as many labels as examples, 6, got 3"),
         ({"x": np.zeros((0, 2, 2, 1), np.float32)}, ValueError, "at least one example"),
         ({"test": np.zeros((6, 2, 2, 1))}, TypeError, r"a pair \(x, y\) or None, got ndarray"),
+        ({"y": np.zeros(6, np.float32)}, TypeError, "y has dtype float32, expected integer labels"),
+        ({"y": np.zeros((6, 3), np.float32)}, TypeError, "y has dtype float32"),
+        ({"y": np.zeros((6, 1), int)}, ValueError, r"y must have shape \(6,\)"),
+        ({"y": np.arange(6)}, ValueError, "y has 3 at index 3, expected labels from 0 to 2"),
+        ({"x": np.zeros((6, 2, 3, 1), np.float32)}, ValueError, r"got \(1, 6\)"),
+        (
+            {"test": (np.zeros((2, 2, 2, 1), np.float32), np.zeros(1, int))},
+            ValueError,
+            "test: .* got 2 examples and 1 labels",
+        ),
+        (
+            {"test": (np.zeros((2, 3, 2, 1), np.float32), np.zeros(2, int))},
+            ValueError,
+            r"got \(1, 6\)",
+        ),
     ],
 )
 def test_fit_refuses_bad_arguments(change, error, message):
-    """Arguments that leave nothing to train on are errors that name the value."""
-    model = cl.Sequential(cl.Flatten(), cl.Linear(4, 3), rng=0)
+    """Arguments that cannot be trained on are errors that name the value, and change nothing."""
+    model = cl.Sequential(cl.BatchNorm(1), cl.Flatten(), cl.Linear(4, 3), rng=0)
+    before = training.weights_sha256(model)
     good = {
         "x": np.zeros((6, 2, 2, 1), np.float32),
         "y": np.zeros(6, int),
@@ -237,6 +253,7 @@ def test_fit_refuses_bad_arguments(change, error, message):
 
     with pytest.raises(error, match=message):
         training.fit(model, cl.SGD(model.parameters(), lr=0.1), **(good | change))
+    assert before == training.weights_sha256(model)
 
 
 def test_evaluate_counts_the_largest_logits():

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from .layers import Layer
     from .optimizers import Optimizer
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 class Progress(NamedTuple):
     """What `fit` has reached, as its `progress` callback sees it after every batch."""
@@ -75,8 +71,9 @@ def fit(
 
     Raises
     ------
-    TypeError : epochs or batch_size is no integer, or test no pair.
-    ValueError : epochs or batch_size is below 1, x is empty, or x and y differ in length.
+    TypeError : epochs or batch_size is no integer, y not integers, or test no pair.
+    ValueError : epochs or batch_size is below 1, x is empty, x and y differ in length, a label is
+        out of range, or the model does not take x or the x of test. Nothing has been changed.
     FloatingPointError : the loss of a batch is not finite; the step on it has not been taken.
 
     Examples
@@ -94,6 +91,10 @@ def fit(
     if len(x) == 0:
         raise ValueError(f"fit: expected at least one example, got x of shape {np.shape(x)}")
     batches = Batches(x, y, batch_size, rng=rng, last=last)
+    _check_labels(y, model.output_shape((1, *np.shape(x)[1:])), len(x))
+    if test is not None:
+        _check_lengths("fit: test", *test)
+        model.output_shape((1, *np.shape(test[0])[1:]))
     completed = []
     try:
         for epoch in range(1, epochs + 1):
@@ -133,6 +134,23 @@ def fit(
     return _history(completed, test)
 
 
+def _check_labels(y, logits_shape, count):
+    """Raise unless there is a label for every example, in the range of the classes."""
+    y = _checks.as_ndarray(y, "fit: y")
+    numbers, classes = _checks.labels(y, "fit: y"), logits_shape[-1]
+    _checks.shape(y, (count, *logits_shape[1:-1]), "fit: y", "(one label for each row of logits)")
+    if numbers.min() < 0 or numbers.max() >= classes:
+        _checks.bad_label(y, "fit: y", classes)
+
+
+def _check_lengths(where, x, y):
+    if len(x) == 0 or len(x) != len(y):
+        raise ValueError(
+            f"{where}: expected at least one example and a label for each, got {len(x)} examples "
+            f"and {len(y)} labels"
+        )
+
+
 def _history(completed, test):
     names = ["loss", "accuracy"] + (["test_accuracy"] if test is not None else [])
     return {name: [getattr(epoch, name) for epoch in completed] for name in names}
@@ -161,11 +179,7 @@ def evaluate(
     0.75
     """
     batch_size = _checks.size(batch_size, "evaluate: batch_size")
-    if len(x) == 0 or len(x) != len(y):
-        raise ValueError(
-            f"evaluate: expected at least one example and a label for each, got {len(x)} examples "
-            f"and {len(y)} labels"
-        )
+    _check_lengths("evaluate", x, y)
     correct = 0
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)

@@ -39,16 +39,20 @@ INLINE void load_columns(const TYPE(depthwise_strip) *s, const int first, const 
             in[i][kw] = vload(x[i] + at + kw * s->x_step);
 }
 
-/* Fetches what of the inputs of a column at stride 2 neither the column nor the strip before had,
- * `ahead` further. */
-INLINE void fetch_columns(const TYPE(depthwise_strip) *s, const int bottom, const T *const *x,
-                          ptrdiff_t at)
+/* Fetches, for the next strip, what of the inputs of a column neither the column nor the strip
+ * before had, and the outputs. */
+INLINE void fetch_columns(const TYPE(depthwise_strip) *s, const int stride, const int rows,
+                          const int bottom, const T *const *x, ptrdiff_t at, const T *y)
 {
 #pragma GCC unroll 6
-    for (int i = 1; i < bottom; i++)
+    for (int i = 3 - stride; i < bottom; i++)
 #pragma GCC unroll 2
-        for (int kw = 1; kw < 3; kw++)
+        for (int kw = 3 - stride; kw < 3; kw++)
             __builtin_prefetch(x[i] + at + kw * s->x_step + s->ahead, 0, 2);
+    if (s->y_ahead)
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++)
+            __builtin_prefetch(y + r * s->y_row + s->y_ahead, 1, 2);
 }
 
 /* An output column without the taps of kernel columns outside [first, last). */
@@ -103,8 +107,8 @@ INLINE void walk(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride, 
     }
     for (; g < s->end && g * stride - s->left + 2 < s->W; g++) {
         load_columns(s, kept, 3, top, bottom, x, at, in);
-        if (stride == 2 && s->ahead)
-            fetch_columns(s, bottom, x, at);
+        if (s->ahead)
+            fetch_columns(s, stride, rows, bottom, x, at, y);
         column(s, stride, rows, top, bottom, 0, 3, in, w, c, y);
         at += stride * s->x_step;
         y += s->y_step;

@@ -33,10 +33,22 @@ INLINE void block(const TYPE(depthwise_strip_data) *s, const V bias, const int r
     }
 }
 
+/* Fetches what the block below the one at `at` reads and writes. */
+INLINE void fetch_block(const TYPE(depthwise_strip_data) *s, ptrdiff_t x, ptrdiff_t at)
+{
+    const T *below = s->y[1] + at + s->W * s->step;
+    __builtin_prefetch(s->x[1] + x + s->OW * s->step, 0, 2);
+    for (int i = 0; i < 2; i++, below += s->W * s->step) {
+        __builtin_prefetch(below, 1, 2);
+        __builtin_prefetch(below + s->step, 1, 2);
+    }
+}
+
 /* A vector of channels of a strip with the rows `rows` of inputs. */
 INLINE void walk(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int rows)
 {
     const V bias = s->bias ? vload(s->bias + c) : vset1((T)-0.0); /* which changes nothing */
+    const int fetch = s->fetch && s->y[1];
     V in[2][2], w[9];
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++)
@@ -53,11 +65,14 @@ INLINE void walk(const TYPE(depthwise_strip_data) *s, ptrdiff_t c, const int row
                 in[i][1] = vload(s->x[i] + x);
         }
         const ptrdiff_t column = 2 * g - s->left;
-        if (g > 0 && g < s->OW && column >= 0 && column + 1 < s->W)
+        if (g > 0 && g < s->OW && column >= 0 && column + 1 < s->W) {
             block(s, bias, rows, BOTH, BOTH, in, w, at);
-        else
+            if (rows == BOTH && fetch)
+                fetch_block(s, x, at);
+        } else {
             block(s, bias, rows, (g > 0) + 2 * (g < s->OW), (column >= 0) + 2 * (column + 1 < s->W),
                   in, w, at);
+        }
     }
 }
 

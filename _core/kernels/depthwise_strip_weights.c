@@ -22,6 +22,21 @@ INLINE void load_columns(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, cons
             in[i][kw] = vload(x[i] + at + kw * s->step);
 }
 
+/* Fetches what of the inputs and gradients of a column neither the column nor the strip before had,
+ * a strip further. */
+INLINE void fetch_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const T *dy,
+                         const int stride, const int rows, const int bottom, const T *const *x)
+{
+#pragma GCC unroll 5
+    for (int i = 3 - stride; i < bottom; i++)
+#pragma GCC unroll 2
+        for (int kw = 3 - stride; kw < 3; kw++)
+            __builtin_prefetch(x[i] + at + kw * s->step + s->x_ahead, 0, 2);
+#pragma GCC unroll 2
+    for (int r = 0; r < rows; r++)
+        __builtin_prefetch(dy + r * s->dy_row + s->dy_ahead, 0, 2);
+}
+
 /* A column of outputs, without the taps of kernel columns outside [first, last). */
 INLINE void add_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const T *dy,
                        const int stride, const int rows, const int first, const int last,
@@ -74,6 +89,8 @@ INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int str
         load_columns(s, at, 0, 3 - stride, top, bottom, x, in);
     }
     for (; g < s->OW && g * stride - s->left + 2 < s->W; g++) {
+        if (s->x_ahead)
+            fetch_column(s, at, dy, stride, rows, bottom, x);
         add_column(s, at, dy, stride, rows, 0, 3, top, bottom, x, in, acc);
         at += stride * s->step;
         dy += s->step;

@@ -81,12 +81,13 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
  *       * x[r*stride + kh][(g*stride - left + kw)*x_step + c]
  * the sum being one FMA chain, without the taps of columns outside [0, W); then, where `ended`, the
  * epilogue. The first or the last row of x may lie outside: then it is NULL, and so left out. Unless
- * `ahead` is 0, what lies so many elements after the inputs is fetched into L2, at stride 2. */
+ * they are 0, what lies `ahead` elements after the inputs and `y_ahead` after the outputs is fetched
+ * into L2. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     const T *x[CVL_STRIP_INPUTS], *w;
     T *y;
     ptrdiff_t stride, rows, begin, end, left, W;
-    ptrdiff_t x_step, y_step, y_row, w_step, channels, ahead;
+    ptrdiff_t x_step, y_step, y_row, w_step, channels, ahead, y_ahead;
     int ended;
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_strip);
@@ -97,11 +98,13 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
  *   y[i][(j - left)*step + c] = sum over kh = i, i + 2 < 3 and kw = j%2, j%2 + 2 < 3
  *       of w[(3*kh + kw)*step + c] * x[kh < 2][(j - kw)/2*step + c]
  * the sum being one FMA chain; then bias[c] is added, unless that is NULL. Columns outside [0, OW) of
- * x are left out, and those outside [0, W) of y; and one row of each may be NULL: it lies outside. */
+ * x are left out, and those outside [0, W) of y; and one row of each may be NULL: it lies outside.
+ * With `fetch`, what the next two rows of outputs need is fetched into L2. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_data) {
     const T *x[2], *w, *bias;
     T *y[2];
     ptrdiff_t begin, end, left, W, OW, step, channels;
+    int fetch;
 } CVL_DTYPE_NAME(cvl_depthwise_strip_data);
 
 /* A tap of the weight gradients of a depthwise convolution: outputs [begin, end) of a row have it.
@@ -128,12 +131,14 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_sums) {
  *   sum[(3*kh + kw)*sum_step + c] = fma(x[r*stride + kh][(g*stride - left + kw)*step + c],
  *                                       dy[r*dy_row + g*step + c], itself)
  * column by column g < OW and row by row, without the taps of columns outside [0, W), of which an
- * output has at most one. The first and the last row of x may be NULL: they lie outside. */
+ * output has at most one. The first and the last row of x may be NULL: they lie outside. Unless
+ * `x_ahead` is 0, what lies so many elements after the inputs, and `dy_ahead` after the gradients, is
+ * fetched into L2. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
     T *sum;
     const T *x[CVL_STRIP_INPUTS], *dy;
     ptrdiff_t stride, rows, OW, left, W;
-    ptrdiff_t sum_step, dy_row, step, channels;
+    ptrdiff_t sum_step, dy_row, step, channels, x_ahead, dy_ahead;
 } CVL_DTYPE_NAME(cvl_depthwise_strip_sums);
 
 /* A sum of outer products, rows of C being rows of A:

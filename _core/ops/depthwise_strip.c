@@ -32,6 +32,7 @@ typedef struct strips {
     ptrdiff_t strips, band, bands; /* of an image; strips of a task */
     ptrdiff_t piece, pieces;       /* columns at once */
     ptrdiff_t span, spans;         /* channels of a task; the last has what is left besides */
+    ptrdiff_t ahead, y_ahead;      /* elements from a strip to the next, or 0 */
     ptrdiff_t copy_row;            /* elements of a copied row; 0 without a copy */
     char *worker;
     size_t worker_bytes;
@@ -97,6 +98,12 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     s->pieces = cvl_ceil_div(s->OW, columns);
     s->piece = cvl_ceil_div(s->OW, s->pieces);
 
+    /* At stride 2, short pieces have enough lines on the way. */
+    if (!copied && (s->stride == 1 || s->pieces == 1))
+        s->ahead = rows * s->stride * s->W * d->C;
+    if (s->ahead && depthwise_is_large(shape))
+        s->y_ahead = rows * s->OW * d->C;
+
     cvl_scratch scratch = {base, 0};
     if (copied) {
         s->copy_row = ((s->piece - 1) * s->stride + 3) * 2 * COPY;
@@ -136,9 +143,8 @@ static void compute_piece(const strips *s, ptrdiff_t n, ptrdiff_t first, ptrdiff
            .y_row = s->OW * s->C,
            .w_step = s->w_step,
            .channels = channels,
-           .ahead = s->stride == 2 && s->pieces == 1 && !copy
-                        ? CVL_STRIP_ROWS_2 * s->stride * s->W * s->C
-                        : 0,
+           .ahead = s->ahead,
+           .y_ahead = s->y_ahead,
            .ended = s->end.bias || s->end.activation != CVL_ACTIVATION_NONE,
            .ending = s->end};
     if (job.ending.bias)

@@ -41,7 +41,8 @@ static void compute_strip(const strips *s, ptrdiff_t n, ptrdiff_t strip, ptrdiff
            .W = d->W,
            .OW = OW,
            .step = d->C,
-           .channels = channels};
+           .channels = channels,
+           .fetch = depthwise_is_large(s->shape)};
     for (job.begin = s->begin; job.begin < s->end; job.begin = job.end) {
         job.end = cvl_min(s->end, job.begin + s->piece);
         s->kernels->depthwise_strip_data(&job);

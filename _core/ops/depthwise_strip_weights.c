@@ -24,6 +24,7 @@ typedef struct sums {
     ptrdiff_t spans, splits; /* tasks */
     ptrdiff_t span;          /* most channels of a span */
     ptrdiff_t copy, ring;    /* channels copied at once, or 0; rows of inputs that are kept */
+    int fetch;               /* whether the next strip is */
     T *dw, *partial;         /* (9, C), (splits - 1, 9, C) */
     char *worker;            /* buffers each */
     size_t worker_bytes;
@@ -61,6 +62,7 @@ static size_t plan(sums *s, const cvl_conv2d_shape *shape, char *base, int threa
     const ptrdiff_t pixels = s->ring * d->W + CVL_ORDER_STRIP * shape->OW;
     if (d->C * sizeof(T) % FAR == 0)
         s->copy = cvl_min(COPY, COPIES / 64 / pixels * LINE);
+    s->fetch = !s->copy && depthwise_is_large(shape);
     cvl_scratch scratch = {base, 0};
     s->partial = cvl_carve(&scratch, (size_t)((s->splits - 1) * shape->w_size) * sizeof(T));
     carve_buffers(s, NULL, &s->worker_bytes);
@@ -98,7 +100,9 @@ static void sum_block(const sums *s, const buffers *b, T *chain, ptrdiff_t block
            .W = d->W,
            .dy_row = OW * step,
            .step = step,
-           .channels = channels};
+           .channels = channels,
+           .x_ahead = s->fetch ? CVL_ORDER_STRIP * d->SH * d->W * C : 0,
+           .dy_ahead = CVL_ORDER_STRIP * OW * C};
     ptrdiff_t next = 0; /* row to be copied */
     for (ptrdiff_t o = first; o < last; o += job.rows) {
         job.rows = cvl_min(last - o, CVL_ORDER_STRIP);

@@ -233,6 +233,11 @@ def test_state_continues_a_run():
     np.testing.assert_array_equal(first.vjp(x)[0], second.vjp(x)[0])
     with pytest.raises(ValueError, match=r"0.counter: expected int64, got float64"):
         second.load_state_dict(state | {"0.counter": np.array(1.0)})
+    with pytest.raises(ValueError, match=r"0.counter: expected at least 0, got -1"):
+        second.load_state_dict(state | {"0.counter": np.array(-1)})
+    with pytest.raises(ValueError, match=r"0.seed: expected at least 0, got -7"):
+        second.load_state_dict(state | {"0.seed": np.array(-7)})
+    assert (first[0].seed, first[0].counter) == (second[0].seed, second[0].counter)
 
 
 def test_seeds_come_from_the_model():

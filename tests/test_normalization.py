@@ -210,6 +210,14 @@ def test_conventions_of_keras_and_onnx(make, momentum, eps):
     np.testing.assert_allclose(layer.running_var, momentum + (1 - momentum) * var, rtol=1e-13)
 
 
+def test_a_count_below_zero_is_refused():
+    """It is no state that a layer can have had, and as a divisor would fail much later."""
+    layer = cl.BatchNorm(4, momentum=None)
+    with pytest.raises(ValueError, match="count: expected at least 0, got -1"):
+        layer.load_state_dict(layer.state_dict() | {"count": np.array(-1)})
+    assert 0 == layer.count
+
+
 @pytest.mark.parametrize(
     "text",
     [

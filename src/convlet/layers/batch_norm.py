@@ -288,7 +288,7 @@ class BatchNorm(Layer):
         if name == "convention" and not np.array_equal(value, CONVENTIONS.index(self.convention)):
             names = ", ".join(f"{i} {kind}" for i, kind in enumerate(CONVENTIONS))
             return [f"expected {CONVENTIONS.index(self.convention)}, got {value} ({names})"]
-        return []
+        return sizes.count_objections(value) if name == "count" else []
 
     def _load(self, name, value):
         if name == "count":

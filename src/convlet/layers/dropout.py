@@ -98,6 +98,9 @@ class Dropout(Layer):
     def _state(self):
         return {"seed": np.array(self.seed), "counter": np.array(self.counter)}
 
+    def _objections(self, name, value):
+        return sizes.count_objections(value)
+
     def _load(self, name, value):
         setattr(self, {"seed": "_seed", "counter": "counter"}[name], int(value))
 

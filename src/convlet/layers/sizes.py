@@ -105,3 +105,9 @@ def short(value):
 def options_repr(pairs):
     """Write the options that are not at their default: (name, value, default) each."""
     return "".join(f", {n}={short(v)!r}" for n, v, default in pairs if short(v) != default)
+
+
+def count_objections(value):
+    """What speaks against loading an array as a count, apart from its shape and dtype."""
+    negative = value.dtype.kind == "i" and value.min(initial=0) < 0
+    return [f"expected at least 0, got {value}"] if negative else []

@@ -436,6 +436,7 @@ def test_load_state_dict_is_strict(make):
         ("SGD", {"weight_decay": -1}, ValueError, "weight_decay"),
         ("SGD", {"momentum": 0.0, "nesterov": True}, ValueError, "nesterov"),
         ("SGD", {"dampening": 0.1, "nesterov": True}, ValueError, "nesterov"),
+        ("SGD", {"nesterov": "no"}, TypeError, "nesterov to be True or False, got 'no'"),
         ("Adam", {"betas": (0.9, 1.0)}, ValueError, r"betas\[1\] to be at least 0 and below 1"),
         ("Adam", {"betas": (-0.1, 0.9)}, ValueError, r"betas\[0\]"),
         ("Adam", {"betas": 0.9}, TypeError, "betas to be a pair, got 0.9"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
-from .base import Optimizer
+from .base import Optimizer, require_bool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class SGD(Optimizer):
 
     def _check(self, group):
         super()._check(group)
+        require_bool(group["nesterov"], "SGD: expected nesterov")
         if group["nesterov"] and (_is_zero(group["momentum"]) or not _is_zero(group["dampening"])):
             raise ValueError(
                 f"SGD: expected a momentum and no dampening with nesterov=True, got "

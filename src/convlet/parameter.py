@@ -25,6 +25,21 @@ FLOATS = (FLOAT32, FLOAT64)
 _lock = threading.RLock()  # one thread at a time draws, packs, or makes a first gradient
 
 
+def line_zeros(shape: Shape, dtype: Float) -> np.ndarray:
+    """Make zeros that begin on a cache line: vectors that straddle two slow an optimizer by 1/5."""
+    line, dtype = 64, np.dtype(dtype)
+    bytes_ = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(bytes_ + line, np.uint8)
+    first = -memory.__array_interface__["data"][0] % line
+    return memory[first : first + bytes_].view(dtype).reshape(shape)
+
+
+def _line_copy(source):
+    target = line_zeros(source.shape, source.dtype)
+    target[...] = source
+    return target
+
+
 class Parameter:
     """An array that training changes, with its gradient beside it.
 
@@ -70,7 +85,7 @@ class Parameter:
     def __init__(self, value: Array, *, kind: Kind = "weight", name: str | None = None) -> None:
         value = array(value, "Parameter: value")
         self._begin(value.shape, value.dtype, kind, name)
-        self._value = value.copy()
+        self._value = _line_copy(value)
 
     def _begin(self, shape, dtype, kind, name):
         if kind not in KINDS:
@@ -105,7 +120,7 @@ class Parameter:
         if self._value is None:
             with _lock:
                 if self._value is None:
-                    self._value = np.array(self._draw(self.shape), self.dtype, order="C")
+                    self._value = _line_copy(np.asarray(self._draw(self.shape), self.dtype))
                     self._draw = None
         return self._value
 
@@ -119,7 +134,7 @@ class Parameter:
         if self._grad is None:
             with _lock:
                 if self._grad is None:
-                    self._grad = np.zeros(self.shape, self.dtype)
+                    self._grad = line_zeros(self.shape, self.dtype)
         return self._grad
 
     @grad.setter
@@ -184,7 +199,7 @@ def pack(parameters):
         for dtype in FLOATS:
             movers = [p for p in parameters if p.dtype == dtype and p.place() is None]
             total = sum(p.size for p in movers)
-            values, grads = np.empty(total, dtype), np.zeros(total, dtype)
+            values, grads = (line_zeros((total,), dtype) for _ in range(2))
             first = 0
             for p in movers:
                 value = values[first : first + p.size].reshape(p.shape)

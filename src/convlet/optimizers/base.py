@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from ..parameter import Parameter
+from ..parameter import Parameter, line_zeros
 from ..threads import get_num_threads
 from .norms import finite_squares, number, root_of_sum
 
@@ -59,7 +59,7 @@ class Optimizer:
         ]
         dtypes = {p.dtype for p in self._parameters}
         self._blocks = {
-            name: {dtype: np.zeros(ends[-1], dtype) for dtype in dtypes} for name in self.moments
+            name: {dtype: line_zeros(ends[-1:], dtype) for dtype in dtypes} for name in self.moments
         }
         self._histories = {}
         self._plan = self._planned_for = None

@@ -274,6 +274,22 @@ def test_bars_show_loss_accuracy_and_images(monkeypatch):
     assert second.closed
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("CONVLET_NUM_THREADS", "0", "CONVLET_NUM_THREADS must be 1 to 1024, got '0'"),
+        ("CONVLET_WINOGRAD", "2", "CONVLET_WINOGRAD must be 0 or 1, got '2'"),
+    ],
+)
+def test_bad_environment_is_an_error_as_a_bad_argument_is(name, value, message):
+    """Exit status 2 and a message that names the variable, no traceback, and nothing trained."""
+    done = run(**{name: value})
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"convlet: error: {message}\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_config_prints_the_configuration():
     """`convlet config` is show_config() from the shell."""
     done = subprocess.run(

@@ -80,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
+        _check_environment()
         return options.run(options)
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))
@@ -88,6 +89,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _check_environment() -> None:
+    """Raise what is wrong with the variables that begin with CONVLET_, which name themselves."""
+    try:
+        convlet.get_num_threads()
+        convlet.get_options()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:

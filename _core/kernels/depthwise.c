@@ -504,19 +504,30 @@ static ptrdiff_t whole_channels(const TYPE(depthwise_sums) *s)
 }
 #endif
 
+/* The last channels, less than a vector of them; few sizes of shares, since each is code. */
+static void last_channels(const TYPE(depthwise_sums) *s, ptrdiff_t c)
+{
+    const int n = (int)(s->channels - c);
+    ptrdiff_t first = 0;
+    for (; first + TAPS <= s->taps; first += TAPS)
+        sums(s, first, TAPS, c, n, 0);
+    for (; first + 3 <= s->taps; first += 3)
+        sums(s, first, 3, c, n, 0);
+    for (; first < s->taps; first++)
+        sums(s, first, 1, c, n, 0);
+}
+
 INLINE void channels_of_sums(const TYPE(depthwise_sums) *s, ptrdiff_t first, const int taps,
                              ptrdiff_t c)
 {
     for (; c + VL <= s->channels; c += VL)
         sums(s, first, taps, c, VL, 1);
-    if (c < s->channels)
-        sums(s, first, taps, c, (int)(s->channels - c), 0);
 }
 
 void KERNEL(depthwise_weights)(const TYPE(depthwise_sums) *s)
 {
-    const ptrdiff_t c = whole_channels(s);
-    for (ptrdiff_t first = 0; first < s->taps && c < s->channels;) {
+    const ptrdiff_t c = whole_channels(s), last = s->channels / VL * VL;
+    for (ptrdiff_t first = 0; first < s->taps && c < last;) {
         /* Even shares: 25 taps are 9, 8 and 8, since few chains wait for each other. */
         const ptrdiff_t left = s->taps - first, shares = (left + TAPS - 1) / TAPS;
         const ptrdiff_t share = (left + shares - 1) / shares;
@@ -538,4 +549,6 @@ void KERNEL(depthwise_weights)(const TYPE(depthwise_sums) *s)
         }
         first += share;
     }
+    if (last < s->channels)
+        last_channels(s, last);
 }

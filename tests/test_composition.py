@@ -390,6 +390,13 @@ def test_a_layer_without_forward_says_so():
         Empty()(images(2, 3))
 
 
+@pytest.mark.parametrize("base", [cl.Linear, cl.Conv2d, cl.Sequential, cl.Residual])
+def test_a_forward_that_would_be_ignored_is_refused(base):
+    """Layers of this package do not run by forward, so a class of its own cannot change theirs."""
+    with pytest.raises(TypeError, match=f"forward would never be called, since {base.__name__}"):
+        type("Net", (base,), {"forward": lambda self, x: (x, None)})
+
+
 def test_lambda_refuses_what_cannot_be_called():
     """Its arguments are functions."""
     with pytest.raises(TypeError, match="Lambda: forward must be callable, got 3"):

@@ -79,6 +79,15 @@ class Layer:
     _rng = None
     _is_view = False  # whether y shares the memory of x
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        runs_itself = cls._vjp is not Layer._vjp or cls._lower is not Layer._lower
+        if "forward" in vars(cls) and runs_itself:
+            raise TypeError(
+                f"{cls.__name__}: forward would never be called, since {cls.__base__.__name__} "
+                "runs without one; derive from Layer instead"
+            )
+
     def __call__(self, x: Array) -> np.ndarray:
         """Infer: y from x, with running statistics; nothing is saved or changed.
 

@@ -87,49 +87,10 @@ INLINE void inner(const lane *l, ptrdiff_t g, const int outputs, const int full)
     finish(l, g, acc, outputs, full);
 }
 
-/* Likewise WIDE outputs, where from tap to tap of a kernel row inputs move by one output, to the next
- * or, with `back`, the one before: they stay in registers, and a tap loads one of them. */
-INLINE void inner_sliding(const lane *l, ptrdiff_t g, const int back)
-{
-    const TYPE(depthwise) *d = l->d;
-    const ptrdiff_t x_step = d->x_step;
-    V acc[WIDE], in[WIDE];
-#pragma GCC unroll 8
-    for (int i = 0; i < WIDE; i++)
-        acc[i] = vzero();
-    for (ptrdiff_t r = 0; r < d->rows; r++) {
-        const TYPE(depthwise_row) row = d->row[r];
-        const T *x = row.x + l->x + g * x_step + d->tap[row.first].x, *after = x + WIDE * x_step;
-#pragma GCC unroll 8
-        for (int i = 0; i < WIDE; i++)
-            in[i] = vload(x + i * x_step);
-        for (ptrdiff_t t = row.first;;) {
-            const V w = vload(row.w + d->tap[t].w + l->c);
-#pragma GCC unroll 8
-            for (int i = 0; i < WIDE; i++)
-                acc[i] = vfma(in[i], w, acc[i]);
-            if (++t == row.last)
-                break;
-            if (back) {
-#pragma GCC unroll 8
-                for (int i = WIDE - 1; i > 0; i--)
-                    in[i] = in[i - 1];
-                x -= x_step;
-                in[0] = vload(x);
-            } else {
-#pragma GCC unroll 8
-                for (int i = 0; i + 1 < WIDE; i++)
-                    in[i] = in[i + 1];
-                in[WIDE - 1] = vload(after);
-                after += x_step;
-            }
-        }
-    }
-    finish(l, g, acc, WIDE, 1);
-}
-
-/* Adds a row of inputs, from output g's on, to WIDE outputs of two lines: with the kernel row at w0 to
- * those of the first, with the one at w1 to those of the second. Either may be NULL. */
+/* Adds a row of inputs, from x on, to WIDE outputs of two lines: with the kernel row at w0 to those of
+ * the first, with the one at w1 to those of the second; either may be NULL. From tap to tap inputs
+ * move by one output, to the next or, with `back`, the one before: they stay in registers, and a tap
+ * loads one of them. */
 INLINE void add_row(const lane *l, const T *x, const T *w0, const T *w1,
                     const TYPE(depthwise_row) *row, const int back, V acc[2][WIDE])
 {
@@ -169,6 +130,20 @@ INLINE void add_row(const lane *l, const T *x, const T *w0, const T *w1,
             after += x_step;
         }
     }
+}
+
+/* WIDE outputs from g on, of which every tap lies inside, where inputs move so. */
+INLINE void inner_sliding(const lane *l, ptrdiff_t g, const int back)
+{
+    const TYPE(depthwise) *d = l->d;
+    V acc[2][WIDE];
+#pragma GCC unroll 8
+    for (int i = 0; i < WIDE; i++)
+        acc[0][i] = vzero();
+    for (const TYPE(depthwise_row) *row = d->row; row < d->row + d->rows; row++)
+        add_row(l, row->x + l->x + g * d->x_step + d->tap[row->first].x, row->w, NULL, row, back,
+                acc);
+    finish(l, g, acc[0], WIDE, 1);
 }
 
 /* Likewise of two lines that share all rows but one: each comes from the caches once. The first

@@ -184,7 +184,7 @@ class Parameter:
         self._begin(value.shape, value.dtype, kind, name)
         self._value, self._grad, self.trainable = value, grad, trainable
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         name = "" if self.name is None else f", name={self.name!r}"
         return f"Parameter({self.dtype}{list(self.shape)}, kind={self.kind!r}{name})"
 

@@ -60,7 +60,7 @@ class Summary:
         for name in ("parameters", "multiply_adds", "bytes"):
             setattr(self, name, sum(row[name] for row in self.rows))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         cells = [HEADINGS, ("", "input", str(self.input_shape), "", "", "")]
         for row in self.rows:
             numbers = (f"{row[name]:,}" for name in ("parameters", "multiply_adds", "bytes"))

@@ -60,7 +60,7 @@ class ReLU(Layer):
 
         return y, pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "ReLU()"
 
 
@@ -84,7 +84,7 @@ class _Pointwise(Layer):
 
         return y, pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
@@ -117,7 +117,7 @@ class LeakyReLU(_Pointwise):
     def _backward(self, dy, y):
         return leaky_relu_backward(dy, y, slope=self.slope)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"LeakyReLU({self.slope})"
 
 
@@ -210,7 +210,7 @@ class ELU(_Pointwise):
     def _backward(self, dy, y):
         return elu_backward(dy, y, alpha=self.alpha)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"ELU({self.alpha})"
 
 
@@ -245,7 +245,7 @@ class GELU(_Pointwise):
     def _backward(self, dy, x):
         return gelu_backward(dy, x, approximate=self.approximate)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "GELU()" if self.approximate == "none" else f"GELU({self.approximate!r})"
 
 
@@ -348,5 +348,5 @@ class Softmax(Layer):
 
         return y, pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Softmax()" if self.axis == -1 else f"Softmax(axis={self.axis})"

@@ -17,7 +17,7 @@ from .recalibrate import recalibrate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from numpy.typing import ArrayLike
 
@@ -79,7 +79,7 @@ class Layer:
     _rng = None
     _is_view = False  # whether y shares the memory of x
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         runs_itself = cls._vjp is not Layer._vjp or cls._lower is not Layer._lower
         if "forward" in vars(cls) and runs_itself:
@@ -450,7 +450,7 @@ class Layer:
 
     # What is the same for all.
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; plans made before hold no longer where they may depend on it."""
         if name not in self._changes and (self._kind or isinstance(value, (Layer, Parameter))):
             self.__dict__["_edits"] = self._edits + 1
@@ -531,10 +531,10 @@ class Layer:
         """What messages call the layer."""
         return repr(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # A copy packs its own memory, and its parameters have been drawn.
         return self.__dict__ | {"_packed": False, "_plans": None, "_rng": None}
 

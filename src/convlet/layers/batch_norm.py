@@ -311,7 +311,7 @@ class BatchNorm(Layer):
             self.running_mean = self.running_mean.astype(dtype)
             self.running_var = self.running_var.astype(dtype)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if self.convention != "torch":
             eps, momentum = (1e-3, 0.99) if self.convention == "keras" else (1e-5, 0.9)
             options = [

@@ -93,7 +93,7 @@ class Concat(Layer):
     def _label(self):
         return "Concat"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = "".join(f"{layer!r},\n" for layer in self.branches)
         return f"Concat(\n{textwrap.indent(lines, '    ')})"
 
@@ -151,7 +151,7 @@ class Lambda(Layer):
             return tuple(self._announced(shape))
         return super()._output_shape(shape)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         functions = [self._forward, self._pullback]
         names = [getattr(function, "__name__", repr(function)) for function in functions]
         if self._announced is not None:

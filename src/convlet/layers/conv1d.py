@@ -139,7 +139,7 @@ class Conv1d(Layer):
         kernel, c, _ = self.weight.shape
         return n * length * oc * kernel * c
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr(
             [
                 ("stride", self.stride[1], 1),

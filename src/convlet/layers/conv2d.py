@@ -133,7 +133,7 @@ class Conv2d(Layer):
         kh, kw, c, _ = self.weight.shape
         return n * oh * ow * oc * kh * kw * c
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr(
             [
                 ("stride", self.stride, 1),

@@ -164,7 +164,7 @@ class ConvTranspose2d(Layer):
         kh, kw, oc, _ = self.weight.shape
         return n * h * w * c * kh * kw * oc
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr(
             [
                 ("stride", self.stride, 1),

@@ -12,6 +12,8 @@ from .base import Layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .._types import Rng
 
 
@@ -104,9 +106,9 @@ class Dropout(Layer):
     def _load(self, name, value):
         setattr(self, {"seed": "_seed", "counter": "counter"}[name], int(value))
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_seed": self.seed}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr([("per_channel", self.per_channel, False)])
         return f"Dropout({self.p}{options})"

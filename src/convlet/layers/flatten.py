@@ -36,5 +36,5 @@ class Flatten(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Flatten()"

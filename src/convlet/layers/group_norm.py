@@ -102,7 +102,7 @@ class GroupNorm(Layer):
 
         return y, pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"GroupNorm({self.groups}, {self.channels}{_options(self, True)})"
 
 
@@ -143,7 +143,7 @@ class InstanceNorm(GroupNorm):
         self.eps, self.affine = sizes.epsilon(eps, "InstanceNorm"), bool(affine)
         self.gamma, self.beta = _scale_and_shift((self.channels,), self.affine)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"InstanceNorm({self.channels}{_options(self, False)})"
 
 
@@ -222,7 +222,7 @@ class LayerNorm(Layer):
 
         return y, pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         own = self.normalized_shape
         return f"LayerNorm({own[0] if len(own) == 1 else own}{_options(self, True)})"
 

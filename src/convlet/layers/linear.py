@@ -96,6 +96,6 @@ class Linear(Layer):
     def _multiply_adds(self, shape):
         return math.prod(shape) * self.out_features
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         bias = "" if self.bias is not None else ", use_bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"

@@ -101,7 +101,7 @@ class MaxPool2d(Layer):
 
         return y, pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr(
             [
                 ("stride", self.stride, sizes.short(self.kernel_size)),
@@ -181,7 +181,7 @@ class AvgPool2d(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr(
             [
                 ("stride", self.stride, sizes.short(self.kernel_size)),
@@ -223,7 +223,7 @@ class GlobalAvgPool2d(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "GlobalAvgPool2d()"
 
 
@@ -255,5 +255,5 @@ class GlobalMaxPool2d(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "GlobalMaxPool2d()"

@@ -77,7 +77,7 @@ class Pad2d(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr([("mode", self.mode, "zeros"), ("value", self.value, 0)])
         return f"Pad2d({sizes.short(self.padding)}{options})"
 
@@ -132,7 +132,7 @@ class Upsample2d(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = sizes.options_repr(
             [("mode", self.mode, "nearest"), ("align_corners", self.align_corners, False)]
         )
@@ -179,7 +179,7 @@ class AdaptiveAvgPool2d(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"AdaptiveAvgPool2d({sizes.short(self.output_size)})"
 
 

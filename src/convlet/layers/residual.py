@@ -81,6 +81,6 @@ class Residual(Layer):
     def _label(self):
         return "Residual"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = "".join(f"{layer!r},\n" for _, layer in self._children())
         return f"Residual(\n{textwrap.indent(lines, '    ')})"

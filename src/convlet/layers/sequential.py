@@ -90,6 +90,6 @@ class Sequential(Layer):
     def _label(self):
         return "Sequential"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = "".join(f"{layer!r},\n" for layer in self._layers)
         return f"Sequential(\n{textwrap.indent(lines, '    ')})" if lines else "Sequential()"

@@ -234,6 +234,6 @@ class PadShortcut(Layer):
 
         return self._apply(x), pull
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         stride = "" if self.stride == 1 else f", stride={self.stride}"
         return f"PadShortcut({self.channels}{stride})"

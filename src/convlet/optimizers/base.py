@@ -64,7 +64,7 @@ class Optimizer:
         self._histories = {}
         self._plan = self._planned_for = None
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what other libraries set, such as `lr`, and what would be ignored here."""
         if not name.startswith("_") and not hasattr(type(self), name):
             raise AttributeError(
@@ -73,7 +73,7 @@ class Optimizer:
             )
         super().__setattr__(name, value)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         groups = []
         for group in self._groups:
             options = ", ".join(f"{name}={o!r}" for name, o in group.items() if name != "params")

@@ -174,7 +174,7 @@ class FoldedModel:
     def __getstate__(self):
         return {"_model": self._model, "_folded": {}, "_runs": {}}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"FoldedModel({self._model!r})"
 
 

@@ -70,7 +70,7 @@ class Report:
         """How many times a kernel runs, such as "BatchNorm+add+ReLU"."""
         return sum(row["kernel"] == kernel for row in self.rows)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = [HEADINGS, ("", "input", str(self.input_shape), "", "", "", "", "")]
         for row in self.rows:
             names = dict.fromkeys(row["algorithms"].values())

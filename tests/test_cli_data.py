@@ -9,7 +9,7 @@ import pytest
 from convlet import _cli, models, training
 from convlet.data.idx import write_idx
 
-SOURCES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3)}
+SOURCES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3), "cifar100": (32, 3)}
 
 
 def learnable(n, side, channels):
@@ -27,6 +27,13 @@ def write(folder, dataset, n=20):
         for i, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
             x, y = learnable(10 if i == 5 else n // 5, side, channels)
             records = np.concatenate([y[:, None], x.transpose(0, 3, 1, 2).reshape(len(x), -1)], 1)
+            (folder / f"{name}.bin").write_bytes(records.tobytes())
+        return
+    if dataset == "cifar100":
+        for name, count in (("train", n), ("test", 10)):
+            x, y = learnable(count, side, channels)
+            planes = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+            records = np.concatenate([y[:, None] % 2, 90 + y[:, None], planes], 1)
             (folder / f"{name}.bin").write_bytes(records.tobytes())
         return
     for part, count in (("train", n), ("t10k", 10)):
@@ -52,6 +59,7 @@ def run(capsys, *arguments):
         ),
         ("cifar10", ["--model", "mobilenet_small"], lambda: models.mobilenet_small()),
         ("cifar10", [], lambda: models.resnet20()),
+        ("cifar100", ["--model", "mobilenet_small"], lambda: models.mobilenet_small(100)),
     ],
 )
 def test_trains_on_files(tmp_path, capsys, dataset, options, model):
@@ -91,12 +99,12 @@ def test_digits_with_another_model(capsys):
 @pytest.mark.parametrize("dataset", _cli.DATASETS)
 @pytest.mark.parametrize("name", _cli.MODELS)
 def test_every_model_fits_or_says_why(dataset, name):
-    """A model of the table gives ten logits for an image of a data set, or a ValueError."""
-    image = _cli.DATASETS[dataset].image
-    model = _cli.MODELS[name](image[-1], 0)
+    """A model of the table gives a logit for each class of a data set, or a ValueError."""
+    image, classes = _cli.DATASETS[dataset].image, _cli.DATASETS[dataset].classes
+    model = _cli.MODELS[name](image[-1], classes, 0)
     fitting = {"digits": {"digits"}, "lenet": {"mnist", "fashion-mnist"}}
     if dataset in fitting.get(name, _cli.DATASETS):
-        assert (1, 10) == model.output_shape((1, *image))
+        assert (1, classes) == model.output_shape((1, *image))
     else:
         with pytest.raises(ValueError, match="Sequential"):
             model.output_shape((1, *image))
@@ -105,8 +113,8 @@ def test_every_model_fits_or_says_why(dataset, name):
 def test_every_data_set_has_sound_defaults():
     """Default models fit, and every optimizer has a rate for every data set."""
     for dataset in _cli.DATASETS.values():
-        model = _cli.MODELS[dataset.model](dataset.image[-1], 0)
-        assert (1, 10) == model.output_shape((1, *dataset.image))
+        model = _cli.MODELS[dataset.model](dataset.image[-1], dataset.classes, 0)
+        assert (1, dataset.classes) == model.output_shape((1, *dataset.image))
         assert set(_cli.OPTIMIZERS) == set(dataset.rates)
 
 
@@ -126,7 +134,8 @@ def test_every_data_set_has_sound_defaults():
         ),
         (["digits", "--model", "lenet"], "--model lenet does not take the images of digits: layer"),
         (["mnist", "--data", ".", "--model", "vgg"], "--model: invalid choice: 'vgg'"),
-        (["cifar100", "--data", "."], "invalid choice: 'cifar100'"),
+        (["cifar100", "--data", "."], "--data: .: expected the files train.bin"),
+        (["svhn", "--data", "."], "invalid choice: 'svhn'"),
     ],
 )
 def test_bad_arguments_are_errors_before_training(
@@ -183,9 +192,9 @@ def test_help_tells_the_defaults(capsys):
     text = " ".join(capsys.readouterr().out.split())
 
     for part in (
-        "{digits,mnist,fashion-mnist,cifar10}",
+        "{digits,mnist,fashion-mnist,cifar10,cifar100}",
         "15 for digits, 5 for mnist",
-        "lenet for fashion-mnist, resnet20 for cifar10",
+        "lenet for fashion-mnist, resnet20 for cifar10, resnet20 for cifar100",
         "0.01 for adam",
     ):
         assert part in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import math
 import os
@@ -46,7 +47,13 @@ class Dataset(NamedTuple):
     epochs: int
     batch_size: int
     rates: dict[str, float]
+    classes: int = 10
     from_files: bool = True
+
+
+def _of_any_size(make, channels, classes, rng):
+    """Build a network for images of any size."""
+    return make(classes=classes, channels=channels, rng=rng)
 
 
 SMALL_RATES = {"sgd": 0.02, "adam": 0.001, "adagrad": 0.01}
@@ -63,15 +70,15 @@ DATASETS = {
     "mnist": Dataset(data.mnist, (28, 28, 1), "lenet", 5, 64, SMALL_RATES),
     "fashion-mnist": Dataset(data.fashion_mnist, (28, 28, 1), "lenet", 10, 64, SMALL_RATES),
     "cifar10": Dataset(data.cifar10, (32, 32, 3), "resnet20", 30, 128, SMALL_RATES),
+    "cifar100": Dataset(data.cifar100, (32, 32, 3), "resnet20", 30, 128, SMALL_RATES, 100),
 }
 MODELS = {
-    "digits": lambda channels, rng: models.digits(rng),
-    "lenet": lambda channels, rng: models.lenet(rng=rng),
-    "resnet20": lambda channels, rng: models.resnet20(channels=channels, rng=rng),
-    "resnet32": lambda channels, rng: models.resnet32(channels=channels, rng=rng),
-    "resnet56": lambda channels, rng: models.resnet56(channels=channels, rng=rng),
-    "resnet18": lambda channels, rng: models.resnet18(10, channels=channels, rng=rng),
-    "mobilenet_small": lambda channels, rng: models.mobilenet_small(channels=channels, rng=rng),
+    "digits": lambda channels, classes, rng: models.digits(rng),
+    "lenet": lambda channels, classes, rng: models.lenet(classes, rng=rng),
+    **{
+        name: functools.partial(_of_any_size, getattr(models, name))
+        for name in ("resnet20", "resnet32", "resnet56", "resnet18", "mobilenet_small")
+    },
 }
 
 
@@ -125,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         help="train a network on the digits that come with the package, or on files of yours",
         description="Train a convolutional network on the digits that come with the package, or on "
-        "the original files of MNIST, Fashion-MNIST or CIFAR-10 (binary version).",
+        "the original files of MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 (binary versions).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -216,7 +223,7 @@ def _train(options: argparse.Namespace) -> int:
     weights_rng, shuffle_rng = map(
         np.random.default_rng, np.random.SeedSequence(options.seed).spawn(2)
     )
-    model = MODELS[options.model](dataset.image[-1], weights_rng)
+    model = MODELS[options.model](dataset.image[-1], dataset.classes, weights_rng)
     try:
         model.output_shape((1, *dataset.image))
     except ValueError as error:

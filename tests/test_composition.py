@@ -390,6 +390,41 @@ def test_a_layer_without_forward_says_so():
         Empty()(images(2, 3))
 
 
+def test_what_would_not_be_trained_is_refused():
+    """A parameter without its name, and a layer in one that holds none, are errors at once."""
+
+    class Forgets(cl.Layer):
+        def __init__(self):
+            self.scale = cl.Parameter(np.ones(3, np.float32))
+
+    class Holds(cl.Layer):
+        def __init__(self):
+            self.inner = cl.Linear(3, 2)
+
+    class Whole(cl.Sequential):
+        def __init__(self):
+            self.inner = cl.Linear(3, 2)
+            super().__init__(self.inner, cl.ReLU())
+
+    message = r"Forgets: scale .*name it in parameter_names, as in parameter_names = \('scale',\)"
+    with pytest.raises(TypeError, match=message):
+        Forgets()
+    with pytest.raises(TypeError, match=r"Holds: the layer inner .*Sequential, Residual and Conc"):
+        Holds()
+    assert 2 == len(Whole().parameters())
+
+
+def test_a_parameter_is_not_replaced_by_an_array():
+    """Numbers go to `value`; a parameter, or None for no bias, may take a parameter's place."""
+    layer = cl.Linear(3, 2, rng=0)
+    with pytest.raises(TypeError, match=r"Linear: expected weight to be a Parameter.*weight.value"):
+        layer.weight = np.ones((3, 2), np.float32)
+    layer.bias = None
+    layer.weight = cl.Parameter(np.ones((3, 2), np.float32))
+
+    np.testing.assert_array_equal(np.full((1, 2), 3), layer(np.ones((1, 3), np.float32)))
+
+
 @pytest.mark.parametrize("base", [cl.Linear, cl.Conv2d, cl.Sequential, cl.Residual])
 def test_a_forward_that_would_be_ignored_is_refused(base):
     """Layers of this package do not run by forward, so a class of its own cannot change theirs."""

@@ -109,6 +109,79 @@ def test_freeze_and_unfreeze():
     assert all(p.trainable for p in model.parameters())
 
 
+def test_trainable_is_freeze_and_unfreeze():
+    """Assigning False or True freezes or unfreezes all inside, and reading says what trains."""
+    model = digits_like()
+    norm = cl.BatchNorm(2, affine=False)
+    for layer in (model, norm):
+        assert layer.trainable
+        layer.trainable = False
+        assert not layer.trainable
+    assert norm.frozen
+    assert not any(p.trainable for p in model.parameters())
+    before = model.state_dict()
+    model.vjp(images(4, 4, 4, 1, dtype=np.float32))
+
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(before[key], value)
+    model[-1].trainable = norm.trainable = np.True_
+    assert [True, True, True, False] == [
+        layer.trainable for layer in (model, model[-1], norm, cl.ReLU())
+    ]
+    with pytest.raises(TypeError, match="expected trainable to be True or False, got 'no'"):
+        model.trainable = "no"
+
+
+def test_named_parameters():
+    """They are the parameters in their order, under their names in the state."""
+    model = digits_like()
+    shared = cl.Linear(4, 4)
+    pairs = model.named_parameters()
+
+    assert [p for _, p in pairs] == model.parameters()
+    state = model.state_dict()
+    for name, p in pairs:
+        np.testing.assert_array_equal(state[name], p.value)
+    names = [name for name, _ in cl.Sequential(shared, cl.ReLU(), shared).named_parameters()]
+    assert ["0.weight", "0.bias"] == names
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"1.gamma": np.ma.masked_array(np.ones(4, np.float32), [1, 0, 0, 0])},
+            TypeError,
+            r"Sequential: 1.gamma is a masked array.*filled\(0\)",
+        ),
+        ({"1.gamma": [[1.0], [1.0, 2.0]]}, TypeError, "Sequential: 1.gamma is no array: .*inhomog"),
+        ({"1.gamma": [1.0] * 4}, ValueError, "1.gamma: expected float32, got float64"),
+        ({"1.count": [2]}, ValueError, r"1.count: expected shape \(\), got \(1,\)"),
+        ({"1.count": []}, ValueError, r"1.count: expected shape \(\), got \(0,\)"),
+        ({"1.count": None}, ValueError, "1.count: expected int64, got object"),
+        ({"1.running_var": [1, -2, 1, 1]}, ValueError, "1.running_var: .* of at least 0, got -2.0"),
+        ({"1.running_var": [1, 1, np.nan, 1]}, ValueError, "1.running_var: .* got nan"),
+        ({"1.running_mean": [1, 1, np.inf, 1]}, ValueError, "1.running_mean: .* numbers, got inf"),
+        (None, TypeError, "Sequential: expected a state as state_dict.* got NoneType"),
+        ("model.npz", TypeError, "numpy.load of its file, got str"),
+    ],
+)
+def test_states_that_make_no_sense_are_refused(change, error, message):
+    """A state that is none, or holds what no model has, is an error by name; nothing is loaded."""
+    model = digits_like()
+    before = model.state_dict()
+    state = change
+    if isinstance(change, dict):
+        ((name, value),) = change.items()
+        floats = name.startswith("1.running")
+        state = before | {name: np.array(value, np.float32) if floats else value}
+    with pytest.raises(error, match=message):
+        model.load_state_dict(state)
+
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(before[key], value)
+
+
 # ---------------------------------------------------------------- drawing
 
 

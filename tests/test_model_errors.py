@@ -81,7 +81,8 @@ BAD_INPUTS = {
     "float64": (
         zeros(3, 8, 9, 2, dtype=np.float64),
         TypeError,
-        "expected x of float32, as its parameters are, got float64; use x.astype(np.float32)",
+        "expected x of float32, as its parameters are, got float64; use x.astype(np.float32), or "
+        "the layer's astype(np.float64)",
     ),
     "uint8": (zeros(3, 8, 9, 2, dtype=np.uint8), TypeError, "uint8, expected float32"),
     "float16": (zeros(3, 8, 9, 2, dtype=np.float16), TypeError, "float16, expected float32"),
@@ -117,7 +118,11 @@ DEEP_FAULTS = {
     "kernel and dilation": ([cl.Conv2d(4, 4, 3, dilation=3, padding=(1, 0))], 0, "7 columns"),
     "pool": ([cl.MaxPool2d((2, 6), padding=0)], 0, "expected at least 6 columns"),
     "average pool": ([cl.AvgPool2d(7, padding=0)], 0, "expected at least 7 rows"),
-    "pool padding": ([cl.MaxPool2d(2, padding=2)], 0, "at most half of the kernel, 1, got 2"),
+    "pool padding": (
+        [cl.MaxPool2d(3, dilation=2, padding="same")],
+        0,
+        "at most half of the kernel, 1, got 2",
+    ),
     "rank": ([cl.Flatten(), cl.Conv2d(4, 4, 1)], 1, "(N, H, W, 4), 4 axes, got (3, 120)"),
     "rank of a pool": ([cl.Flatten(), cl.GlobalAvgPool2d()], 1, "4 axes, got (3, 120)"),
     "features": (
@@ -168,6 +173,47 @@ def test_branches_of_different_shapes():
     assert_untouched(before, model)
     with pytest.raises(ValueError, match="body and shortcut"):
         cl.Residual(cl.Conv2d(2, 4, 1), cl.Conv2d(2, 3, 1))(x)
+
+
+@pytest.mark.parametrize("pool", [cl.MaxPool2d, cl.AvgPool2d])
+def test_padding_beyond_half_of_a_pool_is_refused_at_once(pool):
+    """No image suits such a pool, so it cannot be made; half of the kernel can."""
+    message = "expected padding of at most half of the kernel, 1 for a kernel of 2, got 2"
+    for padding in (2, (0, 2), ((0, 0), (2, 0))):
+        with pytest.raises(ValueError, match=f"{pool.__name__}: {message}"):
+            pool((5, 2), padding=padding)
+
+    assert (1, 4, 3, 1) == pool((5, 2), stride=2, padding=(2, 1)).output_shape((1, 7, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("eval", "model(x) infers, model.vjp(x) trains"),
+        ("fit", "convlet.training.fit(model, optimizer, x, y"),
+        ("predict_proba", "convlet.softmax(model(x))"),
+        ("requires_grad_", "model.freeze()"),
+        ("save_weights", "np.savez(file, **model.state_dict())"),
+        ("layers", "list(model)"),
+    ],
+)
+def test_names_of_other_libraries_get_an_answer(name, cure):
+    """A method that other libraries have is an AttributeError that says what is in its place."""
+    model = deep(cl.ReLU())
+    with pytest.raises(AttributeError, match=re.escape(cure)) as caught:
+        getattr(model, name)
+
+    assert str(caught.value).startswith(f"'Sequential' object has no attribute {name!r}; ")
+    assert not hasattr(model, name)
+    with pytest.raises(AttributeError, match=r"'Sequential' object has no attribute 'weigth'$"):
+        model.weigth  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["training", "requires_grad"])
+def test_modes_of_other_libraries_cannot_be_set(name):
+    """What would be ignored is refused."""
+    with pytest.raises(AttributeError, match=f"ReLU: {name} cannot be set; .*model.*"):
+        setattr(cl.ReLU(), name, False)
 
 
 # ---------------------------------------------------------------- batch norm

@@ -417,6 +417,8 @@ def test_load_state_dict_is_strict(make):
     for wrong in (-1, 1.5, "three"):
         with pytest.raises(ValueError, match="step: expected"):
             optimizer.load_state_dict(state | {"step": wrong})
+    with pytest.raises(TypeError, match=f"{name}.0 is a masked array"):
+        optimizer.load_state_dict(state | {f"{name}.0": np.ma.masked_array(state[f"{name}.0"])})
     for key, value in optimizer.state_dict().items():
         np.testing.assert_array_equal(state[key], value)
 

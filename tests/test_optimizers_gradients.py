@@ -331,6 +331,8 @@ def test_ema_load_state_dict_is_strict():
 
     for problem in ("missing average.0", "unexpected extra", "average.1: expected", "step: "):
         assert problem in str(caught.value)
+    with pytest.raises(TypeError, match=r"average\.0 is a masked array"):
+        ema.load_state_dict(before | {"average.0": np.ma.masked_array(before["average.0"])})
     for key, value in ema.state_dict().items():
         np.testing.assert_array_equal(before[key], value)
 

@@ -174,6 +174,28 @@ def bad_weight(value, name):
         )
 
 
+def state_arrays(state, where):
+    """Return the arrays of a state by name; what is no mapping or no plain array is a TypeError."""
+    if not hasattr(state, "keys"):
+        raise TypeError(
+            f"{where}: expected a state as state_dict() returns, or numpy.load of its file, got "
+            f"{type(state).__name__}"
+        )
+    arrays = {}
+    for name in state:
+        value = state[name]
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(
+                f"{where}: {name} is a masked array, and its mask would be ignored: fill it first, "
+                f"as by .filled(0)"
+            )
+        try:
+            arrays[name] = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{where}: {name} is no array: {error}") from error
+    return arrays
+
+
 def _first(wrong, name):
     """The first index where something is wrong, and how a message shows it."""
     found = np.argwhere(wrong)

@@ -7,9 +7,10 @@ import copy
 import numpy as np
 
 from .. import planner
-from .._checks import any_shape, array
+from .._checks import any_shape, array, state_arrays
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
+from .elsewhere import ELSEWHERE, require_known
 from .own import measured_shape, own_forward, own_pullback
 from .pullback import Pullback
 from .recalibrate import recalibrate
@@ -164,6 +165,29 @@ class Layer:
         self._pack()
         return self._all_parameters()
 
+    def named_parameters(self) -> list[tuple[str, Parameter]]:
+        """List the parameters as `parameters` does, each with its name in `state_dict`.
+
+        Returns
+        -------
+        pairs : list of (str, Parameter)
+
+        Examples
+        --------
+        >>> from convlet import BatchNorm, Linear, Sequential
+        >>> model = Sequential(Linear(3, 2), BatchNorm(2))
+        >>> [name for name, parameter in model.named_parameters() if parameter.kind != "norm"]
+        ['0.weight', '0.bias']
+        """
+        self._pack()
+        names = {}
+        for path, layer in self._walk():
+            for name in layer.parameter_names:
+                parameter = getattr(layer, name)
+                if parameter is not None:
+                    names.setdefault(id(parameter), (join(path, name), parameter))
+        return list(names.values())
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of all that the layer has learnt, by names such as "0.weight".
 
@@ -199,11 +223,14 @@ class Layer:
 
         Raises
         ------
-        ValueError : names are missing or unexpected, or shapes or dtypes differ; the message lists
-            every one of them, and nothing has been written.
+        TypeError : state is no mapping, or one of its values a masked array or no array at all;
+            nothing has been written.
+        ValueError : names are missing or unexpected, shapes or dtypes differ, or a number is out of
+            range, such as a variance below 0; the message lists every one of them, and nothing has
+            been written.
         """
         places = self._state_places()
-        given = {key: np.asarray(state[key]) for key in state}
+        given = state_arrays(state, self._label())
         problems = [f"missing {key}" for key in places if key not in given]
         problems += [f"unexpected {key}" for key in given if key not in places]
         for key, (layer, name, value) in places.items():
@@ -225,6 +252,7 @@ class Layer:
         """Keep what has been learnt: parameters get no gradient and optimizers skip them.
 
         A batch norm uses and keeps its running statistics at the training door too.
+        `layer.trainable = False` does the same.
 
         Examples
         --------
@@ -240,6 +268,22 @@ class Layer:
     def unfreeze(self) -> None:
         """Undo `freeze`."""
         self._set_frozen(False)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes anything inside: a parameter, or what a batch norm keeps.
+
+        Assigning False is `freeze()`, and assigning True `unfreeze()`.
+        """
+        return any(layer._learns() for _, layer in self._walk())
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        if not isinstance(trainable, (bool, np.bool_)):
+            raise TypeError(
+                f"{self._label()}: expected trainable to be True or False, got {trainable!r}"
+            )
+        self._set_frozen(not trainable)
 
     def recalibrate(self, data: Array | Iterable[Array | Sequence[Array]]) -> None:
         """Set the running statistics of every batch norm inside to those of a whole data set.
@@ -409,6 +453,7 @@ class Layer:
             raise TypeError(
                 f"{self!r}: expected x of {expected}, got {dtype}; "
                 f"use x.astype(np.{own or 'float32'})"
+                + (f", or the layer's astype(np.{dtype})" if own and dtype in FLOATS else "")
             )
         return self._output_shape(shape)
 
@@ -432,6 +477,10 @@ class Layer:
         for parameter in self._own():
             parameter.trainable = not frozen
 
+    def _learns(self):
+        """Whether training changes what is the layer's own."""
+        return any(p.trainable for p in self._own())
+
     def _cast(self, dtype):
         for parameter in self._own():
             parameter.cast(dtype)
@@ -451,10 +500,26 @@ class Layer:
     # What is the same for all.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; plans made before hold no longer where they may depend on it."""
+        """Set an attribute; plans made before hold no longer where they may depend on it.
+
+        Raises
+        ------
+        AttributeError, TypeError : it would be ignored: a parameter that `parameter_names` does not
+            name, a layer inside one that cannot hold any, or a mode of other libraries.
+        """
+        require_known(self, name, value, Layer)
         if name not in self._changes and (self._kind or isinstance(value, (Layer, Parameter))):
             self.__dict__["_edits"] = self._edits + 1
         object.__setattr__(self, name, value)
+
+    if not TYPE_CHECKING:  # or a checker would find every attribute
+
+        def __getattr__(self, name):
+            kind = type(self).__name__
+            cure = f"; {ELSEWHERE[name]}" if name in ELSEWHERE else ""
+            raise AttributeError(
+                f"{kind!r} object has no attribute {name!r}{cure}", name=name, obj=self
+            )
 
     def _array(self, x):
         if type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray:

@@ -288,6 +288,11 @@ class BatchNorm(Layer):
         if name == "convention" and not np.array_equal(value, CONVENTIONS.index(self.convention)):
             names = ", ".join(f"{i} {kind}" for i, kind in enumerate(CONVENTIONS))
             return [f"expected {CONVENTIONS.index(self.convention)}, got {value} ({names})"]
+        if name in ("running_mean", "running_var") and value.dtype.kind == "f":
+            least = 0.0 if name == "running_var" else -math.inf
+            wrong = value[~((value >= least) & np.isfinite(value))]
+            bound = " of at least 0" if name == "running_var" else ""
+            return [f"expected finite numbers{bound}, got {wrong[0]}"] if wrong.size else []
         return sizes.count_objections(value) if name == "count" else []
 
     def _load(self, name, value):
@@ -303,6 +308,9 @@ class BatchNorm(Layer):
     def _freeze(self, frozen):
         super()._freeze(frozen)
         self.frozen = frozen
+
+    def _learns(self):
+        return super()._learns() or (self.track_running_stats and not self.frozen)
 
     def _cast(self, dtype):
         super()._cast(dtype)

@@ -64,7 +64,7 @@ class MaxPool2d(Layer):
         self.stride = self.kernel_size
         if stride is not None:
             self.stride = _checks.pair(stride, "MaxPool2d: stride")
-        self.padding = _checks.padding_form(padding, "MaxPool2d: padding")
+        self.padding = sizes.pool_padding(padding, self.kernel_size, "MaxPool2d")
         self.dilation = _checks.pair(dilation, "MaxPool2d: dilation")
         self.ceil_mode = bool(ceil_mode)
 
@@ -152,7 +152,7 @@ class AvgPool2d(Layer):
         self.stride = self.kernel_size
         if stride is not None:
             self.stride = _checks.pair(stride, "AvgPool2d: stride")
-        self.padding = _checks.padding_form(padding, "AvgPool2d: padding")
+        self.padding = sizes.pool_padding(padding, self.kernel_size, "AvgPool2d")
         self.ceil_mode, self.count_include_pad = bool(ceil_mode), bool(count_include_pad)
 
     def _output_shape(self, shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 
-from .._checks import axis_padding
+from .._checks import axis_padding, padding_form
 
 
 def real(value, name) -> float:
@@ -36,7 +36,7 @@ def pool_size(layer, axis, n):
     """
     begin, end, room = _room(layer, axis, n)
     half = layer.kernel_size[axis] // 2
-    if max(begin, end) > half:
+    if max(begin, end) > half:  # "same" with dilation
         raise ValueError(
             f"{layer!r}: expected padding of at most half of the kernel, {half}, got "
             f"{max(begin, end)}"
@@ -46,6 +46,20 @@ def pool_size(layer, axis, n):
         return room // stride + 1
     outputs = -(-room // stride) + 1
     return outputs - 1 if (outputs - 1) * stride >= begin + n else outputs
+
+
+def pool_padding(padding, kernel_size, layer):
+    """Return the padding_form of a pool: numbers are at most half of the kernel."""
+    form = padding_form(padding, f"{layer}: padding")
+    if isinstance(form, str):
+        return form
+    for pads, kernel in zip(form, kernel_size, strict=True):
+        if max(pads) > kernel // 2:
+            raise ValueError(
+                f"{layer}: expected padding of at most half of the kernel, {kernel // 2} for a "
+                f"kernel of {kernel}, got {max(pads)}"
+            )
+    return form
 
 
 def _room(layer, axis, n):

@@ -8,6 +8,7 @@ import operator
 
 import numpy as np
 
+from .._checks import state_arrays
 from ..parameter import Parameter, line_zeros
 from ..threads import get_num_threads
 from .norms import finite_squares, number, root_of_sum
@@ -146,11 +147,13 @@ class Optimizer:
 
         Raises
         ------
+        TypeError : state is no mapping, or one of its values a masked array or no array at all;
+            nothing has been written.
         ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is no whole
             number; the message lists every one of them, and nothing has been written.
         """
         expected = {name: np.asarray(value) for name, value in self.state_dict().items()}
-        given = {name: np.asarray(state[name]) for name in state}
+        given = state_arrays(state, type(self).__name__)
         problems = [f"missing {name}" for name in expected if name not in given]
         problems += [f"unexpected {name}" for name in given if name not in expected]
         for name in expected.keys() & given.keys():

@@ -8,6 +8,7 @@ import numbers
 import numpy as np
 
 from .. import _core
+from .._checks import state_arrays
 from ..threads import get_num_threads
 from .base import parameter_list
 
@@ -122,11 +123,13 @@ class EMA:
 
         Raises
         ------
+        TypeError : state is no mapping, or one of its values a masked array or no array at all;
+            nothing has been written.
         ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is no whole
             number; the message lists every one of them, and nothing has been written.
         """
         names = [f"average.{i}" for i in range(len(self._averages))]
-        given = {name: np.asarray(state[name]) for name in state}
+        given = state_arrays(state, "EMA")
         problems = [f"missing {name}" for name in ["step", *names] if name not in given]
         problems += [f"unexpected {name}" for name in given if name not in {"step", *names}]
         for name, average in zip(names, self._averages, strict=True):

@@ -1,0 +1,53 @@
+"""What other libraries have that layers do not, and what stands in its place here."""
+
+from __future__ import annotations
+
+from ..parameter import Parameter
+
+_MODE = "there are no modes: model(x) infers, model.vjp(x) trains"
+_LOGITS = "model(x) gives logits, convlet.softmax(model(x)) probabilities"
+_FIT = "convlet.training.fit(model, optimizer, x, y, epochs=..., batch_size=...) trains"
+_EVALUATE = "convlet.training.evaluate(model, x, y) is the accuracy"
+_FREEZE = "model.freeze() and model.unfreeze() say what trains"
+_STATE = "model.state_dict() has the arrays, model.load_state_dict(state) takes them"
+_SAVE = "np.savez(file, **model.state_dict()) saves, model.load_state_dict(np.load(file)) loads"
+_DTYPE = "model.astype(np.float64) and model.astype(np.float32) are new models"
+_LAYERS = "list(model) has the layers, and Sequential(*model, layer) is a model of one more"
+
+ELSEWHERE = {
+    **dict.fromkeys(("train", "eval", "training"), _MODE),
+    **dict.fromkeys(("predict", "predict_proba"), _LOGITS),
+    **dict.fromkeys(("fit", "compile"), _FIT),
+    **dict.fromkeys(("evaluate", "score"), _EVALUATE),
+    **dict.fromkeys(("requires_grad", "requires_grad_"), _FREEZE),
+    **dict.fromkeys(("weights", "get_weights", "set_weights"), _STATE),
+    **dict.fromkeys(("save", "save_weights", "load", "load_weights"), _SAVE),
+    **dict.fromkeys(("to", "double", "float", "half"), _DTYPE),
+    **dict.fromkeys(("layers", "add", "append"), _LAYERS),
+    "backward": "y, pullback = model.vjp(x), and pullback(dy) is the way back",
+    "zero_grad": "optimizer.zero_grad() clears the gradients",
+    "count_params": "model.summary(shape).parameters is their number",
+}
+
+
+def require_known(layer, name, value, layer_class):
+    """Raise where an attribute that is set would be ignored."""
+    kind = type(layer).__name__
+    if name in ("training", "requires_grad"):
+        raise AttributeError(f"{kind}: {name} cannot be set; {ELSEWHERE[name]}")
+    if name in layer.parameter_names:
+        if value is not None and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{kind}: expected {name} to be a Parameter, got {type(value).__name__}; to change "
+                f"its numbers assign to {name}.value"
+            )
+    elif isinstance(value, Parameter):
+        raise TypeError(
+            f"{kind}: {name} would be neither trained nor saved: name it in parameter_names, as in "
+            f"parameter_names = {(*layer.parameter_names, name)}"
+        )
+    elif isinstance(value, layer_class) and type(layer)._children is layer_class._children:
+        raise TypeError(
+            f"{kind}: the layer {name} inside it would be neither trained nor saved; layers that "
+            f"hold others are made of Sequential, Residual and Concat"
+        )

@@ -1,6 +1,8 @@
 """Schedules: their formulas, ends, combinations and errors."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -185,6 +187,45 @@ def test_plateau_round_trip():
     assert f.state_dict() == g.state_dict()
     with pytest.raises(ValueError, match="value"):
         g.load_state_dict({"value": 1.0})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "constant(0.1)",
+        "step(8.0, every=2, factor=0.5)",
+        "multi_step(8.0, (2, 4))",
+        "exponential(8.0, 0.5)",
+        "polynomial(8.0, 4, power=2)",
+        "inverse_sqrt(8.0)",
+        "cosine(8.0, 4, restarts=True)",
+        "warm_up(cosine(8.0, 4), 3)",
+        "one_cycle(8.0, 11)",
+        "sequential((1.0, exponential(8.0, 0.5)), (2,))",
+        "chained(constant(3), warm_up(1.0, 2, start=0.5))",
+    ],
+)
+def test_schedules_print_as_they_are_made_and_are_pickled(text):
+    """A schedule's text makes it again, and its copies give the same numbers, in optimizers too."""
+    f = eval(text, vars(schedules))
+    optimizer = cl.SGD([cl.Parameter(np.ones(2))], f)
+
+    assert text == repr(f)
+    assert f"lr={text}," in repr(optimizer)
+    for copy_ in (copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))):
+        same = copy_(f)
+        assert text == repr(same)
+        assert [f(t) for t in range(1, 20)] == [same(t) for t in range(1, 20)]
+        assert repr(optimizer) == repr(copy_(optimizer))
+
+
+def test_a_list_of_milestones_is_taken_as_it_is():
+    """What the caller does with the list afterwards is in no copy."""
+    milestones = [2, 4]
+    f = schedules.multi_step(8.0, milestones, factor=0.5)
+    milestones.append(5)
+
+    assert [f(t) for t in range(1, 9)] == [copy.deepcopy(f)(t) for t in range(1, 9)]
 
 
 def test_schedules_of_any_hyper_parameter():

@@ -1,7 +1,8 @@
 """Schedules: functions of the step t = 1, 2, ..., for any hyper-parameter of any optimizer.
 
-Each function here returns a plain function f(t), to be given where a number stands:
-SGD(parameters, lr=cosine(0.1, 1000), momentum=one_cycle(0.85, 1000, start=0.95, final=0.95)). A
+Each function here returns a function f(t), to be given where a number stands:
+SGD(parameters, lr=cosine(0.1, 1000), momentum=one_cycle(0.85, 1000, start=0.95, final=0.95)). It
+prints as the call that made it, and an optimizer that holds it can be copied and pickled. A
 schedule counted in epochs is one of steps with `every`, `steps` and the like multiplied by the
 steps of an epoch. f(1) is the initial value, so f(t) is what PyTorch's scheduler of that name has
 after t - 1 calls of its step(), up to where it ends; there f stays at its last value.
@@ -14,6 +15,8 @@ import itertools
 import math
 import numbers
 
+from ._named import named
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from ._types import Option
 
 
+@named
 def constant(value: float) -> Callable[[int], float]:
     """Keep one value.
 
@@ -36,6 +40,7 @@ def constant(value: float) -> Callable[[int], float]:
     return lambda t: value
 
 
+@named
 def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], float]:
     """Multiply by a factor every so many steps.
 
@@ -62,6 +67,7 @@ def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], 
     return lambda t: initial * factor ** ((t - 1) // every)
 
 
+@named
 def multi_step(
     initial: float, milestones: Sequence[int], *, factor: float = 0.1
 ) -> Callable[[int], float]:
@@ -90,6 +96,7 @@ def multi_step(
     return lambda t: initial * factor ** bisect.bisect_left(milestones, t)
 
 
+@named
 def exponential(initial: float, factor: float) -> Callable[[int], float]:
     """Multiply by a factor at every step.
 
@@ -114,6 +121,7 @@ def exponential(initial: float, factor: float) -> Callable[[int], float]:
     return lambda t: initial * factor ** (t - 1)
 
 
+@named
 def polynomial(
     initial: float, steps: int, *, power: float = 1.0, final: float = 0.0
 ) -> Callable[[int], float]:
@@ -144,6 +152,7 @@ def polynomial(
     return lambda t: final + (initial - final) * (1 - min((t - 1) / steps, 1)) ** power
 
 
+@named
 def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]:
     """Fall with the root of the step.
 
@@ -176,6 +185,7 @@ def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]
     return lambda t: initial * math.sqrt(timescale / (timescale + t - 1))
 
 
+@named
 def cosine(
     initial: float, steps: int, *, final: float = 0.0, restarts: bool = False, growth: int = 1
 ) -> Callable[[int], float]:
@@ -224,6 +234,7 @@ def cosine(
     return f
 
 
+@named
 def warm_up(
     then: Option, steps: int, *, start: float = 0.0, shape: Literal["linear", "cosine"] = "linear"
 ) -> Callable[[int], float]:
@@ -266,6 +277,7 @@ def warm_up(
     return f
 
 
+@named
 def one_cycle(
     peak: float,
     steps: int,
@@ -325,6 +337,7 @@ def one_cycle(
     return f
 
 
+@named
 def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callable[[int], float]:
     """Follow one schedule after the other, each from its own t = 1.
 
@@ -363,6 +376,7 @@ def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callab
     return f
 
 
+@named
 def chained(*schedules: Option) -> Callable[[int], float]:
     """Multiply schedules.
 

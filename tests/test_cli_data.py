@@ -89,6 +89,18 @@ def test_learns_from_files(tmp_path, capsys):
     assert float(out.split()[-1]) > 0.9
 
 
+def test_augmented_training_is_another_that_repeats_itself(capsys):
+    """--augment changes what is learnt, to the same bits for any number of threads."""
+    arguments = ["digits", "--epochs", 1, "--batch-size", 64]
+    plain = run(capsys, *arguments).splitlines()[-2]
+    first, second = (
+        run(capsys, *arguments, "--augment", "--threads", n).splitlines()[-2] for n in (1, 2)
+    )
+
+    assert first == second
+    assert first != plain
+
+
 def test_digits_with_another_model(capsys):
     """--model goes for digits too, and an epoch of another model ends at other weights."""
     out = run(capsys, "digits", "--model", "mobilenet_small", "--epochs", 1, "--batch-size", 64)

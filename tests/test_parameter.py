@@ -192,3 +192,13 @@ def test_repr():
     p = cl.Parameter(np.ones((2, 3), np.float32), name="weight")
 
     assert "Parameter(float32[2, 3], kind='weight', name='weight')" == repr(p)
+
+
+def test_a_parameter_is_an_array_to_numpy():
+    """NumPy's functions read its value, and asarray is the value itself."""
+    p = cl.Parameter(np.arange(3, dtype=np.float32))
+
+    assert np.shares_memory(p.value, np.asarray(p))
+    assert not np.shares_memory(p.value, np.array(p))
+    assert (np.float64, np.float32(3)) == (np.asarray(p, np.float64).dtype, np.sum(p))
+    np.testing.assert_array_equal(np.array([0, 2, 4], np.float32), np.full(3, 2, np.float32) * p)

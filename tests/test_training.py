@@ -238,6 +238,24 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
             ValueError,
             r"got \(1, 6\)",
         ),
+        (
+            {"test": (np.zeros((2, 2, 2, 1)), np.zeros(2, int))},
+            TypeError,
+            "expected x of float32, as its parameters are, got float64",
+        ),
+        (
+            {"test": (np.zeros((2, 2, 2, 1), np.float32), np.array([0, 3]))},
+            ValueError,
+            "fit: y of test has 3 at index 1, expected labels from 0 to 2",
+        ),
+        (
+            {"test": (np.zeros((2, 2, 2, 1), np.float32), np.eye(2, 3))},
+            TypeError,
+            "fit: y of test has dtype float64, expected integer labels",
+        ),
+        ({"y": [0] * 6}, TypeError, r"fit: y must be an array, got list: .*\(y, np.int64\)"),
+        ({"optimizer": "adam"}, TypeError, r"fit: expected an optimizer, such as Adam.*got 'adam'"),
+        ({"max_norm": -1}, ValueError, "max_norm"),
     ],
 )
 def test_fit_refuses_bad_arguments(change, error, message):
@@ -251,9 +269,75 @@ def test_fit_refuses_bad_arguments(change, error, message):
         "batch_size": 2,
     }
 
+    good["optimizer"] = cl.SGD(model.parameters(), lr=0.1)
     with pytest.raises(error, match=message):
-        training.fit(model, cl.SGD(model.parameters(), lr=0.1), **(good | change))
+        training.fit(model, **(good | change))
     assert before == training.weights_sha256(model)
+
+
+def test_fit_refuses_what_would_learn_nothing(digits):
+    """An optimizer of another model, frozen parameters and a last Softmax are errors."""
+    model, optimizer = start()
+    options = {"epochs": 1, "batch_size": 32}
+    for other in (models.digits(rng=0), model.astype("float64")):
+        x = digits[0][0].astype(other.dtype)
+        with pytest.raises(ValueError, match=r"steps no trainable parameter of the model: make it"):
+            training.fit(other, optimizer, x, digits[0][1], **options)
+    model.freeze()
+    with pytest.raises(ValueError, match=r"unfreeze\(\) what is to learn"):
+        training.fit(model, optimizer, *digits[0], **options)
+    model.unfreeze()
+    ends = cl.Sequential(model, cl.Sequential(cl.Softmax()))
+    with pytest.raises(ValueError, match="the model ends in Softmax, but softmax_cross_entropy"):
+        training.fit(ends, optimizer, *digits[0], **options)
+
+
+def test_fit_by_another_loss_on_changed_images_with_clipped_gradients(digits):
+    """loss, augment and max_norm are what they are in the loop written by hand."""
+    x, y = digits[0]
+    weight = np.linspace(0.5, 2, 10)
+
+    def loss(logits, labels):
+        return cl.softmax_cross_entropy(logits, labels, class_weight=weight, label_smoothing=0.1)
+
+    model, optimizer = start()
+    rng = np.random.default_rng(3)
+    training.fit(
+        model,
+        optimizer,
+        x,
+        y,
+        epochs=1,
+        batch_size=50,
+        rng=5,
+        loss=loss,
+        augment=lambda images: data.random_shift(images, 1, rng=rng),
+        max_norm=0.5,
+    )
+
+    by_hand, optimizer = start()
+    rng = np.random.default_rng(3)
+    for images, labels in data.Batches(x, y, 50, rng=5):
+        shifted = data.random_shift(images, 1, rng=rng)
+        logits, pullback = by_hand.vjp(shifted, input_grad=False)
+        pullback(loss(logits, labels)[1])
+        optimizer.step(zero_grad=True, max_norm=0.5)
+    assert training.weights_sha256(by_hand) == training.weights_sha256(model)
+
+
+def test_labels_of_pixels(digits):
+    """With a label for each pixel an accuracy is the share of pixels."""
+    x = digits[0][0][:20]
+    y = (x[..., 0] > 0.5).astype(np.int64)
+    model = cl.Sequential(cl.Conv2d(1, 2, 1), rng=0)
+
+    history = training.fit(
+        model, cl.Adam(model.parameters(), 0.1), x, y, epochs=30, batch_size=10, rng=0, test=(x, y)
+    )
+    expected = float((model(x).argmax(axis=-1) == y).mean())
+    assert expected == training.evaluate(model, x, y) == history["test_accuracy"][-1]
+    assert 0.9 < expected <= 1
+    assert all(accuracy <= 1 for accuracy in history["accuracy"])
 
 
 def test_evaluate_counts_the_largest_logits():
@@ -280,6 +364,12 @@ def test_evaluate_refuses_bad_arguments():
         training.evaluate(np.asarray, x, y, 0)
     with pytest.raises(TypeError, match="batch_size must be an integer"):
         training.evaluate(np.asarray, x, y, 2.5)
+    with pytest.raises(ValueError, match=r"evaluate: y must have shape \(3,\) .* got \(3, 1\)"):
+        training.evaluate(np.asarray, x, y[:, None])
+    with pytest.raises(ValueError, match="y has 2 at index 0, expected labels from 0 to 1"):
+        training.evaluate(np.asarray, x, y + 2)
+    with pytest.raises(TypeError, match="y has dtype float64, expected integer labels"):
+        training.evaluate(np.asarray, x, x)
 
 
 class Weights:

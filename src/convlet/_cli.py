@@ -161,11 +161,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default adam")
     train.add_argument(
+        "--augment",
+        action="store_true",
+        help="mirror training images at random and shift them by up to an eighth of their size, as "
+        "suits photographs such as CIFAR's",
+    )
+    train.add_argument(
         "--seed",
         type=_seed,
         default=0,
         metavar="N",
-        help="seed of the initial weights and of the shuffling (default 0)",
+        help="seed of the initial weights, of the shuffling and of --augment (default 0)",
     )
     train.add_argument(
         "--threads", type=_threads, metavar="N", help="default: the CPUs this process may use"
@@ -220,8 +226,8 @@ def _train(options: argparse.Namespace) -> int:
     options.batch_size = options.batch_size or dataset.batch_size
     if options.lr is None:
         options.lr = dataset.rates[options.optimizer]
-    weights_rng, shuffle_rng = map(
-        np.random.default_rng, np.random.SeedSequence(options.seed).spawn(2)
+    weights_rng, shuffle_rng, augment_rng = map(
+        np.random.default_rng, np.random.SeedSequence(options.seed).spawn(3)
     )
     model = MODELS[options.model](dataset.image[-1], dataset.classes, weights_rng)
     try:
@@ -232,7 +238,7 @@ def _train(options: argparse.Namespace) -> int:
         ) from error
     (x, y), test = _load(dataset, options)
     with options.threads or contextlib.nullcontext():
-        return _fit(options, model, x, y, test, shuffle_rng)
+        return _fit(options, model, x, y, test, shuffle_rng, augment_rng)
 
 
 def _load(dataset: Dataset, options: argparse.Namespace):
@@ -257,8 +263,13 @@ def _load(dataset: Dataset, options: argparse.Namespace):
     return train, test
 
 
-def _fit(options: argparse.Namespace, model, x, y, test, shuffle_rng) -> int:
+def _fit(options: argparse.Namespace, model, x, y, test, shuffle_rng, augment_rng) -> int:
     """Train, and print and write what the options ask for."""
+
+    def augment(images):
+        flipped = data.random_flip(images, rng=augment_rng)
+        return data.random_shift(flipped, images.shape[1] // 8, rng=augment_rng)
+
     rate = options.lr
     steps = options.epochs * math.ceil(len(x) / options.batch_size)
     optimizer = OPTIMIZERS[options.optimizer](
@@ -276,6 +287,7 @@ def _fit(options: argparse.Namespace, model, x, y, test, shuffle_rng) -> int:
             rng=shuffle_rng,
             test=test,
             progress=report,
+            augment=augment if options.augment else None,
         )
     completed = len(history["loss"])
     if completed < options.epochs:

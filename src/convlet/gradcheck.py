@@ -79,7 +79,10 @@ def gradcheck(
     names = default_names if names is None else names
     for name, array in zip(names, arrays, strict=True):
         if array.dtype != np.float64:
-            raise TypeError(f"gradcheck needs float64, but {name} is {array.dtype}")
+            raise TypeError(
+                f"gradcheck needs float64, but {name} is {array.dtype}: use .astype(np.float64), "
+                f"of arrays and layers"
+            )
     dy = rng.standard_normal(np.shape(forward()))
     worst = 0.0
     for name, array, analytic in zip(names, arrays, gradients(dy), strict=True):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, DTypeLike
 
     from ._types import Array, Float, Kind, Shape
 
@@ -140,6 +140,10 @@ class Parameter:
     @grad.setter
     def grad(self, grad: Array) -> None:
         self._copy_in(self.grad, grad, "grad")
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        """Return value itself, so that NumPy's functions take a parameter for an array."""
+        return np.array(self.value, dtype, copy=copy)
 
     def _copy_in(self, target, source, what):
         source = array(source, f"{self!r}: {what}")

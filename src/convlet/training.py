@@ -11,12 +11,10 @@ import numpy as np
 
 from . import _checks
 from .data import Batches
+from .layers import Layer, Sequential, Softmax
 from .losses import softmax_cross_entropy
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .layers import Layer
-    from .optimizers import Optimizer
+from .optimizers import Optimizer
+from .optimizers.norms import number as _number
 
 
 class Progress(NamedTuple):
@@ -43,18 +41,22 @@ def fit(
     last: Literal["keep", "drop", "merge"] = "keep",
     test: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Callable[[Progress], bool | None] | None = None,
+    loss: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]] = softmax_cross_entropy,
+    augment: Callable[[np.ndarray], np.ndarray] | None = None,
+    max_norm: float | None = None,
 ) -> dict[str, list[float]]:
-    """Train a classifier with softmax cross-entropy on shuffled batches.
+    """Train a classifier on shuffled batches, with softmax cross-entropy unless told otherwise.
 
     KeyboardInterrupt ends the training early and is not passed on: the model keeps the weights
     reached, the gradients are zero again, and the history covers the epochs that were completed.
 
     Parameters
     ----------
-    model : layer, x (N, ...) -> logits (N, classes)
+    model : layer, x (N, ...) -> logits (N, classes), or (N, ..., classes) with a label for each
+        pixel
     optimizer : optimizer over the parameters of model
     x : ndarray (n, ...)
-    y : ndarray (n,), integer labels
+    y : ndarray (n,) or (n, ...), integer labels
     epochs : int, at least 1
     batch_size : int, at least 1
     rng : numpy Generator or seed of the shuffling, or None for fresh entropy
@@ -62,6 +64,11 @@ def fit(
     test : (x, y) to evaluate on after every epoch, or None
     progress : called with a Progress after every batch, or None; where it returns True, the
         training ends there
+    loss : callable, (logits, labels) -> (mean over the batch, its gradient), such as a
+        softmax_cross_entropy with class weights; what is not finite ends the training
+    augment : called with the x of every batch, a copy, for what the model is trained on instead, as
+        by the functions of `convlet.data`; or None
+    max_norm : number, to which the norm of the gradients is clipped at every step, or None
 
     Returns
     -------
@@ -71,9 +78,10 @@ def fit(
 
     Raises
     ------
-    TypeError : epochs or batch_size is no integer, y not integers, or test no pair.
+    TypeError : epochs or batch_size is no integer, y not integers, test no pair, or optimizer none.
     ValueError : epochs or batch_size is below 1, x is empty, x and y differ in length, a label is
-        out of range, or the model does not take x or the x of test. Nothing has been changed.
+        out of range, the model does not take x or the x of test, or ends in Softmax, which belongs
+        to the loss, or optimizer steps none of its trainable parameters. Nothing has been changed.
     FloatingPointError : the loss of a batch is not finite; the step on it has not been taken.
 
     Examples
@@ -84,34 +92,53 @@ def fit(
     >>> history = fit(model, cl.SGD(model.parameters(), 1), x, y, epochs=20, batch_size=2, rng=0)
     >>> history["accuracy"][-1]
     1.0
+
+    Class weights, and images mirrored at random:
+
+    >>> from convlet import data
+    >>> def weighted(logits, labels):
+    ...     weight = np.array([1.0, 1.0, 1.0, 5.0])
+    ...     return cl.softmax_cross_entropy(logits, labels, class_weight=weight)
+    >>> rng = np.random.default_rng(0)
+    >>> options = {"loss": weighted, "augment": lambda x: data.random_flip(x, rng=rng)}
+    >>> x, model = x.reshape(4, 2, 2, 1), cl.Sequential(cl.Flatten(), cl.Linear(4, 4), rng=0)
+    >>> adam = cl.Adam(model.parameters())
+    >>> history = fit(model, adam, x, y, epochs=1, batch_size=2, rng=0, **options)
     """
     epochs = _checks.size(epochs, "fit: epochs")
+    if max_norm is not None:
+        _number(max_norm, "fit: expected max_norm", finite=False)
     if test is not None and not (isinstance(test, (tuple, list)) and len(test) == 2):
         raise TypeError(f"fit: test must be a pair (x, y) or None, got {type(test).__name__}")
     if len(x) == 0:
         raise ValueError(f"fit: expected at least one example, got x of shape {np.shape(x)}")
+    y = _checks.as_ndarray(y, "fit: y", "int64")
     batches = Batches(x, y, batch_size, rng=rng, last=last)
-    _check_labels(y, model.output_shape((1, *np.shape(x)[1:])), len(x))
+    logits_shape = model.output_shape((1, *np.shape(x)[1:]))
+    _check_labels(y, logits_shape, len(x), "fit: y")
+    _check_trains(model, optimizer, loss)
     if test is not None:
-        _check_lengths("fit: test", *test)
-        model.output_shape((1, *np.shape(test[0])[1:]))
+        _check_test(model, *test)
+    each = math.prod(logits_shape[1:-1])  # labels of one example
     completed = []
     try:
         for epoch in range(1, epochs + 1):
             images, summed_loss, correct = 0, 0.0, 0
             for x_batch, labels in batches:
+                if augment is not None:
+                    x_batch = augment(x_batch)
                 logits, pullback = model.vjp(x_batch, input_grad=False)
-                loss, dlogits = softmax_cross_entropy(logits, labels)
-                if not math.isfinite(loss):
+                value, dlogits = loss(logits, labels)
+                if not math.isfinite(value):
                     raise FloatingPointError(
-                        f"fit: the loss is {loss} in epoch {epoch} after {images} images; "
+                        f"fit: the loss is {value} in epoch {epoch} after {images} images; "
                         f"a smaller learning rate may help"
                     )
                 pullback(dlogits)
-                optimizer.step(zero_grad=True)
+                optimizer.step(zero_grad=True, max_norm=max_norm)
 
                 images += len(labels)
-                summed_loss += loss * len(labels)
+                summed_loss += value * len(labels)
                 correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
                 test_accuracy = None
                 if test is not None and images == batches.examples:
@@ -122,7 +149,7 @@ def fit(
                     images,
                     batches.examples,
                     summed_loss / images,
-                    correct / images,
+                    correct / (images * each),
                     test_accuracy,
                 )
                 if images == batches.examples:
@@ -134,13 +161,42 @@ def fit(
     return _history(completed, test)
 
 
-def _check_labels(y, logits_shape, count):
-    """Raise unless there is a label for every example, in the range of the classes."""
-    y = _checks.as_ndarray(y, "fit: y")
-    numbers, classes = _checks.labels(y, "fit: y"), logits_shape[-1]
-    _checks.shape(y, (count, *logits_shape[1:-1]), "fit: y", "(one label for each row of logits)")
-    if numbers.min() < 0 or numbers.max() >= classes:
-        _checks.bad_label(y, "fit: y", classes)
+def _check_labels(y, logits_shape, count, name):
+    """Raise unless there is a label for every row of logits, in the range of the classes."""
+    numbers, classes = _checks.labels(y, name), logits_shape[-1]
+    _checks.shape(y, (count, *logits_shape[1:-1]), name, "(one label for each row of logits)")
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
+        _checks.bad_label(y, name, classes)
+
+
+def _check_trains(model, optimizer, loss):
+    """Raise what would let a model learn nothing, or from the wrong numbers."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: expected an optimizer, such as Adam(model.parameters()), got {optimizer!r}"
+        )
+    stepped = {id(p) for p in optimizer._parameters if p.trainable}
+    if not any(id(p) in stepped for p in model.parameters()):
+        raise ValueError(
+            "fit: the optimizer steps no trainable parameter of the model: make it of "
+            "model.parameters(), anew for a copy of a model, and unfreeze() what is to learn"
+        )
+    end = model
+    while isinstance(end, Sequential) and len(end):
+        end = end[-1]
+    if loss is softmax_cross_entropy and isinstance(end, Softmax):
+        raise ValueError(
+            "fit: the model ends in Softmax, but softmax_cross_entropy takes logits: leave the "
+            "layer out, and use softmax(model(x)) for probabilities"
+        )
+
+
+def _check_test(model, x, y):
+    """Raise unless a model can be evaluated on a test set."""
+    _check_lengths("fit: test", x, y)
+    y = _checks.as_ndarray(y, "fit: y of test", "int64")
+    _check_labels(y, model.output_shape((1, *np.shape(x)[1:])), len(x), "fit: y of test")
+    evaluate(model, x[:1], y[:1])
 
 
 def _check_lengths(where, x, y):
@@ -159,19 +215,21 @@ def _history(completed, test):
 def evaluate(
     model: Callable[[np.ndarray], np.ndarray], x: np.ndarray, y: np.ndarray, batch_size: int = 256
 ) -> float:
-    """Return the share of examples whose largest logit is that of their label.
+    """Return the share of labels whose logit is the largest of its row.
 
     Parameters
     ----------
-    model : layer, x (N, ...) -> logits (N, classes); used through its inference door
+    model : layer, x (N, ...) -> logits (N, classes), or (N, ..., classes) with a label for each
+        pixel; used through its inference door
     x : ndarray (n, ...)
-    y : ndarray (n,), integer labels
+    y : ndarray (n,) or (n, ...), integer labels
     batch_size : int, at least 1
 
     Raises
     ------
-    TypeError : batch_size is no integer.
-    ValueError : batch_size is below 1, x is empty, or x and y differ in length.
+    TypeError : batch_size is no integer, or y not integers.
+    ValueError : batch_size is below 1, x is empty, x and y differ in length, or y does not have a
+        label for each row of logits, in the range of the classes.
 
     Examples
     --------
@@ -180,11 +238,14 @@ def evaluate(
     """
     batch_size = _checks.size(batch_size, "evaluate: batch_size")
     _check_lengths("evaluate", x, y)
+    y = _checks.as_ndarray(y, "evaluate: y", "int64")
     correct = 0
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
-        correct += int(np.count_nonzero(model(x[rows]).argmax(axis=-1) == y[rows]))
-    return correct / len(x)
+        logits, labels = model(x[rows]), y[rows]
+        _check_labels(labels, logits.shape, len(logits), "evaluate: y")
+        correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
+    return correct / y.size
 
 
 def weights_sha256(model: Layer) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .augment import random_crop as random_crop
+from .augment import random_flip as random_flip
+from .augment import random_shift as random_shift
 from .batches import Batches as Batches
 from .cifar import cifar10 as cifar10
 from .cifar import cifar100 as cifar100
@@ -15,7 +18,18 @@ from .mnist import mnist as mnist
 
 _HERE = Path(__file__).parent
 
-__all__ = ["Batches", "cifar10", "cifar100", "digits", "fashion_mnist", "mnist", "read_idx"]
+__all__ = [
+    "Batches",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+    "random_crop",
+    "random_flip",
+    "random_shift",
+    "read_idx",
+]
 
 
 def digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

@@ -3,7 +3,8 @@
  * dw is a sum over output positions of outer products of x and dy: the rows of its tap (kh,kw) are
  * the channels of the input the tap reads. Where these are few, the rows of all taps of a kernel row
  * are taken together: KW*C neighbouring elements of a copy of x with its padding. Elsewhere the
- * positions whose tap lies in the padding are left out, so no zeros are multiplied.
+ * positions whose tap lies in the padding are left out, so no zeros are multiplied. Where outputs are
+ * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end.
  *
  * Order of sums: output positions are dealt to even blocks of at most CVL_ORDER_PIXELS (whole rows,
  * or pieces of one), one FMA chain each, added to dw in order. Where dw is small the rows are first
@@ -26,7 +27,8 @@ enum {
     CACHED = 4 << 20, /* bytes */
     APART = 256,      /* outputs */
     WORTH = 64,       /* rows of dw */
-    SKEW = 2          /* rows of a panel */
+    SKEW = 2,         /* rows of a panel */
+    LANES = 16        /* of the widest vector */
 };
 
 typedef struct plan {
@@ -35,6 +37,8 @@ typedef struct plan {
     int whole;              /* kernel rows are taken whole */
     int merged;             /* groups of few channels side by side, from copies of x and dy; */
     int shared;             /* several of them to a vector */
+    int turned;             /* outputs are the rows and channels the columns, */
+    int aside;              /* of what is put in its place at the end */
     ptrdiff_t C, OC;        /* per group */
     ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
@@ -64,6 +68,7 @@ typedef struct tables {
     T *packed;          /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
     T *copy;            /* (images, image_rows, copy_width) */
     T *dy;              /* (dy_rows, dy_columns), by panels */
+    T *turned;          /* (taps, width, depth): dw of a task */
 } tables;
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
@@ -73,10 +78,11 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     t.row = cvl_carve(&s, (size_t)p->rows * sizeof *t.row);
     t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
     t.packed = NULL;
-    if (!p->whole && p->width >= REUSED)
+    if (!p->whole && !p->turned && p->width >= REUSED)
         t.packed = cvl_carve(&s, CVL_ORDER_PIXELS * CVL_OUTER_ROWS * sizeof(T));
     t.copy = cvl_carve(&s, (size_t)(p->images * p->image_rows * p->copy_width) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
+    t.turned = cvl_carve(&s, p->aside ? (size_t)(p->taps * p->width * p->depth) * sizeof(T) : 0);
     *bytes = s.used;
     return t;
 }
@@ -89,6 +95,15 @@ static int merges(const plan *p)
     const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
     return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && p->C <= VL &&
            VL % p->C == 0 && 2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
+}
+
+/* Whether columns of channels cost less by a fifth than columns of outputs: in vectors, of which the
+ * last may hold little. */
+static int turns(const plan *p)
+{
+    const ptrdiff_t outputs = p->C_tap * cvl_ceil_div(p->OC, LANES);
+    const ptrdiff_t channels = p->OC * cvl_ceil_div(p->C_tap, LANES);
+    return !p->merged && p->dy_rows == 0 && 5 * channels < 4 * outputs;
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
@@ -143,6 +158,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
         p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
     }
+    p->turned = turns(p);
+    p->aside = p->turned && d->OC > 1;
 
     cvl_scratch s = {base, 0};
     p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));
@@ -151,26 +168,10 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     return s.used;
 }
 
-/* A matrix product with one column of dy is done as its transpose, whose dw lies the same in memory:
- * there the channels of x fill the vectors. */
-static const cvl_conv2d_shape *turn(const cvl_conv2d_shape *shape, cvl_conv2d_shape *turned)
-{
-    const cvl_conv2d *d = &shape->d;
-    if (d->OC != 1 || d->C == 1 || !cvl_conv2d_is_product(shape))
-        return shape;
-    *turned = *shape;
-    turned->d.C = 1;
-    turned->d.OC = d->C;
-    turned->x_size = shape->y_size;
-    turned->y_size = shape->x_size;
-    return turned;
-}
-
 size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
 {
     plan p;
-    cvl_conv2d_shape turned;
-    return make_plan(&p, turn(shape, &turned), NULL, threads);
+    return make_plan(&p, shape, NULL, threads);
 }
 
 /* The number of the first output of a row in the batch. */
@@ -341,6 +342,28 @@ static void run_groups(const plan *p, NAME(outer) job)
     }
 }
 
+/* A tap with the roles of x and dy exchanged. */
+static void run_turned(const part *w, ptrdiff_t tap)
+{
+    const plan *p = w->p;
+    NAME(outer) job = w->job;
+    for (ptrdiff_t i = 0; i < job.runs; i++) {
+        const cvl_outer_run run = w->t->run[i];
+        w->t->run[i] = (cvl_outer_run){run.b, run.a, run.count};
+    }
+    job.rows = w->job.columns;
+    job.columns = w->job.rows;
+    job.a = w->job.b;
+    job.a_step = w->job.b_step;
+    job.b = w->job.a;
+    job.b_step = w->job.a_step;
+    if (p->aside) {
+        job.c = w->t->turned + tap * p->width * p->depth;
+        job.c_step = p->depth;
+    }
+    p->kernels->outer(&job);
+}
+
 /* The block of rows [first, last), all taps; `more`: another follows. */
 static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
 {
@@ -372,6 +395,8 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
             p->kernels->outer_groups(&w->job);
         else if (p->merged)
             run_groups(p, w->job);
+        else if (p->turned)
+            run_turned(w, tap);
         else
             p->kernels->outer(&w->job);
     }
@@ -417,6 +442,10 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         for (ptrdiff_t block = 0; block < blocks; block++)
             run_block(&w, row0 + rows * block / blocks, row0 + rows * (block + 1) / blocks,
                       block + 1 < blocks);
+        for (ptrdiff_t tap = 0; p->aside && tap < p->taps; tap++)
+            p->kernels->transpose(w.job.rows, w.job.columns,
+                                  w.dw + (tap * p->C_tap + c) * d->OC + w.y, d->OC,
+                                  t.turned + tap * p->width * p->depth, p->depth);
     }
 }
 
@@ -424,11 +453,10 @@ void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T 
                      int threads)
 {
     plan p;
-    cvl_conv2d_shape turned;
-    make_plan(&p, turn(shape, &turned), workspace, threads);
+    make_plan(&p, shape, workspace, threads);
     p.dw = dw;
-    p.dy = p.shape == shape ? dy : x;
-    p.x = p.shape == shape ? x : dy;
+    p.dy = dy;
+    p.x = x;
     cvl_parallel_for(threads, p.groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
                      compute, &p);
     NAME(add_partial_sums)(dw, p.partial, p.splits, shape->w_size, threads);

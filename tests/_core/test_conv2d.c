@@ -55,6 +55,9 @@ static const cvl_conv2d cases[] = {
     CASE(1, 2,  700, 3, 10, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     CASE(2, 12, 13, 70, 150, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 9,  8,  15, 40, 3, 3, 1, 1, 2, 1, 2, 2, 1, 1, 1),
+    /* Few outputs, which are the rows then: of rows taken whole, of groups. */
+    CASE(3, 21, 39, 9,  6,  5, 5, 2, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(2, 9,  8,  280, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2),
     /* Panels of three vectors: one, one after another width, three. */
     CASE(1, 7,  5,  5,  48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(2, 5,  5,  96, 112, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),

@@ -6,9 +6,8 @@
  *
  * A NaN or +inf in a row, or nothing but -inf, makes its sum NaN, since inf - inf is NaN; that sum
  * then makes the whole row NaN. */
-#include "class_rows.h"
+#include "cross_entropy.h"
 #include "order.h"
-#include "vmath.h"
 
 enum { LANES = CVL_ORDER_LANES, VECTORS = LANES / VL };
 
@@ -16,16 +15,6 @@ static const T lane_numbers[LANES] = {
     0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
     22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
     44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-
-/* What the sums of one row are made of. */
-typedef struct row {
-    ptrdiff_t C;
-    const T *a, *b;
-    T largest; /* of a */
-    T *e;
-    const T *w; /* of u = w (keep b + share), or NULL */
-    T keep, share;
-} row;
 
 /* ------------------------------------------------------------------------- sums over a row */
 
@@ -202,32 +191,7 @@ void KERNEL(log_softmax_backward)(ptrdiff_t rows, ptrdiff_t C, T *dz, const T *d
     }
 }
 
-/* --------------------------------------------------------------- a row of cross-entropy */
-
-/* A row, and what its loss is made with. Rows of many classes are cut into blocks. */
-typedef struct line {
-    row r;
-    int soft;
-    ptrdiff_t target, leader; /* 0 with soft targets; where the block with r.largest begins */
-    double own, peak;
-} line;
-
-INLINE line line_of(const TYPE(class_rows) *s, const int soft, ptrdiff_t n, T *dz, const T *z)
-{
-    const ptrdiff_t C = s->C;
-    line l = {.r = {.C = C, .a = z + n * C, .largest = -INFINITY, .e = dz + n * C},
-              .soft = soft,
-              .target = s->labels ? label_of(s, n) : 0,
-              .own = row_weight(s, n)};
-    if (l.soft) {
-        l.r.b = s->q ? s->q + n * C : NULL;
-        l.r.w = s->class_weight;
-        l.r.keep = (T)(1 - s->smoothing);
-        l.r.share = (T)(s->smoothing / (double)C);
-        l.peak = s->labels ? (double)l.r.keep * class_weight(s, l.target) : 0;
-    }
-    return l;
-}
+/* --------------------------------------------------------------- blocks of a row of cross-entropy */
 
 INLINE ptrdiff_t classes_of(const TYPE(class_rows) *s, ptrdiff_t c)
 {
@@ -286,59 +250,6 @@ INLINE cvl_class_sums sum_block(const line *l, ptrdiff_t c, ptrdiff_t n)
     return sums;
 }
 
-/* A row's gradient: e times `factor`; where targets are soft, less the coefficients and, at the
- * target, `peak`; and `skipped` at the class that the sums left out. */
-typedef struct gradient {
-    T factor, minus_weight;
-    double peak, skipped;
-} gradient;
-
-/* Sums of u: without the class that the sums left out, and with it. */
-typedef struct totals {
-    double others, all;
-} totals;
-
-INLINE totals totals_of(const line *l, const cvl_class_sums *s)
-{
-    const row *r = &l->r;
-    const ptrdiff_t first = s->skipped;
-    const T u = sfma(r->b ? r->b[first] : 0, r->keep, r->share) * (r->w ? r->w[first] : 1);
-    const double others = s->coefficients + (l->target == first ? 0 : l->peak);
-    return (totals){others, others + u + (l->target == first ? l->peak : 0)};
-}
-
-/* With e_t the target's term and `rest` the sum of the others, p_t - 1 = -rest / (rest + e_t) and,
- * where the target is the largest, the loss is log1p(rest): a confident row keeps its digits.
- *
- * Where targets are soft, the same with the largest in the target's place: the loss is
- * sum u (largest - z) + log1p(rest) sum u, and p sum u - u there is (sum of the other u) -
- * rest / all * sum u. What a label adds to its own u under smoothing is kept apart, as `peak`. */
-/* Not inlined, as it is long and has many callers; calls in a row overlap all the same. */
-static __attribute__((noinline)) double loss_of(const line *l, const cvl_class_sums *s)
-{
-    const row *r = &l->r;
-    const double all = s->rest + s->e, distance = (double)r->largest - (double)r->a[l->target];
-    if (!(all < INFINITY))
-        return all;
-    if (!l->soft)
-        return l->own * (distance == 0 ? log1p_positive(s->rest)
-                                       : distance + log1p_positive((s->rest - 1) + s->e));
-    double loss = s->distances + totals_of(l, s).all * log1p_positive(s->rest);
-    if (l->peak > 0)
-        loss += l->peak * distance;
-    return loss * l->own;
-}
-
-INLINE gradient gradient_of(const line *l, const cvl_class_sums *s, double divisor)
-{
-    const double weight = l->own / divisor, all = s->rest + s->e;
-    if (!l->soft)
-        return (gradient){.factor = (T)(weight / all), .skipped = 0 - s->rest * (weight / all)};
-    const totals u = totals_of(l, s);
-    return (gradient){(T)(weight * u.all / all), (T)-weight, weight * l->peak,
-                      weight * (u.others - s->rest / all * u.all)};
-}
-
 INLINE void write_block(const line *l, ptrdiff_t skipped, gradient g, ptrdiff_t c, ptrdiff_t n)
 {
     const row r = block_of(&l->r, c, n);
@@ -356,164 +267,6 @@ INLINE void write_block(const line *l, ptrdiff_t skipped, gradient g, ptrdiff_t 
     }
     if (skipped >= c && skipped < c + n)
         l->r.e[skipped] = (T)g.skipped;
-}
-
-/* --------------------------------------------------------------- cross-entropy of few classes */
-
-/* Rows of few classes lie across the vectors: lane i is row `first` + i, vector c is class c. Sums over
- * classes are those of sum(), to the bit. */
-enum { FEW_CLASSES = LANES };
-typedef V few[FEW_CLASSES];
-
-/* Of rows that are there; the others are 0. */
-static void turn_in(few to, int rows, ptrdiff_t C, const T *from)
-{
-    for (ptrdiff_t c = 0; c < C; c += VL) {
-        V turned[VL];
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
-            turned[i] = i < rows ? vload_part(from + i * C + c, C - c) : vzero();
-        vtranspose(turned);
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
-            to[c + i] = turned[i];
-    }
-}
-
-static void turn_out(T *to, int rows, ptrdiff_t C, few from)
-{
-    for (ptrdiff_t c = 0; c < C; c += VL) {
-        V turned[VL];
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
-            turned[i] = c + i < C ? from[c + i] : vzero();
-        vtranspose(turned);
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
-            if (i < rows)
-                vstore_part(to + i * C + c, turned[i], C - c);
-    }
-}
-
-static V fold_few(ptrdiff_t C, few terms)
-{
-    for (ptrdiff_t half = FEW_CLASSES / 2; half > 0; half /= 2)
-        for (ptrdiff_t c = 0; c < half && c + half < C; c++)
-            terms[c] = vadd(terms[c], terms[c + half]);
-    return terms[0];
-}
-
-static void few_labels(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
-                       const T *z)
-{
-    const ptrdiff_t C = s->C;
-    T target[VL] = {0}, factor[VL], peak[VL], largest_of[VL], z_t[VL], e_t[VL], rest[VL];
-    double own[VL] = {0}, row_loss[VL];
-    few in, e, others;
-    for (int i = 0; i < rows; i++) {
-        own[i] = row_weight(s, first + i);
-        target[i] = (T)label_of(s, first + i);
-    }
-    turn_in(in, rows, C, z + first * C);
-
-    V largest = vset1(-INFINITY), z_target = vzero(), e_target = vzero();
-    const V t = vload(target);
-    for (ptrdiff_t c = 0; c < C; c++)
-        largest = vmax(in[c], largest);
-    for (ptrdiff_t c = 0; c < C; c++) {
-        const M here = veq(t, vset1((T)c));
-        e[c] = vexp(vsub(in[c], largest));
-        others[c] = vselect(here, vzero(), e[c]);
-        e_target = vselect(here, e[c], e_target);
-        z_target = vselect(here, in[c], z_target);
-    }
-    vstore(largest_of, largest);
-    vstore(z_t, z_target);
-    vstore(e_t, e_target);
-    vstore(rest, fold_few(C, others));
-
-    for (int i = 0; i < VL; i++) {
-        const double all_others = rest[i], mine = e_t[i], all = all_others + mine;
-        const int leads = z_t[i] == largest_of[i];
-        const double distance = leads ? 0 : (double)largest_of[i] - (double)z_t[i];
-        const double value =
-            distance + log1p_positive(leads ? all_others : (all_others - 1) + mine);
-        row_loss[i] = all < INFINITY ? own[i] * value : all;
-        factor[i] = (T)(own[i] / s->divisor / all);
-        peak[i] = (T)(0 - all_others * (own[i] / s->divisor / all));
-    }
-    for (ptrdiff_t c = 0; c < C; c++)
-        e[c] = vselect(veq(t, vset1((T)c)), vload(peak), vmul(e[c], vload(factor)));
-    turn_out(dz + first * C, rows, C, e);
-    for (int i = 0; i < rows; i++) {
-        loss[first + i] = row_loss[i];
-        if (own[i] == 0)
-            skip_row(C, loss + first + i, dz + (first + i) * C);
-    }
-}
-
-static void few_soft(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
-                     const T *z)
-{
-    const ptrdiff_t C = s->C;
-    const line any = line_of(s, 1, first, dz, z);
-    T largest_of[VL], place_of[VL], e_of[VL], rest[VL], sum_u[VL], sum_distance[VL];
-    T factor[VL] = {0}, minus_weight[VL] = {0}, skipped[VL] = {0};
-    few in, e, u, others, distances;
-    turn_in(in, rows, C, z + first * C);
-    if (s->q)
-        turn_in(u, rows, C, s->q + first * C);
-
-    V largest = vset1(-INFINITY), first_largest = vzero(), e_largest = vzero();
-    for (ptrdiff_t c = 0; c < C; c++)
-        largest = vmax(in[c], largest);
-    for (ptrdiff_t c = C - 1; c >= 0; c--)
-        first_largest = vselect(veq(in[c], largest), vset1((T)c), first_largest);
-    for (ptrdiff_t c = 0; c < C; c++) {
-        const M here = veq(first_largest, vset1((T)c));
-        const V share = vset1(any.r.share);
-        u[c] = s->q ? vfma(u[c], vset1(any.r.keep), share) : share;
-        if (s->class_weight)
-            u[c] = vmul(u[c], vset1(s->class_weight[c]));
-        e[c] = vexp(vsub(in[c], largest));
-        e_largest = vselect(here, e[c], e_largest);
-        distances[c] = vmul(u[c], vsub(largest, in[c]));
-        distances[c] = vselect(veq(u[c], vzero()), vzero(), distances[c]);
-        in[c] = vselect(here, vzero(), e[c]);
-        others[c] = vselect(here, vzero(), u[c]);
-    }
-    vstore(largest_of, largest);
-    vstore(place_of, first_largest);
-    vstore(e_of, e_largest);
-    vstore(rest, fold_few(C, in));
-    vstore(sum_u, fold_few(C, others));
-    vstore(sum_distance, fold_few(C, distances));
-
-    double peak[VL] = {0};
-    for (int i = 0; i < rows; i++) {
-        line l = line_of(s, 1, first + i, dz, z);
-        l.r.largest = largest_of[i];
-        const cvl_class_sums sums = {rest[i], sum_u[i], sum_distance[i], e_of[i],
-                                     (ptrdiff_t)place_of[i]};
-        const gradient g = gradient_of(&l, &sums, s->divisor);
-        loss[first + i] = loss_of(&l, &sums);
-        factor[i] = g.factor;
-        minus_weight[i] = g.minus_weight;
-        skipped[i] = (T)g.skipped;
-        peak[i] = s->labels && sums.skipped != l.target ? g.peak : 0;
-    }
-    for (ptrdiff_t c = 0; c < C; c++) {
-        const V v = vfma(e[c], vload(factor), vmul(u[c], vload(minus_weight)));
-        e[c] = vselect(veq(first_largest, vset1((T)c)), vload(skipped), v);
-    }
-    turn_out(dz + first * C, rows, C, e);
-    for (int i = 0; i < rows; i++) {
-        const line l = line_of(s, 1, first + i, dz, z);
-        if (l.own == 0)
-            skip_row(C, loss + first + i, l.r.e);
-        else
-            l.r.e[l.target] = (T)((double)l.r.e[l.target] - peak[i]);
-    }
 }
 
 /* ------------------------------------------------------------------------- cross-entropy */
@@ -560,20 +313,10 @@ INLINE int is_soft(const TYPE(class_rows) *s) { return s->q || s->smoothing > 0;
 void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
                            T *dz, const T *z)
 {
-    const int soft = is_soft(s);
-    if (s->C > FEW_CLASSES && soft) {
+    if (is_soft(s))
         whole_rows(s, 1, begin, end, loss, dz, z);
-    } else if (s->C > FEW_CLASSES) {
+    else
         whole_rows(s, 0, begin, end, loss, dz, z);
-    } else {
-        for (ptrdiff_t n = begin; n < end; n += VL) {
-            const int rows = end - n < VL ? (int)(end - n) : VL;
-            if (soft)
-                few_soft(s, n, rows, loss, dz, z);
-            else
-                few_labels(s, n, rows, loss, dz, z);
-        }
-    }
 }
 
 /* The same, shared out: each caller joins for itself what the blocks of its rows have come to. */

@@ -192,9 +192,10 @@ static cvl_status run_cross_entropy(NAME(class_rows) rows, const cvl_softmax_cro
                                     double *loss, T *dz, const T *z, const cvl_exec *run)
 {
     call s = {.rows = rows, .dz = dz, .z = z, .k = kernels()};
+    const cvl_status status = read_call(&s, d);
     if (s.k)
-        s.kernel = s.k->cross_entropy;
-    return run_call(&s, read_call(&s, d), loss, run);
+        s.kernel = s.d.C <= LANES ? s.k->cross_entropy_few : s.k->cross_entropy;
+    return run_call(&s, status, loss, run);
 }
 
 cvl_status NAME(softmax_cross_entropy)(const cvl_softmax_cross_entropy *d, double *loss, T *dz,

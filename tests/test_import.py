@@ -64,7 +64,7 @@ def test_modules_on_demand():
     program = """
 import sys
 import convlet as cl
-names = ["data", "gradcheck", "models", "reference", "training"]
+names = ["data", "gradcheck", "models", "reference", "states", "training"]
 assert set(names) <= set(dir(cl)), dir(cl)
 assert not {f"convlet.{name}" for name in names} & set(sys.modules)
 print(*(getattr(cl, name).__name__ for name in names))
@@ -75,7 +75,8 @@ except AttributeError as error:
 """
 
     assert (
-        "convlet.data convlet.gradcheck convlet.models convlet.reference convlet.training\n"
+        "convlet.data convlet.gradcheck convlet.models convlet.reference convlet.states "
+        "convlet.training\n"
         "module 'convlet' has no attribute 'nothing'\n"
     ) == run(program)
 

@@ -55,7 +55,7 @@ def public(module, *left_out):
 
 def test_readme_names_all_there_is():
     """Layers, losses, optimizers, schedules, initialisers, networks and data are in the README."""
-    modules = (cl.losses, cl.schedules, cl.data)
+    modules = (cl.losses, cl.schedules, cl.data, cl.states)
     names = set.union(*(public(module, "get_num_threads") for module in modules))
     names |= public(cl.layers, "Layer") | public(cl.optimizers, "Optimizer")
     names |= public(cl.init, "generator", "fans") | public(cl.models, "PadShortcut")

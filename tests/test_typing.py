@@ -7,7 +7,7 @@ import convlet as cl
 import typed_program
 
 MODULES = (cl, cl.data, cl.gradcheck, cl.init, cl.losses, cl.models, cl.ops, cl.optimizers)
-MODULES += (cl.schedules, cl.training)
+MODULES += (cl.schedules, cl.states, cl.training)
 
 
 def public():

@@ -94,9 +94,10 @@ if TYPE_CHECKING:
     from . import gradcheck as gradcheck
     from . import models as models
     from . import reference as reference
+    from . import states as states
     from . import training as training
 
-_ON_DEMAND = ("data", "gradcheck", "models", "reference", "training")
+_ON_DEMAND = ("data", "gradcheck", "models", "reference", "states", "training")
 
 
 def __getattr__(name):

@@ -1,0 +1,143 @@
+"""The weights of a PyTorch model, in the layout of a model of the same layers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .._checks import any_shape, state_arrays
+from ..layers import (
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Flatten,
+    GroupNorm,
+    Layer,
+    LayerNorm,
+    Linear,
+)
+from ..layers.base import join
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+    from .._types import Shape
+
+_AXES = {Conv2d: (2, 3, 1, 0), ConvTranspose2d: (2, 3, 1, 0), Conv1d: (2, 1, 0), Linear: (1, 0)}
+_NORM_NAMES = {"gamma": "weight", "beta": "bias", "count": "num_batches_tracked"}
+
+
+def from_pytorch(
+    model: Layer, state: Mapping[str, ArrayLike], *, shape: Shape | None = None
+) -> dict[str, np.ndarray]:
+    """Turn the `state_dict()` of a PyTorch model into one for a model of the same layers.
+
+    Layers are matched in their order, whatever they are called, and each must be of the same kind
+    and size. Weights are transposed to channels last, also those of a Linear that follows a
+    Flatten of images, floating-point numbers are converted to the dtype of the model, and Dropout,
+    of which PyTorch keeps nothing, stays as it is. The order is that in which a PyTorch module has
+    its attributes, and torchvision's resnet18 fits `convlet.models.resnet18`.
+
+    Parameters
+    ----------
+    model : Layer, which stays as it is
+    state : mapping of str to tensors on the CPU, or to arrays, as from a safetensors file
+    shape : tuple (N, H, W, C) of the x of the model; needed where it has a Flatten
+
+    Returns
+    -------
+    state : dict of str to ndarray, for `model.load_state_dict`
+
+    Raises
+    ------
+    TypeError : state is no mapping, or one of its values no plain array.
+    ValueError : the layers differ in number, kind or size, and the message lists every difference;
+        shape is missing; or what follows a Flatten has no counterpart that is known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convlet import Conv2d, ReLU, Sequential, states
+    >>> theirs = {"conv.weight": np.ones((8, 3, 5, 5), np.float32), "conv.bias": np.zeros(8)}
+    >>> model = Sequential(Conv2d(3, 8, 5), ReLU())
+    >>> model.load_state_dict(states.from_pytorch(model, theirs))
+    """
+    modules = {}
+    for name, value in state_arrays(state, "from_pytorch").items():
+        path, _, leaf = name.rpartition(".")
+        modules.setdefault(path, {})[leaf] = value
+    places = [(path, layer) for path, layer in model._walk() if layer._state()]
+    ours = [(path, layer) for path, layer in places if not isinstance(layer, Dropout)]
+    if len(ours) != len(modules):
+        raise ValueError(
+            f"from_pytorch: expected {len(ours)} layers with weights, as the model has, got "
+            f"{len(modules)}: {', '.join(modules)}"
+        )
+    images = _flattened(model, shape)
+    problems, new = [], model.state_dict()
+    for (path, layer), (module, arrays) in zip(ours, modules.items(), strict=True):
+        unused = set(arrays)
+        for name, value in layer._state().items():
+            theirs = _NORM_NAMES.get(name, name)
+            where = join(module, theirs)
+            if theirs not in arrays:
+                if name not in ("count", "convention"):
+                    problems.append(f"missing {where}, for {join(path, name)} of {layer!r}")
+                continue
+            unused.discard(theirs)
+            found = _converted(layer, name, arrays[theirs], images.get(id(layer)))
+            if found is None or found.shape != value.shape:
+                problems.append(
+                    f"{where} of shape {arrays[theirs].shape} does not fit {join(path, name)} of "
+                    f"{layer!r}"
+                )
+            else:
+                new[join(path, name)] = found.astype(value.dtype)
+        problems += [f"unexpected {join(module, name)}, of {layer!r}" for name in sorted(unused)]
+    if problems:
+        raise ValueError("from_pytorch: the state is of another model\n  " + "\n  ".join(problems))
+    return new
+
+
+def _converted(layer, name, value, image):
+    """An array in the layout of a layer, or None where it cannot be one of its kind."""
+    axes = _AXES.get(type(layer))
+    if axes is None and not isinstance(layer, (BatchNorm, GroupNorm, LayerNorm)):
+        raise ValueError(f"from_pytorch: {layer!r} has no counterpart that is known")
+    if axes is None or name != "weight":
+        return value
+    if value.ndim != len(axes):
+        return None
+    if image is not None and value.shape[1] == math.prod(image):
+        h, w, c = image
+        value = value.reshape(-1, c, h, w).transpose(0, 2, 3, 1).reshape(len(value), -1)
+    return value.transpose(axes)
+
+
+def _flattened(model, shape):
+    """(H, W, C) of the images whose flattened rows a Linear takes, by the id of the Linear."""
+    if not any(isinstance(layer, Flatten) for _, layer in model._walk()):
+        return {}
+    if shape is None:
+        raise ValueError(
+            "from_pytorch: what a Linear takes after a Flatten comes in another order; give the "
+            "shape of x, such as shape=(1, 28, 28, 1)"
+        )
+    images, waiting = {}, None
+    for path, layer, given, got in model._trace(any_shape(shape, "from_pytorch: shape")):
+        if waiting is not None and isinstance(layer, Linear):
+            images[id(layer)], waiting = waiting, None
+        elif waiting is not None and (given != got or layer._own() or len(given) != 2):
+            raise ValueError(
+                f"from_pytorch: layer {path}, {layer!r}, follows a Flatten of images, and the "
+                f"order of what it takes is known of a Linear alone"
+            )
+        if isinstance(layer, Flatten) and len(given) == 4 and given[1] * given[2] > 1:
+            waiting = given[1:]
+    return images

@@ -310,24 +310,6 @@ def test_options_hold_at_the_call():
         np.testing.assert_array_equal(direct(x), folded(x))
 
 
-def test_large_weights_for_few_pixels_take_the_direct_engine():
-    """A million weights for 64 pixels or fewer are read packed, unless asked otherwise."""
-
-    def algorithm(channels, size, **options):
-        layer = cl.Conv2d(channels, channels, 3, padding=1, **options)
-        row = layer.fold().plan((1, size, size, channels)).rows[0]
-        return row["algorithms"]["forward"]
-
-    def automatic(channels, size):
-        shapes = (1, size, size, channels), (3, 3, channels, channels)
-        return cl.ops.conv2d_algorithm(*shapes, padding=1)["algorithm"]
-
-    assert "im2col" == algorithm(512, 7)
-    assert "winograd2" == algorithm(512, 7, algorithm="winograd2")
-    assert automatic(64, 8) == algorithm(64, 8)
-    assert automatic(512, 28) == algorithm(512, 28)
-
-
 def test_inference_allocates_nothing_after_the_first_call():
     """Workspace and result come from the cache."""
     folded = models.digits(rng=0).fold()

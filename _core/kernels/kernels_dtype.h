@@ -39,7 +39,7 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
 /* A panel of NR columns, at each of `positions` positions p: a product of matrices
  *   c[p*c_plane + i*c_row + j] = (add ? itself : 0)
  *       + sum over k < K of a[p*a_plane + i*a_row + k*a_step] * b[p*b_plane + k*b_step + j]
- * the sum being one FMA chain. */
+ * the sum being one FMA chain. Where b streams from memory, each position fetches the next one's. */
 typedef struct CVL_DTYPE_NAME(cvl_winograd_product) {
     ptrdiff_t positions, rows, K, NR; /* NR: that of a gemm panel */
     const T *a;
@@ -48,7 +48,7 @@ typedef struct CVL_DTYPE_NAME(cvl_winograd_product) {
     ptrdiff_t b_plane, b_step;
     T *c;
     ptrdiff_t c_plane, c_row;
-    int add;
+    int add, streams;
 } CVL_DTYPE_NAME(cvl_winograd_product);
 
 /* Taps [first, last) of one kernel row of a depthwise convolution: the input row and the weights

@@ -6,8 +6,10 @@
 
 #define PREFETCH(p) __builtin_prefetch((p), 1, 3)
 
+/* `ahead` is fetched, ahead_step further at each k, unless it is NULL. */
 INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const T *b, T *c,
-                       ptrdiff_t rows, const int MR, const int NV)
+                       ptrdiff_t rows, const T *ahead, ptrdiff_t ahead_step, const int MR,
+                       const int NV)
 {
     const ptrdiff_t a_step = g->a_step, b_step = g->b_step, end = g->K * a_step;
     V acc[8][4];
@@ -22,6 +24,10 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const
 #pragma GCC unroll 1
     for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
         V bv[4];
+        if (ahead) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
+        }
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++)
             bv[j] = vload(b + j * VL);
@@ -45,24 +51,31 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const
     }
 }
 
-/* Rows from `row` on, MR at most, of position p. */
+/* Rows from `row` on, MR at most, of position p. Of a B that streams they fetch their share of the
+ * next position's. */
 INLINE void rows_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t row, const int MR,
-                    const int NV)
+                    const int NV, const int streams)
 {
     const ptrdiff_t rows = g->rows - row;
     const T *a[8];
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++)
         a[i] = g->a + p * g->a_plane + (row + (i < rows ? i : 0)) * g->a_row;
-    micro_tile(g, a, g->b + p * g->b_plane, g->c + p * g->c_plane + row * g->c_row, rows, MR, NV);
+    const T *b = g->b + p * g->b_plane, *ahead = NULL;
+    ptrdiff_t step = 0;
+    if (streams) {
+        ahead = b + g->b_plane + row * g->b_step * g->K / g->rows;
+        step = g->rows < MR ? g->b_step : g->b_step * MR / g->rows;
+    }
+    micro_tile(g, a, b, g->c + p * g->c_plane + row * g->c_row, rows, ahead, step, MR, NV);
 }
 
 /* The last rows are often half a tile at most. */
-#define PRODUCT(name, MR, NV)                                                          \
+#define PRODUCT(name, MR, NV, STREAMS)                                                 \
     static __attribute__((noinline)) void name##_half(const TYPE(winograd_product) *g, \
                                                       ptrdiff_t p, ptrdiff_t row)      \
     {                                                                                  \
-        rows_of(g, p, row, (MR + 1) / 2, NV);                                          \
+        rows_of(g, p, row, (MR + 1) / 2, NV, STREAMS);                                 \
     }                                                                                  \
     static void name(const TYPE(winograd_product) *g)                                  \
     {                                                                                  \
@@ -70,27 +83,40 @@ INLINE void rows_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t row,
         const ptrdiff_t end = g->rows - (half ? (g->rows - 1) % MR + 1 : 0);           \
         for (ptrdiff_t p = 0; p < g->positions; p++) {                                 \
             for (ptrdiff_t row = 0; row < end; row += MR)                              \
-                rows_of(g, p, row, MR, NV);                                            \
+                rows_of(g, p, row, MR, NV, STREAMS);                                   \
             if (half)                                                                  \
                 name##_half(g, p, end);                                                \
         }                                                                              \
     }
 
-/* The tiles of gemm.c: as many accumulators as the registers hold. */
+/* The tiles of gemm.c: as many accumulators as the registers hold. A B that streams has panels of NS
+ * vectors, and tiles of its own: to fetch costs the others up to 5 %. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-PRODUCT(narrow, 8, 1)
-PRODUCT(middle, 8, 2)
-PRODUCT(wide, 4, 4)
+PRODUCT(narrow, 8, 1, 0)
+PRODUCT(middle, 8, 2, 0)
+PRODUCT(wide, 4, 4, 0)
 #else
-PRODUCT(narrow, 6, 1)
-PRODUCT(middle, 6, 2)
-PRODUCT(wide, 3, 4)
+PRODUCT(narrow, 6, 1, 0)
+PRODUCT(middle, 6, 2, 0)
+PRODUCT(wide, 3, 4, 0)
+#endif
+#ifdef CVL_LEVEL_AVX512
+enum { NS = 2 };
+PRODUCT(streamed, 8, 2, 1)
+#elif defined(CVL_LEVEL_NEON)
+enum { NS = 4 };
+PRODUCT(streamed, 4, 4, 1)
+#else
+enum { NS = 2 };
+PRODUCT(streamed, 6, 2, 1)
 #endif
 
 void KERNEL(winograd_product)(const TYPE(winograd_product) *g)
 {
     assert(g->NR == VL || g->NR == 2 * VL || g->NR == 4 * VL);
-    if (g->NR == VL)
+    if (g->streams && g->NR == NS * VL)
+        streamed(g);
+    else if (g->NR == VL)
         narrow(g);
     else if (g->NR == 2 * VL)
         middle(g);

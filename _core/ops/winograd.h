@@ -54,8 +54,8 @@ cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads);
 void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads);
 
-/* What becomes f->u: U or, where that is too large to be kept, w as its panels read it. Its bytes; and
- * its making, from f->w. */
+/* What becomes f->u: U or, where that is not kept and many tiles share its making, w as its panels read
+ * it. Its bytes; and its making, from f->w. */
 size_t NAME(winograd_packed_size)(const NAME(winograd) *f);
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads);
 

@@ -5,9 +5,10 @@
  * a task takes a panel of a block of tiles through all three steps in scratch of about the size of
  * L2. Else U would cost more than it saves, from memory again for each block: so V of many tiles is
  * made first, and a task takes one panel of output channels, whose U it makes chunk by chunk in
- * scratch and throws away. What all tasks read, each worker makes for itself where it is small:
- * lines that another core has made or read come at ten times the price of making them, where cores
- * do not share an L3 at a hundred times.
+ * scratch and throws away. For few tiles that is a quarter of the time, more than U made before the
+ * call takes to come from memory, each plane while the one before it is multiplied. What all tasks
+ * read, each worker makes for itself where it is small: lines that another core has made or read come
+ * at ten times the price of making them, where cores do not share an L3 at a hundred times.
  *
  * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
 #include "winograd.h"
@@ -19,6 +20,7 @@ enum {
     ENOUGH_TILES = 64,       /* where as many tiles share it: one worker writes what others read */
     MORE_WEIGHTS = 1 << 17,  /* C*OC up to which U is kept, in L3, */
     MORE_TILES = 256,        /* where as many tiles share it */
+    READY_TILES = 64,        /* up to which U made ready is worth its size in memory */
     ROWS = 16,               /* channels of a task that makes U */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule */
@@ -41,6 +43,7 @@ typedef struct plan {
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and of the products */
     ptrdiff_t tiles, block;              /* of a task */
     int keeps_u, shares_u, shares_v;
+    int has_u;             /* f->u is U */
     ptrdiff_t u_rows;      /* channels of U in one piece */
     ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
     ptrdiff_t NR;          /* of the widest panel */
@@ -55,15 +58,22 @@ typedef struct scratch {
     T *taps; /* (taps, ROWS, NR): weights turned */
 } scratch;
 
-/* U of a panel: what lies between its planes, and all of it. */
-static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
-static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
-static ptrdiff_t u_size(const plan *p) { return p->bands.panels * panel_size(p); }
-
-/* Shared V is cut into the channels of a chain, so that a panel reads it from end to end. */
+/* Shared V is cut into the channels of a chain, so that a panel reads it from end to end; and so is U
+ * that is read once. */
 static ptrdiff_t chunks(const plan *p)
 {
     return p->keeps_u ? 1 : cvl_ceil_div(p->f->C, CVL_ORDER_WINOGRAD_C);
+}
+
+/* U of a panel: what lies between its planes, a chunk of it, and all panels of it. */
+static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
+static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
+static ptrdiff_t u_size(const plan *p) { return p->bands.panels * chunks(p) * panel_size(p); }
+
+/* Where U of a panel begins, from channel c on. */
+static ptrdiff_t u_place(const plan *p, ptrdiff_t panel, ptrdiff_t c, ptrdiff_t NR)
+{
+    return (panel * chunks(p) + c / p->u_rows) * panel_size(p) + c % p->u_rows * NR;
 }
 static ptrdiff_t chunk_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
 
@@ -72,7 +82,7 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
     cvl_scratch s = {base, 0};
     scratch w = {NULL, NULL, NULL, NULL};
     const ptrdiff_t positions = p->sizes.positions;
-    if (!p->shares_u)
+    if (!p->shares_u && !p->has_u)
         w.u = cvl_carve(&s, (size_t)(p->keeps_u ? u_size(p) : panel_size(p)) * sizeof(T));
     if (p->keeps_u || !p->shares_v)
         w.v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
@@ -92,6 +102,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     p->sizes = cvl_winograd_sizes_of(f->form);
     p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
     const ptrdiff_t weights = f->C * f->OC;
+    p->has_u = ready;
     p->keeps_u = (weights <= FEW_WEIGHTS && (ready || p->tiles >= ENOUGH_TILES)) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
     const NAME(gemm_panel) *widest = p->kernels->gemm;
@@ -117,7 +128,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->x_tiles.ld = C;
         p->x_tiles.plane = p->block * C + LINE;
         p->span = p->tiles;
-        p->shares_u = ready || u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
+        p->shares_u = !ready && u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     } else {
         /* Blocks of much the same size: each makes U anew. */
         p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, OUTER_BLOCK));
@@ -127,6 +138,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->span = DATA_BYTES / (positions * C * (ptrdiff_t)sizeof(T));
         p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
         p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
+        p->has_u = ready && p->tiles <= READY_TILES;
         p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     }
     p->y_tiles.ld = p->NR;
@@ -219,6 +231,7 @@ static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, co
         .c = products,
         .c_plane = p->y_tiles.plane,
         .c_row = p->y_tiles.ld,
+        .streams = p->has_u && !p->keeps_u,
         .add = c0 > 0,
     });
 }
@@ -238,8 +251,6 @@ static void finish(const plan *p, const T *products, ptrdiff_t first, ptrdiff_t 
                                 p->f->z ? p->f->z + place.column : NULL, &end);
 }
 
-/* ----------------------------------------------------------------------------- U is kept */
-
 /* Task: ROWS channels of U of a panel. */
 static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
@@ -250,7 +261,7 @@ static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
         const ptrdiff_t c0 = task % pieces * ROWS;
-        T *u = (p->shares_u ? p->u : own.u) + task / pieces * panel_size(p) + c0 * place.NR;
+        T *u = (p->u ? p->u : own.u) + u_place(p, task / pieces, c0, place.NR);
         make_u(p, &own, u, c0, cvl_min(ROWS, f->C - c0), place);
     }
 }
@@ -260,6 +271,15 @@ static ptrdiff_t filter_tasks(const plan *p)
     return p->bands.panels * cvl_ceil_div(p->f->C, ROWS);
 }
 
+static void make_all_u(plan *p, int threads)
+{
+    cvl_parallel_for(threads, filter_tasks(p),
+                     (double)(p->sizes.positions * p->f->C * p->bands.columns) * sizeof(T),
+                     CVL_FLUSH, filters, p);
+}
+
+/* ----------------------------------------------------------------------------- U is kept */
+
 /* Task: a panel of a block of tiles, from x to y. The worker of several keeps V. */
 static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
@@ -267,7 +287,7 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
     const T *ready = f->u ? f->u : p->shares_u ? p->u : own.u;
-    if (!f->u && !p->shares_u)
+    if (!p->has_u && !p->shares_u)
         filters(context, 0, filter_tasks(p), worker);
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t panel = task % p->bands.panels;
@@ -283,13 +303,6 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
                      cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
         finish(p, own.products, tiles.first, tiles.count, place);
     }
-}
-
-static void make_all_u(plan *p, int threads)
-{
-    cvl_parallel_for(threads, filter_tasks(p),
-                     (double)(p->sizes.positions * p->f->C * p->bands.columns) * sizeof(T),
-                     CVL_FLUSH, filters, p);
 }
 
 /* ------------------------------------------------------------------------ U is not kept */
@@ -330,15 +343,17 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     if (!p->shares_v)
         make_v(p, own.v, 0, count);
     for (ptrdiff_t task = begin; task < end; task++) {
-        const cvl_panel_place place = cvl_panel_at(&p->bands, task / pieces);
-        const ptrdiff_t first = task % pieces * p->block;
+        const ptrdiff_t panel = task / pieces, first = task % pieces * p->block;
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
         const ptrdiff_t tiles = cvl_min(p->block, count - first);
         for (ptrdiff_t chunk = 0; chunk < chunks(p); chunk++) {
             const ptrdiff_t c0 = chunk * CVL_ORDER_WINOGRAD_C;
             const ptrdiff_t K = cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0);
-            make_u(p, &own, own.u, c0, K, place);
-            multiply(p, own.products, v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles,
-                     own.u, c0, K, place.NR);
+            const T *u = p->has_u ? f->u + u_place(p, panel, c0, place.NR) : own.u;
+            if (!p->has_u)
+                make_u(p, &own, own.u, c0, K, place);
+            multiply(p, own.products, v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles, u,
+                     c0, K, place.NR);
         }
         finish(p, own.products, p->span0 + first, tiles, place);
     }
@@ -374,7 +389,7 @@ size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
 {
     plan p;
     make_plan(&p, f, 1, NULL, 1);
-    return (size_t)(p.keeps_u ? u_size(&p) : gathered_size(&p)) * sizeof(T);
+    return (size_t)(p.has_u ? u_size(&p) : gathered_size(&p)) * sizeof(T);
 }
 
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
@@ -382,7 +397,7 @@ void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int thr
     plan p;
     make_plan(&p, f, 1, workspace, threads);
     p.u = u;
-    if (p.keeps_u)
+    if (p.has_u)
         make_all_u(&p, threads);
     else
         cvl_parallel_for(threads, p.bands.panels, (double)gathered_size(&p) * sizeof(T), CVL_FLUSH,
@@ -395,7 +410,7 @@ void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int th
     make_plan(&p, f, f->u != NULL, workspace, threads);
     memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
     if (p.keeps_u) {
-        if (p.shares_u && !f->u)
+        if (p.shares_u)
             make_all_u(&p, threads);
         cvl_parallel_for(threads, p.bands.panels * cvl_ceil_div(p.tiles, p.block), f->flops,
                          CVL_FLUSH, blocks, &p);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import numpy as np
 
@@ -23,9 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .._types import Array, Shape
     from ..layers import Layer
-
-
-FEW_PIXELS, MANY_WEIGHTS = 64, 1 << 20  # after a convolution, of a batch; of the convolution
 
 
 class FoldedModel:
@@ -116,7 +112,7 @@ class FoldedModel:
         if run is None:
             self._model._check(shape, dtype, False)
             graph = Graph(self._model, shape)
-            nodes = [self._streamed(graph, node) for node in self._fold(graph)]
+            nodes = self._fold(graph)
             nodes = fuse(nodes, graph.output, summing=("conv2d", "batch_norm"), pairs=False)
             plan = Plan(graph, nodes, STEPS, dtype, False, False)
             run = plan, compiled(plan, dtype)
@@ -136,25 +132,6 @@ class FoldedModel:
                 node = before._replace(layer=layer, y=node.y, parts=before.parts + node.parts)
             made[node.y] = node
         return list(made.values())
-
-    def _streamed(self, graph, node):
-        """A large convolution to few pixels as one that reads packed weights once, in their order.
-
-        Their number then decides, and they are not in any cache: ResNet-18's last stage by minimal
-        filtering, whose filters are too large to be kept, takes a tenth of the whole network more.
-        """
-        layer, shape = node.layer, graph.shapes[node.y]
-        if node.kind != "conv2d" or layer.algorithm != "auto" or math.prod(shape[:3]) > FEW_PIXELS:
-            return node
-        if layer.weight.size < MANY_WEIGHTS:
-            return node
-        key = id(layer), None
-        streamed = self._folded.get(key)
-        if streamed is None:
-            streamed = copy.copy(layer)
-            streamed.algorithm = "im2col"
-            streamed = self._folded.setdefault(key, streamed)
-        return node._replace(layer=streamed)
 
     def _with_norm(self, layer, norm):
         """A layer like this one, with the batch norm after it in its weights; each made once."""

@@ -39,18 +39,25 @@ INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const in
 {
     if (t->mr == MR && is_plain(t)) {
         const int nr = t->nr;
+        /* Read before the first store, which might change them for all the compiler knows; but not
+         * kept since begin(), for there are not registers for them. */
+        __asm__("" : "+r"(t));
+        T *c[8];
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++)
+            c[i] = t->c[i] + t->c0;
         if (nr == NV * VL) {
 #pragma GCC unroll 8
             for (int i = 0; i < MR; i++)
 #pragma GCC unroll 4
                 for (int j = 0; j < NV; j++)
-                    vstore(t->c[i] + t->c0 + j * VL, acc[i][j]);
+                    vstore(c[i] + j * VL, acc[i][j]);
             return;
         }
         if (NV == 1) {
 #pragma GCC unroll 8
             for (int i = 0; i < MR; i++)
-                vstore_n(t->c[i] + t->c0, acc[i][0], nr);
+                vstore_n(c[i], acc[i][0], nr);
             return;
         }
     }

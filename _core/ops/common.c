@@ -23,6 +23,7 @@ int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count)
 {
     const ptrdiff_t limit = PTRDIFF_MAX / 8;
     ptrdiff_t p = 1;
+    int fits = 1;
     for (int i = 0; i < count; i++) {
         if (sizes[i] < 0)
             return 0;
@@ -30,32 +31,25 @@ int cvl_product(ptrdiff_t *product, const ptrdiff_t *sizes, int count)
             *product = 0;
             return 1;
         }
+        fits &= !__builtin_mul_overflow(p, sizes[i], &p) && p <= limit;
     }
-    for (int i = 0; i < count; i++)
-        if (__builtin_mul_overflow(p, sizes[i], &p) || p > limit)
-            return 0;
     *product = p;
-    return 1;
-}
-
-static int all_within(const ptrdiff_t *sizes, int count, ptrdiff_t least, ptrdiff_t most)
-{
-    for (int i = 0; i < count; i++)
-        if (sizes[i] < least || sizes[i] > most)
-            return 0;
-    return 1;
+    return fits;
 }
 
 cvl_status cvl_check_sizes(const ptrdiff_t *positive, int positives, const ptrdiff_t *others,
                            int count)
 {
-    if (!all_within(positive, positives, 1, PTRDIFF_MAX) ||
-        !all_within(others, count, 0, PTRDIFF_MAX))
-        return CVL_ERR_SHAPE;
-    if (!all_within(positive, positives, 1, CVL_SIZE_LIMIT) ||
-        !all_within(others, count, 0, CVL_SIZE_LIMIT))
-        return CVL_ERR_OVERFLOW;
-    return CVL_OK;
+    int small = 0, large = 0;
+    for (int i = 0; i < positives; i++) {
+        small |= positive[i] < 1;
+        large |= positive[i] > CVL_SIZE_LIMIT;
+    }
+    for (int i = 0; i < count; i++) {
+        small |= others[i] < 0;
+        large |= others[i] > CVL_SIZE_LIMIT;
+    }
+    return small ? CVL_ERR_SHAPE : large ? CVL_ERR_OVERFLOW : CVL_OK;
 }
 
 void *cvl_carve(cvl_scratch *scratch, size_t bytes)

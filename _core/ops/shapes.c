@@ -57,6 +57,27 @@ void cvl_conv2d_flatten(cvl_conv2d_shape *shape)
     }
 }
 
+cvl_status cvl_linear_read(cvl_conv2d_shape *shape, const cvl_linear *from)
+{
+    cvl_linear d = CVL_LINEAR_INIT;
+    if (!cvl_read(&d, from))
+        return CVL_ERR_ARGUMENT;
+    const cvl_status status = cvl_check_sizes((const ptrdiff_t[]){d.IN, d.OUT}, 2, &d.M, 1);
+    if (status != CVL_OK)
+        return status;
+    shape->d = (cvl_conv2d)CVL_CONV2D_INIT;
+    shape->d.N = d.M > 0;
+    shape->d.W = shape->OW = cvl_max(d.M, 1);
+    shape->d.H = shape->OH = shape->d.KH = shape->d.KW = 1;
+    shape->d.C = d.IN;
+    shape->d.OC = d.OUT;
+    if (!CVL_PRODUCT(&shape->x_size, d.M, d.IN) || !CVL_PRODUCT(&shape->w_size, d.IN, d.OUT) ||
+        !CVL_PRODUCT(&shape->y_size, d.M, d.OUT))
+        return CVL_ERR_OVERFLOW;
+    shape->flops = 2.0 * (double)shape->y_size * (double)d.IN;
+    return CVL_OK;
+}
+
 cvl_status cvl_conv2d_output_shape(const cvl_conv2d *from, ptrdiff_t *OH, ptrdiff_t *OW)
 {
     cvl_conv2d_shape shape;

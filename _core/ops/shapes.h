@@ -28,6 +28,9 @@ static inline int cvl_conv2d_is_product(const cvl_conv2d_shape *shape)
  * convolution seen as one row of N*H*W pixels. Others are left alone. */
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape);
 
+/* Reads and checks a linear layer, as the flattened 1x1 convolution that it is. */
+cvl_status cvl_linear_read(cvl_conv2d_shape *shape, const cvl_linear *from);
+
 /* Reads and checks a transposed convolution, as the convolution whose backward pass it is: what
  * goes into the one comes out of the other. OH and OW are the sizes that the transposed one reads;
  * with output padding, windows of the convolution may fit beyond them, which do not count. */

@@ -11,8 +11,9 @@
 
 /* Rows of a task, and of what passes under all panels together. Rows of w further apart than FAR
  * elements meet in the same sets of a cache, where more than FEW rows would read them again; for
- * more than MOST rows packing is cheap. */
-enum { ROWS = 16, BLOCK = 256, FAR = 512, FEW = 16, MOST = 512 };
+ * more than MOST rows packing is cheap. A panel of at most SMALL elements is turned onto the stack: to
+ * borrow a workspace is a good part of so small a product. */
+enum { ROWS = 16, BLOCK = 256, FAR = 512, FEW = 16, MOST = 512, SMALL = 1024 };
 
 /* C = A B: A (M,K), B (K,columns). */
 typedef struct product {
@@ -24,7 +25,7 @@ typedef struct product {
     cvl_bands bands;
     int transposed;
     ptrdiff_t tasks; /* of a panel, in a block */
-    T *turned;       /* (workers, CVL_ORDER_K, NR) */
+    T *turned;       /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL */
 } product;
 
 /* ------------------------------------------------------------------------------ the product */
@@ -69,6 +70,8 @@ static void run_segment(const product *p, ptrdiff_t k0, ptrdiff_t k, ptrdiff_t r
 static void run_panel(const product *p, ptrdiff_t row, ptrdiff_t end, cvl_panel_place place,
                       int worker)
 {
+    _Alignas(64) T small[SMALL];
+    T *turned = p->turned ? p->turned + worker * CVL_ORDER_K * p->kernels->gemm[0].NR : small;
     for (ptrdiff_t k0 = 0; k0 < p->K; k0 += CVL_ORDER_K) {
         const ptrdiff_t k = cvl_min(CVL_ORDER_K, p->K - k0);
         if (!p->transposed) {
@@ -76,7 +79,6 @@ static void run_panel(const product *p, ptrdiff_t row, ptrdiff_t end, cvl_panel_
                         p->columns);
             continue;
         }
-        T *turned = p->turned + worker * CVL_ORDER_K * p->kernels->gemm[0].NR;
         p->kernels->transpose(k, cvl_min(place.NR, p->columns - place.column), turned, place.NR,
                               p->w + place.column * p->K + k0, p->K);
         run_segment(p, k0, k, row, end, place, turned, place.NR);
@@ -120,10 +122,9 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     const NAME(kernels) *k = kernels();
-    (void)shape;
-    return k && pass == CVL_CONV2D_BACKWARD_DATA
-               ? (size_t)threads * CVL_ORDER_K * (size_t)k->gemm[0].NR * sizeof(T)
-               : 0;
+    if (!k || pass != CVL_CONV2D_BACKWARD_DATA || shape->d.OC <= SMALL / k->gemm[0].NR)
+        return 0;
+    return (size_t)threads * CVL_ORDER_K * (size_t)k->gemm[0].NR * sizeof(T);
 }
 
 static void run(const NAME(conv2d_call) *call)
@@ -141,7 +142,7 @@ static void run(const NAME(conv2d_call) *call)
         .c = call->out,
         .end = call->end,
         .transposed = transposed,
-        .turned = (T *)(void *)call->workspace,
+        .turned = workspace(shape, call->pass, call->threads) ? (T *)(void *)call->workspace : NULL,
     };
     p.bands = NAME(make_bands)(p.kernels->gemm, p.columns);
     p.tasks = cvl_ceil_div(cvl_min(BLOCK, p.M), ROWS);

@@ -14,6 +14,12 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 6,   16,  16},
     {sizeof(cvl_linear), 33,  769, 31}, /* two cuts of the reduction, work for three threads */
     {sizeof(cvl_linear), 300, 17,  65}, /* two blocks of rows in the backward pass */
+    {sizeof(cvl_linear), 40,  70,  16}, /* backward: panels that lie on the stack, just and not quite */
+    {sizeof(cvl_linear), 40,  70,  17},
+    {sizeof(cvl_linear), 21,  33,  64},
+    {sizeof(cvl_linear), 21,  33,  65},
+    {sizeof(cvl_linear), 21,  9,   128},
+    {sizeof(cvl_linear), 21,  9,   129},
     {sizeof(cvl_linear), 513, 400, 1},
     {sizeof(cvl_linear), 5,   2,   770},
 };

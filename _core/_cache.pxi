@@ -333,24 +333,30 @@ cdef class Block:
     """Page-aligned, writable memory from the cache, offered through the buffer protocol.
 
     Whoever holds the block, or an array over it, holds the memory; it goes back when all are gone.
+    Blocks are made by block_of: a constructor with an argument takes longer than lease().
     """
 
     cdef Chunk *chunk
-
-    def __cinit__(self, size_t bytes):
-        self.chunk = lease(bytes)
 
     def __dealloc__(self):
         if self.chunk:
             give_back(self.chunk)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if not self.chunk:
+            raise BufferError("blocks with memory come from empty()")
         PyBuffer_FillInfo(view, self, self.chunk.memory, <Py_ssize_t>self.chunk.bytes, 0, flags)
+
+
+cdef Block block_of(size_t bytes):
+    cdef Block block = Block.__new__(Block)
+    block.chunk = lease(bytes)
+    return block
 
 
 cdef Block new_block(Py_ssize_t count, char code):
     """A block for `count` numbers, of float32 or float64."""
-    return Block.__new__(Block, count * (4 if code == FLOAT32 else 8))
+    return block_of(count * (4 if code == FLOAT32 else 8))
 
 
 cdef object array_over(Block block, tuple shape, char code):
@@ -371,7 +377,7 @@ def empty(tuple shape, str code):
         if size and total > PY_SSIZE_T_MAX // size:
             raise MemoryError(f"an array of shape {shape} is larger than the address space")
         total *= size
-    return ndarray(shape, entry[0], Block(total))
+    return ndarray(shape, entry[0], block_of(total))
 
 
 def clear_cache():

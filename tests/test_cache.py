@@ -58,10 +58,16 @@ def test_empty_refuses(arguments, error):
 def test_a_block_wastes_at_most_an_eighth_beyond_whole_pages(nbytes):
     """A block is of whole pages, and at most an eighth larger than asked for."""
     pages = -(-nbytes // PAGE)
-    block = memoryview(_core.Block(nbytes))
+    block = memoryview(_core.empty((nbytes,), "B").base)
 
     assert nbytes <= block.nbytes <= pages * PAGE * 9 / 8
     assert not block.readonly
+
+
+def test_a_block_from_nowhere_offers_no_memory():
+    """A block that its type was asked for has no memory, and says so."""
+    with pytest.raises(BufferError, match="empty"):
+        memoryview(_core.Block())
 
 
 def test_a_large_block_begins_at_a_huge_page():
@@ -145,9 +151,14 @@ def test_the_miss_counter_stands_still_after_the_first_round():
 MIB = 1 << 20
 
 
+def whole_block(nbytes):
+    """All bytes of a block that holds so many."""
+    return np.frombuffer(_core.empty((nbytes,), "B").base, np.uint8)
+
+
 def blocks(*mebibytes):
     """Blocks of sizes that are powers of two apart, each full of a number of its own."""
-    made = [np.frombuffer(_core.Block(int(size * MIB)), np.uint8) for size in mebibytes]
+    made = [whole_block(int(size * MIB)) for size in mebibytes]
     for number, block in enumerate(made):
         block[...] = number
     return made
@@ -208,7 +219,7 @@ def test_blocks_in_use_never_share_memory():
     convlet.clear_cache()
     held = []
     for number in range(2000):
-        block = np.frombuffer(_core.Block(int(0.25 * MIB) << int(rng.integers(5))), np.uint8)
+        block = whole_block(int(0.25 * MIB) << int(rng.integers(5)))
         marks = block[:: block.size // 4 - 1]  # the ends are among them
         marks[...] = number % 251
         held.append((block, marks, number % 251))

@@ -11,7 +11,6 @@ _Geometry: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, i
 _Segment: TypeAlias = tuple[_Floats, _Floats | None, _Floats | None, _Floats | None, _Floats | None]
 
 class Block:
-    def __new__(cls, bytes: int) -> Block: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Program:

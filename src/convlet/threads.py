@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 import os
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 _LARGEST = 1024  # what one call accepts; the core refuses more
 
 _chosen: ContextVar[int | None] = ContextVar("convlet_num_threads", default=None)
+_default: int | None = None
 
 
 def get_num_threads() -> int:
@@ -34,8 +34,7 @@ def get_num_threads() -> int:
     ...     get_num_threads()
     2
     """
-    chosen = _chosen.get()
-    return _default() if chosen is None else chosen
+    return _chosen.get() or _default or _find_default()
 
 
 class num_threads:  # noqa: N801 (reads as a function)
@@ -76,8 +75,13 @@ class num_threads:  # noqa: N801 (reads as a function)
         _chosen.reset(self._tokens.pop())
 
 
-@functools.cache
-def _default() -> int:
+def _find_default() -> int:
+    global _default
+    _default = _read_default()
+    return _default
+
+
+def _read_default() -> int:
     own = os.environ.get("CONVLET_NUM_THREADS", "").strip()
     if own:
         if not own.isdecimal() or not 1 <= int(own) <= _LARGEST:

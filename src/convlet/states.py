@@ -1,4 +1,4 @@
-"""The weights of a PyTorch model, in the layout of a model of the same layers."""
+"""States of other libraries, in the layout of a model of the same layers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ import math
 
 import numpy as np
 
-from .._checks import any_shape, state_arrays
-from ..layers import (
-    BatchNorm,
-    Conv1d,
-    Conv2d,
-    ConvTranspose2d,
-    Dropout,
-    Flatten,
-    GroupNorm,
-    Layer,
-    LayerNorm,
-    Linear,
-)
-from ..layers.base import join
+from . import layers
+from ._checks import any_shape, state_arrays
+from .layers.base import join as _join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,27 +16,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from .._types import Shape
+    from ._types import Shape
 
-_AXES = {Conv2d: (2, 3, 1, 0), ConvTranspose2d: (2, 3, 1, 0), Conv1d: (2, 1, 0), Linear: (1, 0)}
+_AXES = {
+    layers.Conv2d: (2, 3, 1, 0),
+    layers.ConvTranspose2d: (2, 3, 1, 0),
+    layers.Conv1d: (2, 1, 0),
+    layers.Linear: (1, 0),
+}
+_NORMS = (layers.BatchNorm, layers.GroupNorm, layers.LayerNorm)
 _NORM_NAMES = {"gamma": "weight", "beta": "bias", "count": "num_batches_tracked"}
 
 
 def from_pytorch(
-    model: Layer, state: Mapping[str, ArrayLike], *, shape: Shape | None = None
+    model: layers.Layer, state: Mapping[str, ArrayLike], *, shape: Shape | None = None
 ) -> dict[str, np.ndarray]:
     """Turn the `state_dict()` of a PyTorch model into one for a model of the same layers.
 
     Layers are matched in their order, whatever they are called, and each must be of the same kind
-    and size. Weights are transposed to channels last, also those of a Linear that follows a
-    Flatten of images, floating-point numbers are converted to the dtype of the model, and Dropout,
-    of which PyTorch keeps nothing, stays as it is. The order is that in which a PyTorch module has
-    its attributes, and torchvision's resnet18 fits `convlet.models.resnet18`.
+    and size. Weights are transposed to channels last, also those of a Linear that follows a Flatten
+    of images, floating-point numbers are converted to the dtype of the model, and Dropout, of which
+    PyTorch keeps nothing, stays as it is. The order is that in which a PyTorch module has its
+    attributes, and torchvision's resnet18 fits `convlet.models.resnet18`.
 
     Parameters
     ----------
     model : Layer, which stays as it is
-    state : mapping of str to tensors on the CPU, or to arrays, as from a safetensors file
+    state : mapping of str to tensors on the CPU, or to arrays, as `safetensors.numpy` reads them
     shape : tuple (N, H, W, C) of the x of the model; needed where it has a Flatten
 
     Returns
@@ -73,7 +68,7 @@ def from_pytorch(
         path, _, leaf = name.rpartition(".")
         modules.setdefault(path, {})[leaf] = value
     places = [(path, layer) for path, layer in model._walk() if layer._state()]
-    ours = [(path, layer) for path, layer in places if not isinstance(layer, Dropout)]
+    ours = [(path, layer) for path, layer in places if not isinstance(layer, layers.Dropout)]
     if len(ours) != len(modules):
         raise ValueError(
             f"from_pytorch: expected {len(ours)} layers with weights, as the model has, got "
@@ -85,21 +80,21 @@ def from_pytorch(
         unused = set(arrays)
         for name, value in layer._state().items():
             theirs = _NORM_NAMES.get(name, name)
-            where = join(module, theirs)
+            where = _join(module, theirs)
             if theirs not in arrays:
                 if name not in ("count", "convention"):
-                    problems.append(f"missing {where}, for {join(path, name)} of {layer!r}")
+                    problems.append(f"missing {where}, for {_join(path, name)} of {layer!r}")
                 continue
             unused.discard(theirs)
             found = _converted(layer, name, arrays[theirs], images.get(id(layer)))
             if found is None or found.shape != value.shape:
                 problems.append(
-                    f"{where} of shape {arrays[theirs].shape} does not fit {join(path, name)} of "
+                    f"{where} of shape {arrays[theirs].shape} does not fit {_join(path, name)} of "
                     f"{layer!r}"
                 )
             else:
-                new[join(path, name)] = found.astype(value.dtype)
-        problems += [f"unexpected {join(module, name)}, of {layer!r}" for name in sorted(unused)]
+                new[_join(path, name)] = found.astype(value.dtype)
+        problems += [f"unexpected {_join(module, name)}, of {layer!r}" for name in sorted(unused)]
     if problems:
         raise ValueError("from_pytorch: the state is of another model\n  " + "\n  ".join(problems))
     return new
@@ -108,7 +103,7 @@ def from_pytorch(
 def _converted(layer, name, value, image):
     """An array in the layout of a layer, or None where it cannot be one of its kind."""
     axes = _AXES.get(type(layer))
-    if axes is None and not isinstance(layer, (BatchNorm, GroupNorm, LayerNorm)):
+    if axes is None and not isinstance(layer, _NORMS):
         raise ValueError(f"from_pytorch: {layer!r} has no counterpart that is known")
     if axes is None or name != "weight":
         return value
@@ -122,7 +117,7 @@ def _converted(layer, name, value, image):
 
 def _flattened(model, shape):
     """(H, W, C) of the images whose flattened rows a Linear takes, by the id of the Linear."""
-    if not any(isinstance(layer, Flatten) for _, layer in model._walk()):
+    if not any(isinstance(layer, layers.Flatten) for _, layer in model._walk()):
         return {}
     if shape is None:
         raise ValueError(
@@ -131,13 +126,13 @@ def _flattened(model, shape):
         )
     images, waiting = {}, None
     for path, layer, given, got in model._trace(any_shape(shape, "from_pytorch: shape")):
-        if waiting is not None and isinstance(layer, Linear):
+        if waiting is not None and isinstance(layer, layers.Linear):
             images[id(layer)], waiting = waiting, None
         elif waiting is not None and (given != got or layer._own() or len(given) != 2):
             raise ValueError(
                 f"from_pytorch: layer {path}, {layer!r}, follows a Flatten of images, and the "
                 f"order of what it takes is known of a Linear alone"
             )
-        if isinstance(layer, Flatten) and len(given) == 4 and given[1] * given[2] > 1:
+        if isinstance(layer, layers.Flatten) and len(given) == 4 and given[1] * given[2] > 1:
             waiting = given[1:]
     return images

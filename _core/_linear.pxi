@@ -4,6 +4,19 @@
 # Nothing is explained here: where an array has to be converted or is wrong, the answer is None, and
 # the caller goes the long way.
 
+# Below so many multiply-adds the core leaves a layer to one thread, and nobody has to be asked how
+# many there are. It is done in some microseconds, in which the call keeps the GIL: to let it go and
+# take it back takes up to 0.2 us.
+cdef enum:
+    SHORT = 100000
+
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState *PyEval_SaveThread() noexcept
+    void PyEval_RestoreThread(PyThreadState *) noexcept
+
+
 cdef bint describe_plain_linear(
         cvl_linear *d, const Py_buffer *x, const Py_buffer *w) noexcept:
     """Read the sizes of x (..., IN) and w (IN, OUT); whether the two go together."""
@@ -13,6 +26,10 @@ cdef bint describe_plain_linear(
         return False
     d.M = count_of(x) // d.IN
     return True
+
+
+cdef bint is_short(const cvl_linear *d) noexcept:
+    return <double>d.M * <double>d.IN * <double>d.OUT < SHORT
 
 
 cdef bint has_rows(const Py_buffer *view, const Py_buffer *like, Py_ssize_t channels) noexcept:
@@ -25,7 +42,7 @@ cdef bint has_rows(const Py_buffer *view, const Py_buffer *like, Py_ssize_t chan
     return True
 
 
-def linear(x, w, b, int threads):
+def linear(x, w, b, get_threads):
     """y = x w + b; b may be None. None where the arrays are not plain, or do not go together."""
     cdef cvl_linear d
     cdef cvl_exec run
@@ -45,16 +62,20 @@ def linear(x, w, b, int threads):
         if not b_view or b_view.shape[0] != d.OUT:
             return None
         b_memory = b_view.buf
+    cdef bint short = is_short(&d)
+    cdef int threads = 1 if short else get_threads()
     gate.prepare(&run, threads, cvl_linear_forward_workspace_size(code, &d, threads))
     cdef Block y = new_block(d.M * d.OUT, code)
-    with nogil:
-        status = cvl_linear_forward(
-            code, &d, y.chunk.memory, x_view.buf, w_view.buf, b_memory, &run)
+    cdef void *y_memory = y.chunk.memory
+    cdef PyThreadState *let_go = NULL if short else PyEval_SaveThread()
+    status = cvl_linear_forward(code, &d, y_memory, x_view.buf, w_view.buf, b_memory, &run)
+    if let_go:
+        PyEval_RestoreThread(let_go)
     check(status)
     return array_over(y, (d.M, d.OUT) if x_view.ndim == 2 else (*x.shape[:-1], d.OUT), code)
 
 
-def linear_gradients(dy, x, w, bint needs_dx, bint needs_dw, bint needs_db, int threads):
+def linear_gradients(dy, x, w, bint needs_dx, bint needs_dw, bint needs_db, get_threads):
     """(dx, dw, db), None where not needed. None where the arrays are not plain, or do not fit."""
     cdef cvl_linear d
     cdef cvl_exec run
@@ -74,6 +95,8 @@ def linear_gradients(dy, x, w, bint needs_dx, bint needs_dw, bint needs_db, int 
     cdef Py_buffer *dy_view = gate.take(dy, code, x_view.ndim)
     if not dy_view or not has_rows(dy_view, x_view, d.OUT):
         return None
+    cdef bint short = is_short(&d)
+    cdef int threads = 1 if short else get_threads()
     if needs_dx:
         dx = new_block(d.M * d.IN, code)
         scratch = cvl_linear_backward_data_workspace_size(code, &d, threads)
@@ -87,16 +110,17 @@ def linear_gradients(dy, x, w, bint needs_dx, bint needs_dw, bint needs_db, int 
     cdef void *dx_memory = dx.chunk.memory if needs_dx else NULL
     cdef void *dw_memory = dw.chunk.memory if needs_dw else NULL
     cdef void *db_memory = db.chunk.memory if needs_db else NULL
-    with nogil:
-        if dx_memory:
-            status = cvl_linear_backward_data(
-                code, &d, dx_memory, dy_view.buf, w_view.buf, &run)
-        if status == CVL_OK and (dw_memory or db_memory):
-            status = cvl_linear_backward_weights(
-                code, &d, dw_memory, db_memory, dy_view.buf, x_view.buf, &run)
+    cdef PyThreadState *let_go = NULL if short else PyEval_SaveThread()
+    if dx_memory:
+        status = cvl_linear_backward_data(code, &d, dx_memory, dy_view.buf, w_view.buf, &run)
+    if status == CVL_OK and (dw_memory or db_memory):
+        status = cvl_linear_backward_weights(
+            code, &d, dw_memory, db_memory, dy_view.buf, x_view.buf, &run)
+    if let_go:
+        PyEval_RestoreThread(let_go)
     check(status)
     return (
-        array_over(dx, x.shape, code) if needs_dx else None,
+        array_over(dx, (d.M, d.IN) if x_view.ndim == 2 else x.shape, code) if needs_dx else None,
         array_over(dw, (d.IN, d.OUT), code) if needs_dw else None,
         array_over(db, (d.OUT,), code) if needs_db else None,
     )

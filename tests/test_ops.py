@@ -152,25 +152,57 @@ def test_linear_backward_of_what_is_needed(needs):
 def test_linear_takes_the_short_way_with_plain_arrays_only():
     """The core computes what it can read as it is, and answers None to all else."""
     x, w, b = draw((4, 5), np.float32), draw((5, 3), np.float32), draw((3,), np.float32)
-    dy, every = draw((4, 3), np.float32), (True, True, True, 1)
+    dy, every = draw((4, 3), np.float32), (True, True, True, lambda: 1)
 
     class Matrix(np.ndarray):
         pass
 
-    assert _core.linear(x, w, b, 1).tobytes() == ops.linear(x, w, b).tobytes()
+    assert _core.linear(x, w, b, every[-1]).tobytes() == ops.linear(x, w, b).tobytes()
     assert _core.linear_gradients(dy, x, w, *every) is not None
     for wrong in (
         *(None, 1.0, x.tolist(), x[:, ::2], x.astype("d"), x.astype(">f4"), x.astype("q")),
         *(x.view(Matrix), x[:, :2].copy(), np.float32(1), np.zeros((4, 0), np.float32)),
     ):
-        assert _core.linear(wrong, w, b, 1) is None
-        assert _core.linear(x, wrong, b, 1) is None
-        assert wrong is None or _core.linear(x, w, wrong, 1) is None
+        assert _core.linear(wrong, w, b, every[-1]) is None
+        assert _core.linear(x, wrong, b, every[-1]) is None
+        assert wrong is None or _core.linear(x, w, wrong, every[-1]) is None
         assert _core.linear_gradients(wrong, x, w, *every) is None
         assert _core.linear_gradients(dy, wrong, w, *every) is None
         assert _core.linear_gradients(dy, x, wrong, *every) is None
-    assert _core.linear(x, w, draw((2,), np.float32), 1) is None
+    assert _core.linear(x, w, draw((2,), np.float32), every[-1]) is None
     assert _core.linear_gradients(dy[:2], x, w, *every) is None
+
+
+@pytest.mark.parametrize("rows", [1, 124, 125, 126, 300])
+def test_short_linear_calls_ask_nobody_for_threads(rows):
+    """Only calls of 100000 multiply-adds ask how many threads there are, and bits do not tell."""
+    x, w, b = draw((rows, 20), np.float32), draw((20, 40), np.float32), draw((40,), np.float32)
+    dy, asked = draw((rows, 40), np.float32), []
+
+    def two():
+        asked.append(None)
+        return 2
+
+    y = _core.linear(x, w, b, two)
+    gradients = _core.linear_gradients(dy, x, w, True, True, True, two)
+
+    assert len(asked) == (2 if rows >= 125 else 0)
+    with convlet.num_threads(1):
+        assert y.tobytes() == ops.linear(x, w, b).tobytes()
+        for actual, alone in zip(gradients, ops.linear_backward(dy, x, w), strict=True):
+            assert actual.tobytes() == alone.tobytes()
+
+
+def test_errors_of_who_is_asked_for_threads_come_through():
+    """A long linear call raises what the number of threads raises, or its being out of range."""
+    x = draw((400, 300), np.float32)
+    w = x[:300]
+
+    with pytest.raises(ZeroDivisionError):
+        _core.linear(x, w, None, lambda: 1 // 0)
+    for out_of_range in (0, 1025):
+        with pytest.raises(ValueError, match="threads"):
+            _core.linear_gradients(x, x, w, True, True, True, lambda n=out_of_range: n)
 
 
 # y and dx are differences of terms of the size of x̂ and of the sums over M values; 1e-5 is what

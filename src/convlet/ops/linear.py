@@ -38,7 +38,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> np.ndarray:
     >>> linear(np.array([[1.0, 2.0]]), np.array([[1.0], [10.0]]), np.array([0.5]))
     array([[21.5]])
     """
-    y = _core.linear(x, w, b, get_num_threads())
+    y = _core.linear(x, w, b, get_num_threads)
     return _linear(x, w, b) if y is None else y
 
 
@@ -85,7 +85,7 @@ def linear_backward(
     (array([4., 4., 4.]), array([2., 2., 2., 2.]), array([2., 2., 2., 2.]))
     """
     needs_dx, needs_dw, needs_db = needs
-    gradients = _core.linear_gradients(dy, x, w, needs_dx, needs_dw, needs_db, get_num_threads())
+    gradients = _core.linear_gradients(dy, x, w, needs_dx, needs_dw, needs_db, get_num_threads)
     if gradients is None:
         return _linear_backward(dy, x, w, needs_dx, needs_dw, needs_db)
     return gradients

@@ -33,6 +33,8 @@
  *   T >= TILES (FEW where C <= CHANNELS, too few channels to share out), and T*(C+OC) >= C*OC, so
  *   that the transforms outweigh a second dw. They are 2, or up to RANGES (a power of 2) of
  *   more than RANGE tiles, so that none but the worker that made a transform reads it.
+ *   Groups have ranges always, however many their weights: 1 where tiles are not enough or groups
+ *   are RANGES and more, else 2, doubled while groups * ranges < RANGES.
  *   Else spans of SPAN tiles, fewer where their transforms would hold more than VALUES values at a
  *   position. */
 #define CVL_ORDER_WINOGRAD_TILES 64

@@ -3,7 +3,10 @@
 
 /* It must promise this part of the direct engine's cost, and have a few tiles to share U. */
 #define MARGIN 0.85
-enum { MIN_TILES = 4 };
+enum {
+    MIN_TILES = 4,
+    MOST_WEIGHTS = 1 << 17 /* of one group of several: their transforms are all kept */
+};
 
 static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
                             cvl_conv2d_algorithm algorithm)
@@ -27,10 +30,11 @@ static NAME(winograd) filter_of(const cvl_conv2d_shape *s, cvl_conv2d_pass pass,
         .N = d->N,
         .H = d->H,
         .W = d->W,
-        .C = d->C,
+        .C = d->C / d->groups,
         .OH = s->OH,
         .OW = s->OW,
-        .OC = d->OC,
+        .OC = d->OC / d->groups,
+        .groups = d->groups,
         .top = d->PT,
         .left = d->PL,
         .flops = s->flops,
@@ -38,10 +42,10 @@ static NAME(winograd) filter_of(const cvl_conv2d_shape *s, cvl_conv2d_pass pass,
     if (pass == CVL_CONV2D_BACKWARD_DATA) {
         f.H = s->OH;
         f.W = s->OW;
-        f.C = d->OC;
+        f.C = d->OC / d->groups;
         f.OH = d->H;
         f.OW = d->W;
-        f.OC = d->C;
+        f.OC = d->C / d->groups;
         f.top = d->SH == 2 ? 0 : d->KH - 1 - d->PT;
         f.left = d->SW == 2 ? 0 : d->KW - 1 - d->PL;
         f.transposed = 1;
@@ -56,7 +60,7 @@ cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f)
         .form = f->form,
         .H = f->OH,
         .W = f->OW,
-        .C = f->OC,
+        .C = NAME(winograd_y_pixel)(f),
         .rows = cvl_ceil_div(f->OH, m),
         .columns = cvl_ceil_div(f->OW, m),
         .channels = f->OC,
@@ -68,7 +72,8 @@ cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f)
     cvl_winograd_tiles tiles = NAME(winograd_tiles_of_y)(f);
     tiles.H = f->H;
     tiles.W = f->W;
-    tiles.C = tiles.channels = f->C;
+    tiles.C = NAME(winograd_x_pixel)(f);
+    tiles.channels = f->C;
     tiles.top = f->top;
     tiles.left = f->left;
     return tiles;
@@ -79,8 +84,6 @@ static const char *refuses_any(const cvl_conv2d_shape *shape)
     const cvl_conv2d *d = &shape->d;
     if (d->DH != 1 || d->DW != 1)
         return "minimal filtering needs dilation 1";
-    if (d->groups != 1)
-        return "minimal filtering has no path for groups";
     return NULL;
 }
 
@@ -154,9 +157,12 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
     return ((double)d->N * taps + 30) * (double)f->C * outputs;
 }
 
-/* Whether the form beats the direct engine by a margin, with a few tiles at least. */
+/* Whether the form beats the direct engine by a margin, with a few tiles at least. Both costs are of a
+ * group. */
 static int beats_direct(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
 {
+    if (f->groups > 1 && f->C * f->OC > MOST_WEIGHTS)
+        return 0;
     return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape, f);
 }
 

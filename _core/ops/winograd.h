@@ -19,12 +19,12 @@ static inline cvl_winograd_sizes cvl_winograd_sizes_of(cvl_winograd form)
     return sizes[form];
 }
 
-/* A convolution as its forward pass: y (N,OH,OW,OC) of x (N,H,W,C), with `top` rows and `left`
- * columns of zeros before x, of which there may be less than none. */
+/* A convolution as its forward pass: y (N,OH,OW,groups,OC) of x (N,H,W,groups,C), with `top` rows and
+ * `left` columns of zeros before x, of which there may be less than none. */
 typedef struct NAME(winograd) {
     cvl_winograd form;
-    ptrdiff_t N, H, W, C, OH, OW, OC, top, left;
-    int transposed; /* w is (KH,KW,OC,C), its taps the other way round */
+    ptrdiff_t N, H, W, C, OH, OW, OC, groups, top, left;
+    int transposed; /* w is (KH,KW,OC,groups,C), not (KH,KW,C,groups,OC), its taps the other way round */
     T *y;
     const T *x, *w;
     const T *u; /* what winograd_pack made of w, or NULL */
@@ -32,6 +32,13 @@ typedef struct NAME(winograd) {
     NAME(epilogue) end;
     double flops;
 } NAME(winograd);
+
+/* Elements of a pixel of x and of y. */
+static inline ptrdiff_t NAME(winograd_x_pixel)(const NAME(winograd) *f) { return f->groups * f->C; }
+static inline ptrdiff_t NAME(winograd_y_pixel)(const NAME(winograd) *f)
+{
+    return f->groups * f->OC;
+}
 
 /* Channels in whole vectors of any level. */
 static inline ptrdiff_t cvl_winograd_pad(ptrdiff_t channels)
@@ -46,7 +53,7 @@ static inline ptrdiff_t NAME(winograd_tiles)(const NAME(winograd) *f)
     return f->N * cvl_ceil_div(f->OH, m) * cvl_ceil_div(f->OW, m);
 }
 
-/* The tiles of x and of y that belong together, all channels, transforms yet to be placed. */
+/* The tiles of x and of y that belong together, all channels of a group, transforms yet to be placed. */
 cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f);
 cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
 
@@ -59,7 +66,7 @@ void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int th
 size_t NAME(winograd_packed_size)(const NAME(winograd) *f);
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads);
 
-/* dw (KH,KW,C,OC) of x and dy, which has the shape of y: winograd_backward.c. */
+/* dw (KH,KW,C,groups,OC) of x and dy, which has the shape of y: winograd_backward.c. */
 size_t NAME(winograd_backward_workspace)(const NAME(winograd) *f, int threads);
 void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, char *workspace,
                                  int threads);

@@ -6,6 +6,7 @@
  * a partial dw of its own, and the partial ones are added in order. With many, or few tiles, V and D
  * of a span of tiles are made first, by all workers or where they are small by each, and a task takes
  * a block of weights, whose S it makes in scratch, through to dw, which adds up span by span.
+ * Groups take the first schedule: each has ranges of its own, or one of all its tiles.
  *
  * Order of sums: S is one FMA chain per CVL_ORDER_WINOGRAD_TILES tiles, chains added in order
  * within a span or range; where those end, the shape alone decides. */
@@ -35,7 +36,7 @@ typedef struct plan {
     ptrdiff_t span, span0;       /* tiles of V and D at a time; the first of them */
     ptrdiff_t s_rows, s_columns; /* of S in one piece */
     T *v, *d, *zeros;            /* shared; v and d NULL where they are private */
-    T *partial;                  /* (ranges - 1, KH, KW, C, OC) */
+    T *partial;                  /* (ranges - 1, KH, KW, C, groups, OC) */
     T *dw;
     const T *dy;
     char *worker_scratch;
@@ -67,7 +68,13 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
     return w;
 }
 
-static ptrdiff_t w_size(const plan *p) { return p->sizes.r * p->sizes.r * p->f->C * p->f->OC; }
+static ptrdiff_t w_size(const plan *p)
+{
+    return p->sizes.r * p->sizes.r * p->f->C * NAME(winograd_y_pixel)(p->f);
+}
+
+/* A row of a tile that lies outside. */
+static ptrdiff_t zeros_size(const plan *p) { return p->sizes.n * NAME(winograd_x_pixel)(p->f); }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
@@ -85,10 +92,10 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     const ptrdiff_t weights = f->C * f->OC, channels = f->C + f->OC;
     const ptrdiff_t enough =
         f->C <= CVL_ORDER_WINOGRAD_CHANNELS ? CVL_ORDER_WINOGRAD_FEW : CVL_ORDER_WINOGRAD_TILES;
-    if (weights <= CVL_ORDER_WINOGRAD_WEIGHTS && p->tiles >= enough &&
-        channels >= cvl_ceil_div(weights, p->tiles)) {
-        p->ranges = 2;
-        while (p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
+    const int splits = p->tiles >= enough && channels >= cvl_ceil_div(weights, p->tiles);
+    if (f->groups > 1 || (splits && weights <= CVL_ORDER_WINOGRAD_WEIGHTS)) {
+        p->ranges = splits && f->groups < CVL_ORDER_WINOGRAD_RANGES ? 2 : 1;
+        while (f->groups * p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
                p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges)
             p->ranges *= 2;
         p->span = CHAIN;
@@ -113,7 +120,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->shares_data = !p->ranges && (v_all + d_all) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
 
     cvl_scratch s = {base, 0};
-    p->zeros = cvl_carve(&s, (size_t)(p->sizes.n * f->C) * sizeof(T));
+    p->zeros = cvl_carve(&s, (size_t)zeros_size(p) * sizeof(T));
     if (p->ranges) {
         p->partial = cvl_carve(&s, (size_t)((p->ranges - 1) * w_size(p)) * sizeof(T));
     } else if (p->shares_data) {
@@ -165,42 +172,45 @@ static void finish(const plan *p, T *dw, const T *s, ptrdiff_t c0, ptrdiff_t row
                    ptrdiff_t columns, int add)
 {
     const NAME(winograd) *f = p->f;
+    const ptrdiff_t y_pixel = NAME(winograd_y_pixel)(f);
     const cvl_winograd_filters filters = {
         .form = f->form,
         .rows = rows,
         .columns = columns,
-        .w_tap = f->C * f->OC,
-        .w_row = f->OC,
+        .w_tap = f->C * y_pixel,
+        .w_row = y_pixel,
         .u_plane = p->s_rows * p->s_columns + LINE,
         .u_row = p->s_columns,
     };
-    p->kernels->winograd_filter_gradient(&filters, dw + c0 * f->OC + oc0, s, add);
+    p->kernels->winograd_filter_gradient(&filters, dw + c0 * y_pixel + oc0, s, add);
 }
 
 /* ------------------------------------------------------------------- ranges of tiles */
 
-/* Task: a range of tiles, to a dw of its own. */
+/* Task: a range of tiles of a group, to a dw of its own. */
 static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t first = p->tiles * task / p->ranges;
-        const ptrdiff_t last = p->tiles * (task + 1) / p->ranges;
+        const ptrdiff_t group = task / p->ranges, range = task % p->ranges;
+        const ptrdiff_t first = p->tiles * range / p->ranges;
+        const ptrdiff_t last = p->tiles * (range + 1) / p->ranges;
         for (ptrdiff_t tile = first; tile < last; tile += CHAIN) {
             cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
             x_tiles.first = y_tiles.first = tile;
             x_tiles.count = y_tiles.count = cvl_min(CHAIN, last - tile);
-            p->kernels->winograd_data(&x_tiles, own.v, f->x, p->zeros);
-            p->kernels->winograd_gradient(&y_tiles, own.d, p->dy);
+            p->kernels->winograd_data(&x_tiles, own.v, f->x + group * f->C, p->zeros);
+            p->kernels->winograd_gradient(&y_tiles, own.d, p->dy + group * f->OC);
             for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
                 const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
                 accumulate(p, own.s + place.column, own.v, own.d + place.column, x_tiles.count,
                            f->C, place.NR, tile > first);
             }
         }
-        finish(p, task ? p->partial + (task - 1) * w_size(p) : p->dw, own.s, 0, f->C, 0, f->OC, 0);
+        T *dw = range ? p->partial + (range - 1) * w_size(p) : p->dw;
+        finish(p, dw + group * f->OC, own.s, 0, f->C, 0, f->OC, 0);
     }
 }
 
@@ -278,9 +288,9 @@ void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, ch
     make_plan(&p, f, workspace, threads);
     p.dw = dw;
     p.dy = dy;
-    memset(p.zeros, 0, (size_t)(p.sizes.n * f->C) * sizeof(T));
+    memset(p.zeros, 0, (size_t)zeros_size(&p) * sizeof(T));
     if (p.ranges) {
-        cvl_parallel_for(threads, p.ranges, f->flops, CVL_FLUSH, ranges, &p);
+        cvl_parallel_for(threads, f->groups * p.ranges, f->flops, CVL_FLUSH, ranges, &p);
         NAME(add_partial_sums)(dw, p.partial, p.ranges, w_size(&p), threads);
         return;
     }

@@ -24,8 +24,10 @@ static const cvl_conv2d convolutions[] = {
 
 /* Few and many weights, channels and tiles. */
 static const cvl_conv2d filterings[] = {
+#define GROUPS(N, H, W, C, OC, K, S, P, groups, activation, algorithm) \
+    {sizeof(cvl_conv2d), N, H, W, C, OC, K, K, S, S, 1, 1, P, P, P, P, groups, activation, 0.01, algorithm}
 #define CASE(N, H, W, C, OC, K, S, P, activation, algorithm) \
-    {sizeof(cvl_conv2d), N, H, W, C, OC, K, K, S, S, 1, 1, P, P, P, P, 1, activation, 0.01, algorithm}
+    GROUPS(N, H, W, C, OC, K, S, P, 1, activation, algorithm)
     CASE(9, 9, 9, 65, 17, 3, 1, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
     CASE(5, 37, 33, 17, 35, 3, 1, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD),
     CASE(3, 17, 15, 131, 129, 3, 1, 2, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
@@ -36,6 +38,13 @@ static const cvl_conv2d filterings[] = {
     CASE(4, 29, 30, 19, 37, 3, 2, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD2),
     CASE(2, 17, 14, 131, 129, 3, 2, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
 #undef CASE
+};
+
+static const cvl_conv2d grouped_filterings[] = {
+    GROUPS(7, 29, 31, 38, 34, 3, 1, 1, 2, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD),
+    GROUPS(2, 9, 11, 135, 72, 5, 1, 2, 9, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD),
+    GROUPS(3, 18, 17, 393, 390, 3, 2, 1, 3, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
+#undef GROUPS
 };
 /* clang-format on */
 
@@ -82,6 +91,7 @@ static void sum_conv2d(const char *name, const cvl_conv2d *all, size_t count,
 void sum_convolutions(void)
 {
     const size_t count = COUNT(convolutions), filtered = COUNT(filterings);
+    const size_t grouped = COUNT(grouped_filterings);
     sum_conv2d("conv2d_forward", convolutions, count, conv2d_forward);
     sum_conv2d("conv2d_backward_data", convolutions, count, conv2d_backward_data);
     sum_conv2d("conv2d_backward_weights", convolutions, count, conv2d_backward_weights);
@@ -90,6 +100,10 @@ void sum_convolutions(void)
     sum_conv2d("winograd_forward", filterings, filtered, conv2d_forward);
     sum_conv2d("winograd_backward_data", filterings, filtered, conv2d_backward_data);
     sum_conv2d("winograd_backward_weights", filterings, filtered, conv2d_backward_weights);
+    sum_conv2d("winograd_groups_forward", grouped_filterings, grouped, conv2d_forward);
+    sum_conv2d("winograd_groups_backward_data", grouped_filterings, grouped, conv2d_backward_data);
+    sum_conv2d("winograd_groups_backward_weights", grouped_filterings, grouped,
+               conv2d_backward_weights);
 }
 
 void sum_linear(void)

@@ -44,6 +44,15 @@ static const cvl_conv2d cases[] = {
     CASE(1, 3,  4,  6,  19, 5, 5, 1, 1, 1, 1, 7, 5, 6, 9, 1),
     CASE(2, 9,  6,  130, 129, 5, 5, 1, 1, 1, 1, 2, 1, 3, 2, 1),
     CASE(2, 23, 25, 18, 33, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(0, 7,  5,  6,  9,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),  /* groups */
+    CASE(2, 9,  11, 6,  9,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),
+    CASE(3, 14, 13, 64, 96, 3, 3, 1, 1, 1, 1, 1, 0, 1, 2, 4),
+    CASE(1, 7,  7,  270, 35, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 5),
+    CASE(2, 6,  7,  262, 300, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2), /* of many weights */
+    CASE(7, 31, 30, 34, 36, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2),  /* of many tiles */
+    CASE(6, 41, 43, 51, 54, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 3),
+    CASE(1, 15, 17, 38, 40, 3, 3, 2, 2, 1, 1, 1, 0, 1, 1, 2),
+    CASE(2, 9,  10, 60, 75, 5, 5, 1, 1, 1, 1, 2, 1, 3, 2, 3),
 };
 /* clang-format on */
 
@@ -57,7 +66,7 @@ static sizes sizes_of(const cvl_conv2d *d)
     cvl_reference_conv2d_output_shape(d, &s.OH, &s.OW);
     s.x = d->N * d->H * d->W * d->C;
     s.y = d->N * s.OH * s.OW * d->OC;
-    s.w = d->KH * d->KW * d->C * d->OC;
+    s.w = d->KH * d->KW * (d->C / d->groups) * d->OC;
     return s;
 }
 
@@ -70,8 +79,8 @@ static const char *name_of(const cvl_conv2d *d)
 
 static void name_case(const char *what, const cvl_conv2d *d)
 {
-    check_case("%s %s N%td H%td W%td C%td OC%td S%td P%td,%td,%td,%td", name_of(d), what, d->N,
-               d->H, d->W, d->C, d->OC, d->SH, d->PT, d->PB, d->PL, d->PR);
+    check_case("%s %s N%td H%td W%td C%td OC%td G%td S%td P%td,%td,%td,%td", name_of(d), what, d->N,
+               d->H, d->W, d->C, d->OC, d->groups, d->SH, d->PT, d->PB, d->PL, d->PR);
 }
 
 /* Sums of three of variance 1/3; or integer multiples of 4. */
@@ -130,7 +139,7 @@ static void test_forward(cvl_conv2d d, int integers, cvl_activation activation)
         if (first)
             check_same("y", s.y, y, first);
         else
-            compare(&d, s.y, first = y, want, linear, d.KH * d.KW * d.C, integers);
+            compare(&d, s.y, first = y, want, linear, d.KH * d.KW * d.C / d.groups, integers);
     }
     check_packed(&d, s.y, first, x, w, with_bias ? b : NULL);
     check_memory();
@@ -187,7 +196,7 @@ static void test_backward_data(cvl_conv2d d, int integers)
         if (first)
             check_same("dx", s.x, dx, first);
         else
-            compare(&d, s.x, first = dx, want, want, d.KH * d.KW * d.OC, integers);
+            compare(&d, s.x, first = dx, want, want, d.KH * d.KW * d.OC / d.groups, integers);
     }
     check_memory();
 }
@@ -243,6 +252,7 @@ static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
     t.PR = d->PR;
     t.OPH = (d->H + d->PT + d->PB - d->KH) % d->SH;
     t.OPW = (d->W + d->PL + d->PR - d->KW) % d->SW;
+    t.groups = d->groups;
     t.algorithm = algorithm;
     cvl_conv2d named = *d;
     named.algorithm = algorithm;
@@ -253,7 +263,7 @@ static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
                                            widened(b, d->C));
     cvl_exec run = run_with(2, NAME(conv_transpose2d_forward_workspace_size)(&t, 2));
     CHECK(NAME(conv_transpose2d_forward)(&t, y, x, w, b, &run) == CVL_OK);
-    compare(&named, s.x, y, want, want, d->KH * d->KW * d->OC, 0);
+    compare(&named, s.x, y, want, want, d->KH * d->KW * d->OC / d->groups, 0);
     check_memory();
 }
 
@@ -261,17 +271,16 @@ static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
 static void test_refusals(void)
 {
     const cvl_conv2d good = CASE(1, 8, 8, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
-    cvl_conv2d bad[] = {good, good, good, good, good, good, good, good, good};
+    cvl_conv2d bad[] = {good, good, good, good, good, good, good, good};
     bad[0].SH = 2;
-    bad[5].SH = bad[5].SW = 3;
-    bad[6].SH = bad[6].SW = 2;
-    bad[6].PT = 0;
-    bad[7].SH = bad[7].SW = 2;
-    bad[7].PL = 2;
     bad[1].DW = 2;
-    bad[2].groups = 2;
-    bad[3].KW = 5;
-    bad[4].KH = bad[4].KW = 4;
+    bad[2].KW = 5;
+    bad[3].KH = bad[3].KW = 4;
+    bad[4].SH = bad[4].SW = 3;
+    bad[5].SH = bad[5].SW = 2;
+    bad[5].PT = 0;
+    bad[6].SH = bad[6].SW = 2;
+    bad[6].PL = 2;
     const size_t count = sizeof bad / sizeof bad[0] - (sizeof(T) == sizeof(float));
     for (size_t i = 0; i < count; i++)
         for (int algorithm = CVL_CONV2D_WINOGRAD; algorithm <= CVL_CONV2D_WINOGRAD2; algorithm++) {

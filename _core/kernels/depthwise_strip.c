@@ -8,18 +8,15 @@
 #include "epilogue.h"
 #include "simd.h"
 
-/* Ends the outputs of a column, those of `rows` rows, and writes them. */
-INLINE void write_column(const TYPE(depthwise_strip) *s, const int rows, ptrdiff_t c, T *y, V *acc)
+/* Ends the outputs of a column, those of `rows` rows. */
+INLINE void end_column(const TYPE(depthwise_strip) *s, const int rows, ptrdiff_t c, V *acc)
 {
-    if (s->ended) {
-        const V bias = s->ending.bias ? vload(s->ending.bias + c) : vset1((T)-0.0);
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++)
-            acc[r] = activate(vadd(acc[r], bias), &s->ending);
-    }
+    if (!s->ended)
+        return;
+    const V bias = s->ending.bias ? vload(s->ending.bias + c) : vset1((T)-0.0);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
-        vstore(y + r * s->y_row, acc[r]);
+        acc[r] = activate(vadd(acc[r], bias), &s->ending);
 }
 
 #ifdef CVL_MANY_REGISTERS
@@ -55,10 +52,71 @@ INLINE void fetch_columns(const TYPE(depthwise_strip) *s, const int stride, cons
             __builtin_prefetch(y + r * s->y_row + s->y_ahead, 1, 2);
 }
 
+/* Whether outputs may wait: whole lines do, of more rows than one. */
+#define WAITS(rows) (sizeof(V) == CVL_LINE && (rows) > 1)
+
+/* Outputs that wait to be written, those of a pair of vectors of channels: while a vector of the next
+ * pair is walked, half of the rows are written, two lines of a pixel at a time. (One at a time keeps
+ * the stores of few sets of L1 waiting for each other.) A pair takes the room that the one before it
+ * leaves, so what in one lies by vectors and halves lies by halves and vectors in the next. */
+typedef struct late {
+    T *column;       /* of the walk's vector, the first half */
+    ptrdiff_t other; /* elements to the last half, and to the other vector of the pair before */
+    ptrdiff_t place; /* elements from the column's own place to that of what leaves, */
+    int half;        /* a half of the pair before; -1: there is none */
+} late;
+
+INLINE late wait_from(const TYPE(depthwise_strip) *s, const int rows, ptrdiff_t c)
+{
+    const ptrdiff_t first_rows = (rows + 1) / 2, size = (s->end - s->begin) * first_rows * VL;
+    const ptrdiff_t vector = c / VL % 2, swapped = c / VL / 2 % 2;
+    return (late){s->late + vector * size * (1 + swapped), size * (2 - swapped),
+                  vector * (first_rows * s->y_row - VL) - 2 * VL, c < 2 * VL ? -1 : (int)vector};
+}
+
+/* Writes the outputs of a column or, where they wait, those that did at their place. */
+INLINE void write_column(const TYPE(depthwise_strip) *s, const int rows, late *l, T *y,
+                         const V *acc)
+{
+    const int first_rows = (rows + 1) / 2;
+    if (__builtin_expect(!WAITS(rows) || !s->late, 1)) { /* as most do */
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++)
+            vstore(y + r * s->y_row, acc[r]);
+        return;
+    }
+    if (l->half >= 0)
+#pragma GCC unroll 2
+        for (int r = 0; r < first_rows; r++)
+            if (r + first_rows < rows || r < rows - l->half * first_rows) {
+                T *out = y + l->place + r * s->y_row;
+                vstore(out, vload(l->column + r * VL));
+                vstore(out + VL, vload(l->column + l->other + r * VL));
+            }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+        vstore(l->column + r / first_rows * l->other + r % first_rows * VL, acc[r]);
+    l->column += first_rows * VL;
+}
+
+/* Writes the outputs of the last pair. */
+static void write_last(const TYPE(depthwise_strip) *s)
+{
+    const ptrdiff_t first_rows = (s->rows + 1) / 2, c = s->channels - 2 * VL;
+    for (ptrdiff_t r = 0; r < s->rows; r++)
+        for (ptrdiff_t vector = 0; vector < 2; vector++) {
+            late l = wait_from(s, (int)s->rows, c + vector * VL);
+            const T *p = l.column + r / first_rows * l.other + r % first_rows * VL;
+            T *y = s->y + r * s->y_row + c + vector * VL;
+            for (ptrdiff_t g = s->begin; g < s->end; g++, p += first_rows * VL)
+                vstore(y + g * s->y_step, vload(p));
+        }
+}
+
 /* An output column without the taps of kernel columns outside [first, last). */
 INLINE void column(const TYPE(depthwise_strip) *s, const int stride, const int rows, const int top,
                    const int bottom, const int first, const int last, V in[INPUTS][3], const V w[9],
-                   ptrdiff_t c, T *y)
+                   ptrdiff_t c, late *l, T *y)
 {
     V acc[CVL_STRIP_ROWS];
 #pragma GCC unroll 4
@@ -72,7 +130,8 @@ INLINE void column(const TYPE(depthwise_strip) *s, const int stride, const int r
             for (int r = 0; r < rows; r++)
                 if (r * stride + kh >= top && r * stride + kh < bottom)
                     acc[r] = vfma(in[r * stride + kh][kw], w[3 * kh + kw], acc[r]);
-    write_column(s, rows, c, y, acc);
+    end_column(s, rows, c, acc);
+    write_column(s, rows, l, y, acc);
     /* The next column begins `stride` further. */
 #pragma GCC unroll 6
     for (int i = top; i < bottom; i++)
@@ -94,11 +153,14 @@ INLINE void walk(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride, 
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++)
         w[k] = vload(s->w + k * s->w_step + c);
+    late l = {0};
+    if (WAITS(rows) && s->late)
+        l = wait_from(s, rows, c);
     T *y = s->y + s->begin * s->y_step + c;
     ptrdiff_t g = s->begin, at = (g * stride - s->left) * s->x_step;
     if (g * stride < s->left) {
         load_columns(s, 1, 3, top, bottom, x, at, in);
-        column(s, stride, rows, top, bottom, 1, 3, in, w, c, y);
+        column(s, stride, rows, top, bottom, 1, 3, in, w, c, &l, y);
         g++;
         at += stride * s->x_step;
         y += s->y_step;
@@ -109,13 +171,13 @@ INLINE void walk(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride, 
         load_columns(s, kept, 3, top, bottom, x, at, in);
         if (s->ahead)
             fetch_columns(s, stride, rows, bottom, x, at, y);
-        column(s, stride, rows, top, bottom, 0, 3, in, w, c, y);
+        column(s, stride, rows, top, bottom, 0, 3, in, w, c, &l, y);
         at += stride * s->x_step;
         y += s->y_step;
     }
     if (g < s->end) {
         load_columns(s, kept, 2, top, bottom, x, at, in);
-        column(s, stride, rows, top, bottom, 0, 2, in, w, c, y);
+        column(s, stride, rows, top, bottom, 0, 2, in, w, c, &l, y);
     }
 }
 
@@ -152,8 +214,10 @@ INLINE void row_block(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int str
         }
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < outputs; i++)
-        write_column(s, 1, c, y + (g + i) * s->y_step + c, acc + i);
+    for (int i = 0; i < outputs; i++) {
+        end_column(s, 1, c, acc + i);
+        vstore(y + (g + i) * s->y_step + c, acc[i]);
+    }
 }
 
 #endif
@@ -176,6 +240,7 @@ INLINE void row_block(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int str
             CHANNELS(walk, stride, rows, 0, LAST + 1)                   \
         }                                                               \
     }
+
 STRIP(1, 1)
 STRIP(1, 2)
 STRIP(1, 3)
@@ -188,7 +253,10 @@ void KERNEL(depthwise_strip)(const TYPE(depthwise_strip) *s)
     static void (*const strips[2][CVL_STRIP_ROWS])(const TYPE(depthwise_strip) *s) = {
         {strip_1_1, strip_1_2, strip_1_3, strip_1_4}, {strip_2_1, strip_2_2}};
     assert(s->channels >= VL && s->rows <= (s->stride == 1 ? CVL_STRIP_ROWS : CVL_STRIP_ROWS_2));
+    assert(!s->late || s->channels % (2 * VL) == 0);
     strips[s->stride - 1][s->rows - 1](s);
+    if (WAITS(s->rows) && s->late)
+        write_last(s);
 }
 #else
 #define BLOCK_CASE(stride, outputs, clip_left, clip_right)                   \

@@ -308,6 +308,7 @@ void KERNEL(gemm_groups)(const TYPE(gemm_tile) *t)
 
 const TYPE(kernels) KERNEL(kernels) = {
     .gemm = PANELS,
+    .vector = sizeof(V),
 #define CVL_KERNEL(result, name, arguments) .name = KERNEL(name),
 #include "kernels.inc"
 #undef CVL_KERNEL

@@ -82,10 +82,11 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
  * the sum being one FMA chain, without the taps of columns outside [0, W); then, where `ended`, the
  * epilogue. The first or the last row of x may lie outside: then it is NULL, and so left out. Unless
  * they are 0, what lies `ahead` elements after the inputs and `y_ahead` after the outputs is fetched
- * into L2. */
+ * into L2. Unless `late` is NULL, outputs may wait there, CVL_STRIP_LATE bytes a column, until the
+ * channels after theirs are computed; of vectors of channels there is then an even number. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     const T *x[CVL_STRIP_INPUTS], *w;
-    T *y;
+    T *y, *late;
     ptrdiff_t stride, rows, begin, end, left, W;
     ptrdiff_t x_step, y_step, y_row, w_step, channels, ahead, y_ahead;
     int ended;
@@ -195,6 +196,7 @@ typedef struct CVL_DTYPE_NAME(cvl_element_loss) {
 typedef struct CVL_DTYPE_NAME(cvl_kernels) {
     /* Widest first; a level with fewer than CVL_GEMM_PANELS widths repeats its narrowest. */
     CVL_DTYPE_NAME(cvl_gemm_panel) gemm[CVL_GEMM_PANELS + 2];
+    ptrdiff_t vector; /* bytes */
 #define CVL_KERNEL(result, name, arguments) result(*name) arguments;
 #include "kernels.inc"
 #undef CVL_KERNEL

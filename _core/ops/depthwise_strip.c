@@ -5,8 +5,9 @@
  * filter turned round.
  *
  * A load waits for the stores before it whose addresses have the same last 12 bits, and x and y
- * mostly begin at pages. So where pixels some columns apart are alike in these, a strip is cut into
- * short pieces that take all channels in turn, and where all are, what it reads is copied first.
+ * mostly begin at pages. So where pixels some columns apart are alike in these, outputs wait until
+ * the walk has come to other channels, or a strip is cut into short pieces that take all channels in
+ * turn; and where all are, what it reads is copied first, since its lines also share a set of L1.
  *
  * Order of sums: the taps of an output in the order of the inputs they read. */
 #include "depthwise.h"
@@ -15,13 +16,16 @@ enum {
     TASKS = 32, /* bands are no higher than makes so many, if that leaves a strip */
     SPAN = 64,  /* else these are cut into so many channels */
     PAGE = 4096,
-    FAR = 8,          /* pixels alike; above which the outputs of a row follow each other, or, */
-    FAR_CACHED = 4,   /* at stride 1 and from a cache, above so many: */
-    CACHED = 8 << 20, /* up to so many bytes of inputs */
-    PIECE = 4,        /* columns of inputs of a short piece, but for the filter's */
-    NEAR = 2,         /* pixels alike; up to which the inputs are copied, */
-    COPY = 64,        /* so many channels */
-    COPY_COLUMNS = 14 /* and columns of outputs at once: they stay in L1 */
+    FAR = 8,           /* pixels alike; above which the outputs of a row follow each other, or, */
+    FAR_CACHED = 4,    /* at stride 1 and from a cache, above so many: */
+    CACHED = 8 << 20,  /* up to so many bytes of inputs */
+    PIECE = 4,         /* columns of inputs of a short piece, but for the filter's */
+    LATE = 2,          /* pixels alike over stride; of so many or twice, outputs wait, */
+    LATE_COLUMNS = 28, /* so many columns at once, */
+    NARROW = 8,        /* but those of so many in all only up to */
+    NEAR = 2,          /* pixels alike; up to which the inputs are copied else, */
+    COPY = 64,         /* so many channels */
+    COPY_COLUMNS = 14  /* and columns of outputs at once: they stay in L1 */
 };
 
 typedef struct strips {
@@ -34,6 +38,7 @@ typedef struct strips {
     ptrdiff_t span, spans;         /* channels of a task; the last has what is left besides */
     ptrdiff_t ahead, y_ahead;      /* elements from a strip to the next, or 0 */
     ptrdiff_t copy_row;            /* elements of a copied row; 0 without a copy */
+    int late;                      /* whether outputs wait */
     char *worker;
     size_t worker_bytes;
     const T *in, *w;
@@ -87,19 +92,27 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     s->strips = cvl_max(cvl_ceil_div(s->OH, rows), cvl_min(s->OH, 2));
     const ptrdiff_t bytes = d->C * (ptrdiff_t)sizeof(T);
     const ptrdiff_t alike = PAGE / cvl_min(PAGE, bytes & -bytes);
-    const int copied = alike <= NEAR;
+    const int cached = d->N * s->H * s->W * bytes <= CACHED;
+    const ptrdiff_t late = LATE * s->stride;
+    s->late = s->kernels->vector == CVL_LINE && (alike == late || alike == 2 * late) &&
+              (alike <= NEAR || s->OW > NARROW) && (cached || s->OW <= LATE_COLUMNS);
+    const int copied = alike <= NEAR && !s->late;
     s->span = copied || d->N * s->strips < TASKS ? cvl_min(d->C, copied ? COPY : SPAN) : d->C;
     s->spans = d->C / s->span;
     s->band = cvl_max(1, cvl_min(s->strips, d->N * s->spans * s->strips / TASKS));
     s->bands = cvl_ceil_div(s->strips, s->band);
-    const int cached = s->stride == 1 && d->N * s->H * s->W * bytes <= CACHED;
-    const int whole = alike > (cached ? FAR_CACHED : FAR);
-    const ptrdiff_t columns = copied ? COPY_COLUMNS : whole ? s->OW : PIECE / s->stride;
+    ptrdiff_t columns = PIECE / s->stride;
+    if (s->late)
+        columns = LATE_COLUMNS;
+    else if (copied)
+        columns = COPY_COLUMNS;
+    else if (alike > (cached && s->stride == 1 ? FAR_CACHED : FAR))
+        columns = s->OW;
     s->pieces = cvl_ceil_div(s->OW, columns);
     s->piece = cvl_ceil_div(s->OW, s->pieces);
 
     /* At stride 2, short pieces have enough lines on the way. */
-    if (!copied && (s->stride == 1 || s->pieces == 1))
+    if (!copied && (s->stride == 1 || s->pieces == 1) && !(s->late && cached))
         s->ahead = rows * s->stride * s->W * d->C;
     if (s->ahead && depthwise_is_large(shape))
         s->y_ahead = rows * s->OW * d->C;
@@ -108,8 +121,10 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     if (copied) {
         s->copy_row = ((s->piece - 1) * s->stride + 3) * 2 * COPY;
         s->worker_bytes = (size_t)(CVL_STRIP_INPUTS * s->copy_row) * sizeof(T);
-        s->worker = cvl_carve(&scratch, s->worker_bytes * (size_t)threads);
+    } else if (s->late) {
+        s->worker_bytes = (size_t)(CVL_STRIP_LATE * s->piece);
     }
+    s->worker = cvl_carve(&scratch, s->worker_bytes * (size_t)threads);
     return scratch.used;
 }
 
@@ -123,9 +138,9 @@ size_t NAME(depthwise_strips_workspace)(const cvl_conv2d_shape *shape, cvl_conv2
 static ptrdiff_t strip_begin(const strips *s, ptrdiff_t strip) { return s->OH * strip / s->strips; }
 
 /* A piece of columns and the channels [c, c + channels) of the strips [first, last) of image n, with
- * the inputs copied to `copy` unless that is NULL. */
+ * the inputs copied to `copy`, or outputs that wait in `late`, unless these are NULL. */
 static void compute_piece(const strips *s, ptrdiff_t n, ptrdiff_t first, ptrdiff_t last,
-                          ptrdiff_t piece, ptrdiff_t c, ptrdiff_t channels, T *copy)
+                          ptrdiff_t piece, ptrdiff_t c, ptrdiff_t channels, T *copy, T *late)
 {
     const T *x = s->in + n * s->H * s->W * s->C + c;
     const ptrdiff_t begin = piece * s->piece, end = cvl_min(s->OW, begin + s->piece);
@@ -133,6 +148,7 @@ static void compute_piece(const strips *s, ptrdiff_t n, ptrdiff_t first, ptrdiff
     const ptrdiff_t to = cvl_min(s->W, (end - 1) * s->stride - s->left + 3);
     NAME(depthwise_strip)
     job = {.w = s->w + c,
+           .late = late,
            .stride = s->stride,
            .begin = begin,
            .end = end,
@@ -175,7 +191,8 @@ static void compute_piece(const strips *s, ptrdiff_t n, ptrdiff_t first, ptrdiff
 static void compute(void *context, ptrdiff_t task, ptrdiff_t last_task, int worker)
 {
     const strips *s = context;
-    T *copy = s->copy_row ? (T *)(s->worker + (size_t)worker * s->worker_bytes) : NULL;
+    T *own = s->worker_bytes ? (T *)(s->worker + (size_t)worker * s->worker_bytes) : NULL;
+    T *copy = s->copy_row ? own : NULL, *late = s->late ? own : NULL;
     for (; task < last_task; task++) {
         const ptrdiff_t span = task % s->spans, c = span * s->span;
         const ptrdiff_t first = task / s->spans % s->bands * s->band;
@@ -185,7 +202,7 @@ static void compute(void *context, ptrdiff_t task, ptrdiff_t last_task, int work
         const ptrdiff_t at_once = copy ? last - first : 1;
         for (ptrdiff_t strip = first; strip < last; strip += at_once)
             for (ptrdiff_t piece = 0; piece < s->pieces; piece++)
-                compute_piece(s, n, strip, strip + at_once, piece, c, channels, copy);
+                compute_piece(s, n, strip, strip + at_once, piece, c, channels, copy, late);
     }
 }
 

@@ -18,7 +18,15 @@ import numpy as np
 import turns
 
 PASSES = ("forward", "backward_data", "backward_weights")
-SETS = ("conv3x3", "conv5x5", "conv_other", "depthwise", "batch1_3x3", "batch1_other")
+SETS = (
+    "conv3x3",
+    "conv5x5",
+    "conv_other",
+    "grouped",
+    "depthwise",
+    "batch1_3x3",
+    "batch1_other",
+)
 TORCH_AXES = (0, 3, 1, 2)  # of NHWC, in PyTorch's order
 WEIGHT_AXES = (3, 2, 0, 1)  # of (KH, KW, C, OC)
 

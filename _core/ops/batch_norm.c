@@ -6,7 +6,11 @@
  * its channels through all of them.
  *
  * Of the sum of two batch norms each step does both, piece by piece where it is over pixels: what
- * lies between the two is then written and read in L1 alone. */
+ * lies between the two is then written and read in L1 alone.
+ *
+ * The moments are not taken in the tasks of the convolution before it, while y is in cache. Their
+ * pass is 1.4 to 2.3 % of a training step on one thread (ResNet-20, MobileNet, digits), and between
+ * 0.25 and 0.6 of that is arithmetic, which would stay: less than 1.5 % to gain. */
 #include "moments.h"
 
 #include <float.h>

@@ -178,7 +178,7 @@ void *input_bytes(const void *content, size_t bytes)
 
 T *output(ptrdiff_t n) { return output_bytes((size_t)n * sizeof(T)); }
 
-static T *input(ptrdiff_t n, int limit)
+T *input_operand(ptrdiff_t n, int limit)
 {
     T *values = allocated(malloc((size_t)n * sizeof(T) + 1));
     for (ptrdiff_t i = 0; i < n; i++)
@@ -188,9 +188,9 @@ static T *input(ptrdiff_t n, int limit)
     return at;
 }
 
-T *input_random(ptrdiff_t n) { return input(n, 0); }
+T *input_random(ptrdiff_t n) { return input_operand(n, REAL); }
 
-T *input_integers(ptrdiff_t n, int limit) { return input(n, limit); }
+T *input_integers(ptrdiff_t n, int limit) { return input_operand(n, limit); }
 
 cvl_exec run_with(int threads, size_t workspace_bytes)
 {
@@ -320,6 +320,18 @@ void check_exact(const char *what, ptrdiff_t n, const T *got, const double *want
         }
     }
     check(1, what, __FILE__, __LINE__);
+}
+
+/* A sum of `terms` products, rounded once per product and per addition, is off by at most
+ * (terms + extra) u sum |a||b| / (1 - ...); the double reference as much. The factor 2 holds both and
+ * the second order. */
+void check_sums(const char *what, ptrdiff_t n, const T *got, const double *want, ptrdiff_t terms,
+                const double *scale, int limit)
+{
+    if (limit)
+        check_exact(what, n, got, want);
+    else
+        check_within(what, n, got, want, 2 * (double)(terms + 3) * UNIT, scale);
 }
 
 void check_same(const char *what, ptrdiff_t n, const T *got, const T *first)

@@ -57,6 +57,10 @@ T random_integer(int limit); /* in [-limit, limit] */
 T *output(ptrdiff_t n);
 T *input_random(ptrdiff_t n);
 T *input_integers(ptrdiff_t n, int limit);
+/* What sums of products are made of: REAL for random numbers, or integers of at most INTEGER, so that
+ * every sum of the tests is below 2^24, and float32 must give it exactly. */
+enum { REAL = 0, INTEGER = 8 };
+T *input_operand(ptrdiff_t n, int limit);
 void *output_bytes(size_t bytes);
 void *input_bytes(const void *content, size_t bytes);
 /* Whether nobody has written to an output. */
@@ -79,6 +83,10 @@ void check_within(const char *what, ptrdiff_t n, const T *got, const double *wan
                   const double *scale);
 /* The same bits as `want` rounded to T. */
 void check_exact(const char *what, ptrdiff_t n, const T *got, const double *want);
+/* Sums of so many products of such operands: exact where they are integers; else off by no more than
+ * their rounding allows, where scale[i] is sum |a||b|. */
+void check_sums(const char *what, ptrdiff_t n, const T *got, const double *want, ptrdiff_t terms,
+                const double *scale, int limit);
 /* The same bits, of two results of the library. */
 void check_same(const char *what, ptrdiff_t n, const T *got, const T *first);
 

@@ -128,26 +128,6 @@ static void name_case(const char *what, const cvl_conv2d *d)
                d->PB, d->PL, d->PR, d->groups);
 }
 
-/* Integers of at most 8: every sum here is below 2^24, so float32 must give it exactly. */
-enum { REAL = 0, INTEGER = 8 };
-
-static T *operand(ptrdiff_t n, int limit)
-{
-    return limit ? input_integers(n, limit) : input_random(n);
-}
-
-/* A sum of `terms` products, rounded once per product and per addition, is off by at most
- * (terms + extra) u sum|x||w| / (1 - ...); the double reference as much. The factor 2 holds both
- * and the second order. */
-static void compare(const char *what, ptrdiff_t n, const T *got, const double *want,
-                    ptrdiff_t terms, const double *scale, int limit)
-{
-    if (limit)
-        check_exact(what, n, got, want);
-    else
-        check_within(what, n, got, want, 2 * (double)(terms + 3) * UNIT, scale);
-}
-
 static void test_output_shape(const cvl_conv2d *d)
 {
     ptrdiff_t OH = -1, OW = -1;
@@ -163,7 +143,8 @@ static void test_forward(cvl_conv2d d, int limit, cvl_activation activation)
     const int with_bias = activation != CVL_ACTIVATION_NONE;
     d.activation = activation;
     d.slope = 0.25; /* exact on integers */
-    T *x = operand(s.x, limit), *w = operand(s.w, limit), *b = operand(d.OC, limit), *first = NULL;
+    T *x = input_operand(s.x, limit), *w = input_operand(s.w, limit);
+    T *b = input_operand(d.OC, limit), *first = NULL;
     double *wide_x = widened(x, s.x), *wide_w = widened(w, s.w), *wide_b = widened(b, d.OC);
     double *want = doubles(s.y), *scale = doubles(s.y);
     cvl_reference_conv2d_forward(&d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
@@ -178,7 +159,7 @@ static void test_forward(cvl_conv2d d, int limit, cvl_activation activation)
         if (first)
             check_same("y", s.y, y, first);
         else
-            compare("y", s.y, first = y, want, d.KH * d.KW * d.C / d.groups, scale, limit);
+            check_sums("y", s.y, first = y, want, d.KH * d.KW * d.C / d.groups, scale, limit);
     }
     check_packed(&d, s.y, first, x, w, with_bias ? b : NULL);
     check_memory();
@@ -188,7 +169,7 @@ static void test_backward_data(cvl_conv2d d, int limit)
 {
     name_case(limit ? "backward data, integers" : "backward data", &d);
     sizes s = sizes_of(&d);
-    T *dy = operand(s.y, limit), *w = operand(s.w, limit), *first = NULL;
+    T *dy = input_operand(s.y, limit), *w = input_operand(s.w, limit), *first = NULL;
     double *wide_dy = widened(dy, s.y), *wide_w = widened(w, s.w);
     double *want = doubles(s.x), *scale = doubles(s.x);
     cvl_reference_conv2d_backward_data(&d, want, wide_dy, wide_w);
@@ -200,7 +181,7 @@ static void test_backward_data(cvl_conv2d d, int limit)
         if (first)
             check_same("dx", s.x, dx, first);
         else
-            compare("dx", s.x, first = dx, want, d.KH * d.KW * d.OC / d.groups, scale, limit);
+            check_sums("dx", s.x, first = dx, want, d.KH * d.KW * d.OC / d.groups, scale, limit);
     }
     check_memory();
 }
@@ -210,7 +191,8 @@ static void test_backward_weights(cvl_conv2d d, int limit)
     name_case(limit ? "backward weights, integers" : "backward weights", &d);
     sizes s = sizes_of(&d);
     ptrdiff_t pixels = d.N * s.OH * s.OW;
-    T *dy = operand(s.y, limit), *x = operand(s.x, limit), *first = NULL, *first_db = NULL;
+    T *dy = input_operand(s.y, limit), *x = input_operand(s.x, limit);
+    T *first = NULL, *first_db = NULL;
     double *wide_dy = widened(dy, s.y), *wide_x = widened(x, s.x);
     double *want = doubles(s.w), *scale = doubles(s.w);
     double *want_db = doubles(d.OC), *scale_db = doubles(d.OC);
@@ -229,8 +211,8 @@ static void test_backward_weights(cvl_conv2d d, int limit)
             check_same("dw", s.w, dw, first);
             check_same("db", d.OC, db, first_db);
         } else {
-            compare("dw", s.w, first = dw, want, pixels, scale, limit);
-            compare("db", d.OC, first_db = db, want_db, pixels, scale_db, limit);
+            check_sums("dw", s.w, first = dw, want, pixels, scale, limit);
+            check_sums("db", d.OC, first_db = db, want_db, pixels, scale_db, limit);
         }
     }
     check_memory();

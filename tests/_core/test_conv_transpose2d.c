@@ -54,30 +54,12 @@ static void name_case(const char *what, const cvl_conv_transpose2d *d)
                d->PB, d->PL, d->PR, d->OPH, d->OPW, d->groups);
 }
 
-/* Integers of at most 8: every sum here is below 2^24, so float32 must give it exactly. */
-enum { REAL = 0, INTEGER = 8 };
-
-static T *operand(ptrdiff_t n, int limit)
-{
-    return limit ? input_integers(n, limit) : input_random(n);
-}
-
-/* A sum of `terms` products is off by at most (terms + 3) u sum|x||w|, the double reference's as
- * much. */
-static void compare(const char *what, ptrdiff_t n, const T *got, const double *want,
-                    ptrdiff_t terms, const double *scale, int limit)
-{
-    if (limit)
-        check_exact(what, n, got, want);
-    else
-        check_within(what, n, got, want, 2 * (double)(terms + 3) * UNIT, scale);
-}
-
 static void test_forward(const cvl_conv_transpose2d *d, int limit, int with_bias)
 {
     name_case(limit ? "forward, integers" : "forward", d);
     sizes s = sizes_of(d);
-    T *x = operand(s.x, limit), *w = operand(s.w, limit), *b = operand(d->OC, limit), *first = NULL;
+    T *x = input_operand(s.x, limit), *w = input_operand(s.w, limit);
+    T *b = input_operand(d->OC, limit), *first = NULL;
     double *wide_x = widened(x, s.x), *wide_w = widened(w, s.w), *wide_b = widened(b, d->OC);
     double *want = doubles(s.y), *scale = doubles(s.y);
     ptrdiff_t OH, OW;
@@ -93,7 +75,7 @@ static void test_forward(const cvl_conv_transpose2d *d, int limit, int with_bias
         if (first)
             check_same("y", s.y, y, first);
         else
-            compare("y", s.y, first = y, want, d->KH * d->KW * d->C / d->groups, scale, limit);
+            check_sums("y", s.y, first = y, want, d->KH * d->KW * d->C / d->groups, scale, limit);
     }
     check_memory();
 }
@@ -102,7 +84,7 @@ static void test_backward_data(const cvl_conv_transpose2d *d, int limit)
 {
     name_case(limit ? "backward data, integers" : "backward data", d);
     sizes s = sizes_of(d);
-    T *dy = operand(s.y, limit), *w = operand(s.w, limit), *first = NULL;
+    T *dy = input_operand(s.y, limit), *w = input_operand(s.w, limit), *first = NULL;
     double *wide_dy = widened(dy, s.y), *wide_w = widened(w, s.w);
     double *want = doubles(s.x), *scale = doubles(s.x);
     cvl_reference_conv_transpose2d_backward_data(d, want, wide_dy, wide_w);
@@ -116,7 +98,8 @@ static void test_backward_data(const cvl_conv_transpose2d *d, int limit)
         if (first)
             check_same("dx", s.x, dx, first);
         else
-            compare("dx", s.x, first = dx, want, d->KH * d->KW * d->OC / d->groups, scale, limit);
+            check_sums("dx", s.x, first = dx, want, d->KH * d->KW * d->OC / d->groups, scale,
+                       limit);
     }
     check_memory();
 }
@@ -125,7 +108,8 @@ static void test_backward_weights(const cvl_conv_transpose2d *d, int limit)
 {
     name_case(limit ? "backward weights, integers" : "backward weights", d);
     sizes s = sizes_of(d);
-    T *dy = operand(s.y, limit), *x = operand(s.x, limit), *first = NULL, *first_db = NULL;
+    T *dy = input_operand(s.y, limit), *x = input_operand(s.x, limit);
+    T *first = NULL, *first_db = NULL;
     double *wide_dy = widened(dy, s.y), *wide_x = widened(x, s.x);
     double *want = doubles(s.w), *scale = doubles(s.w);
     double *want_db = doubles(d->OC), *scale_db = doubles(d->OC);
@@ -146,8 +130,8 @@ static void test_backward_weights(const cvl_conv_transpose2d *d, int limit)
             check_same("dw", s.w, dw, first);
             check_same("db", d->OC, db, first_db);
         } else {
-            compare("dw", s.w, first = dw, want, d->N * d->H * d->W, scale, limit);
-            compare("db", d->OC, first_db = db, want_db, d->N * s.OH * s.OW, scale_db, limit);
+            check_sums("dw", s.w, first = dw, want, d->N * d->H * d->W, scale, limit);
+            check_sums("db", d->OC, first_db = db, want_db, d->N * s.OH * s.OW, scale_db, limit);
         }
     }
     check_memory();

@@ -25,23 +25,6 @@ static const cvl_linear cases[] = {
 };
 /* clang-format on */
 
-enum { REAL = 0, INTEGER = 8 };
-
-static T *operand(ptrdiff_t n, int limit)
-{
-    return limit ? input_integers(n, limit) : input_random(n);
-}
-
-/* The bound of a sum of products, as in test_conv2d.c; integers are exact. */
-static void compare(const char *what, ptrdiff_t n, const T *got, const double *want,
-                    ptrdiff_t terms, const double *scale, int limit)
-{
-    if (limit)
-        check_exact(what, n, got, want);
-    else
-        check_within(what, n, got, want, 2 * (double)(terms + 3) * UNIT, scale);
-}
-
 /* The header promises a 1x1 convolution over M pixels. */
 static void test_against_conv2d(const cvl_linear *d, const T *y, const T *x, const T *w, const T *b)
 {
@@ -60,8 +43,8 @@ static void test_forward(const cvl_linear *d, int limit, int with_bias)
 {
     check_case("forward M%td IN%td OUT%td limit %d", d->M, d->IN, d->OUT, limit);
     ptrdiff_t size_x = d->M * d->IN, size_y = d->M * d->OUT, size_w = d->IN * d->OUT;
-    T *x = operand(size_x, limit), *w = operand(size_w, limit), *first = NULL;
-    T *b = with_bias ? operand(d->OUT, limit) : NULL;
+    T *x = input_operand(size_x, limit), *w = input_operand(size_w, limit), *first = NULL;
+    T *b = with_bias ? input_operand(d->OUT, limit) : NULL;
     double *wide_x = widened(x, size_x), *wide_w = widened(w, size_w);
     double *wide_b = with_bias ? widened(b, d->OUT) : NULL;
     double *want = doubles(size_y), *scale = doubles(size_y);
@@ -75,7 +58,7 @@ static void test_forward(const cvl_linear *d, int limit, int with_bias)
         if (first)
             check_same("y", size_y, y, first);
         else
-            compare("y", size_y, first = y, want, d->IN, scale, limit);
+            check_sums("y", size_y, first = y, want, d->IN, scale, limit);
     }
     if (d->M > 0)
         test_against_conv2d(d, first, x, w, b);
@@ -86,7 +69,7 @@ static void test_backward_data(const cvl_linear *d, int limit)
 {
     check_case("backward data M%td IN%td OUT%td limit %d", d->M, d->IN, d->OUT, limit);
     ptrdiff_t size_x = d->M * d->IN, size_y = d->M * d->OUT, size_w = d->IN * d->OUT;
-    T *dy = operand(size_y, limit), *w = operand(size_w, limit), *first = NULL;
+    T *dy = input_operand(size_y, limit), *w = input_operand(size_w, limit), *first = NULL;
     double *wide_dy = widened(dy, size_y), *wide_w = widened(w, size_w);
     double *want = doubles(size_x), *scale = doubles(size_x);
     cvl_reference_linear_backward_data(d, want, wide_dy, wide_w);
@@ -99,7 +82,7 @@ static void test_backward_data(const cvl_linear *d, int limit)
         if (first)
             check_same("dx", size_x, dx, first);
         else
-            compare("dx", size_x, first = dx, want, d->OUT, scale, limit);
+            check_sums("dx", size_x, first = dx, want, d->OUT, scale, limit);
     }
     check_memory();
 }
@@ -108,7 +91,8 @@ static void test_backward_weights(const cvl_linear *d, int limit)
 {
     check_case("backward weights M%td IN%td OUT%td limit %d", d->M, d->IN, d->OUT, limit);
     ptrdiff_t size_x = d->M * d->IN, size_y = d->M * d->OUT, size_w = d->IN * d->OUT;
-    T *dy = operand(size_y, limit), *x = operand(size_x, limit), *first = NULL, *first_db = NULL;
+    T *dy = input_operand(size_y, limit), *x = input_operand(size_x, limit);
+    T *first = NULL, *first_db = NULL;
     double *wide_dy = widened(dy, size_y), *wide_x = widened(x, size_x);
     double *want = doubles(size_w), *scale = doubles(size_w);
     double *want_db = doubles(d->OUT), *scale_db = doubles(d->OUT);
@@ -128,8 +112,8 @@ static void test_backward_weights(const cvl_linear *d, int limit)
             check_same("dw", size_w, dw, first);
             check_same("db", d->OUT, db, first_db);
         } else {
-            compare("dw", size_w, first = dw, want, d->M, scale, limit);
-            compare("db", d->OUT, first_db = db, want_db, d->M, scale_db, limit);
+            check_sums("dw", size_w, first = dw, want, d->M, scale, limit);
+            check_sums("db", d->OUT, first_db = db, want_db, d->M, scale_db, limit);
         }
     }
     check_memory();

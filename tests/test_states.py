@@ -82,6 +82,14 @@ def test_weights_come_in_order_and_in_their_layout(name):
         np.testing.assert_array_equal(before[key] if kept else value, after[key], strict=True)
 
 
+def test_a_norm_of_whole_images_takes_channels_from_first_to_last():
+    """The numbers of a LayerNorm over several axes move with the channels, also in a cube."""
+    theirs = {"weight": np.arange(27.0).reshape(3, 3, 3), "bias": np.zeros((3, 3, 3))}
+    new = states.from_pytorch(cl.LayerNorm((3, 3, 3)), theirs)
+
+    np.testing.assert_array_equal(theirs["weight"].transpose(1, 2, 0), new["gamma"])
+
+
 def test_a_linear_after_flatten_reads_channels_last():
     """Its inputs are sorted anew: it gives what it gave on channels first, in float64 too."""
     rng = np.random.default_rng(0)

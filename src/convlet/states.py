@@ -34,10 +34,11 @@ def from_pytorch(
     """Turn the `state_dict()` of a PyTorch model into one for a model of the same layers.
 
     Layers are matched in their order, whatever they are called, and each must be of the same kind
-    and size. Weights are transposed to channels last, also those of a Linear that follows a Flatten
-    of images, floating-point numbers are converted to the dtype of the model, and Dropout, of which
-    PyTorch keeps nothing, stays as it is. The order is that in which a PyTorch module has its
-    attributes, and torchvision's resnet18 fits `convlet.models.resnet18`.
+    and size. Weights are transposed to channels last, also those of a Linear that follows a
+    Flatten of images and of a LayerNorm over several axes; floating-point numbers are converted to
+    the dtype of the model, and Dropout, of which PyTorch keeps nothing, stays as it is. The order
+    is that in which a PyTorch module has its attributes, and torchvision's resnet18 fits
+    `convlet.models.resnet18`.
 
     Parameters
     ----------
@@ -105,6 +106,8 @@ def _converted(layer, name, value, image):
     axes = _AXES.get(type(layer))
     if axes is None and not isinstance(layer, _NORMS):
         raise ValueError(f"from_pytorch: {layer!r} has no counterpart that is known")
+    if isinstance(layer, layers.LayerNorm) and value.ndim > 1:
+        return np.moveaxis(value, 0, -1)
     if axes is None or name != "weight":
         return value
     if value.ndim != len(axes):

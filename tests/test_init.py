@@ -144,6 +144,8 @@ def test_shapes_without_fans_are_refused(name, shape):
     """A bias or an empty array has no fans, and the message says what to take."""
     with pytest.raises(ValueError, match=r"expected the shape of weights.*init\.zeros"):
         getattr(init, name)(shape)
+    with pytest.raises(TypeError, match="fans: expected a tuple of sizes, got 3"):
+        getattr(init, name)(3)
 
 
 @pytest.mark.parametrize(

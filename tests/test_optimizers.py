@@ -429,6 +429,14 @@ def test_load_state_dict_is_strict(make):
 @pytest.mark.parametrize(
     ("kind", "options", "error", "message"),
     [
+        ("SGD", {"lr": [0.1]}, TypeError, r"SGD: expected lr to be a number, got \[0.1\]"),
+        ("SGD", {"momentum": (0.9,)}, TypeError, r"momentum to be a number, got \(0.9,\)"),
+        (
+            "Adam",
+            {"learning_rate": 0.1},
+            TypeError,
+            r"\['learning_rate'\]; expected lr, betas, eps",
+        ),
         ("SGD", {"lr": -0.1}, ValueError, "SGD: expected lr to be at least 0 and finite, got -0.1"),
         ("SGD", {"lr": np.nan}, ValueError, "lr .* got nan"),
         ("SGD", {"lr": np.inf}, ValueError, "lr .* got inf"),

@@ -44,6 +44,7 @@ def fans(shape: Shape) -> tuple[int, int]:
 
     Raises
     ------
+    TypeError : shape is no tuple.
     ValueError : fewer than two axes, as of a bias, or a size below 1.
 
     Examples
@@ -51,6 +52,8 @@ def fans(shape: Shape) -> tuple[int, int]:
     >>> fans((3, 3, 16, 32)), fans((100, 10))
     ((144, 288), (100, 10))
     """
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"fans: expected a tuple of sizes, got {shape!r}")
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(
             f"fans: expected the shape of weights, (KH, KW, C, OC) or (in, out) of sizes of at "

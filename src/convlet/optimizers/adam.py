@@ -134,7 +134,10 @@ class Adam(AdamSteps):
                 "as PyTorch's Adam does; AdamW is the one with decoupled decay"
             )
         if unknown:
-            raise TypeError(f"Adam got the unknown options {sorted(unknown)}")
+            raise TypeError(
+                f"Adam got the unknown options {sorted(unknown)}; expected lr, betas, eps, "
+                f"eps_mode, amsgrad or l2"
+            )
         options = {"eps_mode": eps_mode, "amsgrad": amsgrad, "l2": l2}
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, **options)
 

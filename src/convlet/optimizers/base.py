@@ -199,7 +199,7 @@ class Optimizer:
             return option  # what is valid for every option
         if name == "params" or name in self.flags:
             return option
-        if isinstance(option, (tuple, list)):
+        if isinstance(option, (tuple, list)) and name == "betas":
             entries = enumerate(option)
             return tuple(self._evaluate(f"{name}[{i}]", entry, t, seen) for i, entry in entries)
         if callable(option):

@@ -166,8 +166,9 @@ def test_fit_ends_cleanly_when_interrupted(digits, calls, completed):
     assert all(not parameter.grad.any() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("answer", [bool, np.bool_])
 @pytest.mark.parametrize(("images", "completed"), [(100, 2), (160, 3)])
-def test_fit_ends_where_its_callback_says_so(digits, images, completed):
+def test_fit_ends_where_its_callback_says_so(digits, images, completed, answer):
     """A callback that returns True ends the training after its batch, as for early stopping."""
     train, test = digits
     model, optimizer = start()
@@ -175,7 +176,7 @@ def test_fit_ends_where_its_callback_says_so(digits, images, completed):
 
     def enough(reached):
         seen.append(reached)
-        return (reached.epoch, reached.images) == (3, images)
+        return answer((reached.epoch, reached.images) == (3, images))
 
     history = training.fit(
         model, optimizer, *train, epochs=9, batch_size=100, rng=0, test=test, progress=enough

@@ -154,7 +154,8 @@ def fit(
                 )
                 if images == batches.examples:
                     completed.append(reached)
-                if progress is not None and progress(reached) is True:
+                answer = None if progress is None else progress(reached)
+                if isinstance(answer, (bool, np.bool_)) and answer:
                     return _history(completed, test)
     except KeyboardInterrupt:
         optimizer.zero_grad()

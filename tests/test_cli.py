@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from convlet import _cli, _core, models, training
+from same_bits import FUSED_LEVELS
 
 TRAIN = [sys.executable, "-m", "convlet", "train", "digits"]
-FUSED_LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
 
 
 def run(*arguments, **environment):

@@ -1,13 +1,9 @@
 """Training gives the same bits on every instruction set with FMA and for any number of threads."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from convlet import _core
+from same_bits import assert_same_bits, needs_fma
 
 # 9 and 17 images of 9x9 with 65 channels, and sums over more than 640 terms in every pass.
 PROGRAM = """
@@ -45,34 +41,12 @@ for step, n in enumerate([9, 17, 9]):
 print(_core.isa(), training.weights_sha256(model), loss.hex(), float(model(x).sum()).hex())
 """
 
-LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
 
-
-def run(level, threads, dtype):
-    """Train in a process of its own; return the level in use and checksums of the result."""
-    environment = os.environ | {"CONVLET_ISA": level, "CONVLET_NUM_THREADS": str(threads)}
-    program = PROGRAM.replace("{dtype}", dtype)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    used, *sums = done.stdout.split()
-    assert level == used
-    return sums
-
-
-@pytest.mark.skipif(not LEVELS, reason="this CPU has no level with FMA")
+@needs_fma
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_training_an_odd_model_gives_the_same_bits(dtype):
     """Weights, loss and predictions agree for 1, 2 and 3 threads on every level."""
-    results = {(level, n): run(level, n, dtype) for level in LEVELS for n in (1, 2, 3)}
-    first, *others = results.values()
-
-    assert all(first == other for other in others), results
+    assert_same_bits(PROGRAM.replace("{dtype}", dtype))
 
 
 def test_repeating_a_step_repeats_its_bits():

@@ -1,17 +1,15 @@
 """The ready-made networks: parameters, shapes, gradients, and that they can be trained."""
 
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import convlet as cl
-from convlet import _core, models, reference
+from convlet import models, reference
 from convlet.gradcheck import gradcheck
 from convlet.models import mobilenet, resnet
+from same_bits import assert_same_bits, needs_fma
 
 # model, images, classes, parameters, layers with weights
 MODELS = {
@@ -189,25 +187,12 @@ for model in (
     sums += [training.weights_sha256(model), float(dx.sum()).hex()]
 print(_core.isa(), *sums)
 """
-LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
 
 
-@pytest.mark.skipif(not LEVELS, reason="this CPU has no level with FMA")
+@needs_fma
 def test_training_gives_the_same_bits():
     """Networks of each form train to the same bits for 1, 2 and 3 threads on every level."""
-    results = set()
-    for level in LEVELS:
-        for threads in (1, 2, 3):
-            environment = os.environ | {"CONVLET_ISA": level, "CONVLET_NUM_THREADS": str(threads)}
-            done = subprocess.run(
-                [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
-            )
-            assert (0, "") == (done.returncode, done.stderr)
-            used, *sums = done.stdout.split()
-            assert level == used
-            results.add(tuple(sums))
-
-    assert 1 == len(results)
+    assert_same_bits(PROGRAM)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 6, 3), (1, 1, 1, 3), (2, 4, 4, 5), (0, 3, 3, 2)])

@@ -1,16 +1,14 @@
 """What all norms promise: accuracy far from 0, the same bits; and batch norm's conventions."""
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import convlet as cl
-from convlet import _core, ops, reference
+from convlet import ops, reference
+from same_bits import assert_same_bits, needs_fma
 
 # ---------------------------------------------------------------- accuracy in float32
 
@@ -144,33 +142,12 @@ for shape, groups in cases:
 print(_core.isa(), *sums)
 """
 
-LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
 
-
-def run(level, threads, dtype):
-    """Normalise in a process of its own; return the level in use and checksums."""
-    environment = os.environ | {"CONVLET_ISA": level, "CONVLET_NUM_THREADS": str(threads)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("{dtype}", dtype)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    used, *sums = done.stdout.split()
-    assert level == used
-    return sums
-
-
-@pytest.mark.skipif(not LEVELS, reason="this CPU has no level with FMA")
+@needs_fma
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_norms_give_the_same_bits(dtype):
     """Values, statistics and gradients agree for 1, 2 and 3 threads on every level."""
-    results = {(level, n): run(level, n, dtype) for level in LEVELS for n in (1, 2, 3)}
-    first, *others = results.values()
-
-    assert all(first == other for other in others), results
+    assert_same_bits(PROGRAM.replace("{dtype}", dtype))
 
 
 # ---------------------------------------------------------------- batch norm's conventions

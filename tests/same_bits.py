@@ -1,0 +1,35 @@
+"""A program at every level with FMA and for several numbers of threads: all print the same."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from convlet import _core
+
+FUSED_LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
+needs_fma = pytest.mark.skipif(not FUSED_LEVELS, reason="this CPU has no level with FMA")
+
+
+def printed(program, level, threads):
+    """Run a program in a process of its own; return the words that follow the level in use."""
+    environment = os.environ | {"CONVLET_ISA": level, "CONVLET_NUM_THREADS": str(threads)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    used, *sums = done.stdout.split()
+    assert level == used
+    return sums
+
+
+def assert_same_bits(program):
+    """A program that prints the level in use and checksums prints the same on every level."""
+    results = {(level, n): printed(program, level, n) for level in FUSED_LEVELS for n in (1, 2, 3)}
+    first, *others = results.values()
+    assert all(first == other for other in others), results

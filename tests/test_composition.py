@@ -398,8 +398,8 @@ def test_what_would_not_be_trained_is_refused():
             self.scale = cl.Parameter(np.ones(3, np.float32))
 
     class Holds(cl.Layer):
-        def __init__(self):
-            self.inner = cl.Linear(3, 2)
+        def __init__(self, inner):
+            self.inner = inner
 
     class Whole(cl.Sequential):
         def __init__(self):
@@ -409,9 +409,23 @@ def test_what_would_not_be_trained_is_refused():
     message = r"Forgets: scale .*name it in parameter_names, as in parameter_names = \('scale',\)"
     with pytest.raises(TypeError, match=message):
         Forgets()
-    with pytest.raises(TypeError, match=r"Holds: the layer inner .*Sequential, Residual and Conc"):
-        Holds()
+    layer, parameter = cl.Linear(3, 2), cl.Parameter(np.ones(3))
+    for inner in (layer, [layer], (1, layer), {"a": layer}, [parameter]):
+        with pytest.raises(TypeError, match=r"Holds: what inner holds .*Sequential, Residual and"):
+            Holds(inner)
+    assert (3, 2) == Holds((3, 2)).inner
     assert 2 == len(Whole().parameters())
+
+
+def test_a_parameter_that_is_named_and_missing():
+    """The error names the parameter, and not what asked for it."""
+
+    class Misses(cl.Layer):
+        parameter_names = ("scale",)
+
+    for ask in (lambda: Misses().dtype, lambda: Misses().trainable, lambda: Misses().parameters()):
+        with pytest.raises(AttributeError, match="'Misses' object has no attribute 'scale'"):
+            ask()
 
 
 def test_a_parameter_is_not_replaced_by_an_array():

@@ -515,6 +515,8 @@ class Layer:
     if not TYPE_CHECKING:  # or a checker would find every attribute
 
         def __getattr__(self, name):
+            if hasattr(type(self), name):  # a property that misses something else, and says what
+                return object.__getattribute__(self, name)
             kind = type(self).__name__
             cure = f"; {ELSEWHERE[name]}" if name in ELSEWHERE else ""
             raise AttributeError(

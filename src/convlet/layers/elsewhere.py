@@ -46,8 +46,11 @@ def require_known(layer, name, value, layer_class):
             f"{kind}: {name} would be neither trained nor saved: name it in parameter_names, as in "
             f"parameter_names = {(*layer.parameter_names, name)}"
         )
-    elif isinstance(value, layer_class) and type(layer)._children is layer_class._children:
-        raise TypeError(
-            f"{kind}: the layer {name} inside it would be neither trained nor saved; layers that "
-            f"hold others are made of Sequential, Residual and Concat"
-        )
+    elif type(layer)._children is layer_class._children:
+        within = value.values() if isinstance(value, dict) else value
+        within = within if isinstance(value, (list, tuple, dict)) else [value]
+        if any(isinstance(v, (layer_class, Parameter)) for v in within):
+            raise TypeError(
+                f"{kind}: what {name} holds would be neither trained nor saved; layers that hold "
+                f"others are made of Sequential, Residual and Concat"
+            )

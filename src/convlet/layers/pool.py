@@ -206,11 +206,7 @@ class GlobalAvgPool2d(Layer):
     _kind = "global_avg_pool2d"
 
     def _output_shape(self, shape):
-        sizes.images(self, shape)
-        n, h, w, c = shape
-        if h < 1 or w < 1:
-            raise ValueError(f"{self!r}: expected images of at least one pixel, got {shape}")
-        return n, c
+        return _of_whole_images(self, shape)
 
     def _apply(self, x):
         return global_avg_pool2d(x)
@@ -240,11 +236,7 @@ class GlobalMaxPool2d(Layer):
     _kind = "global_max_pool2d"
 
     def _output_shape(self, shape):
-        sizes.images(self, shape)
-        n, h, w, c = shape
-        if h < 1 or w < 1:
-            raise ValueError(f"{self!r}: expected images of at least one pixel, got {shape}")
-        return n, c
+        return _of_whole_images(self, shape)
 
     def _apply(self, x):
         return global_max_pool2d(x)
@@ -257,3 +249,12 @@ class GlobalMaxPool2d(Layer):
 
     def __repr__(self) -> str:
         return "GlobalMaxPool2d()"
+
+
+def _of_whole_images(layer, shape):
+    """Return (N, C), the shape of a value per channel of images that have a pixel."""
+    sizes.images(layer, shape)
+    n, h, w, c = shape
+    if h < 1 or w < 1:
+        raise ValueError(f"{layer!r}: expected images of at least one pixel, got {shape}")
+    return n, c

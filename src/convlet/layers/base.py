@@ -12,6 +12,7 @@ from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
 from .elsewhere import ELSEWHERE, require_known
 from .own import measured_shape, own_forward, own_pullback
+from .places import join
 from .pullback import Pullback
 from .recalibrate import recalibrate
 
@@ -604,13 +605,3 @@ class Layer:
     def __getstate__(self) -> dict[str, Any]:
         # A copy packs its own memory, and its parameters have been drawn.
         return self.__dict__ | {"_packed": False, "_plans": None, "_rng": None}
-
-
-def join(path, name):
-    """Return the path of a layer inside the one at a path."""
-    return f"{path}.{name}" if path else name
-
-
-def locate(error, place):
-    """Put the place of a layer before the message of its error, which is then raised again."""
-    error.args = (f"{place}, {error}",)

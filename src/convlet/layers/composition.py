@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from .base import Layer, join, locate
+from .base import Layer
+from .places import join, locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

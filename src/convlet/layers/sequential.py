@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import SupportsIndex, overload
 
-from .base import Layer, join, locate
+from .base import Layer
+from .places import join, locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

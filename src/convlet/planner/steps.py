@@ -17,6 +17,7 @@ import numpy as np
 from .. import _core
 from .._checks import ACTIVATIONS
 from .._core import empty
+from ..layers.places import locate
 from ..layers.recalibrate import BatchMoments
 from ..ops.conv import conv2d_choice, conv2d_geometry, require_path
 from ..ops.conv_activation import activation_backward
@@ -66,18 +67,12 @@ class Step:
         return {}
 
 
-def locate(error, where):
-    """Put the place of a layer before the message of its error, which is then raised again."""
-    if where.place:
-        error.args = (f"{where.place}, {error}",)
-
-
 def batch_moments(norm, where, statistics, count):
     """The statistics of a batch to be committed to a batch norm; raise unless they are finite."""
     try:
         return BatchMoments(norm, statistics, count)
     except FloatingPointError as error:
-        locate(error, where)
+        locate(error, where.place)
         raise
 
 
@@ -91,7 +86,7 @@ class LayerStep(Step):
         try:
             y, pull = self.layer._vjp(run.values[self.x], self.needs_dx, run.commits)
         except FloatingPointError as error:
-            locate(error, self.where)
+            locate(error, self.where.place)
             raise
         run.values[self.y] = y
         if self.wanted:

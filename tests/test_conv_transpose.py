@@ -10,6 +10,7 @@ import convlet as cl
 from cases import CONV_CASES
 from convlet import ops, reference
 from convlet.gradcheck import gradcheck
+from same_bits import assert_same_for_any_threads
 
 
 @dataclass(frozen=True)
@@ -217,12 +218,7 @@ def test_bits_do_not_depend_on_threads():
         y = ops.conv_transpose2d(x, w, **options)
         return y, *ops.conv_transpose2d_backward(y, x, w, **options)
 
-    with cl.num_threads(1):
-        serial = run()
-    for threads in (2, 3, 7):
-        with cl.num_threads(threads):
-            for a, b in zip(serial, run(), strict=True):
-                np.testing.assert_array_equal(a, b)
+    assert_same_for_any_threads(run)
 
 
 @pytest.mark.parametrize(

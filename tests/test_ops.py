@@ -13,6 +13,7 @@ import convlet
 from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES
 from convlet import _core, ops, reference
 from convlet.ops.pool import max_pool2d_winners, max_pool2d_winners_backward
+from same_bits import assert_same_for_any_threads
 
 DTYPES = (np.float32, np.float64)
 
@@ -468,9 +469,4 @@ def test_bits_do_not_depend_on_threads(dtype):
         pooled = ops.max_pool2d(y, 3, stride=2, padding=1)
         return y, normal, *gradients, *ops.conv2d_backward(y, x, w, padding=1), pooled
 
-    with convlet.num_threads(1):
-        serial = run()
-    for threads in (2, 3, 7):
-        with convlet.num_threads(threads):
-            for a, b in zip(run(), serial, strict=True):
-                np.testing.assert_array_equal(a, b)
+    assert_same_for_any_threads(run)

@@ -3,7 +3,7 @@
  * Pixels are laid side by side into rows of L = lcm(C, 64 or 16) elements where that is short, so
  * that a matrix of 3 channels fills whole vectors as one of 64 does. Every column of these rows is
  * its own chain of additions: a sum is a chain down at most `chain` rows, chains added over at
- * most CVL_COLUMNS_PIECES pieces, these folded into channels in double, and the blocks merged in
+ * most CVL_ORDER_FOLD pieces, these folded into channels in double, and the blocks merged in
  * order. All of it follows from M and C. */
 #ifndef CVL_COLUMNS_H
 #define CVL_COLUMNS_H

@@ -113,7 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"convlet {convlet.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_config(commands)
+    _add_train(commands)
+    return parser
 
+
+def _add_config(commands) -> None:
     config = commands.add_parser(
         "config",
         help="print the instruction set and the threads in use, or what a C compiler needs",
@@ -128,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
         "--pkgconfigdir", action="store_true", help="the folder of convlet.pc, for pkg-config"
     )
 
+
+def _add_train(commands) -> None:
     train = commands.add_parser(
         "train",
         help="train a network on the digits that come with the package, or on files of yours",
@@ -188,7 +195,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.npz",
         help="write the trained model's state_dict()",
     )
-    return parser
 
 
 def _defaults(field: str) -> str:

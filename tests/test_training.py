@@ -247,16 +247,21 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
         (
             {"test": (np.zeros((2, 2, 2, 1), np.float32), np.array([0, 3]))},
             ValueError,
-            "fit: y of test has 3 at index 1, expected labels from 0 to 2",
+            "fit: test y has 3 at index 1, expected labels from 0 to 2",
         ),
         (
             {"test": (np.zeros((2, 2, 2, 1), np.float32), np.eye(2, 3))},
             TypeError,
-            "fit: y of test has dtype float64, expected integer labels",
+            "fit: test y has dtype float64, .*: use y.astype",
         ),
         ({"y": [0] * 6}, TypeError, r"fit: y must be an array, got list: .*\(y, np.int64\)"),
         ({"optimizer": "adam"}, TypeError, r"fit: expected an optimizer, such as Adam.*got 'adam'"),
         ({"max_norm": -1}, ValueError, "max_norm"),
+        (
+            {"loss": "mse"},
+            TypeError,
+            r"\(logits, labels\) -> \(value, gradient\), such as .* 'mse'",
+        ),
     ],
 )
 def test_fit_refuses_bad_arguments(change, error, message):
@@ -324,6 +329,26 @@ def test_fit_by_another_loss_on_changed_images_with_clipped_gradients(digits):
         pullback(loss(logits, labels)[1])
         optimizer.step(zero_grad=True, max_norm=0.5)
     assert training.weights_sha256(by_hand) == training.weights_sha256(model)
+
+
+@pytest.mark.parametrize(
+    ("result", "got"),
+    [
+        (0.5, "float"),
+        ((0.5,), r"\(float\)"),
+        ((np.ones(32), np.ones((32, 10), np.float32)), r"\(ndarray, ndarray\)"),
+    ],
+)
+def test_a_loss_that_gives_something_else(digits, result, got):
+    """What is no number with its gradient is refused before the step."""
+    model, optimizer = start()
+    before = model.parameters()[0].value.copy()
+    with pytest.raises(TypeError, match=rf"return \(number, gradient\), .* got {got}"):
+        training.fit(
+            model, optimizer, *digits[0], epochs=1, batch_size=32, loss=lambda z, y: result
+        )
+
+    np.testing.assert_array_equal(before, model.parameters()[0].value)
 
 
 def test_labels_of_pixels(digits):

@@ -78,7 +78,8 @@ def fit(
 
     Raises
     ------
-    TypeError : epochs or batch_size is no integer, y not integers, test no pair, or optimizer none.
+    TypeError : epochs or batch_size is no integer, y not integers, test no pair, optimizer none, or
+        loss no function that returns a number and a gradient.
     ValueError : epochs or batch_size is below 1, x is empty, x and y differ in length, a label is
         out of range, the model does not take x or the x of test, or ends in Softmax, which belongs
         to the loss, or optimizer steps none of its trainable parameters. Nothing has been changed.
@@ -128,7 +129,7 @@ def fit(
                 if augment is not None:
                     x_batch = augment(x_batch)
                 logits, pullback = model.vjp(x_batch, input_grad=False)
-                value, dlogits = loss(logits, labels)
+                value, dlogits = _value_and_gradient(loss, logits, labels)
                 if not math.isfinite(value):
                     raise FloatingPointError(
                         f"fit: the loss is {value} in epoch {epoch} after {images} images; "
@@ -172,6 +173,11 @@ def _check_labels(y, logits_shape, count, name):
 
 def _check_trains(model, optimizer, loss):
     """Raise what would let a model learn nothing, or from the wrong numbers."""
+    if not callable(loss):
+        raise TypeError(
+            f"fit: expected loss to be a function (logits, labels) -> (value, gradient), such as "
+            f"softmax_cross_entropy, got {loss!r}"
+        )
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"fit: expected an optimizer, such as Adam(model.parameters()), got {optimizer!r}"
@@ -192,11 +198,25 @@ def _check_trains(model, optimizer, loss):
         )
 
 
+def _value_and_gradient(loss, logits, labels):
+    """Call a loss; raise unless it gives a number and a gradient."""
+    result = loss(logits, labels)
+    if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 0:
+        return result
+    got = type(result).__name__
+    if isinstance(result, tuple):
+        got = f"({', '.join(type(part).__name__ for part in result)})"
+    raise TypeError(
+        f"fit: expected loss to return (number, gradient), the mean over the batch and its "
+        f"gradient, got {got}"
+    )
+
+
 def _check_test(model, x, y):
     """Raise unless a model can be evaluated on a test set."""
     _check_lengths("fit: test", x, y)
-    y = _checks.as_ndarray(y, "fit: y of test", "int64")
-    _check_labels(y, model.output_shape((1, *np.shape(x)[1:])), len(x), "fit: y of test")
+    y = _checks.as_ndarray(y, "fit: test y", "int64")
+    _check_labels(y, model.output_shape((1, *np.shape(x)[1:])), len(x), "fit: test y")
     evaluate(model, x[:1], y[:1])
 
 

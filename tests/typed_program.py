@@ -63,11 +63,34 @@ def main() -> None:
         assert_type(dlogits, np.ndarray)
         pullback(dlogits)
         optimizer.step(zero_grad=True, max_norm=1.0)
-    history = training.fit(model, optimizer, x[:64], y[:64], epochs=1, batch_size=32, test=test)
+
+    def weighted(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+        return cl.softmax_cross_entropy(logits, labels, class_weight=np.ones(10))
+
+    history = training.fit(
+        model,
+        optimizer,
+        x[:64],
+        y[:64],
+        epochs=1,
+        batch_size=32,
+        test=test,
+        loss=weighted,
+        augment=lambda images: data.random_shift(images, 1, rng=0),
+        max_norm=1.0,
+    )
     assert_type(history, dict[str, list[float]])
     assert_type(model(x[:3]), np.ndarray)
     assert_type(model.fold()(x[:3]), np.ndarray)
     model.load_state_dict(assert_type(model.state_dict(), dict[str, np.ndarray]))
+    assert_type(model.named_parameters(), list[tuple[str, cl.Parameter]])
+    model[0].trainable = False
+    assert_type(model.trainable, bool)
+    assert_type(cl.schedules.cosine(0.1, steps=10, final=0.01)(1), float)
+    theirs = {"weight": np.ones((2, 3)), "bias": np.ones(2)}
+    linear = cl.Linear(3, 2)
+    linear.load_state_dict(cl.states.from_pytorch(linear, theirs))
+    assert_type(np.asarray(linear.weight).sum(), Any)
 
     weights = cl.init.he_normal((3, 3, 1, 4), rng=0)
     assert_type(cl.conv2d(x[:2], weights, stride=(1, 2), algorithm="im2col"), np.ndarray)

@@ -62,6 +62,42 @@ def batch_norm_inference(
     check(status)
 
 
+def batch_norm_max_pool2d_forward(
+        y, winners, statistics, x, gamma, beta, double eps, int activation, bint frozen,
+        tuple geometry, int threads):
+    """y by batch norm and max pooling; winners may be None.
+
+    Unless frozen, sets `statistics` (2, C), mean and variance.
+    """
+    cdef cvl_batch_norm d
+    cdef cvl_pool2d window
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef Py_ssize_t OH, OW
+    cdef void *winners_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
+    cdef char code = code_of(x_view)
+    describe_batch_norm(&d, x_view, eps, activation)
+    d.frozen = frozen
+    describe_pool2d(&window, geometry, x_view, &OH, &OW)
+    cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, window.N, OH, OW, d.C).buf
+    if winners is not None:
+        winners_memory = gate.admit_shape(
+            winners, "winners", UINT8, WRITE, 4, window.N, OH, OW, d.C).buf
+    cdef double *mean = <double *>gate.admit_shape(
+        statistics, "statistics", FLOAT64, READ if frozen else WRITE, 2, 2, d.C).buf
+    cdef void *gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    cdef void *beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    gate.prepare(&run, threads, cvl_batch_norm_max_pool2d_forward_workspace_size(
+        code, &d, &window, threads))
+    with nogil:
+        status = cvl_batch_norm_max_pool2d_forward(
+            code, &d, &window, y_memory, <uint8_t *>winners_memory, mean, mean + d.C, x_view.buf,
+            gamma_memory, beta_memory, &run)
+    check(status)
+
+
 def running_move(
         next_mean, next_var, running_mean, running_var, statistics, double weight, double unbias):
     """Running statistics moved towards `statistics` (2, C), mean and variance.

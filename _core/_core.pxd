@@ -487,6 +487,12 @@ cdef cvl_status cvl_max_pool2d_forward_winners(
 cdef cvl_status cvl_max_pool2d_backward_winners(
     char dtype, const cvl_pool2d *d, void *dx, const void *dy, const uint8_t *winners,
     const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_batch_norm_max_pool2d_forward(
+    char dtype, const cvl_batch_norm *d, const cvl_pool2d *window, void *y, uint8_t *winners,
+    double *mean, double *var, const void *x, const void *gamma, const void *beta,
+    const cvl_exec *run) noexcept nogil
+cdef size_t cvl_batch_norm_max_pool2d_forward_workspace_size(
+    char dtype, const cvl_batch_norm *d, const cvl_pool2d *window, int threads) noexcept nogil
 cdef cvl_status cvl_avg_pool2d_forward(
     char dtype, const cvl_pool2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_avg_pool2d_backward(

@@ -157,6 +157,18 @@ cdef extern from "convlet.h" nogil:
     cvl_status cvl_max_pool2d_backward_winners_f64(
         const cvl_pool2d *d, double *dx, const double *dy, const uint8_t *winners,
         const cvl_exec *run)
+    cvl_status cvl_batch_norm_max_pool2d_forward_f32(
+        const cvl_batch_norm *d, const cvl_pool2d *window, float *y, uint8_t *winners,
+        double *mean, double *var, const float *x, const float *gamma, const float *beta,
+        const cvl_exec *run)
+    cvl_status cvl_batch_norm_max_pool2d_forward_f64(
+        const cvl_batch_norm *d, const cvl_pool2d *window, double *y, uint8_t *winners,
+        double *mean, double *var, const double *x, const double *gamma, const double *beta,
+        const cvl_exec *run)
+    size_t cvl_batch_norm_max_pool2d_forward_workspace_size_f32(
+        const cvl_batch_norm *d, const cvl_pool2d *window, int threads)
+    size_t cvl_batch_norm_max_pool2d_forward_workspace_size_f64(
+        const cvl_batch_norm *d, const cvl_pool2d *window, int threads)
     cvl_status cvl_avg_pool2d_forward_f32(
         const cvl_pool2d *d, float *y, const float *x, const cvl_exec *run)
     cvl_status cvl_avg_pool2d_forward_f64(
@@ -497,6 +509,27 @@ cdef cvl_status cvl_max_pool2d_backward_winners(
     if dtype == b'f':
         return cvl_max_pool2d_backward_winners_f32(d, <float *>dx, <const float *>dy, winners, run)
     return cvl_max_pool2d_backward_winners_f64(d, <double *>dx, <const double *>dy, winners, run)
+
+
+cdef cvl_status cvl_batch_norm_max_pool2d_forward(
+        char dtype, const cvl_batch_norm *d, const cvl_pool2d *window, void *y, uint8_t *winners,
+        double *mean, double *var, const void *x, const void *gamma, const void *beta,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_max_pool2d_forward_f32(
+            d, window, <float *>y, winners, mean, var, <const float *>x, <const float *>gamma,
+            <const float *>beta, run)
+    return cvl_batch_norm_max_pool2d_forward_f64(
+        d, window, <double *>y, winners, mean, var, <const double *>x, <const double *>gamma,
+        <const double *>beta, run)
+
+
+cdef size_t cvl_batch_norm_max_pool2d_forward_workspace_size(
+        char dtype, const cvl_batch_norm *d, const cvl_pool2d *window,
+        int threads) noexcept nogil:
+    if dtype == b'f':
+        return cvl_batch_norm_max_pool2d_forward_workspace_size_f32(d, window, threads)
+    return cvl_batch_norm_max_pool2d_forward_workspace_size_f64(d, window, threads)
 
 
 cdef cvl_status cvl_avg_pool2d_forward(

@@ -63,6 +63,26 @@ CVL_API cvl_status cvl_max_pool2d_backward_winners_f64(const cvl_pool2d *d, doub
                                                        const double *dy, const uint8_t *winners,
                                                        const cvl_exec *run);
 
+/* cvl_batch_norm_max_pool2d_forward_f32: max pooling of a batch norm's output, which is not written;
+ * mean and var are those of x, or given where d->frozen.
+ * d        M = N*H*W and C are the window's
+ * winners  as of cvl_max_pool2d_forward_winners; NULL: not wanted
+ * Numerics those of cvl_batch_norm_forward, or _inference, and then of the pooling, to the bit. The
+ *          gradient is cvl_max_pool2d_backward_winners', and then cvl_batch_norm_backward's
+ * Returns  also CVL_ERR_SHAPE where M is 0 and mean and var are not given */
+CVL_API cvl_status cvl_batch_norm_max_pool2d_forward_f32(
+    const cvl_batch_norm *d, const cvl_pool2d *window, float *y, uint8_t *winners, double *mean,
+    double *var, const float *x, const float *gamma, const float *beta, const cvl_exec *run);
+CVL_API cvl_status cvl_batch_norm_max_pool2d_forward_f64(
+    const cvl_batch_norm *d, const cvl_pool2d *window, double *y, uint8_t *winners, double *mean,
+    double *var, const double *x, const double *gamma, const double *beta, const cvl_exec *run);
+CVL_API size_t cvl_batch_norm_max_pool2d_forward_workspace_size_f32(const cvl_batch_norm *d,
+                                                                    const cvl_pool2d *window,
+                                                                    int threads);
+CVL_API size_t cvl_batch_norm_max_pool2d_forward_workspace_size_f64(const cvl_batch_norm *d,
+                                                                    const cvl_pool2d *window,
+                                                                    int threads);
+
 /* cvl_avg_pool2d_forward_f32: sum of the window inside the input over a divisor: the positions of
  * the window inside the padded input (count_include_pad) or inside the input. A window without any
  * is 0. Rows of a window are summed first, then added in order. Global average: KH = H, KW = W. */

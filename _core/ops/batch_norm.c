@@ -12,6 +12,7 @@
  * pass is 1.4 to 2.3 % of a training step on one thread (ResNet-20, MobileNet, digits), and between
  * 0.25 and 0.6 of that is arithmetic, which would stay: less than 1.5 % to gain. */
 #include "moments.h"
+#include "norm_pool.h"
 
 #include <float.h>
 
@@ -315,6 +316,83 @@ size_t NAME(batch_norm_inference_workspace_size)(const cvl_batch_norm *d, int th
 {
     (void)threads;
     return workspace_size(d, INFERENCE, 1);
+}
+
+/* -------------------------------------------------------------- forward, then max pooling */
+
+static cvl_status open_pooled(batch_norm_job *job, NAME(norm_pool) *pooled, const cvl_batch_norm *d,
+                              const cvl_pool2d *window)
+{
+    cvl_status status = open_job(job, d, 0);
+    if (status == CVL_OK)
+        status = NAME(pool2d_read)(&pooled->pool, window);
+    if (status != CVL_OK)
+        return status;
+    const ptrdiff_t M = pooled->pool.d.N * pooled->pool.d.H * pooled->pool.d.W;
+    if (job->plan.C != pooled->pool.d.C || job->plan.M != M || (M == 0 && !job->frozen))
+        return CVL_ERR_SHAPE;
+    return CVL_OK;
+}
+
+static void carve_pooled(batch_norm_job *job, NAME(norm_pool) *pooled, int threads,
+                         cvl_scratch *scratch)
+{
+    carve(job, job->frozen ? INFERENCE : FORWARD, scratch);
+    NAME(norm_pool_carve)(pooled, threads, scratch);
+}
+
+cvl_status NAME(batch_norm_max_pool2d_forward)(const cvl_batch_norm *d, const cvl_pool2d *window,
+                                               T *y, uint8_t *winners, double *mean, double *var,
+                                               const T *x, const T *gamma, const T *beta,
+                                               const cvl_exec *run)
+{
+    batch_norm_job job = {.mean = mean,
+                          .var = var,
+                          .x = x,
+                          .gamma = gamma,
+                          .beta = beta,
+                          .kernels = kernels(),
+                          .finish = finish_moments,
+                          .passes = 2};
+    NAME(norm_pool) pooled = {.pool = NAME(max_pool2d_of)(y, winners, x), .x = x};
+    cvl_scratch scratch = {NULL, 0};
+    cvl_exec exec;
+    if (!y || !mean || !var || !x || !gamma || !beta)
+        return CVL_ERR_ARGUMENT;
+    cvl_status status = open_pooled(&job, &pooled, d, window);
+    if (status == CVL_OK)
+        status = cvl_read_exec(&exec, run, 0); /* for the threads: there is a strip for each */
+    if (status != CVL_OK)
+        return status;
+    carve_pooled(&job, &pooled, exec.threads, &scratch);
+    status = cvl_read_exec(&exec, run, scratch.used);
+    if (status != CVL_OK)
+        return status;
+    scratch = (cvl_scratch){exec.workspace, 0};
+    carve_pooled(&job, &pooled, exec.threads, &scratch);
+    if (!job.frozen) {
+        job.moments.kernels = job.kernels;
+        job.reduce = reduce_moments;
+        job.mean_out = mean;
+        job.var_out = var;
+    }
+    run_job(&job, exec.threads);
+    pooled.planes = job.planes;
+    pooled.L = job.plan.L;
+    pooled.relu = job.relu;
+    NAME(norm_pool_run)(&pooled, exec.threads);
+    return CVL_OK;
+}
+
+size_t NAME(batch_norm_max_pool2d_forward_workspace_size)(const cvl_batch_norm *d,
+                                                          const cvl_pool2d *window, int threads)
+{
+    batch_norm_job job = {0};
+    NAME(norm_pool) pooled = {.pool = {.complete = 1, .k = kernels()}};
+    cvl_scratch scratch = {NULL, 0};
+    if (open_pooled(&job, &pooled, d, window) == CVL_OK)
+        carve_pooled(&job, &pooled, threads, &scratch);
+    return scratch.used;
 }
 
 /* ---------------------------------------------------------------------------- backward */

@@ -5,31 +5,11 @@
  * is a row of outputs. Backward, it is what the windows of one row of outputs can reach, where no
  * other row's windows reach there too, and else a whole image. Where that makes few tasks, they are
  * cut by channels. */
-#include "op.h"
+#include "pool2d.h"
 
 enum { FEW_TASKS = 16, CHANNELS = 64, MAX_WINNERS = 255 };
 
-typedef struct pool pool;
-
-/* Gives the kernel a run: x and y count elements from the beginning of their arrays. */
-typedef void runner(const pool *p, const ptrdiff_t extent[4], const ptrdiff_t step[4], ptrdiff_t x,
-                    ptrdiff_t y, ptrdiff_t divisor);
-
-struct pool {
-    cvl_pool2d d;
-    ptrdiff_t OH, OW;
-    ptrdiff_t bands;            /* tasks of an image, before cutting by channels */
-    ptrdiff_t blocks, channels; /* tasks of a band, and the channels of each but the last */
-    const T *x, *dy;
-    T *y, *dx;
-    const uint8_t *winners; /* beside dy */
-    uint8_t *winners_out;   /* beside y */
-    const NAME(kernels) *k;
-    runner *run;
-    cvl_task *task;
-    int average, complete; /* complete: no array is missing */
-    int tiled;             /* every input is in exactly one window */
-};
+typedef NAME(pool2d) pool;
 
 /* ------------------------------------------------------------------------------ windows */
 
@@ -50,17 +30,17 @@ static span window_span(ptrdiff_t begin, ptrdiff_t size, ptrdiff_t kernel, ptrdi
     /* Only averages have a use for it, and they have no dilation. */
     const ptrdiff_t padded = cvl_min(begin + kernel, size + after) - begin;
     if (to <= from) /* a dilated window can straddle the input */
-        return (span){0, 0, padded};
+        return (span){cvl_max(begin, 0), 0, padded};
     return (span){begin + from * dilation, to - from, padded};
 }
 
-/* Does row `oh` of outputs of image n, channels [c, c + channels). */
-static void run_row(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptrdiff_t channels)
+void NAME(pool2d_row)(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptrdiff_t channels)
 {
     const cvl_pool2d *d = &p->d;
     const span rows = window_span(oh * d->SH - d->PT, d->H, d->KH, d->DH, d->PB);
     const ptrdiff_t step[4] = {d->SW * d->C, d->DH * d->W * d->C, d->DW * d->C, d->C};
-    const ptrdiff_t x_row = (n * d->H + rows.first) * d->W, y_row = (n * p->OH + oh) * p->OW;
+    const ptrdiff_t x_row = (n * d->H + rows.first - p->origin) * d->W;
+    const ptrdiff_t y_row = (n * p->OH + oh) * p->OW;
     span next = window_span(-d->PL, d->W, d->KW, d->DW, d->PR);
     for (ptrdiff_t ow = 0, end; ow < p->OW; ow = end) {
         const span columns = next;
@@ -86,7 +66,7 @@ static void forward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wor
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t row = task / p->blocks, c = task % p->blocks * p->channels;
-        run_row(p, row / p->OH, row % p->OH, c, cvl_min(p->channels, p->d.C - c));
+        NAME(pool2d_row)(p, row / p->OH, row % p->OH, c, cvl_min(p->channels, p->d.C - c));
     }
 }
 
@@ -119,7 +99,7 @@ static void backward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wo
         if (!p->tiled)
             clear(p, n, h0, h1, c, channels);
         for (ptrdiff_t oh = whole ? 0 : band; oh < (whole ? p->OH : band + 1); oh++)
-            run_row(p, n, oh, c, channels);
+            NAME(pool2d_row)(p, n, oh, c, channels);
     }
 }
 
@@ -130,36 +110,41 @@ static int tiles(ptrdiff_t windows, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t 
     return stride == kernel && dilation == 1 && windows * kernel - before >= size;
 }
 
+cvl_status NAME(pool2d_read)(pool *p, const cvl_pool2d *from)
+{
+    p->d = (cvl_pool2d)CVL_POOL2D_INIT;
+    if (!cvl_read(&p->d, from) || (p->d.N > 0 && !p->complete))
+        return CVL_ERR_ARGUMENT;
+    const cvl_status status = cvl_pool2d_output_shape(&p->d, &p->OH, &p->OW);
+    if (status != CVL_OK)
+        return status;
+    if (p->average && (p->d.DH != 1 || p->d.DW != 1))
+        return CVL_ERR_SHAPE;
+    if ((p->winners || p->winners_out) &&
+        (p->d.KH > MAX_WINNERS || p->d.KH * p->d.KW > MAX_WINNERS))
+        return CVL_ERR_SHAPE;
+    if (!CVL_PRODUCT(&p->x_size, p->d.N, p->d.H, p->d.W, p->d.C) ||
+        !CVL_PRODUCT(&p->y_size, p->d.N, p->OH, p->OW, p->d.C))
+        return CVL_ERR_OVERFLOW;
+    return p->k ? CVL_OK : CVL_ERR_ISA;
+}
+
 static cvl_status run_pool(pool p, const cvl_pool2d *from, const cvl_exec *run)
 {
     cvl_exec exec;
-    ptrdiff_t x_size, y_size;
-    p.d = (cvl_pool2d)CVL_POOL2D_INIT;
-    if (!cvl_read(&p.d, from) || (p.d.N > 0 && !p.complete))
-        return CVL_ERR_ARGUMENT;
-    cvl_status status = cvl_read_exec(&exec, run, 0);
+    cvl_status status = NAME(pool2d_read)(&p, from);
     if (status == CVL_OK)
-        status = cvl_pool2d_output_shape(&p.d, &p.OH, &p.OW);
+        status = cvl_read_exec(&exec, run, 0);
     if (status != CVL_OK)
         return status;
-    if (p.average && (p.d.DH != 1 || p.d.DW != 1))
-        return CVL_ERR_SHAPE;
-    if ((p.winners || p.winners_out) && (p.d.KH > MAX_WINNERS || p.d.KH * p.d.KW > MAX_WINNERS))
-        return CVL_ERR_SHAPE;
-    if (!CVL_PRODUCT(&x_size, p.d.N, p.d.H, p.d.W, p.d.C) ||
-        !CVL_PRODUCT(&y_size, p.d.N, p.OH, p.OW, p.d.C))
-        return CVL_ERR_OVERFLOW;
-    if (!p.k)
-        return CVL_ERR_ISA;
-
     const int overlap = p.d.SH < p.d.DH * (p.d.KH - 1) + 1;
     p.bands = p.task == backward_tasks && overlap ? 1 : p.OH;
     p.tiled = tiles(p.OH, p.d.H, p.d.KH, p.d.SH, p.d.DH, p.d.PT) &&
               tiles(p.OW, p.d.W, p.d.KW, p.d.SW, p.d.DW, p.d.PL);
     p.channels = p.d.N * p.bands < FEW_TASKS ? CHANNELS : p.d.C;
     p.blocks = cvl_ceil_div(p.d.C, p.channels);
-    const double reads = (double)y_size * (double)p.d.KH * (double)p.d.KW;
-    const double bytes = ((double)x_size + (double)y_size) * sizeof(T);
+    const double reads = (double)p.y_size * (double)p.d.KH * (double)p.d.KW;
+    const double bytes = ((double)p.x_size + (double)p.y_size) * sizeof(T);
     cvl_parallel_for(exec.threads, p.d.N * p.bands * p.blocks, reads > bytes ? reads : bytes,
                      CVL_FLUSH, p.task, &p);
     return CVL_OK;
@@ -208,11 +193,20 @@ static void run_avg_backward(const pool *p, const ptrdiff_t extent[4], const ptr
     p->k->avg_pool_backward(extent, step, p->dx + x, p->dy + y, (T)divisor, p->tiled);
 }
 
+pool NAME(max_pool2d_of)(T *y, uint8_t *winners, const T *x)
+{
+    return (pool){.x = x,
+                  .y = y,
+                  .winners_out = winners,
+                  .k = kernels(),
+                  .run = winners ? run_max_winners : run_max,
+                  .task = forward_tasks,
+                  .complete = x && y};
+}
+
 cvl_status NAME(max_pool2d_forward)(const cvl_pool2d *d, T *y, const T *x, const cvl_exec *run)
 {
-    const pool p = {
-        .x = x, .y = y, .k = kernels(), .run = run_max, .task = forward_tasks, .complete = x && y};
-    return run_pool(p, d, run);
+    return run_pool(NAME(max_pool2d_of)(y, NULL, x), d, run);
 }
 
 cvl_status NAME(max_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, const T *x,
@@ -231,13 +225,8 @@ cvl_status NAME(max_pool2d_backward)(const cvl_pool2d *d, T *dx, const T *dy, co
 cvl_status NAME(max_pool2d_forward_winners)(const cvl_pool2d *d, T *y, uint8_t *winners, const T *x,
                                             const cvl_exec *run)
 {
-    const pool p = {.x = x,
-                    .y = y,
-                    .winners_out = winners,
-                    .k = kernels(),
-                    .run = run_max_winners,
-                    .task = forward_tasks,
-                    .complete = x && y && winners};
+    pool p = NAME(max_pool2d_of)(y, winners, x);
+    p.complete = p.complete && winners;
     return run_pool(p, d, run);
 }
 

@@ -3,7 +3,9 @@
 
 typedef struct pool {
     cvl_pool2d d;
-    T *x, *dy, *y, *dx;
+    cvl_batch_norm norm; /* before it */
+    T *x, *dy, *y, *dx, *gamma, *beta;
+    double *mean, *var;
     uint8_t *winners;
 } pool;
 
@@ -43,6 +45,15 @@ static cvl_status avg_backward(const problem *p, int which)
 {
     const pool *s = p->state;
     return NAME(avg_pool2d_backward)(&s->d, s->dx, s->dy, &p->run);
+}
+
+static cvl_status after_norm(const problem *p, int frozen)
+{
+    const pool *s = p->state;
+    cvl_batch_norm norm = s->norm;
+    norm.frozen = frozen;
+    return NAME(batch_norm_max_pool2d_forward)(&norm, &s->d, s->y, frozen ? NULL : s->winners,
+                                               s->mean, s->var, s->x, s->gamma, s->beta, &p->run);
 }
 
 static cvl_pool2d descriptor(const problem *p)
@@ -93,8 +104,45 @@ static void make(problem *p)
                                 .cost = {y, y + winners, x, x + y + winners, 0}});
 }
 
-const operation OPERATORS(pooling)[] = {{"max_pool2d", "N H W C K S P", make, MAX},
-                                        {"avg_pool2d", "N H W C K S P", make, 0},
-                                        {"global_max_pool2d", "N H W C", make, MAX | GLOBAL},
-                                        {"global_avg_pool2d", "N H W C", make, GLOBAL},
-                                        {NULL, NULL, NULL, 0}};
+/* As in training, with the statistics of x and the winners, and in inference. */
+static void make_after_norm(problem *p)
+{
+    pool *s = p->state = problem_memory(p, sizeof *s);
+    s->d = descriptor(p);
+    ptrdiff_t OH = 0, OW = 0, C = s->d.C, M = s->d.N * s->d.H * s->d.W;
+    problem_check(cvl_pool2d_output_shape(&s->d, &OH, &OW));
+    ptrdiff_t outputs = s->d.N * OH * OW * C;
+    s->norm = (cvl_batch_norm)CVL_BATCH_NORM_INIT;
+    s->norm.M = M;
+    s->norm.C = C;
+    s->norm.activation = CVL_ACTIVATION_RELU;
+    s->x = problem_array(p, M * C);
+    s->y = problem_array(p, outputs);
+    s->winners = problem_memory(p, (size_t)outputs);
+    s->gamma = problem_range(p, C, 0.5, 1.5);
+    s->beta = problem_array(p, C);
+    s->mean = problem_memory(p, sizeof(double) * (size_t)C);
+    s->var = problem_memory(p, sizeof(double) * (size_t)C);
+    for (ptrdiff_t c = 0; c < C; c++)
+        s->var[c] = 1.0 / 3; /* that of x */
+    problem_workspace(
+        p, NAME(batch_norm_max_pool2d_forward_workspace_size)(&s->norm, &s->d, p->run.threads));
+    double x = (double)(M * C), y = (double)outputs, winners = BYTES(outputs);
+    double flop = 4 * x + y * (double)(s->d.KH * s->d.KW);
+    problem_time(p, (contender){.pass = "forward",
+                                .call = after_norm,
+                                .which = 0,
+                                .cost = {flop + 4 * x, 2 * x, y + winners, x + y + winners, 0}});
+    problem_time(p, (contender){.pass = "inference",
+                                .call = after_norm,
+                                .which = 1,
+                                .cost = {flop, x, y, x + y, 0}});
+}
+
+const operation OPERATORS(pooling)[] = {
+    {"max_pool2d", "N H W C K S P", make, MAX},
+    {"batch_norm_max_pool2d", "N H W C K S P", make_after_norm, MAX},
+    {"avg_pool2d", "N H W C K S P", make, 0},
+    {"global_max_pool2d", "N H W C", make, MAX | GLOBAL},
+    {"global_avg_pool2d", "N H W C", make, GLOBAL},
+    {NULL, NULL, NULL, 0}};

@@ -425,6 +425,39 @@ static void refuse_pool2d(const char *why, const cvl_pool2d *d, cvl_status expec
     check_untouched();
 }
 
+static void refuse_pooled(const char *why, const cvl_batch_norm *d, const cvl_pool2d *window, T *y,
+                          cvl_status expected)
+{
+    check_case("batch norm and max pooling: %s", why);
+    new_arrays();
+    CHECK(NAME(batch_norm_max_pool2d_forward)(d, window, y ? out[0] : NULL, NULL, out_doubles[0],
+                                              out_doubles[1], in[0], in[1], in[2],
+                                              &run) == expected);
+    CHECK(NAME(batch_norm_max_pool2d_forward_workspace_size)(d, window, 1) == 0 || !y);
+    check_untouched();
+}
+
+static void test_pooled(void)
+{
+    const cvl_batch_norm good = {sizeof good, 16, 2, 1e-5, CVL_ACTIVATION_RELU, 0};
+    cvl_batch_norm d = good;
+    cvl_pool2d window = good_pool2d();
+    refuse_pooled("no y", &d, &window, NULL, CVL_ERR_ARGUMENT);
+    refuse_pooled("no window", &d, NULL, out[0], CVL_ERR_ARGUMENT);
+    d = good, d.size = 0;
+    refuse_pooled("no INIT", &d, &window, out[0], CVL_ERR_ARGUMENT);
+    d = good, d.M = 8;
+    refuse_pooled("other pixels", &d, &window, out[0], CVL_ERR_SHAPE);
+    d = good, d.M = 32, d.C = 1;
+    refuse_pooled("other channels", &d, &window, out[0], CVL_ERR_SHAPE);
+    d = good, window.KH = 5;
+    refuse_pooled("a window higher than the input", &d, &window, out[0], CVL_ERR_SHAPE);
+    window = good_pool2d(), window.N = PTRDIFF_MAX / 16;
+    refuse_pooled("more images than memory", &d, &window, out[0], CVL_ERR_OVERFLOW);
+    window = good_pool2d(), window.N = 0, d.M = 0;
+    refuse_pooled("statistics of nothing", &d, &window, out[0], CVL_ERR_SHAPE);
+}
+
 static void test_pool2d(void)
 {
     static const size_t sizes[] = {
@@ -513,6 +546,7 @@ static void test_all(void)
     test_linear();
     test_batch_norm();
     test_batch_norm_sum();
+    test_pooled();
     test_softmax();
     test_elementwise();
     test_activation();

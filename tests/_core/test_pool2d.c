@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <math.h>
+#include <string.h>
 
 /* clang-format off */
 static const cvl_pool2d cases[] = {
@@ -141,6 +142,75 @@ static void test_max(const cvl_pool2d *d, int specials)
     check_memory();
 }
 
+/* ---------------------------------------------------------------- after a batch norm */
+
+/* What a batch norm and the pooling of its output give, apart. */
+static void norm_then_pool(const cvl_batch_norm *norm, const cvl_pool2d *d, T *y, uint8_t *winners,
+                           double *mean, double *var, const T *x, const T *gamma, const T *beta)
+{
+    T *between = output(sizes_of(d).x);
+    cvl_exec run = run_with(1, norm->frozen ? NAME(batch_norm_inference_workspace_size)(norm, 1)
+                                            : NAME(batch_norm_forward_workspace_size)(norm, 1));
+    CHECK((norm->frozen
+               ? NAME(batch_norm_inference)(norm, between, x, gamma, beta, mean, var, NULL, &run)
+               : NAME(batch_norm_forward)(norm, between, mean, var, x, gamma, beta, NULL, &run)) ==
+          CVL_OK);
+    CHECK(NAME(max_pool2d_forward_winners)(d, y, winners, between, &run) == CVL_OK);
+}
+
+static double *statistics(ptrdiff_t C, int given)
+{
+    double *values = output_bytes((size_t)C * sizeof(double));
+    for (ptrdiff_t c = 0; given && c < C; c++)
+        values[c] = 1.25 + (double)random_unit();
+    return values;
+}
+
+/* To the bit what the two give apart, NaN and ties included. */
+static void test_after_norm(const cvl_pool2d *d, int relu, int frozen)
+{
+    const ptrdiff_t M = d->N * d->H * d->W;
+    const int possible = M > 0 || frozen;
+    const sizes s = sizes_of(d);
+    cvl_batch_norm norm = CVL_BATCH_NORM_INIT;
+    name_case(frozen ? "after a frozen batch norm" : "after batch norm", d);
+    norm.M = M;
+    norm.C = d->C;
+    norm.activation = relu ? CVL_ACTIVATION_RELU : CVL_ACTIVATION_NONE;
+    norm.frozen = frozen;
+    const T *x = max_input(s.x, frozen);
+    const T *gamma = input_random(d->C), *beta = input_random(d->C);
+    const size_t C = (size_t)d->C * sizeof(double), bytes = (size_t)s.y;
+    double *mean = statistics(d->C, frozen), *var = statistics(d->C, frozen);
+    T *want = output(s.y);
+    uint8_t *want_winners = output_bytes(bytes);
+    if (possible)
+        norm_then_pool(&norm, d, want, want_winners, mean, var, x, gamma, beta);
+    for (int threads = 1; threads <= 3; threads++)
+        for (int trained = 0; trained < 2; trained++) {
+            T *y = output(s.y);
+            uint8_t *winners = trained ? output_bytes(bytes) : NULL;
+            double *got_mean = statistics(d->C, 0), *got_var = statistics(d->C, 0);
+            if (frozen) {
+                memcpy(got_mean, mean, C);
+                memcpy(got_var, var, C);
+            }
+            cvl_exec run = run_with(
+                threads, NAME(batch_norm_max_pool2d_forward_workspace_size)(&norm, d, threads));
+            const cvl_status status = NAME(batch_norm_max_pool2d_forward)(
+                &norm, d, y, winners, got_mean, got_var, x, gamma, beta, &run);
+            CHECK(status == (possible ? CVL_OK : CVL_ERR_SHAPE));
+            if (status != CVL_OK)
+                continue;
+            check_same("y", s.y, y, want);
+            CHECK(memcmp(got_mean, mean, C) == 0 && memcmp(got_var, var, C) == 0);
+            CHECK(!winners || memcmp(winners, want_winners, bytes) == 0);
+        }
+    check_memory();
+}
+
+/* ---------------------------------------------------------------- averages */
+
 static void test_avg(const cvl_pool2d *d)
 {
     name_case("avg", d);
@@ -179,6 +249,8 @@ static void test_all(void)
         test_output_shape(d);
         test_max(d, 0);
         test_max(d, 1);
+        for (int variant = 0; variant < 4; variant++)
+            test_after_norm(d, variant & 1, variant >> 1);
         if (d->DH == 1 && d->DW == 1)
             test_avg(d);
     }

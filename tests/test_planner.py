@@ -60,6 +60,23 @@ CHAINS = {
     "large pool": lambda: cl.Sequential(
         cl.Conv2d(3, 4, 1), cl.ReLU(), cl.MaxPool2d(17, stride=2, padding=8), rng=0
     ),
+    "pool after norm": lambda: cl.Sequential(
+        cl.Conv2d(3, 4, 3),
+        cl.BatchNorm(4),
+        cl.ReLU(),
+        cl.MaxPool2d(3, stride=2, padding=1),
+        cl.Conv2d(4, 4, 1),
+        cl.BatchNorm(4),
+        cl.MaxPool2d(2, ceil_mode=True),
+        rng=0,
+    ),
+    "large pool after norm": lambda: cl.Sequential(
+        cl.Conv2d(3, 4, 1),
+        cl.BatchNorm(4),
+        cl.ReLU(),
+        cl.MaxPool2d(17, stride=2, padding=8),
+        rng=0,
+    ),
     "other activations": lambda: cl.Sequential(
         cl.Conv2d(3, 4, 3),
         cl.ReLU6(),
@@ -98,6 +115,8 @@ JOINED = {  # how many of each of PARTS
     "pool after ReLU": (0, 0, 0, 0, 0, 0, 0),
     "two readers of ReLU": (0, 0, 0, 0, 0, 0, 1),
     "large pool": (0, 0, 0, 0, 0, 0, 0),
+    "pool after norm": (0, 0, 0, 0, 0, 0, 0),
+    "large pool after norm": (0, 1, 0, 0, 0, 0, 0),
     "other activations": (1, 0, 0, 0, 0, 0, 0),
     "pre-activation": (0, 1, 0, 0, 0, 1, 0),
 }
@@ -177,6 +196,23 @@ def test_convolution_takes_functions_like_relu():
         *("Conv2d+ReLU6", "Conv2d+LeakyReLU", "Conv2d", "MaxPool2d", "BatchNorm", "ReLU6"),
         *("Conv2d", "Sigmoid"),
     ] == [row["kernel"] for plan in plans for row in plan.rows]
+
+
+def test_a_norm_takes_the_pool_after_it():
+    """With its ReLU or without, unless others read it or a byte cannot name the winners."""
+    names = ("pool after norm", "large pool after norm")
+    plans = [CHAINS[name]().plan((2, 20, 20, 3)) for name in names]
+    read_twice = cl.Sequential(
+        cl.BatchNorm(3), cl.Concat(cl.MaxPool2d(1), cl.Sequential()), cl.MaxPool2d(2)
+    ).plan((2, 4, 4, 3))
+
+    assert [
+        *("Conv2d", "BatchNorm+ReLU+MaxPool2d", "Conv2d", "BatchNorm+MaxPool2d"),
+        *("Conv2d", "BatchNorm+ReLU", "MaxPool2d"),
+        *("BatchNorm", "MaxPool2d", "concat", "MaxPool2d"),
+    ] == [row["kernel"] for plan in (*plans, read_twice) for row in plan.rows]
+    assert (2, 9, 9, 4) == plans[0].rows[1]["output_shape"]
+    assert 1 == models.resnet18().plan((1, 64, 64, 3)).count("BatchNorm+ReLU+MaxPool2d")
 
 
 def test_what_others_read_is_not_joined():
@@ -280,7 +316,7 @@ def test_ten_steps_of_whole_networks(make):
             np.testing.assert_allclose(joined, apart, rtol=bound, atol=bound)
 
 
-@pytest.mark.parametrize("name", ["convolution and norm", "twice", "branches"])
+@pytest.mark.parametrize("name", ["convolution and norm", "twice", "branches", "pool after norm"])
 def test_threads_do_not_change_bits(name):
     """Training a joined chain gives the same bits on one, two and three threads."""
     runs = []
@@ -316,6 +352,38 @@ def test_the_sum_of_two_norms_is_the_bits_of_two_kernels(monkeypatch, name, froz
     for run in (0, 1):
         for one, two in zip(runs[run], runs[run + 2], strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_norm_with_its_pool_is_the_bits_of_two_kernels(monkeypatch, frozen, dtype):
+    """Training leaves the same behind, and both doors give the same, pooled within or after."""
+    runs = []
+    for pools in (True, False):
+        monkeypatch.setattr(
+            plan_module, "fuse", lambda nodes, y, pools=pools: fusion.fuse(nodes, y, pools=pools)
+        )
+        model = CHAINS["pool after norm"]().astype(dtype)
+        if frozen:
+            model[1].freeze()
+        assert pools == model.plan((6, 21, 19, 3)).count("BatchNorm+MaxPool2d")
+        for input_grad in (True, False):
+            options = {"dtype": dtype, "shape": (6, 21, 19, 3), "input_grad": input_grad}
+            runs.append(trained(model, True, steps=3, **options))
+
+    for run in (0, 1):
+        for one, two in zip(runs[run], runs[run + 2], strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_statistics_under_a_pool_that_are_not_finite_are_refused():
+    """As without the pool: the message names the batch norm, and nothing has changed."""
+    model = CHAINS["pool after norm"]()
+    model[0].weight.value[...] = np.inf
+
+    with pytest.raises(FloatingPointError, match=r"layer 1 of Sequential.*BatchNorm\(4\)"):
+        model.vjp(images(2, 8, 8, 3, dtype=np.float32))
+    assert 0 == model[1].count
 
 
 @pytest.mark.parametrize("path", ["body", "shortcut"])

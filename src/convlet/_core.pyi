@@ -332,6 +332,19 @@ def max_pool2d_forward_winners(
 def max_pool2d_backward_winners(
     dx: _Floats, dy: _Floats, winners: NDArray[np.uint8], geometry: _Geometry, threads: int
 ) -> None: ...
+def batch_norm_max_pool2d_forward(
+    y: _Floats,
+    winners: NDArray[np.uint8] | None,
+    statistics: NDArray[np.float64],
+    x: _Floats,
+    gamma: _Floats,
+    beta: _Floats,
+    eps: float,
+    activation: int,
+    frozen: bool,
+    geometry: _Geometry,
+    threads: int,
+) -> None: ...
 def avg_pool2d_forward(y: _Floats, x: _Floats, geometry: _Geometry, threads: int) -> None: ...
 def avg_pool2d_backward(dx: _Floats, dy: _Floats, geometry: _Geometry, threads: int) -> None: ...
 def sgd_step(

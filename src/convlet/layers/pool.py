@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import _checks
 from ..ops import (
     avg_pool2d,
@@ -13,7 +15,7 @@ from ..ops import (
     max_pool2d,
     max_pool2d_backward,
 )
-from ..ops.pool import max_pool2d_winners, max_pool2d_winners_backward
+from ..ops.pool import MAX_WINNERS, max_pool2d_winners, max_pool2d_winners_backward
 from . import sizes
 from .base import Layer
 
@@ -87,7 +89,7 @@ class MaxPool2d(Layer):
     def _vjp(self, x, input_grad, commits):
         if not input_grad:
             return self._apply(x), lambda dy: None
-        if self.kernel_size[0] * self.kernel_size[1] > 255:
+        if math.prod(self.kernel_size) > MAX_WINNERS:
             return self._apply(x), lambda dy: max_pool2d_backward(
                 dy, x, self.kernel_size, **self._options()
             )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _X_AXES = "(N, H, W, C)"
+MAX_WINNERS = 255  # positions of a window that a byte can name, beside none
 
 
 def max_pool2d(

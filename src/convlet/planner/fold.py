@@ -113,7 +113,9 @@ class FoldedModel:
             self._model._check(shape, dtype, False)
             graph = Graph(self._model, shape)
             nodes = self._fold(graph)
-            nodes = fuse(nodes, graph.output, summing=("conv2d", "batch_norm"), pairs=False)
+            nodes = fuse(
+                nodes, graph.output, summing=("conv2d", "batch_norm"), pairs=False, pools=False
+            )
             plan = Plan(graph, nodes, STEPS, dtype, False, False)
             run = plan, compiled(plan, dtype)
             if len(self._runs) >= PLANS_KEPT:

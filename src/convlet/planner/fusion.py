@@ -6,18 +6,22 @@ stays that of the later one, so a batch norm waits for the other summand.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+
+from ..ops.pool import MAX_WINNERS
 
 _TAKING_RELU = ("conv2d", "batch_norm", "batch_norm_sum", "add")
 _JOINING = ("relu", "relu6", "leaky_relu", "add")  # what may go into the kernel before it
 
 
-def fuse(nodes, output, summing=("batch_norm",), pairs=True):
+def fuse(nodes, output, summing=("batch_norm",), pairs=True, pools=True):
     """Return the nodes with every chain joined that has a kernel.
 
     Conv2d -> ReLU, ReLU6 or LeakyReLU, BatchNorm -> ReLU, BatchNorm -> add (-> ReLU) and add ->
     ReLU; `summing` are the kinds that take a sum. Where both summands could, the first, which is
-    the body's, does; where both are batch norms, one kernel does both, but for `pairs` False.
+    the body's, does; where both are batch norms, one kernel does both, but for `pairs` False. Max
+    pooling goes into the kernel of the BatchNorm (-> ReLU) before it, but for `pools` False.
 
     Where max pooling follows Conv2d -> ReLU, it takes the gradient's mask: a window's largest value
     is above 0 where its output is, so that the mask is read off a smaller array, and the
@@ -28,6 +32,7 @@ def fuse(nodes, output, summing=("batch_norm",), pairs=True):
     for node in nodes:
         if node.kind == "max_pool2d":
             node = _with_mask(node, made, readers)
+            node = _with_norm(node, made, readers) if pools else node
         for value in node.inputs if node.kind in _JOINING else ():
             before = made.get(value)
             if before is not None and readers[value] == 1:
@@ -50,6 +55,19 @@ def _with_mask(node, made, readers):
         return node
     made[value] = before._replace(masked_later=True)
     return node._replace(activation="relu")
+
+
+def _with_norm(node, made, readers):
+    """A batch norm with the max pooling that follows, where a byte can name the winners."""
+    (value,) = node.inputs
+    before = made.get(value)
+    if before is None or before.kind != "batch_norm" or not before.takes_sum():
+        return node
+    if readers[value] > 1 or math.prod(node.layer.kernel_size) > MAX_WINNERS:
+        return node
+    del made[value]
+    parts = before.parts + node.parts
+    return before._replace(kind="batch_norm_pool", pool=node.layer, y=node.y, parts=parts)
 
 
 def _with_second(node, made, readers):

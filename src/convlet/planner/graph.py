@@ -34,6 +34,7 @@ class Node(NamedTuple):
     masked_later: bool = False  # the pool that reads y masks the gradient by its own output
     parts: tuple = ()  # names of what was joined, in the order of computation
     second: Node | None = None  # the batch norm that is the other summand
+    pool: object = None  # the max pooling that follows in the same kernel
 
     def layers(self):
         """What has parameters of its own here."""

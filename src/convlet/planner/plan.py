@@ -11,7 +11,7 @@ from ..options import get_options
 from ..threads import get_num_threads
 from .fusion import fuse
 from .graph import Graph
-from .steps import JOINTS, STEPS, LayerStep, NormStep
+from .steps import JOINTS, STEPS, LayerStep
 
 # A value of so many bytes or more is made again in backward, where it can be, instead of kept.
 REMADE_FROM = 1 << 20
@@ -75,8 +75,7 @@ class Plan:
             step.y: step
             for step in self.backward
             if step.y in last
-            and isinstance(step, NormStep)
-            and step.residual is None
+            and step.remakable
             and math.prod(step.shape) * dtype.itemsize >= REMADE_FROM
         }
         kept = last.keys() - self.remade.keys() | {self.graph.output}

@@ -21,7 +21,7 @@ from ..layers.places import locate
 from ..layers.recalibrate import BatchMoments
 from ..ops.conv import conv2d_choice, conv2d_geometry, require_path
 from ..ops.conv_activation import activation_backward
-from ..ops.pool import pool2d_geometry
+from ..ops.pool import MAX_WINNERS, pool2d_geometry
 
 
 class Step:
@@ -34,10 +34,12 @@ class Step:
     needs : for each input, whether its gradient is wanted
     reads : values that `backward` reads
     wanted : whether `backward` is called
+    remakable : whether `remake` can set y again in backward
     dead, spent : values that nobody reads after `forward`, or `infer`, and after `backward`
     """
 
     reads = ()
+    remakable = False
 
     def __init__(self, index, node, graph, dtype, needs, wanted):
         self.index, self.layer, self.where = index, node.layer, node.where
@@ -190,9 +192,10 @@ class NormStep(Step):
     def prepare(self, node):
         layer = self.layer
         self.residual = node.inputs[1] if len(node.inputs) == 2 else None
+        self.remakable = self.residual is None
         self.activation = ACTIVATIONS[node.activation]
         self.channels = layer.channels
-        self.count = math.prod(self.shape) // layer.channels
+        self.count = math.prod(self.x_shape) // layer.channels
         self.given = layer._takes_running(training=False)
         self.frozen = layer._takes_running(training=True)
         self.masked = self.activation and self.residual is not None
@@ -301,6 +304,52 @@ class NormStep(Step):
             run.give(self.x, dx, fresh=True)
 
 
+class NormPoolStep(NormStep):
+    """BatchNorm, with ReLU where it follows, and then MaxPool2d: what it pools is never written."""
+
+    def prepare(self, node):
+        super().prepare(node)
+        self.remakable = False
+        self.geometry = pool2d_geometry(self.x_shape, node.pool.kernel_size, **node.pool._options())
+
+    def infer(self, values, threads):
+        self.compute(values, self.given, None, threads)
+
+    def forward(self, run):
+        winners = empty(self.shape, "B") if self.wanted else None
+        statistics = self.compute(run.values, self.frozen, winners, run.threads)
+        if not self.frozen:
+            run.commits.append(batch_moments(self.layer, self.where, statistics, self.count))
+        run.kept[self.index] = *statistics, winners
+
+    def compute(self, values, given, winners, threads):
+        """Set y, and winners unless None; return mean and variance as one array."""
+        statistics = np.array(self.layer._running()) if given else np.empty((2, self.channels))
+        y = values[self.y] = empty(self.shape, self.code)
+        _core.batch_norm_max_pool2d_forward(
+            y,
+            winners,
+            statistics,
+            values[self.x],
+            *self.layer._scale_and_shift(),
+            self.layer.eps,
+            self.activation,
+            given,
+            self.geometry,
+            threads,
+        )
+        return statistics
+
+    def backward(self, run):
+        mean, var, winners = run.kept[self.index]
+        dx = empty(self.x_shape, self.code)
+        _core.max_pool2d_backward_winners(dx, run.take(self.y), winners, self.geometry, run.threads)
+        run.kept[self.index] = mean, var
+        run.give(self.y, dx, fresh=True)
+        del dx
+        super().backward(run)
+
+
 class NormSumStep(Step):
     """The sum of two BatchNorm, as where a shortcut ends in one too, with ReLU where it follows."""
 
@@ -369,7 +418,8 @@ class MaxPoolStep(Step):
     def prepare(self, node):
         kernel = self.layer.kernel_size
         self.geometry = pool2d_geometry(self.x_shape, kernel, **self.layer._options())
-        self.keeps_x, self.masks = kernel[0] * kernel[1] > 255, node.activation == "relu"
+        self.keeps_x = math.prod(kernel) > MAX_WINNERS
+        self.masks = node.activation == "relu"
         self.reads = (self.x,) * self.keeps_x + (self.y,) * self.masks
 
     def infer(self, values, threads):
@@ -525,6 +575,7 @@ JOINTS = {"add": AddStep, "concat": ConcatStep}  # what no layer alone computes
 STEPS = JOINTS | {
     "conv2d": ConvStep,
     "batch_norm": NormStep,
+    "batch_norm_pool": NormPoolStep,
     "batch_norm_sum": NormSumStep,
     "linear": LinearStep,
     "max_pool2d": MaxPoolStep,

@@ -6,9 +6,10 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Output channels, at most; positions of a task; channels below which the direct engine wastes less;
- * bytes of pixels up to which they come from caches: of more the direct engine fetches the next. */
-enum { MOST = 4, POSITIONS = 128, FEW = 16, CACHED = 8 << 20 };
+/* Output channels, at most; positions of a task; positions below which most of a panel is empty, and
+ * channels below which the direct engine wastes less; bytes of pixels up to which they come from
+ * caches: of more the direct engine fetches the next. */
+enum { MOST = 4, POSITIONS = 128, LEAST = 32, FEW = 16, CACHED = 8 << 20 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -132,9 +133,9 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    const int forward = pass == CVL_CONV2D_FORWARD;
-    const ptrdiff_t size = forward ? shape->x_size : shape->y_size;
-    return (forward ? shape->d.C : shape->d.OC) >= FEW && size * (ptrdiff_t)sizeof(T) <= CACHED;
+    const ptrdiff_t K = pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC;
+    const ptrdiff_t M = shape->d.N * shape->d.H * shape->d.W;
+    return M >= LEAST && K >= FEW && M * K * (ptrdiff_t)sizeof(T) <= CACHED;
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

@@ -147,7 +147,8 @@ typedef enum cvl_conv2d_pass {
 typedef enum cvl_conv2d_algorithm {
     CVL_CONV2D_AUTO = 0,     /* what is expected to be fastest, by the shape alone */
     CVL_CONV2D_IM2COL = 1,   /* the direct engine: any shape, exact on small integers */
-    CVL_CONV2D_WINOGRAD = 2, /* F(4x4,3x3); F(2x2,5x5) for 5x5: stride 1, f32 */
+    CVL_CONV2D_WINOGRAD = 2, /* F(4x4,3x3); F(2x2,5x5) for 5x5: stride 1, f32; forward also 5x5 and
+                                7x7 of stride 2, by F(4x4,3x3) and F(3x3,4x4) of cells of 2x2 pixels */
     CVL_CONV2D_WINOGRAD2 = 3 /* F(2x2,3x3): nearer to the direct engine's rounding; stride 2 too,
                                 with padding 1 above and on the left */
 } cvl_conv2d_algorithm;

@@ -61,6 +61,7 @@ typedef struct cvl_philox {
 typedef enum cvl_winograd {
     CVL_WINOGRAD_4X3,       /* m = 4, r = 3, n = 6: points 0, +-3/4, +-3/2, infinity */
     CVL_WINOGRAD_2X5,       /* m = 2, r = 5, n = 6: the same points */
+    CVL_WINOGRAD_3X4,       /* m = 3, r = 4, n = 6: the same points; forward only */
     CVL_WINOGRAD_2X3,       /* m = 2, r = 3, n = 4: points 0, +-1, infinity */
     CVL_WINOGRAD_STRIDED,   /* m = 2, r = 3, n = 5, of stride 2: points 0, 1, infinity */
     CVL_WINOGRAD_FRACTIONAL /* its backward data: m = 4 of 3 x 3 inputs, the same points */

@@ -25,9 +25,14 @@ INLINE int strided(cvl_winograd form)
     return form == CVL_WINOGRAD_STRIDED || form == CVL_WINOGRAD_FRACTIONAL;
 }
 INLINE int side(cvl_winograd form) { return strided(form) ? 5 : form == CVL_WINOGRAD_2X3 ? 4 : 6; }
-INLINE int filter_size(cvl_winograd form) { return form == CVL_WINOGRAD_2X5 ? 5 : 3; }
+INLINE int filter_size(cvl_winograd form)
+{
+    return form == CVL_WINOGRAD_2X5 ? 5 : form == CVL_WINOGRAD_3X4 ? 4 : 3;
+}
 INLINE int tile_size(cvl_winograd form)
 {
+    if (form == CVL_WINOGRAD_3X4)
+        return 3;
     return form == CVL_WINOGRAD_4X3 || form == CVL_WINOGRAD_FRACTIONAL ? 4 : 2;
 }
 /* Inputs of a tile, and from a tile to the next. */

@@ -39,11 +39,11 @@ INLINE void tile_in(cvl_winograd form, T *v, ptrdiff_t plane, const T *const row
 }
 
 /* Of stride 1, tiles overlap, and many reach over the edge of an image: these have a copy of the
- * transform that knows of it. */
-INLINE void tiles_in(cvl_winograd form, const cvl_winograd_tiles *t, T *v, const T *x,
+ * transform that knows of it. Forms of one size differ in the step alone. */
+INLINE void tiles_in(cvl_winograd form, int step, const cvl_winograd_tiles *t, T *v, const T *x,
                      const T *zeros)
 {
-    const int size = input_size(form), step = input_step(form);
+    const int size = input_size(form);
     const ptrdiff_t plane = t->plane, C = t->C;
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
         const place p = place_of(t, t->first + tile, size, step);
@@ -56,7 +56,10 @@ INLINE void tiles_in(cvl_winograd form, const cvl_winograd_tiles *t, T *v, const
         if (whole(&p, size))
             for (; c + VL <= t->channels; c += VL) {
                 /* The rows above have been read with the tiles above. */
-                prefetch(row[size - step] + size * C, t->W * C, C, step, 0);
+                if (step == 4)
+                    prefetch(row[2] + size * C, t->W * C, C, 4, 0);
+                else
+                    prefetch(row[size - 2] + size * C, t->W * C, C, 2, 0);
                 tile_in(form, out + c, plane, row, C, &p, 1, VL);
 #pragma GCC unroll 6
                 for (int i = 0; i < size; i++)
@@ -141,15 +144,13 @@ INLINE void tiles_gathered(cvl_winograd form, const int gradient, const cvl_wino
 void KERNEL(winograd_data)(const cvl_winograd_tiles *t, T *v, const T *x, const T *zeros)
 {
     if (t->form == CVL_WINOGRAD_2X3)
-        tiles_in(CVL_WINOGRAD_2X3, t, v, x, zeros);
-    else if (t->form == CVL_WINOGRAD_2X5)
-        tiles_in(CVL_WINOGRAD_2X5, t, v, x, zeros);
-    else if (t->form == CVL_WINOGRAD_4X3)
-        tiles_in(CVL_WINOGRAD_4X3, t, v, x, zeros);
+        tiles_in(CVL_WINOGRAD_2X3, 2, t, v, x, zeros);
     else if (t->form == CVL_WINOGRAD_STRIDED)
         tiles_gathered(CVL_WINOGRAD_STRIDED, 0, t, v, x);
-    else
+    else if (t->form == CVL_WINOGRAD_FRACTIONAL)
         tiles_gathered(CVL_WINOGRAD_FRACTIONAL, 0, t, v, x);
+    else
+        tiles_in(CVL_WINOGRAD_4X3, input_step(t->form), t, v, x, zeros);
 }
 
 void KERNEL(winograd_gradient)(const cvl_winograd_tiles *t, T *v, const T *y)

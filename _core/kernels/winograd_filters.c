@@ -42,6 +42,8 @@ void KERNEL(winograd_filter)(const cvl_winograd_filters *f, T *u, const T *w)
         filters_in(CVL_WINOGRAD_2X5, f, u, w);
     else if (f->form == CVL_WINOGRAD_4X3)
         filters_in(CVL_WINOGRAD_4X3, f, u, w);
+    else if (f->form == CVL_WINOGRAD_3X4)
+        filters_in(CVL_WINOGRAD_3X4, f, u, w);
     else
         filters_in(CVL_WINOGRAD_STRIDED, f, u, w);
 }

@@ -78,6 +78,8 @@ void KERNEL(winograd_output)(const cvl_winograd_tiles *t, T *y, const T *v, cons
         tiles_out(CVL_WINOGRAD_2X5, t, y, v, z, end);
     else if (t->form == CVL_WINOGRAD_4X3)
         tiles_out(CVL_WINOGRAD_4X3, t, y, v, z, end);
+    else if (t->form == CVL_WINOGRAD_3X4)
+        tiles_out(CVL_WINOGRAD_3X4, t, y, v, z, end);
     else if (t->form == CVL_WINOGRAD_STRIDED)
         tiles_out(CVL_WINOGRAD_STRIDED, t, y, v, z, end);
     else

@@ -8,10 +8,17 @@
 /* Fastest first; the last serves everything. */
 static const NAME(conv2d_engine) *const engines[] = {
 #ifdef CVL_F32
-    &NAME(winograd_engine),  &NAME(winograd2_engine),
+    &NAME(winograd_phases_engine),
+    &NAME(winograd_engine),
+    &NAME(winograd2_engine),
 #endif
-    &NAME(depthwise_engine), &NAME(stem_engine),      &NAME(row_engine),    &NAME(dot_engine),
-    &NAME(few_engine),       &NAME(product_engine),   &NAME(direct_engine),
+    &NAME(depthwise_engine),
+    &NAME(stem_engine),
+    &NAME(row_engine),
+    &NAME(dot_engine),
+    &NAME(few_engine),
+    &NAME(product_engine),
+    &NAME(direct_engine),
 };
 
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,

@@ -66,8 +66,10 @@ extern const NAME(conv2d_engine) NAME(product_engine);
 /* Implicit im2col, for every shape and pass: direct.c. */
 extern const NAME(conv2d_engine) NAME(direct_engine);
 
-/* Minimal filtering, of float32 only: winograd.c. */
+/* Minimal filtering, of float32 only: winograd.c; and of larger filters at stride 2:
+ * winograd_phases.c. */
 extern const NAME(conv2d_engine) NAME(winograd_engine), NAME(winograd2_engine);
+extern const NAME(conv2d_engine) NAME(winograd_phases_engine);
 
 /* The engine of a pass, by d.algorithm; NULL and a reason where that has no path. */
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,

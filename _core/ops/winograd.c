@@ -134,9 +134,9 @@ static double cost_of(const NAME(winograd) *f)
     static const struct {
         double filter, data, output;
     } transforms[] = {
-        [CVL_WINOGRAD_4X3] = {176, 200, 180},      [CVL_WINOGRAD_2X5] = {240, 200, 110},
-        [CVL_WINOGRAD_2X3] = {60, 70, 60},         [CVL_WINOGRAD_STRIDED] = {60, 80, 80},
-        [CVL_WINOGRAD_FRACTIONAL] = {60, 60, 110},
+        [CVL_WINOGRAD_4X3] = {176, 200, 180},  [CVL_WINOGRAD_2X5] = {240, 200, 110},
+        [CVL_WINOGRAD_3X4] = {208, 200, 145},  [CVL_WINOGRAD_2X3] = {60, 70, 60},
+        [CVL_WINOGRAD_STRIDED] = {60, 80, 80}, [CVL_WINOGRAD_FRACTIONAL] = {60, 60, 110},
     };
     const double tiles = (double)NAME(winograd_tiles)(f);
     const double rounded = (double)(cvl_ceil_div((ptrdiff_t)tiles, 4) * 4);
@@ -157,9 +157,8 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
     return ((double)d->N * taps + 30) * (double)f->C * outputs;
 }
 
-/* Whether the form beats the direct engine by a margin, with a few tiles at least. Both costs are of a
- * group. */
-static int beats_direct(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
+/* Both costs are of a group. */
+int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
 {
     if (f->groups > 1 && f->C * f->OC > MOST_WEIGHTS)
         return 0;
@@ -169,7 +168,7 @@ static int beats_direct(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD);
-    if (!beats_direct(shape, &f))
+    if (!NAME(winograd_beats_direct)(shape, &f))
         return 0;
     if (f.form == CVL_WINOGRAD_2X5)
         return 1;
@@ -180,7 +179,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static int pays2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
-    return beats_direct(shape, &f);
+    return NAME(winograd_beats_direct)(shape, &f);
 }
 
 /* --------------------------------------------------------------------------- the engines */

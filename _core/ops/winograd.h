@@ -12,9 +12,9 @@ typedef struct cvl_winograd_sizes {
 static inline cvl_winograd_sizes cvl_winograd_sizes_of(cvl_winograd form)
 {
     static const cvl_winograd_sizes sizes[] = {
-        [CVL_WINOGRAD_4X3] = {4, 3, 6, 36},        [CVL_WINOGRAD_2X5] = {2, 5, 6, 36},
-        [CVL_WINOGRAD_2X3] = {2, 3, 4, 16},        [CVL_WINOGRAD_STRIDED] = {2, 3, 5, 25},
-        [CVL_WINOGRAD_FRACTIONAL] = {4, 3, 5, 25},
+        [CVL_WINOGRAD_4X3] = {4, 3, 6, 36},     [CVL_WINOGRAD_2X5] = {2, 5, 6, 36},
+        [CVL_WINOGRAD_3X4] = {3, 4, 6, 36},     [CVL_WINOGRAD_2X3] = {2, 3, 4, 16},
+        [CVL_WINOGRAD_STRIDED] = {2, 3, 5, 25}, [CVL_WINOGRAD_FRACTIONAL] = {4, 3, 5, 25},
     };
     return sizes[form];
 }
@@ -56,6 +56,9 @@ static inline ptrdiff_t NAME(winograd_tiles)(const NAME(winograd) *f)
 /* The tiles of x and of y that belong together, all channels of a group, transforms yet to be placed. */
 cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f);
 cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
+
+/* Whether it beats the direct engine by a margin, with a few tiles at least: winograd.c. */
+int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f);
 
 /* y = end(conv(x, w)): winograd_forward.c. */
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads);

@@ -53,6 +53,17 @@ static const cvl_conv2d cases[] = {
     CASE(6, 41, 43, 51, 54, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 3),
     CASE(1, 15, 17, 38, 40, 3, 3, 2, 2, 1, 1, 1, 0, 1, 1, 2),
     CASE(2, 9,  10, 60, 75, 5, 5, 1, 1, 1, 1, 2, 1, 3, 2, 3),
+    CASE(0, 7,  6,  5,  7,  7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1),  /* by cells of 2x2 */
+    CASE(1, 1,  1,  1,  1,  7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1),
+    CASE(2, 7,  8,  3,  5,  7, 7, 2, 2, 1, 1, 0, 0, 0, 0, 1),
+    CASE(2, 13, 11, 3,  17, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1),
+    CASE(1, 14, 9,  3,  64, 7, 7, 2, 2, 1, 1, 2, 3, 2, 3, 1),
+    CASE(2, 23, 30, 2,  33, 7, 7, 2, 2, 1, 1, 5, 0, 0, 6, 1),
+    CASE(1, 3,  2,  5,  19, 7, 7, 2, 2, 1, 1, 9, 8, 10, 7, 1), /* windows wholly in the padding */
+    CASE(2, 37, 70, 4,  18, 7, 7, 2, 2, 1, 1, 3, 2, 3, 2, 1),  /* many tiles */
+    CASE(1, 12, 17, 35, 20, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2, 1),
+    CASE(2, 9,  8,  33, 130, 5, 5, 2, 2, 1, 1, 1, 2, 0, 3, 1), /* many weights */
+    CASE(1, 1,  29, 3,  65, 5, 5, 2, 2, 1, 1, 2, 2, 1, 1, 1),
 };
 /* clang-format on */
 
@@ -74,6 +85,8 @@ static const char *name_of(const cvl_conv2d *d)
 {
     if (d->algorithm == CVL_CONV2D_WINOGRAD2)
         return "F(2x2,3x3)";
+    if (d->SH == 2)
+        return "cells";
     return d->KH == 5 ? "F(2x2,5x5)" : "F(4x4,3x3)";
 }
 
@@ -310,6 +323,18 @@ static void test_stride(void)
     }
 }
 
+/* By cells there is a forward pass alone. */
+static void test_cells(const cvl_conv2d *of)
+{
+    cvl_conv2d d = *of;
+    cvl_conv2d_algorithm chosen;
+    d.algorithm = CVL_CONV2D_WINOGRAD;
+    test_forward(d, 0, (cvl_activation)((of - cases) % (CVL_ACTIVATION_RELU6 + 1)));
+    test_sum(d);
+    for (int pass = CVL_CONV2D_BACKWARD_DATA; pass <= CVL_CONV2D_BACKWARD_WEIGHTS; pass++)
+        CHECK(NAME(conv2d_choose)(&d, (cvl_conv2d_pass)pass, &chosen, NULL) == CVL_ERR_ALGORITHM);
+}
+
 /* Backward weights of many weights and more than CVL_ORDER_WINOGRAD_SPAN tiles, 17 x 17 of them. */
 static void test_spans(void)
 {
@@ -327,6 +352,8 @@ static void test_all(void)
     test_stride();
     test_spans();
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
+        if (d->SH == 2 && d->KH > 3)
+            test_cells(d);
         if (d->SH == 1) {
             test_passes(d, CVL_CONV2D_WINOGRAD, 0);
             test_transposed(d, CVL_CONV2D_WINOGRAD);

@@ -63,8 +63,9 @@ def conv2d(
         "auto" takes what is expected to be fastest, by the shape alone; `conv2d_algorithm` tells
         what that is, and `convlet.options(winograd=False)` forbids the last two. "im2col" serves
         every shape and is exact on small integers. "winograd" multiplies less and rounds more:
-        F(4x4, 3x3), or F(2x2, 5x5), of stride 1 in float32; "winograd2" is F(2x2, 3x3), which
-        rounds as little as "im2col", of stride 1, or 2 with padding 1 at the top and on the left.
+        F(4x4, 3x3), or F(2x2, 5x5), of stride 1 in float32, and forward 5x5 and 7x7 of stride 2;
+        "winograd2" is F(2x2, 3x3), which rounds as little as "im2col", of stride 1, or 2 with
+        padding 1 at the top and on the left.
     out : ndarray (N, OH, OW, OC) to write the result to, or None
 
     Returns

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from .. import planner
-from .._checks import any_shape, array, state_arrays
+from .._checks import any_shape, array
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
 from .elsewhere import ELSEWHERE, require_known
@@ -15,6 +15,7 @@ from .own import measured_shape, own_forward, own_pullback
 from .places import join
 from .pullback import Pullback
 from .recalibrate import recalibrate
+from .state import load_state, state_places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class Layer:
         >>> bool(np.array_equal(model[0].weight.value, other[0].weight.value))
         True
         """
-        return {key: value.copy() for key, (_, _, value) in self._state_places().items()}
+        return {key: value.copy() for key, (_, _, value) in state_places(self).items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over a state as `state_dict` returns it.
@@ -230,24 +231,7 @@ class Layer:
             range, such as a variance below 0; the message lists every one of them, and nothing has
             been written.
         """
-        places = self._state_places()
-        given = state_arrays(state, self._label())
-        problems = [f"missing {key}" for key in places if key not in given]
-        problems += [f"unexpected {key}" for key in given if key not in places]
-        for key, (layer, name, value) in places.items():
-            got = given.get(key, value)
-            problems += [f"{key}: {objection}" for objection in layer._objections(name, got)]
-            if got.shape != value.shape:
-                problems.append(f"{key}: expected shape {value.shape}, got {got.shape}")
-            if got.dtype.newbyteorder("=") != value.dtype:
-                problems.append(f"{key}: expected {value.dtype}, got {got.dtype}")
-        if problems:
-            raise ValueError(
-                f"{self._label()}: the state is of another model; nothing was loaded\n  "
-                + "\n  ".join(problems)
-            )
-        for key, (layer, name, _) in places.items():
-            layer._load(name, given[key])
+        load_state(self, state)
 
     def freeze(self) -> None:
         """Keep what has been learnt: parameters get no gradient and optimizers skip them.
@@ -582,14 +566,6 @@ class Layer:
                 if layer._draws:
                     (child,) = rng.spawn(1)
                     layer._rng = child if layer._rng is None else layer._rng
-
-    def _state_places(self):
-        """(layer, name, value) of every piece of state, by its key."""
-        return {
-            join(path, name): (layer, name, value)
-            for path, layer in self._walk()
-            for name, value in layer._state().items()
-        }
 
     def _set_frozen(self, frozen):
         for _, layer in self._walk():

@@ -1,0 +1,37 @@
+"""The state of a model: which arrays there are, and taking over others in their place."""
+
+from __future__ import annotations
+
+from .._checks import state_arrays
+from .places import join
+
+
+def state_places(model):
+    """Return (layer, name, value) of every piece of state, by its key."""
+    return {
+        join(path, name): (layer, name, value)
+        for path, layer in model._walk()
+        for name, value in layer._state().items()
+    }
+
+
+def load_state(model, state):
+    """Write a state, or nothing where it is not one of this model."""
+    places = state_places(model)
+    given = state_arrays(state, model._label())
+    problems = [f"missing {key}" for key in places if key not in given]
+    problems += [f"unexpected {key}" for key in given if key not in places]
+    for key, (layer, name, value) in places.items():
+        got = given.get(key, value)
+        problems += [f"{key}: {objection}" for objection in layer._objections(name, got)]
+        if got.shape != value.shape:
+            problems.append(f"{key}: expected shape {value.shape}, got {got.shape}")
+        if got.dtype.newbyteorder("=") != value.dtype:
+            problems.append(f"{key}: expected {value.dtype}, got {got.dtype}")
+    if problems:
+        raise ValueError(
+            f"{model._label()}: the state is of another model; nothing was loaded\n  "
+            + "\n  ".join(problems)
+        )
+    for key, (layer, name, _) in places.items():
+        layer._load(name, given[key])

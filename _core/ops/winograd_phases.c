@@ -3,18 +3,21 @@
  *
  * A cell of 2x2 pixels is seen as one pixel of 4*C channels, and so a filter of stride 2 as one of
  * stride 1 and half as many taps, of which those outside the filter are 0: 7x7 becomes 4x4, for
- * F(3x3,4x4), and 5x5 becomes 3x3, for F(4x4,3x3). */
+ * F(3x3,4x4), and 5x5 becomes 3x3, for F(4x4,3x3). Large batches go a few images at a time, as many
+ * each time, so that the workspace does not grow with them. */
 #include "winograd.h"
 
 /* With fewer channels products are shorter than what comes before and after them; and cells, of which
  * most workers read some that another made, want enough tiles. */
 enum { LEAST_C = 3, LEAST_OC = 16, LEAST_TILES = 64 };
+enum { CELLS = 4 << 20 }; /* bytes of the cells of several images */
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
     NAME(winograd) f;
     const NAME(kernels) *kernels;
-    T *x, *w; /* of cells */
+    const T *images; /* of which x is made */
+    T *x, *w;        /* of cells */
     char *workspace;
 } plan;
 
@@ -41,10 +44,21 @@ static NAME(winograd) filter_of(const cvl_conv2d_shape *s)
     };
 }
 
+/* The images that are taken at a time. */
+static NAME(winograd) filter_of_images(const cvl_conv2d_shape *s)
+{
+    NAME(winograd) f = filter_of(s);
+    const ptrdiff_t bytes = f.H * f.W * f.C * (ptrdiff_t)sizeof(T);
+    while (f.N > 1 && (f.N * bytes > CELLS || s->d.N % f.N))
+        f.N--;
+    f.flops *= (double)f.N / (double)cvl_max(1, s->d.N);
+    return f;
+}
+
 /* Lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
 {
-    *p = (plan){.f = filter_of(shape), .kernels = kernels()};
+    *p = (plan){.f = filter_of_images(shape), .kernels = kernels()};
     cvl_scratch s = {base, 0};
     p->x = cvl_carve(&s, (size_t)(p->f.N * p->f.H * p->f.W * p->f.C) * sizeof(T));
     const ptrdiff_t taps = taps_of(&shape->d);
@@ -90,7 +104,7 @@ static void cells(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t row = begin; row < end; row++)
         for (ptrdiff_t phase = 0; phase < 2; phase++) {
             const ptrdiff_t n = row / p->f.H, h = row % p->f.H * 2 + phase;
-            const T *in = p->call->x + (n * d->H + h) * d->W * d->C;
+            const T *in = p->images + (n * d->H + h) * d->W * d->C;
             T *out = p->x + row * p->f.W * p->f.C + phase * half;
             if (h >= d->H) {
                 for (ptrdiff_t w = 0; w < p->f.W; w++)
@@ -141,19 +155,25 @@ static void run(const NAME(conv2d_call) *call)
     p.call = call;
     if (!call->packed)
         make_weights(&p);
-    cvl_parallel_for(call->threads, p.f.N * p.f.H,
-                     (double)(p.f.N * p.f.H * p.f.W * p.f.C) * sizeof(T), CVL_GRADUAL, cells, &p);
-    p.f.y = call->out;
     p.f.x = p.x;
     p.f.u = call->packed;
-    p.f.z = call->z;
     p.f.end = call->end;
-    NAME(winograd_forward_run)(&p.f, p.workspace, call->threads);
+    const cvl_conv2d *d = &call->shape->d;
+    const ptrdiff_t x_size = d->H * d->W * d->C, y_size = p.f.OH * p.f.OW * p.f.OC;
+    for (ptrdiff_t n = 0; n < d->N; n += p.f.N) {
+        p.images = call->x + n * x_size;
+        cvl_parallel_for(call->threads, p.f.N * p.f.H,
+                         (double)(p.f.N * p.f.H * p.f.W * p.f.C) * sizeof(T), CVL_GRADUAL, cells,
+                         &p);
+        p.f.y = call->out + n * y_size;
+        p.f.z = call->z ? call->z + n * y_size : NULL;
+        NAME(winograd_forward_run)(&p.f, p.workspace, call->threads);
+    }
 }
 
 static size_t packed_size(const cvl_conv2d_shape *shape)
 {
-    const NAME(winograd) f = filter_of(shape);
+    const NAME(winograd) f = filter_of_images(shape);
     return NAME(winograd_packed_size)(&f);
 }
 

@@ -12,6 +12,7 @@ import pytest
 import convlet
 from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES
 from convlet import _core, ops, reference
+from convlet.ops.batch_norm import batch_norm_gradients, batch_norm_training
 from convlet.ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 from same_bits import assert_same_for_any_threads
 
@@ -259,7 +260,7 @@ def test_batch_norm_mask_from_beta_is_the_mask_of_y(dtype):
     """The mask of ReLU is the same to the bit from beta and from y."""
     x, dy = draw((4, 5, 6, 7), dtype), draw((4, 5, 6, 7), dtype, 1)
     gamma, beta = draw((7,), dtype, 2), draw((7,), dtype, 3)
-    y, mean, var = ops.norm.batch_norm_training(x, gamma, beta, 1e-5, None, "relu")
+    y, mean, var = batch_norm_training(x, gamma, beta, 1e-5, None, "relu")
     assert mean.dtype == var.dtype == np.float64
 
     from_beta = ops.batch_norm_backward(dy, x, gamma, mean, var, beta=beta, activation="relu")
@@ -276,7 +277,7 @@ def test_batch_norm_gradients_without_dx():
     _, mean, var = ops.batch_norm(x, gamma, gamma)
     every = ops.batch_norm_backward(dy, x, gamma, mean, var)
 
-    dx, dgamma, dbeta = ops.norm.batch_norm_gradients(
+    dx, dgamma, dbeta = batch_norm_gradients(
         dy, x, gamma, mean, var, 1e-5, None, None, None, False, False, needs_dx=False
     )
 

@@ -217,6 +217,14 @@ def wrong_rank(shape, count, name, axes):
     raise ValueError(f"{name} must be {axes}, {count} axes, got shape {shape}{cure}")
 
 
+def images(x_shape, where):
+    """Raise unless a shape is (N, H, W, C) and only N may be 0."""
+    if len(x_shape) != 4:
+        wrong_rank(x_shape, 4, f"{where}: x", "(N, H, W, C)")
+    if min(x_shape[1:]) < 1:
+        raise ValueError(f"{where}: only the batch may be empty, got x {x_shape} (N, H, W, C)")
+
+
 def at_least_one_axis(value, name):
     """Raise for a single number."""
     if value.ndim < 1:
@@ -380,12 +388,10 @@ def option(value, table, name):
 
 def not_negative(value, name) -> float:
     """Return a finite float of at least 0."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
-    if not 0 <= number < math.inf:
+    result = number(value, name)
+    if not 0 <= result < math.inf:
         raise ValueError(f"{name} must be finite and at least 0, got {value}")
-    return number
+    return result
 
 
 def _short(name):

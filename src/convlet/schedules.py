@@ -15,7 +15,7 @@ import itertools
 import math
 import numbers
 
-from ._named import named
+from ._schedule import recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._types import Option
 
 
-@named
+@recorded
 def constant(value: float) -> Callable[[int], float]:
     """Keep one value.
 
@@ -40,7 +40,7 @@ def constant(value: float) -> Callable[[int], float]:
     return lambda t: value
 
 
-@named
+@recorded
 def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], float]:
     """Multiply by a factor every so many steps.
 
@@ -67,7 +67,7 @@ def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], 
     return lambda t: initial * factor ** ((t - 1) // every)
 
 
-@named
+@recorded
 def multi_step(
     initial: float, milestones: Sequence[int], *, factor: float = 0.1
 ) -> Callable[[int], float]:
@@ -96,7 +96,7 @@ def multi_step(
     return lambda t: initial * factor ** bisect.bisect_left(milestones, t)
 
 
-@named
+@recorded
 def exponential(initial: float, factor: float) -> Callable[[int], float]:
     """Multiply by a factor at every step.
 
@@ -121,7 +121,7 @@ def exponential(initial: float, factor: float) -> Callable[[int], float]:
     return lambda t: initial * factor ** (t - 1)
 
 
-@named
+@recorded
 def polynomial(
     initial: float, steps: int, *, power: float = 1.0, final: float = 0.0
 ) -> Callable[[int], float]:
@@ -152,7 +152,7 @@ def polynomial(
     return lambda t: final + (initial - final) * (1 - min((t - 1) / steps, 1)) ** power
 
 
-@named
+@recorded
 def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]:
     """Fall with the root of the step.
 
@@ -185,7 +185,7 @@ def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]
     return lambda t: initial * math.sqrt(timescale / (timescale + t - 1))
 
 
-@named
+@recorded
 def cosine(
     initial: float, steps: int, *, final: float = 0.0, restarts: bool = False, growth: int = 1
 ) -> Callable[[int], float]:
@@ -234,7 +234,7 @@ def cosine(
     return f
 
 
-@named
+@recorded
 def warm_up(
     then: Option, steps: int, *, start: float = 0.0, shape: Literal["linear", "cosine"] = "linear"
 ) -> Callable[[int], float]:
@@ -277,7 +277,7 @@ def warm_up(
     return f
 
 
-@named
+@recorded
 def one_cycle(
     peak: float,
     steps: int,
@@ -337,7 +337,7 @@ def one_cycle(
     return f
 
 
-@named
+@recorded
 def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callable[[int], float]:
     """Follow one schedule after the other, each from its own t = 1.
 
@@ -376,7 +376,7 @@ def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callab
     return f
 
 
-@named
+@recorded
 def chained(*schedules: Option) -> Callable[[int], float]:
     """Multiply schedules.
 

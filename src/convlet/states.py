@@ -8,7 +8,7 @@ import numpy as np
 
 from . import layers
 from ._checks import any_shape, state_arrays
-from .layers.places import join as _join
+from .layers.paths import join as _join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from .data import Batches
 from .layers import Layer, Sequential, Softmax
 from .losses import softmax_cross_entropy
 from .optimizers import Optimizer
-from .optimizers.norms import number as _number
+from .optimizers.gradient_norm import check_limit as _check_limit
 
 
 class Progress(NamedTuple):
@@ -108,7 +108,7 @@ def fit(
     """
     epochs = _checks.size(epochs, "fit: epochs")
     if max_norm is not None:
-        _number(max_norm, "fit: expected max_norm", finite=False)
+        _check_limit(max_norm, "fit: expected max_norm", finite=False)
     if test is not None and not (isinstance(test, (tuple, list)) and len(test) == 2):
         raise TypeError(f"fit: test must be a pair (x, y) or None, got {type(test).__name__}")
     if len(x) == 0:

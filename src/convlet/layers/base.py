@@ -10,12 +10,12 @@ from .. import planner
 from .._checks import any_shape, array
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
-from .elsewhere import ELSEWHERE, require_known
-from .own import measured_shape, own_forward, own_pullback
-from .places import join
+from .attributes import FOREIGN_NAMES, check_assignment
+from .custom import custom_forward, custom_pullback, measured_shape
+from .paths import join
 from .pullback import Pullback
 from .recalibrate import recalibrate
-from .state import load_state, state_places
+from .state_dict import load_state, state_places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -424,11 +424,11 @@ class Layer:
         return measured_shape(self, shape)
 
     def _apply(self, x):
-        return own_forward(self, x)[0]
+        return custom_forward(self, x)[0]
 
     def _vjp(self, x, input_grad, commits):
-        y, pull = own_forward(self, x)
-        return y, own_pullback(self, x, pull, input_grad)
+        y, pull = custom_forward(self, x)
+        return y, custom_pullback(self, x, pull, input_grad)
 
     def _check(self, shape, dtype, training):
         """Return the output shape, or raise what is wrong with a shape and dtype (None: any)."""
@@ -492,7 +492,7 @@ class Layer:
         AttributeError, TypeError : it would be ignored: a parameter that `parameter_names` does not
             name, a layer inside one that cannot hold any, or a mode of other libraries.
         """
-        require_known(self, name, value, Layer)
+        check_assignment(self, name, value, Layer)
         if name not in self._changes and (self._kind or isinstance(value, (Layer, Parameter))):
             self.__dict__["_edits"] = self._edits + 1
         object.__setattr__(self, name, value)
@@ -503,7 +503,7 @@ class Layer:
             if hasattr(type(self), name):  # a property that misses something else, and says what
                 return object.__getattribute__(self, name)
             kind = type(self).__name__
-            cure = f"; {ELSEWHERE[name]}" if name in ELSEWHERE else ""
+            cure = f"; {FOREIGN_NAMES[name]}" if name in FOREIGN_NAMES else ""
             raise AttributeError(
                 f"{kind!r} object has no attribute {name!r}{cure}", name=name, obj=self
             )

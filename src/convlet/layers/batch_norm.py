@@ -9,11 +9,12 @@ import numpy as np
 from .. import _checks, init
 from .._core import running_move
 from ..ops import batch_norm_inference
-from ..ops.norm import batch_norm_gradients, batch_norm_training
+from ..ops.batch_norm import batch_norm_gradients, batch_norm_training
 from ..parameter import FLOATS, Parameter
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 from .recalibrate import BatchMoments
+from .state_dict import count_objections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class BatchNorm(Layer):
         running_var: Literal["unbiased", "biased"] = "unbiased",
     ) -> None:
         self.channels = _checks.size(channels, "BatchNorm: channels")
-        self.eps = sizes.epsilon(eps, "BatchNorm")
+        self.eps = arguments.epsilon(eps, "BatchNorm")
         self.momentum = None if momentum is None else _weight(momentum, "BatchNorm")
         if running_var not in ("unbiased", "biased"):
             raise ValueError(
@@ -176,7 +177,7 @@ class BatchNorm(Layer):
         expected = f"(N, ..., {self.channels})"
         if len(shape) < 2:
             raise ValueError(f"{self!r}: expected x of shape {expected}, got {shape}")
-        sizes.check_channels(self, shape, self.channels, expected)
+        shapes.check_channels(self, shape, self.channels, expected)
         return shape
 
     def _check(self, shape, dtype, training):
@@ -223,7 +224,7 @@ class BatchNorm(Layer):
                 dy, x, gamma, mean, var, self.eps, None, None, None, False, frozen, input_grad
             )
             for parameter, gradient in ((self.gamma, dgamma), (self.beta, dbeta)):
-                if parameter is not None and parameter.trainable:
+                if parameter is not None:
                     parameter.accumulate(gradient)
             return dx
 
@@ -293,7 +294,7 @@ class BatchNorm(Layer):
             wrong = value[~((value >= least) & np.isfinite(value))]
             bound = " of at least 0" if name == "running_var" else ""
             return [f"expected finite numbers{bound}, got {wrong[0]}"] if wrong.size else []
-        return sizes.count_objections(value) if name == "count" else []
+        return count_objections(value) if name == "count" else []
 
     def _load(self, name, value):
         if name == "count":
@@ -327,7 +328,7 @@ class BatchNorm(Layer):
                 ("momentum", self._old_weight, momentum),
                 ("affine", self.affine, True),
             ]
-            return f"BatchNorm.{self.convention}({self.channels}{sizes.options_repr(options)})"
+            return f"BatchNorm.{self.convention}({self.channels}{arguments.options_repr(options)})"
         options = [
             ("eps", self.eps, 1e-5),
             ("momentum", self.momentum, 0.1),
@@ -335,12 +336,12 @@ class BatchNorm(Layer):
             ("track_running_stats", self.track_running_stats, True),
             ("running_var", self.kept_variance, "unbiased"),
         ]
-        return f"BatchNorm({self.channels}{sizes.options_repr(options)})"
+        return f"BatchNorm({self.channels}{arguments.options_repr(options)})"
 
 
 def _weight(momentum, where):
     """Return a momentum from 0 to 1."""
-    number = sizes.real(momentum, f"{where}: momentum")
+    number = arguments.real(momentum, f"{where}: momentum")
     if not 0 <= number <= 1:
         raise ValueError(f"{where}: expected a momentum from 0 to 1, got {momentum}")
     return number

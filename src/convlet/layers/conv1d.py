@@ -8,7 +8,7 @@ from ..ops.conv import check_algorithm
 from ..ops.conv1d import sequence_padding
 from ..ops.conv_activation import activation_backward
 from ..parameter import Parameter
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 
 TYPE_CHECKING = False
@@ -73,11 +73,7 @@ class Conv1d(Layer):
         self.padding = sequence_padding(padding, "Conv1d: padding")
         self.dilation = (1, _checks.size(dilation, "Conv1d: dilation"))
         self.groups = _checks.size(groups, "Conv1d: groups")
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(
-                f"Conv1d: expected groups to divide {in_channels} input and {out_channels} output "
-                f"channels, got {groups}"
-            )
+        arguments.check_groups(self.groups, self.in_channels, self.out_channels, "Conv1d")
         _checks.conv_activation(activation, "Conv1d: activation")
         self.activation = activation
         self.algorithm = check_algorithm(algorithm, "Conv1d")
@@ -101,8 +97,8 @@ class Conv1d(Layer):
                 f"{self!r}: expected x of shape {expected}, {self.in_channels} channels last, got "
                 f"{shape}; it looks channels-first (N, C, L): use x.transpose(0, 2, 1)"
             )
-        sizes.check_channels(self, shape, self.in_channels, expected)
-        return n, sizes.conv_size(self, 1, length), self.out_channels
+        shapes.check_channels(self, shape, self.in_channels, expected)
+        return n, shapes.conv_size(self, 1, length), self.out_channels
 
     def _options(self):
         return {
@@ -140,7 +136,7 @@ class Conv1d(Layer):
         return n * length * oc * kernel * c
 
     def __repr__(self) -> str:
-        options = sizes.options_repr(
+        options = arguments.options_repr(
             [
                 ("stride", self.stride[1], 1),
                 ("padding", self._options()["padding"], 0),

@@ -7,7 +7,7 @@ from ..ops import conv2d, conv2d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv_activation import activation_backward
 from ..parameter import Parameter
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 
 TYPE_CHECKING = False
@@ -75,11 +75,7 @@ class Conv2d(Layer):
         self.padding = _checks.padding_form(padding, "Conv2d: padding")
         self.dilation = _checks.pair(dilation, "Conv2d: dilation")
         self.groups = _checks.size(groups, "Conv2d: groups")
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(
-                f"Conv2d: expected groups to divide {in_channels} input and {out_channels} output "
-                f"channels, got {groups}"
-            )
+        arguments.check_groups(self.groups, self.in_channels, self.out_channels, "Conv2d")
         _checks.conv_activation(activation, "Conv2d: activation")
         self.activation = activation
         self.algorithm = check_algorithm(algorithm, "Conv2d")
@@ -94,9 +90,9 @@ class Conv2d(Layer):
         return init.he_normal(shape, rng=self._rng)
 
     def _output_shape(self, shape):
-        sizes.images(self, shape, self.in_channels)
+        shapes.check_images(self, shape, self.in_channels)
         n, h, w, _ = shape
-        return n, sizes.conv_size(self, 0, h), sizes.conv_size(self, 1, w), self.out_channels
+        return n, shapes.conv_size(self, 0, h), shapes.conv_size(self, 1, w), self.out_channels
 
     def _options(self):
         return {
@@ -134,7 +130,7 @@ class Conv2d(Layer):
         return n * oh * ow * oc * kh * kw * c
 
     def __repr__(self) -> str:
-        options = sizes.options_repr(
+        options = arguments.options_repr(
             [
                 ("stride", self.stride, 1),
                 ("padding", self.padding, 0),
@@ -145,5 +141,5 @@ class Conv2d(Layer):
                 ("algorithm", self.algorithm, "auto"),
             ]
         )
-        kernel = sizes.short(self.kernel_size)
+        kernel = arguments.short(self.kernel_size)
         return f"Conv2d({self.in_channels}, {self.out_channels}, {kernel}{options})"

@@ -7,7 +7,7 @@ from ..ops import conv_transpose2d, conv_transpose2d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv_transpose import transposed_axis
 from ..parameter import Parameter
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 
 TYPE_CHECKING = False
@@ -83,11 +83,7 @@ class ConvTranspose2d(Layer):
         self.output_padding = _checks.pair(output_padding, f"{name}: output_padding", 0)
         self.dilation = _checks.pair(dilation, f"{name}: dilation")
         self.groups = _checks.size(groups, f"{name}: groups")
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(
-                f"{name}: expected groups to divide {in_channels} input and {out_channels} output "
-                f"channels, got {groups}"
-            )
+        arguments.check_groups(self.groups, self.in_channels, self.out_channels, name)
         for axis in range(2):
             self._axis(axis, 1, name)
         self.algorithm = check_algorithm(algorithm, name)
@@ -116,7 +112,7 @@ class ConvTranspose2d(Layer):
         )
 
     def _output_shape(self, shape):
-        sizes.images(self, shape, self.in_channels)
+        shapes.check_images(self, shape, self.in_channels)
         outputs = []
         for axis, what in enumerate(("rows", "columns")):
             n = shape[1 + axis]
@@ -165,7 +161,7 @@ class ConvTranspose2d(Layer):
         return n * h * w * c * kh * kw * oc
 
     def __repr__(self) -> str:
-        options = sizes.options_repr(
+        options = arguments.options_repr(
             [
                 ("stride", self.stride, 1),
                 ("padding", self.padding, 0),
@@ -176,5 +172,5 @@ class ConvTranspose2d(Layer):
                 ("algorithm", self.algorithm, "auto"),
             ]
         )
-        kernel = sizes.short(self.kernel_size)
+        kernel = arguments.short(self.kernel_size)
         return f"ConvTranspose2d({self.in_channels}, {self.out_channels}, {kernel}{options})"

@@ -7,8 +7,9 @@ import numpy as np
 from .. import init
 from ..ops import dropout, dropout_backward
 from ..ops.dropout import probability
-from . import sizes
+from . import arguments
 from .base import Layer
+from .state_dict import count_objections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Dropout(Layer):
         return {"seed": np.array(self.seed), "counter": np.array(self.counter)}
 
     def _objections(self, name, value):
-        return sizes.count_objections(value)
+        return count_objections(value)
 
     def _load(self, name, value):
         setattr(self, {"seed": "_seed", "counter": "counter"}[name], int(value))
@@ -110,5 +111,5 @@ class Dropout(Layer):
         return super().__getstate__() | {"_seed": self.seed}
 
     def __repr__(self) -> str:
-        options = sizes.options_repr([("per_channel", self.per_channel, False)])
+        options = arguments.options_repr([("per_channel", self.per_channel, False)])
         return f"Dropout({self.p}{options})"

@@ -13,7 +13,7 @@ from ..ops.group_norm import (
     trailing_shape,
 )
 from ..parameter import Parameter
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 
 TYPE_CHECKING = False
@@ -69,14 +69,14 @@ class GroupNorm(Layer):
         self.channels = _checks.size(channels, "GroupNorm: channels")
         if self.channels % self.groups:
             raise ValueError(f"GroupNorm: expected groups to divide {channels}, got {groups}")
-        self.eps, self.affine = sizes.epsilon(eps, "GroupNorm"), bool(affine)
+        self.eps, self.affine = arguments.epsilon(eps, "GroupNorm"), bool(affine)
         self.gamma, self.beta = _scale_and_shift((self.channels,), self.affine)
 
     def _output_shape(self, shape):
         expected = f"(N, ..., {self.channels})"
         if len(shape) < 2:
             raise ValueError(f"{self!r}: expected x of shape {expected}, got {shape}")
-        sizes.check_channels(self, shape, self.channels, expected)
+        shapes.check_channels(self, shape, self.channels, expected)
         values = math.prod(shape[1:-1]) * (self.channels // self.groups)
         if values < 2:
             raise ValueError(
@@ -140,7 +140,7 @@ class InstanceNorm(GroupNorm):
 
     def __init__(self, channels: SupportsIndex, *, eps: float = 1e-5, affine: bool = False) -> None:
         self.channels = self.groups = _checks.size(channels, "InstanceNorm: channels")
-        self.eps, self.affine = sizes.epsilon(eps, "InstanceNorm"), bool(affine)
+        self.eps, self.affine = arguments.epsilon(eps, "InstanceNorm"), bool(affine)
         self.gamma, self.beta = _scale_and_shift((self.channels,), self.affine)
 
     def __repr__(self) -> str:
@@ -195,7 +195,7 @@ class LayerNorm(Layer):
                 f"LayerNorm: expected a normalized_shape of at least two values to take a variance "
                 f"of, got {normalized_shape}"
             )
-        self.eps, self.affine = sizes.epsilon(eps, "LayerNorm"), bool(affine)
+        self.eps, self.affine = arguments.epsilon(eps, "LayerNorm"), bool(affine)
         self.gamma, self.beta = _scale_and_shift(self.normalized_shape, self.affine)
 
     def _output_shape(self, shape):
@@ -243,9 +243,9 @@ def _values(layer):
 
 def _accumulate(layer, gradients):
     for parameter, gradient in zip((layer.gamma, layer.beta), gradients, strict=True):
-        if parameter is not None and parameter.trainable:
+        if parameter is not None:
             parameter.accumulate(gradient)
 
 
 def _options(layer, affine):
-    return sizes.options_repr([("eps", layer.eps, 1e-5), ("affine", layer.affine, affine)])
+    return arguments.options_repr([("eps", layer.eps, 1e-5), ("affine", layer.affine, affine)])

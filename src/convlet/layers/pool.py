@@ -16,7 +16,7 @@ from ..ops import (
     max_pool2d_backward,
 )
 from ..ops.pool import MAX_WINNERS, max_pool2d_winners, max_pool2d_winners_backward
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 
 TYPE_CHECKING = False
@@ -66,14 +66,12 @@ class MaxPool2d(Layer):
         self.stride = self.kernel_size
         if stride is not None:
             self.stride = _checks.pair(stride, "MaxPool2d: stride")
-        self.padding = sizes.pool_padding(padding, self.kernel_size, "MaxPool2d")
+        self.padding = arguments.pool_padding(padding, self.kernel_size, "MaxPool2d")
         self.dilation = _checks.pair(dilation, "MaxPool2d: dilation")
         self.ceil_mode = bool(ceil_mode)
 
     def _output_shape(self, shape):
-        sizes.images(self, shape)
-        n, h, w, c = shape
-        return n, sizes.pool_size(self, 0, h), sizes.pool_size(self, 1, w), c
+        return shapes.pool_shape(self, shape)
 
     def _options(self):
         return {
@@ -104,15 +102,15 @@ class MaxPool2d(Layer):
         return y, pull
 
     def __repr__(self) -> str:
-        options = sizes.options_repr(
+        options = arguments.options_repr(
             [
-                ("stride", self.stride, sizes.short(self.kernel_size)),
+                ("stride", self.stride, arguments.short(self.kernel_size)),
                 ("padding", self.padding, 0),
                 ("dilation", self.dilation, 1),
                 ("ceil_mode", self.ceil_mode, False),
             ]
         )
-        return f"MaxPool2d({sizes.short(self.kernel_size)}{options})"
+        return f"MaxPool2d({arguments.short(self.kernel_size)}{options})"
 
 
 class AvgPool2d(Layer):
@@ -154,13 +152,11 @@ class AvgPool2d(Layer):
         self.stride = self.kernel_size
         if stride is not None:
             self.stride = _checks.pair(stride, "AvgPool2d: stride")
-        self.padding = sizes.pool_padding(padding, self.kernel_size, "AvgPool2d")
+        self.padding = arguments.pool_padding(padding, self.kernel_size, "AvgPool2d")
         self.ceil_mode, self.count_include_pad = bool(ceil_mode), bool(count_include_pad)
 
     def _output_shape(self, shape):
-        sizes.images(self, shape)
-        n, h, w, c = shape
-        return n, sizes.pool_size(self, 0, h), sizes.pool_size(self, 1, w), c
+        return shapes.pool_shape(self, shape)
 
     def _options(self):
         return {
@@ -184,15 +180,15 @@ class AvgPool2d(Layer):
         return self._apply(x), pull
 
     def __repr__(self) -> str:
-        options = sizes.options_repr(
+        options = arguments.options_repr(
             [
-                ("stride", self.stride, sizes.short(self.kernel_size)),
+                ("stride", self.stride, arguments.short(self.kernel_size)),
                 ("padding", self.padding, 0),
                 ("ceil_mode", self.ceil_mode, False),
                 ("count_include_pad", self.count_include_pad, True),
             ]
         )
-        return f"AvgPool2d({sizes.short(self.kernel_size)}{options})"
+        return f"AvgPool2d({arguments.short(self.kernel_size)}{options})"
 
 
 class GlobalAvgPool2d(Layer):
@@ -255,7 +251,7 @@ class GlobalMaxPool2d(Layer):
 
 def _of_whole_images(layer, shape):
     """Return (N, C), the shape of a value per channel of images that have a pixel."""
-    sizes.images(layer, shape)
+    shapes.check_images(layer, shape)
     n, h, w, c = shape
     if h < 1 or w < 1:
         raise ValueError(f"{layer!r}: expected images of at least one pixel, got {shape}")

@@ -17,7 +17,7 @@ from ..ops.resample import (
     output_sizes,
     padded_shape,
 )
-from . import sizes
+from . import arguments, shapes
 from .base import Layer
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ class Pad2d(Layer):
         self.mode, self.value = mode, value
 
     def _output_shape(self, shape):
-        sizes.images(self, shape)
+        shapes.check_images(self, shape)
         return padded_shape(shape, self.padding, self.mode, repr(self))
 
     def _apply(self, x):
@@ -78,8 +78,8 @@ class Pad2d(Layer):
         return self._apply(x), pull
 
     def __repr__(self) -> str:
-        options = sizes.options_repr([("mode", self.mode, "zeros"), ("value", self.value, 0)])
-        return f"Pad2d({sizes.short(self.padding)}{options})"
+        options = arguments.options_repr([("mode", self.mode, "zeros"), ("value", self.value, 0)])
+        return f"Pad2d({arguments.short(self.padding)}{options})"
 
 
 class Upsample2d(Layer):
@@ -112,7 +112,7 @@ class Upsample2d(Layer):
         self.mode, self.align_corners = mode, align_corners
 
     def _output_shape(self, shape):
-        check_pixels(self, shape)
+        shapes.check_pixels(self, shape)
         n, h, w, c = shape
         return n, h * self.scale[0], w * self.scale[1], c
 
@@ -133,10 +133,10 @@ class Upsample2d(Layer):
         return self._apply(x), pull
 
     def __repr__(self) -> str:
-        options = sizes.options_repr(
+        options = arguments.options_repr(
             [("mode", self.mode, "nearest"), ("align_corners", self.align_corners, False)]
         )
-        return f"Upsample2d({sizes.short(self.scale)}{options})"
+        return f"Upsample2d({arguments.short(self.scale)}{options})"
 
 
 class AdaptiveAvgPool2d(Layer):
@@ -163,7 +163,7 @@ class AdaptiveAvgPool2d(Layer):
         self.output_size = check_output_size(output_size, "AdaptiveAvgPool2d: output_size")
 
     def _output_shape(self, shape):
-        check_pixels(self, shape)
+        shapes.check_pixels(self, shape)
         return shape[0], *output_sizes(shape, self.output_size), shape[3]
 
     def _apply(self, x):
@@ -180,13 +180,4 @@ class AdaptiveAvgPool2d(Layer):
         return self._apply(x), pull
 
     def __repr__(self) -> str:
-        return f"AdaptiveAvgPool2d({sizes.short(self.output_size)})"
-
-
-def check_pixels(layer, shape):
-    """Raise unless a shape is (N, H, W, C) with at least one pixel and channel."""
-    sizes.images(layer, shape)
-    if min(shape[1:]) < 1:
-        raise ValueError(
-            f"{layer!r}: expected images of at least one pixel and channel, got {shape}"
-        )
+        return f"AdaptiveAvgPool2d({arguments.short(self.output_size)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from .base import Layer
-from .places import join, locate
+from .paths import join, locate
 
 
 class Residual(Layer):

@@ -6,7 +6,7 @@ import textwrap
 from typing import SupportsIndex, overload
 
 from .base import Layer
-from .places import join, locate
+from .paths import join, locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .batch_norm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_algorithm, conv2d_backward
 from .conv1d import conv1d, conv1d_backward
 from .conv_transpose import conv_transpose2d, conv_transpose2d_backward
@@ -41,7 +42,6 @@ from .group_norm import (
 )
 from .linear import linear, linear_backward
 from .loss import nll, softmax_cross_entropy
-from .norm import batch_norm, batch_norm_backward, batch_norm_inference
 from .pool import (
     avg_pool2d,
     avg_pool2d_backward,

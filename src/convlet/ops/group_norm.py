@@ -10,7 +10,7 @@ from .. import _checks, _core
 from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
-from .norm import channels_last, like_x, per_channel, rounded
+from .batch_norm import channels_last, like_x, per_channel, rounded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

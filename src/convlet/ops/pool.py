@@ -389,15 +389,8 @@ def global_max_pool2d_backward(dy: Array, x: Array) -> np.ndarray:
 
 
 def _whole_image(x_shape, where):
-    _check_images(x_shape, where)
+    _checks.images(x_shape, where)
     return _geometry(x_shape, x_shape[1:3], 1, 0, 1, False, True, where)
-
-
-def _check_images(x_shape, where):
-    if len(x_shape) != 4:
-        _checks.wrong_rank(x_shape, 4, f"{where}: x", _X_AXES)
-    if min(x_shape[1:]) < 1:
-        raise ValueError(f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES}")
 
 
 def pool2d_geometry(
@@ -444,7 +437,7 @@ def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_
 def _remembered_geometry(
     x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where
 ):
-    _check_images(x_shape, where)
+    _checks.images(x_shape, where)
     kernels = _checks.pair(kernel_size, f"{where}: kernel_size")
     strides = _checks.pair(stride, f"{where}: stride")
     form = _checks.padding_form(padding, f"{where}: padding")

@@ -128,7 +128,7 @@ def check_padding(padding, mode, value, where):
 
 def padded_shape(x_shape, pads, mode, where):
     """Return the output's shape, or raise where the image is too small for its margin."""
-    _check_images(x_shape, where)
+    _checks.images(x_shape, where)
     for axis in range(2):
         n, most = x_shape[1 + axis], max(pads[axis])
         if most > {"reflect": n - 1, "circular": n}.get(mode, most):
@@ -188,7 +188,7 @@ def upsample2d(
     where = "upsample2d"
     x = array(x, "upsample2d: x")
     scales = check_upsampling(scale, mode, align_corners, where)
-    _check_images(x.shape, where)
+    _checks.images(x.shape, where)
     n, h, w, c = x.shape
     y = empty((n, h * scales[0], w * scales[1], c), x.dtype.char)
     geometry = (*scales, UPSAMPLE_MODES[mode], int(align_corners))
@@ -284,7 +284,7 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> np.ndarray:
     where = "adaptive_avg_pool2d"
     x = array(x, "adaptive_avg_pool2d: x")
     sizes = check_output_size(output_size, f"{where}: output_size")
-    _check_images(x.shape, where)
+    _checks.images(x.shape, where)
     outputs = output_sizes(x.shape, sizes)
     y = empty((x.shape[0], *outputs, x.shape[3]), x.dtype.char)
     _core.adaptive_avg_pool2d_forward(y, x, outputs, get_num_threads())
@@ -340,10 +340,3 @@ def output_sizes(x_shape, sizes):
     return x_shape[1] if sizes[0] is None else sizes[0], (
         x_shape[2] if sizes[1] is None else sizes[1]
     )
-
-
-def _check_images(x_shape, where):
-    if len(x_shape) != 4:
-        _checks.wrong_rank(x_shape, 4, f"{where}: x", _X_AXES)
-    if min(x_shape[1:]) < 1:
-        raise ValueError(f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES}")

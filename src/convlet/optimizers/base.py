@@ -11,7 +11,7 @@ import numpy as np
 from .._checks import state_arrays
 from ..parameter import Parameter, line_zeros
 from ..threads import get_num_threads
-from .norms import finite_squares, number, root_of_sum
+from .gradient_norm import check_limit, finite_squares, root_of_sum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Optimizer:
         norm = None
         if max_norm is not None:
             where = f"{type(self).__name__}.step"
-            max_norm = number(max_norm, f"{where}: expected max_norm", finite=False)
+            max_norm = check_limit(max_norm, f"{where}: expected max_norm", finite=False)
             trainable = [p for p in self._parameters if p.trainable]
             norm = root_of_sum(finite_squares(trainable, where))
             if norm > max_norm:

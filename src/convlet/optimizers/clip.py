@@ -7,7 +7,7 @@ import math
 from .. import _core
 from ..threads import get_num_threads
 from .base import parameter_list
-from .norms import by_dtype, finite_squares, number, root_of_sum, segment
+from .gradient_norm import by_dtype, check_limit, finite_squares, root_of_sum, segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def clip_grad_value(parameters: Parameters, limit: float) -> None:
     >>> w.grad
     array([-1. ,  0.5,  1. ], dtype=float32)
     """
-    limit = number(limit, "clip_grad_value: expected limit", finite=True)
+    limit = check_limit(limit, "clip_grad_value: expected limit", finite=True)
     for _, segments in by_dtype(_trainable(parameters, "clip_grad_value")):
         _core.clip(segments, limit, get_num_threads())
 
@@ -94,7 +94,7 @@ def clip_grad_norm(
     >>> w.grad
     array([1.5, 2. ], dtype=float32)
     """
-    max_norm = number(max_norm, "clip_grad_norm: expected max_norm", finite=False)
+    max_norm = check_limit(max_norm, "clip_grad_norm: expected max_norm", finite=False)
     parameters = _trainable(parameters, "clip_grad_norm")
     found = finite_squares(parameters, "clip_grad_norm")
     if not per_parameter:

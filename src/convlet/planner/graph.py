@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..layers.paths import join
 from ..ops.conv_activation import activation_title
 
 
@@ -16,7 +17,7 @@ class Where(NamedTuple):
     def inside(self, name, place):
         """Where a layer of this container is."""
         return Where(
-            f"{self.path}.{name}" if self.path else name,
+            join(self.path, name),
             f"{self.place}, {place}" if self.place else place,
         )
 

@@ -17,7 +17,7 @@ import numpy as np
 from .. import _core
 from .._checks import ACTIVATIONS
 from .._core import empty
-from ..layers.places import locate
+from ..layers.paths import locate
 from ..layers.recalibrate import BatchMoments
 from ..ops.conv import conv2d_choice, conv2d_geometry, require_path
 from ..ops.conv_activation import activation_backward

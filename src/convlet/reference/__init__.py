@@ -37,6 +37,9 @@ from .adaptive import ema_step as ema_step
 from .adaptive import lion_step as lion_step
 from .adaptive import nadam_step as nadam_step
 from .adaptive import rmsprop_step as rmsprop_step
+from .batch_norm import batch_norm as batch_norm
+from .batch_norm import batch_norm_backward as batch_norm_backward
+from .batch_norm import batch_norm_inference as batch_norm_inference
 from .composition import concat as concat
 from .composition import concat_backward as concat_backward
 from .composition import pad_shortcut as pad_shortcut
@@ -67,9 +70,6 @@ from .loss import mse as mse
 from .loss import nll as nll
 from .loss import smooth_l1 as smooth_l1
 from .loss import softmax_cross_entropy as softmax_cross_entropy
-from .norm import batch_norm as batch_norm
-from .norm import batch_norm_backward as batch_norm_backward
-from .norm import batch_norm_inference as batch_norm_inference
 from .optimizer import adagrad_step as adagrad_step
 from .optimizer import adam_step as adam_step
 from .optimizer import sgd_step as sgd_step

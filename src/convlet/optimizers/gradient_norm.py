@@ -51,7 +51,7 @@ def finite_squares(parameters, where):
     return found
 
 
-def number(value, where, finite):
+def check_limit(value, where, finite):
     """Return a limit as a float; raise where it is none."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where} to be a number, got {value!r}")

@@ -14,7 +14,7 @@ _SAVE = "np.savez(file, **model.state_dict()) saves, model.load_state_dict(np.lo
 _DTYPE = "model.astype(np.float64) and model.astype(np.float32) are new models"
 _LAYERS = "list(model) has the layers, and Sequential(*model, layer) is a model of one more"
 
-ELSEWHERE = {
+FOREIGN_NAMES = {
     **dict.fromkeys(("train", "eval", "training"), _MODE),
     **dict.fromkeys(("predict", "predict_proba"), _LOGITS),
     **dict.fromkeys(("fit", "compile"), _FIT),
@@ -30,11 +30,11 @@ ELSEWHERE = {
 }
 
 
-def require_known(layer, name, value, layer_class):
+def check_assignment(layer, name, value, layer_class):
     """Raise where an attribute that is set would be ignored."""
     kind = type(layer).__name__
     if name in ("training", "requires_grad"):
-        raise AttributeError(f"{kind}: {name} cannot be set; {ELSEWHERE[name]}")
+        raise AttributeError(f"{kind}: {name} cannot be set; {FOREIGN_NAMES[name]}")
     if name in layer.parameter_names:
         if value is not None and not isinstance(value, Parameter):
             raise TypeError(

@@ -1,4 +1,4 @@
-"""Functions of the step that know how they were made."""
+"""Schedules as objects: functions of the step that print, copy and pickle as the call they are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
 
-class Named:
-    """A function of the step t that prints as the call that made it, and is pickled as that."""
+class Schedule:
+    """A function of the step t that prints, and is pickled, as the call that made it."""
 
     __slots__ = ("_call", "_f")
 
     def __init__(self, f, make, args, options):
-        # what a caller may change later is kept as it is now
+        # Tuples, because the caller may change a list later.
         args = tuple(tuple(a) if isinstance(a, list) else a for a in args)
         options = {k: tuple(a) if isinstance(a, list) else a for k, a in options.items()}
         self._f, self._call = f, (make, args, options)
@@ -32,18 +32,18 @@ class Named:
         return f"{make.__name__}({', '.join(shown)})"
 
     def __reduce__(self):
-        return _make, self._call
+        return _remake, self._call
 
 
-def _make(make, args, options):
+def _remake(make, args, options):
     return make(*args, **options)
 
 
-def named(make: Callable[P, Callable[[int], float]]) -> Callable[P, Callable[[int], float]]:
-    """Let a function of a module return functions that are `Named`."""
+def recorded(make: Callable[P, Callable[[int], float]]) -> Callable[P, Callable[[int], float]]:
+    """Turn the functions of t that `make` returns into a `Schedule` each."""
 
     @functools.wraps(make)
     def wrapper(*args, **options):
-        return Named(make(*args, **options), wrapper, args, options)
+        return Schedule(make(*args, **options), wrapper, args, options)
 
     return wrapper

@@ -25,7 +25,7 @@ def measured_shape(layer, shape):
     return measured
 
 
-def own_forward(layer, x):
+def custom_forward(layer, x):
     """Return (y, pullback) of `forward`, y in memory of its own and of the announced shape."""
     y, pullback = _call(layer, x)
     expected = layer._output_shape(x.shape)
@@ -39,7 +39,7 @@ def own_forward(layer, x):
     return _copy(y) if np.may_share_memory(y, x) else y, pullback
 
 
-def own_pullback(layer, x, pullback, input_grad):
+def custom_pullback(layer, x, pullback, input_grad):
     """Return the pullback with its dx checked, or left out where it is not wanted."""
     shape, dtype = x.shape, x.dtype
 

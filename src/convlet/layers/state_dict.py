@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._checks import state_arrays
-from .places import join
+from .paths import join
 
 
 def state_places(model):
@@ -35,3 +35,9 @@ def load_state(model, state):
         )
     for key, (layer, name, _) in places.items():
         layer._load(name, given[key])
+
+
+def count_objections(value):
+    """What speaks against loading an array as a count, apart from its shape and dtype."""
+    negative = value.dtype.kind == "i" and value.min(initial=0) < 0
+    return [f"expected at least 0, got {value}"] if negative else []

@@ -1,26 +1,8 @@
-"""What the layers say about sizes: options in range, shapes that fit, and how to write them."""
+"""The shapes that layers take and give: checks of x, and how many windows fit on an axis."""
 
 from __future__ import annotations
 
-import math
-import numbers
-
-from .._checks import axis_padding, padding_form
-
-
-def real(value, name) -> float:
-    """Return a float; anything that is no number is a TypeError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
-
-
-def epsilon(value, layer) -> float:
-    """Return a finite float above 0, the eps of a norm."""
-    number = real(value, f"{layer}: eps")
-    if not 0 < number < math.inf:
-        raise ValueError(f"{layer}: expected a finite eps above 0, got {value}")
-    return number
+from .._checks import axis_padding
 
 
 def conv_size(layer, axis, n):
@@ -48,18 +30,11 @@ def pool_size(layer, axis, n):
     return outputs - 1 if (outputs - 1) * stride >= begin + n else outputs
 
 
-def pool_padding(padding, kernel_size, layer):
-    """Return the padding_form of a pool: numbers are at most half of the kernel."""
-    form = padding_form(padding, f"{layer}: padding")
-    if isinstance(form, str):
-        return form
-    for pads, kernel in zip(form, kernel_size, strict=True):
-        if max(pads) > kernel // 2:
-            raise ValueError(
-                f"{layer}: expected padding of at most half of the kernel, {kernel // 2} for a "
-                f"kernel of {kernel}, got {max(pads)}"
-            )
-    return form
+def pool_shape(layer, shape):
+    """Return the shape of y of a pool, or raise unless x holds a window."""
+    check_images(layer, shape)
+    n, h, w, c = shape
+    return n, pool_size(layer, 0, h), pool_size(layer, 1, w), c
 
 
 def _room(layer, axis, n):
@@ -78,7 +53,7 @@ def _room(layer, axis, n):
     return begin, end, room
 
 
-def images(layer, shape, channels=None):
+def check_images(layer, shape, channels=None):
     """Raise unless a shape is (N, H, W, C), with so many channels where a number is given."""
     expected = f"(N, H, W, {channels or 'C'})"
     if len(shape) != 4:
@@ -94,6 +69,15 @@ def images(layer, shape, channels=None):
         check_channels(layer, shape, channels, expected)
 
 
+def check_pixels(layer, shape):
+    """Raise unless a shape is (N, H, W, C) with at least one pixel and channel."""
+    check_images(layer, shape)
+    if min(shape[1:]) < 1:
+        raise ValueError(
+            f"{layer!r}: expected images of at least one pixel and channel, got {shape}"
+        )
+
+
 def check_channels(layer, shape, channels, expected):
     """Raise unless the last axis has so many channels; hint at channels that come first."""
     if shape[-1] == channels:
@@ -104,24 +88,3 @@ def check_channels(layer, shape, channels, expected):
     else:
         message += f"; give x {channels} channels, or the layer {shape[-1]}"
     raise ValueError(message)
-
-
-def short(value):
-    """Write a pair of equal numbers as one, for reprs."""
-    if not isinstance(value, tuple):
-        return value
-    first, second = map(short, value)
-    if isinstance(first, tuple) or isinstance(second, tuple):
-        return value
-    return first if first == second else (first, second)
-
-
-def options_repr(pairs):
-    """Write the options that are not at their default: (name, value, default) each."""
-    return "".join(f", {n}={short(v)!r}" for n, v, default in pairs if short(v) != default)
-
-
-def count_objections(value):
-    """What speaks against loading an array as a count, apart from its shape and dtype."""
-    negative = value.dtype.kind == "i" and value.min(initial=0) < 0
-    return [f"expected at least 0, got {value}"] if negative else []

@@ -1,0 +1,61 @@
+"""The arguments of layers: checks that several share, and how a repr writes them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+from .._checks import padding_form
+
+
+def real(value, name) -> float:
+    """Return a float; anything that is no number is a TypeError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def epsilon(value, layer) -> float:
+    """Return a finite float above 0, the eps of a norm."""
+    number = real(value, f"{layer}: eps")
+    if not 0 < number < math.inf:
+        raise ValueError(f"{layer}: expected a finite eps above 0, got {value}")
+    return number
+
+
+def check_groups(groups, in_channels, out_channels, layer):
+    """Raise unless groups divide the channels on both sides."""
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{layer}: expected groups to divide {in_channels} input and {out_channels} output "
+            f"channels, got {groups}"
+        )
+
+
+def pool_padding(padding, kernel_size, layer):
+    """Return the padding_form of a pool: numbers are at most half of the kernel."""
+    form = padding_form(padding, f"{layer}: padding")
+    if isinstance(form, str):
+        return form
+    for pads, kernel in zip(form, kernel_size, strict=True):
+        if max(pads) > kernel // 2:
+            raise ValueError(
+                f"{layer}: expected padding of at most half of the kernel, {kernel // 2} for a "
+                f"kernel of {kernel}, got {max(pads)}"
+            )
+    return form
+
+
+def short(value):
+    """Write a pair of equal numbers as one, for reprs."""
+    if not isinstance(value, tuple):
+        return value
+    first, second = map(short, value)
+    if isinstance(first, tuple) or isinstance(second, tuple):
+        return value
+    return first if first == second else (first, second)
+
+
+def options_repr(pairs):
+    """Write the options that are not at their default: (name, value, default) each."""
+    return "".join(f", {n}={short(v)!r}" for n, v, default in pairs if short(v) != default)

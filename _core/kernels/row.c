@@ -4,8 +4,9 @@
 #include "simd.h"
 
 /* Vectors of sums beside each other: of a matrix as it lies, many, for whole lines at a stretch, then
- * few; of a turned one, vectors that hold chains enough for none to wait for itself. */
-enum { MANY = 8, SOME = 2, TURNED = VL > 8 ? 1 : 2 };
+ * few; of a turned one, vectors that hold chains enough for none to wait for itself. Where columns are
+ * more than MANY vectors, ROWS of them pass under sums in memory together. */
+enum { MANY = 8, SOME = 2, ROWS = 8, TURNED = VL > 8 ? 1 : 2 };
 
 /* NV vectors, of which only SOME may be partly empty. */
 INLINE void row_panel(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, const T *w,
@@ -32,12 +33,42 @@ INLINE void row_panel(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, const
             vstore_part(sums + j * VL, acc[j], NV == MANY ? VL : columns - j * VL);
 }
 
+/* sums += the product with R rows of whole vectors. */
+INLINE void add_rows(ptrdiff_t columns, T *sums, const T *a, const T *w, ptrdiff_t w_step,
+                     const int R)
+{
+    V av[ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < R; i++)
+        av[i] = vset1(a[i]);
+#pragma GCC unroll 1
+    for (ptrdiff_t j = 0; j < columns; j += VL) {
+        V sum = vload(sums + j);
+#pragma GCC unroll 8
+        for (int i = 0; i < R; i++)
+            sum = vfma(av[i], vload(w + i * w_step + j), sum);
+        vstore(sums + j, sum);
+    }
+}
+
+/* Memory is read best in few streams, each from end to end; what caches hold, under sums that stay in
+ * registers. */
 void KERNEL(row_product)(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, const T *w,
                          ptrdiff_t w_step)
 {
     ptrdiff_t j = 0;
-    for (; j + MANY * VL <= columns; j += MANY * VL)
-        row_panel(K, MANY * VL, sums + j, a, w + j, w_step, MANY);
+    if (columns > MANY * VL) {
+        for (; j + VL <= columns; j += VL)
+            vstore(sums + j, vzero());
+        ptrdiff_t k = 0;
+        for (; k + ROWS <= K; k += ROWS)
+            add_rows(j, sums, a + k, w + k * w_step, w_step, ROWS);
+        for (; k < K; k++)
+            add_rows(j, sums, a + k, w + k * w_step, w_step, 1);
+    } else if (columns == MANY * VL) {
+        row_panel(K, MANY * VL, sums, a, w, w_step, MANY);
+        j = MANY * VL;
+    }
     for (; j < columns; j += SOME * VL)
         row_panel(K, columns - j, sums + j, a, w + j, w_step, SOME);
 }

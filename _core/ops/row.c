@@ -5,15 +5,16 @@
  * partial sums; these are added up at the end. */
 #include "conv2d.h"
 
-/* Columns of a task. */
-enum { COLUMNS = 128 };
+/* Columns of a task: FEW of a matrix that caches hold; of one of LARGE elements or more as many as
+ * make long pieces of its rows, and tasks enough. */
+enum { FEW = 128, MANY = 512, LARGE = 1 << 19, SEGMENTS = 8 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
     const NAME(kernels) *kernels;
-    int transposed; /* the columns of the matrix are rows of w */
-    ptrdiff_t K, columns, segments;
-    T *sums; /* (segments, columns) */
+    int transposed;                       /* the columns of the matrix are rows of w */
+    ptrdiff_t K, columns, segments, wide; /* wide: columns of a task */
+    T *sums;                              /* (segments, columns) */
 } plan;
 
 /* Lays out the workspace; with base NULL it only counts. */
@@ -24,6 +25,9 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->K = p->transposed ? d->OC : d->C;
     p->columns = p->transposed ? d->C : d->OC;
     p->segments = cvl_ceil_div(p->K, CVL_ORDER_K);
+    p->wide = p->transposed || p->K * p->columns < LARGE ? FEW
+              : p->segments < SEGMENTS                   ? MANY
+                                                         : 2 * MANY;
     cvl_scratch s = {base, 0};
     p->sums = cvl_carve(&s, (size_t)(p->segments * p->columns) * sizeof(T));
     return s.used;
@@ -36,9 +40,9 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const T *a = p->transposed ? p->call->dy : p->call->x, *w = p->call->w;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t segment = task % p->segments, column = task / p->segments * COLUMNS;
+        const ptrdiff_t segment = task % p->segments, column = task / p->segments * p->wide;
         const ptrdiff_t k0 = segment * CVL_ORDER_K, k = cvl_min(CVL_ORDER_K, p->K - k0);
-        const ptrdiff_t columns = cvl_min(COLUMNS, p->columns - column);
+        const ptrdiff_t columns = cvl_min(p->wide, p->columns - column);
         T *sums = p->sums + segment * p->columns + column;
         if (p->transposed)
             p->kernels->row_product_turned(k, columns, sums, a + k0, w + column * p->K + k0, p->K);
@@ -81,7 +85,7 @@ static void run(const NAME(conv2d_call) *call)
     plan p;
     make_plan(&p, call->shape, call->pass, call->workspace);
     p.call = call;
-    cvl_parallel_for(call->threads, cvl_ceil_div(p.columns, COLUMNS) * p.segments,
+    cvl_parallel_for(call->threads, cvl_ceil_div(p.columns, p.wide) * p.segments,
                      call->shape->flops, CVL_FLUSH, compute, &p);
     cvl_parallel_for(1, 1, 0, CVL_FLUSH, finish, &p);
 }

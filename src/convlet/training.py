@@ -1,4 +1,4 @@
-"""A small training loop over the two doors of a model, for classifiers with integer labels."""
+"""A small training loop for classifiers with integer labels, and their evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .optimizers.gradient_norm import check_limit as _check_limit
 
 
 class Progress(NamedTuple):
-    """What `fit` has reached, as its `progress` callback sees it after every batch."""
+    """How far `fit` has come, as its `progress` callback sees it after every batch."""
 
     epoch: int  # from 1
     epochs: int
@@ -45,10 +45,10 @@ def fit(
     augment: Callable[[np.ndarray], np.ndarray] | None = None,
     max_norm: float | None = None,
 ) -> dict[str, list[float]]:
-    """Train a classifier on shuffled batches, with softmax cross-entropy unless told otherwise.
+    """Train a classifier on shuffled batches, by default with softmax cross-entropy.
 
-    KeyboardInterrupt ends the training early and is not passed on: the model keeps the weights
-    reached, the gradients are zero again, and the history covers the epochs that were completed.
+    KeyboardInterrupt ends the training early and is not raised again: the model keeps the weights
+    it has reached, the gradients are zeroed, and the history covers the completed epochs.
 
     Parameters
     ----------
@@ -60,30 +60,29 @@ def fit(
     epochs : int, at least 1
     batch_size : int, at least 1
     rng : numpy Generator or seed of the shuffling, or None for fresh entropy
-    last : "keep", "drop" or "merge" what is left for the last batch, as in `convlet.data.Batches`
+    last : "keep", "drop" or "merge" a smaller last batch, as in `convlet.data.Batches`
     test : (x, y) to evaluate on after every epoch, or None
-    progress : called with a Progress after every batch, or None; where it returns True, the
-        training ends there
+    progress : callable, or None; it gets a Progress after every batch, and ends the training if it
+        returns True
     loss : callable, (logits, labels) -> (mean over the batch, its gradient), such as a
-        softmax_cross_entropy with class weights; what is not finite ends the training
-    augment : called with the x of every batch, a copy, for what the model is trained on instead, as
-        by the functions of `convlet.data`; or None
-    max_norm : number, to which the norm of the gradients is clipped at every step, or None
+        softmax_cross_entropy with class weights; a loss that is not finite ends the training
+    augment : callable, or None; it gets the x of every batch, a copy, and returns the x to train
+        on, as the functions of `convlet.data` do
+    max_norm : number, or None; the norm of the gradients is clipped to it at every step
 
     Returns
     -------
-    history : dict of lists with one float per completed epoch: "loss" and "accuracy" are means
-        over the epoch's images, each taken before the step on its batch; "test_accuracy" is there
-        when test is.
+    history : dict of lists with one float per completed epoch: "loss" and "accuracy", means over
+        the epoch's images, each taken before the step on its batch; and with test "test_accuracy"
 
     Raises
     ------
-    TypeError : epochs or batch_size is no integer, y not integers, test no pair, optimizer none, or
-        loss no function that returns a number and a gradient.
+    TypeError : epochs or batch_size is not an integer, y does not hold integers, test is not a
+        pair, optimizer is not an optimizer, or loss does not return a number and a gradient.
     ValueError : epochs or batch_size is below 1, x is empty, x and y differ in length, a label is
-        out of range, the model does not take x or the x of test, or ends in Softmax, which belongs
-        to the loss, or optimizer steps none of its trainable parameters. Nothing has been changed.
-    FloatingPointError : the loss of a batch is not finite; the step on it has not been taken.
+        out of range, the model refuses x or the x of test, the model ends in Softmax, which the
+        loss includes, or optimizer steps none of its trainable parameters. Nothing has changed.
+    FloatingPointError : the loss of a batch is not finite; its step has not been taken.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def fit(
     >>> history["accuracy"][-1]
     1.0
 
-    Class weights, and images mirrored at random:
+    With class weights, and images flipped at random:
 
     >>> from convlet import data
     >>> def weighted(logits, labels):
@@ -120,40 +119,24 @@ def fit(
     _check_trains(model, optimizer, loss)
     if test is not None:
         _check_test(model, *test)
-    each = math.prod(logits_shape[1:-1])  # labels of one example
-    completed = []
+    labels_each = math.prod(logits_shape[1:-1])  # 1, or the pixels of an image
+    total, completed = batches.examples, []
     try:
         for epoch in range(1, epochs + 1):
             images, summed_loss, correct = 0, 0.0, 0
             for x_batch, labels in batches:
                 if augment is not None:
                     x_batch = augment(x_batch)
-                logits, pullback = model.vjp(x_batch, input_grad=False)
-                value, dlogits = _value_and_gradient(loss, logits, labels)
-                if not math.isfinite(value):
-                    raise FloatingPointError(
-                        f"fit: the loss is {value} in epoch {epoch} after {images} images; "
-                        f"a smaller learning rate may help"
-                    )
-                pullback(dlogits)
-                optimizer.step(zero_grad=True, max_norm=max_norm)
-
+                where = f"in epoch {epoch} after {images} images"
+                value, logits = _step(model, optimizer, loss, x_batch, labels, max_norm, where)
                 images += len(labels)
                 summed_loss += value * len(labels)
                 correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
-                test_accuracy = None
-                if test is not None and images == batches.examples:
-                    test_accuracy = evaluate(model, *test)
-                reached = Progress(
-                    epoch,
-                    epochs,
-                    images,
-                    batches.examples,
-                    summed_loss / images,
-                    correct / (images * each),
-                    test_accuracy,
-                )
-                if images == batches.examples:
+                mean_loss, accuracy = summed_loss / images, correct / (images * labels_each)
+                last_one = images == total
+                tested = evaluate(model, *test) if last_one and test is not None else None
+                reached = Progress(epoch, epochs, images, total, mean_loss, accuracy, tested)
+                if last_one:
                     completed.append(reached)
                 answer = None if progress is None else progress(reached)
                 if isinstance(answer, (bool, np.bool_)) and answer:
@@ -163,8 +146,21 @@ def fit(
     return _history(completed, test)
 
 
+def _step(model, optimizer, loss, x, labels, max_norm, where):
+    """Train on one batch; return its loss, and the logits before the step."""
+    logits, pullback = model.vjp(x, input_grad=False)
+    value, dlogits = _value_and_gradient(loss, logits, labels)
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"fit: the loss is {value} {where}; a smaller learning rate may help"
+        )
+    pullback(dlogits)
+    optimizer.step(zero_grad=True, max_norm=max_norm)
+    return value, logits
+
+
 def _check_labels(y, logits_shape, count, name):
-    """Raise unless there is a label for every row of logits, in the range of the classes."""
+    """Raise unless there is a label for each row of logits, and each is one of the classes."""
     numbers, classes = _checks.labels(y, name), logits_shape[-1]
     _checks.shape(y, (count, *logits_shape[1:-1]), name, "(one label for each row of logits)")
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
@@ -172,7 +168,7 @@ def _check_labels(y, logits_shape, count, name):
 
 
 def _check_trains(model, optimizer, loss):
-    """Raise what would let a model learn nothing, or from the wrong numbers."""
+    """Raise if the model would learn nothing, or from the wrong numbers."""
     if not callable(loss):
         raise TypeError(
             f"fit: expected loss to be a function (logits, labels) -> (value, gradient), such as "
@@ -199,7 +195,7 @@ def _check_trains(model, optimizer, loss):
 
 
 def _value_and_gradient(loss, logits, labels):
-    """Call a loss; raise unless it gives a number and a gradient."""
+    """Call a loss; raise unless it returns a number and a gradient."""
     result = loss(logits, labels)
     if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 0:
         return result
@@ -236,21 +232,21 @@ def _history(completed, test):
 def evaluate(
     model: Callable[[np.ndarray], np.ndarray], x: np.ndarray, y: np.ndarray, batch_size: int = 256
 ) -> float:
-    """Return the share of labels whose logit is the largest of its row.
+    """Return the accuracy: the share of rows whose largest logit is that of the label.
 
     Parameters
     ----------
     model : layer, x (N, ...) -> logits (N, classes), or (N, ..., classes) with a label for each
-        pixel; used through its inference door
+        pixel; called as model(x)
     x : ndarray (n, ...)
     y : ndarray (n,) or (n, ...), integer labels
     batch_size : int, at least 1
 
     Raises
     ------
-    TypeError : batch_size is no integer, or y not integers.
-    ValueError : batch_size is below 1, x is empty, x and y differ in length, or y does not have a
-        label for each row of logits, in the range of the classes.
+    TypeError : batch_size is not an integer, or y does not hold integers.
+    ValueError : batch_size is below 1, x is empty, x and y differ in length, y does not have a
+        label for each row of logits, or a label is out of range.
 
     Examples
     --------

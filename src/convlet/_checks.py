@@ -1,7 +1,7 @@
-"""The gate in Python: what people pass, turned into what the core takes, or into a clear error.
+"""Checks of arguments: what users pass becomes what the core takes, or a clear error.
 
-Names in messages read "conv2d: x". Arrays come out dense, aligned, native and float32 or float64;
-one that already is passes through untouched.
+`name` is what a message calls the argument, such as "conv2d: x". Arrays come out dense, aligned, in
+native byte order and float32 or float64; one that is all this already is returned as it is.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _LARGEST_SIZE = 2**30
 
 
 def array(value, name) -> np.ndarray:
-    """Return an array of the core's kind; one copy where its memory is laid out otherwise.
+    """Return an array that the core can take, copied only if its memory layout differs.
 
     Raises
     ------
-    TypeError : not an array, a masked one, or neither float32 nor float64.
+    TypeError : not an array, a masked array, or neither float32 nor float64.
     """
     if type(value) is np.ndarray:
         dtype = value.dtype
@@ -43,7 +43,7 @@ def array(value, name) -> np.ndarray:
 
 
 def array_like(value, name, like, like_name) -> np.ndarray:
-    """Return `array(value)`, which must have the dtype of `like`, itself from there."""
+    """Return `array(value)`, which must have the dtype of `like`, itself such an array."""
     if type(value) is np.ndarray and value.dtype is like.dtype and value.flags.carray:
         return value
     value = array(value, name)
@@ -53,7 +53,7 @@ def array_like(value, name, like, like_name) -> np.ndarray:
 
 
 def mixed_dtypes(name, dtype, like_name, like_dtype):
-    """Raise the TypeError for two arrays that do not go together."""
+    """Raise the TypeError for two arrays of different dtypes."""
     raise TypeError(
         f"{name} is {dtype} and {like_name} is {like_dtype}; expected one dtype: use "
         f"{_short(name)}.astype(np.{like_dtype})"
@@ -63,7 +63,7 @@ def mixed_dtypes(name, dtype, like_name, like_dtype):
 def as_ndarray(value, name, dtype="float32"):
     """Return a plain ndarray over anything with the buffer protocol, __array__ or __dlpack__.
 
-    `dtype` is what the message to one who passed something else proposes.
+    `dtype` is what the error message suggests converting to.
     """
     if type(value) is np.ndarray:
         return value
@@ -119,7 +119,7 @@ def labels(value, name):
 
 
 def ignored_label(value, dtype, name):
-    """Return the label to ignore as `labels` would return it; None where no label can be it."""
+    """Return the label to ignore, converted as by `labels`; None if no label can equal it."""
     if value is None:
         return None
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
@@ -159,7 +159,7 @@ def weights(value, name, dtype):
 
 
 def converted(value, dtype):
-    """Return a dense array of `dtype`; what is too large for it becomes infinite."""
+    """Return a dense array of `dtype`; numbers too large for it become infinite."""
     with np.errstate(over="ignore"):
         return _dense(value, dtype)
 
@@ -175,7 +175,7 @@ def bad_weight(value, name):
 
 
 def state_arrays(state, where):
-    """Return the arrays of a state by name; what is no mapping or no plain array is a TypeError."""
+    """Return the arrays of a state by name; raise TypeError for anything but plain arrays."""
     if not hasattr(state, "keys"):
         raise TypeError(
             f"{where}: expected a state as state_dict() returns, or numpy.load of its file, got "
@@ -197,7 +197,7 @@ def state_arrays(state, where):
 
 
 def _first(wrong, name):
-    """The first index where something is wrong, and how a message shows it."""
+    """The first index where `wrong` is true, and how a message shows it."""
     found = np.argwhere(wrong)
     if not len(found):
         raise RuntimeError(f"{name} changed while they were read")
@@ -206,7 +206,7 @@ def _first(wrong, name):
 
 
 def wrong_rank(shape, count, name, axes):
-    """Raise the ValueError for an array that does not have `count` axes, spelt out by `axes`."""
+    """Raise the ValueError for an array that does not have the `count` axes named by `axes`."""
     cure = ""
     if count == 4 and len(shape) == 3:
         short = _short(name)
@@ -240,7 +240,7 @@ def shape(value, expected, name, axes="", cure=""):
 
 
 def output(out, expected, dtype, name, inputs):
-    """Raise unless `out` can take a result in place."""
+    """Raise unless a result can be written to `out`."""
     if type(out) is not np.ndarray:
         raise TypeError(f"{name} must be an ndarray, got {type(out).__name__}")
     if out.dtype != dtype:
@@ -258,7 +258,7 @@ def output(out, expected, dtype, name, inputs):
 
 
 def size(value, name, minimum=1) -> int:
-    """Return an integer from `minimum` to 2^30; floats and bools are TypeErrors."""
+    """Return an integer from `minimum` to 2**30; a float or bool is a TypeError."""
     if type(value) is not int:
         if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
             raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -270,7 +270,7 @@ def size(value, name, minimum=1) -> int:
 
 
 def pair(value, name, minimum=1) -> tuple[int, int]:
-    """Return a pair of sizes from an integer or a pair."""
+    """Return a pair of sizes, given as a pair or as one integer for both."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be an integer or a pair, got {value!r}")
@@ -299,7 +299,7 @@ def padding_form(value, name):
 def axis_padding(padding, axis, n, kernel, stride, dilation):
     """Return the zeros before and after n values of axis 0 or 1, from a padding_form.
 
-    "same" gives ceil(n / stride) outputs, the odd zero after the values; "same_lower" before.
+    "same" gives ceil(n / stride) outputs with an odd zero after the values, "same_lower" before.
     """
     if padding == "valid":
         return 0, 0
@@ -339,7 +339,7 @@ def class_axis(axis, shape, where):
 
 
 def axis_to_last(value, axis):
-    """Return a dense array with `axis` moved to the end, by one copy unless it is there."""
+    """Return a dense array with `axis` moved to the end, copied unless it is there already."""
     if axis == value.ndim - 1:
         return value
     return _dense(np.moveaxis(value, axis, -1), value.dtype)
@@ -360,7 +360,7 @@ def activation(value, name):
 
 
 def conv_activation(value, name):
-    """Return the core's number of an activation that ends a convolution, and its slope."""
+    """Return the core's number of the activation after a convolution, and its slope."""
     slope = 0.01
     if isinstance(value, tuple) and len(value) == 2 and value[0] == "leaky_relu":
         value, slope = value[0], not_negative(value[1], f"{name}: slope")
@@ -373,14 +373,14 @@ def conv_activation(value, name):
 
 
 def number(value, name) -> float:
-    """Return a float, of any value."""
+    """Return any number as a float."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 
 
 def option(value, table, name):
-    """Return what a table has for one of its names."""
+    """Return the entry of a table for one of its names."""
     if not isinstance(value, str) or value not in table:
         raise ValueError(f"{name} must be one of {tuple(table)}, got {value!r}")
     return table[value]

@@ -1,4 +1,4 @@
-"""What this installation is and how it will run; the block cache from outside."""
+"""The configuration: how convlet was built and runs, where its C files are, its cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 def clear_cache() -> None:
-    """Free the memory that is kept for coming results; arrays in use keep theirs.
+    """Free the memory that is kept for later results; arrays in use keep theirs.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def get_include() -> str:
 
 
 def get_library_dir() -> str:
-    """Return the folder of the static library, and of `pkgconfig/convlet.pc`, for programs in C.
+    """Return the folder of the static library and of `pkgconfig/convlet.pc`, for programs in C.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def get_library_dir() -> str:
 
 
 def show_config(mode: str = "stdout") -> dict | None:
-    """Print, or return, how convlet was built and how it will run.
+    """Print or return how convlet was built and how it runs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Compare backward passes with finite differences in float64."""
+"""Gradient checking: backward passes against finite differences in float64."""
 
 from __future__ import annotations
 

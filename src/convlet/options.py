@@ -1,4 +1,4 @@
-"""What a program may forbid or ask for, whatever the call: a context, not an argument."""
+"""Options for all calls in a context: which algorithms, fusion and threading to allow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import _core
 
 
 class Options(NamedTuple):
-    """The options in force; see `options`."""
+    """The options in effect; see `options`."""
 
     winograd: bool = True
     fuse: bool = True
@@ -22,7 +22,7 @@ _from_environment: Options | None = None
 
 
 def get_options() -> Options:
-    """Return the options that hold here, a named tuple.
+    """Return the options in effect here, as a named tuple.
 
     Examples
     --------
@@ -51,21 +51,21 @@ def _read_environment():
 
 
 class options:  # noqa: N801 (reads as a function)
-    """Let options hold in a `with` block, for this thread or asyncio task only.
+    """Set options in a `with` block, for this thread or asyncio task only.
 
     Parameters
     ----------
     winograd : bool
         False: a convolution with algorithm="auto" never takes a Winograd path, and so gives the
-        bits of "im2col". At first True, or what the environment says in CONVLET_WINOGRAD (0 or 1).
+        bits of "im2col". The default is True, or the environment variable CONVLET_WINOGRAD, 0 or 1.
     fuse : bool
-        False: a model runs layer by layer, as its layers are written, instead of joining them into
-        kernels (see `Layer.plan`). The two agree within rounding. At first True, or what
-        CONVLET_FUSE says.
+        False: a model runs layer by layer, as written, instead of fusing layers into larger kernels
+        (see `Layer.plan`). The two agree up to rounding. The default is True, or CONVLET_FUSE.
     adaptive : bool
-        True: where other programs kept a thread so long from its core that one thread would have
-        been done sooner, calls work on one for a while (20 ms, up to 300 where it goes on). Results
-        do not depend on it. At first True, or what CONVLET_ADAPTIVE says; benchmarks want False.
+        True: if other programs kept a thread from its core so long that one thread alone would have
+        been faster, calls run on one thread for a while (20 ms, or up to 300 if it goes on).
+        Results do not depend on it. The default is True, or CONVLET_ADAPTIVE; set it to False in
+        benchmarks.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Parameters: the arrays that training changes, and the blocks of memory they are packed in."""
+"""Parameters: the arrays that training changes, and how a model packs them in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _lock = threading.RLock()  # one thread at a time draws, packs, or makes a first
 
 
 def line_zeros(shape: Shape, dtype: Float) -> np.ndarray:
-    """Make zeros that begin on a cache line: vectors that straddle two slow an optimizer by 1/5."""
+    """Return zeros aligned to a cache line: vectors that straddle two slow an optimizer by 1/5."""
     line, dtype = 64, np.dtype(dtype)
     bytes_ = math.prod(shape) * dtype.itemsize
     memory = np.zeros(bytes_ + line, np.uint8)
@@ -41,32 +41,32 @@ def _line_copy(source):
 
 
 class Parameter:
-    """An array that training changes, with its gradient beside it.
+    """An array that training changes, and its gradient.
 
     Parameters
     ----------
     value : array, float32 or float64, any shape; copied
-    kind : "weight", "bias" or "norm": what weight decay may go by
-    name : str, optional: what messages call it
+    kind : "weight", "bias" or "norm", for example to select the parameters that decay
+    name : str, optional; used in messages
 
     Attributes
     ----------
-    value, grad : ndarray; grad is 0 at first. Assigning copies in: shape and dtype must match, and
-        the memory stays. Both may be written to in place.
-    trainable : bool, True at first. A parameter that is not gets no gradient, and optimizers skip
-        it.
+    value, grad : ndarray; grad is initially 0. Assignment copies the numbers: shape and dtype must
+        match, and the memory stays the same. Both may be written in place.
+    trainable : bool, initially True; if False, the parameter gets no gradient and optimizers skip
+        it
     shape, dtype, size : those of value
 
     Raises
     ------
     TypeError : value is neither float32 nor float64.
-    ValueError : kind is none of the three; something assigned has another shape.
+    ValueError : kind is none of the three; or an array of another shape is assigned.
 
     Notes
     -----
-    A parameter owns its memory until a model packs it (see `pack`), which happens once, at the
-    first `parameters()` or `vjp` of the outermost model; an array taken from `value` before that is
-    no longer the parameter's. Copies made by copy.deepcopy and pickle own their memory.
+    A parameter owns its memory until a model packs it (see `pack`). That happens once, at the first
+    `parameters()` or `vjp` of the outermost model; an array taken from `value` before is then
+    detached. Copies made by copy.deepcopy and pickle own their memory.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Parameter:
     array([0., 0., 0.], dtype=float32)
     """
 
-    # Without a __dict__, what other libraries would set, such as requires_grad, is an error.
+    # No __dict__, so that setting an attribute of other libraries, as requires_grad, is an error.
     __slots__ = (
         *("shape", "dtype", "kind", "name", "trainable"),
         *("_value", "_grad", "_draw", "_arena", "__weakref__"),
@@ -103,7 +103,7 @@ class Parameter:
         kind: Kind = "weight",
         name: str | None = None,
     ) -> Self:
-        """Make a float32 parameter whose value is draw(shape), called when it is first needed."""
+        """Make a float32 parameter with value draw(shape), which is called when first needed."""
         parameter = cls.__new__(cls)
         parameter._begin(shape, FLOATS[0], kind, name)
         parameter._draw = draw
@@ -111,12 +111,12 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def value(self) -> np.ndarray:
-        """The array itself."""
+        """The array."""
         if self._value is None:
             with _lock:
                 if self._value is None:
@@ -142,7 +142,7 @@ class Parameter:
         self._copy_in(self.grad, grad, "grad")
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
-        """Return value itself, so that NumPy's functions take a parameter for an array."""
+        """Return value itself, so that NumPy's functions accept a parameter as an array."""
         return np.array(self.value, dtype, copy=copy)
 
     def _copy_in(self, target, source, what):
@@ -165,7 +165,7 @@ class Parameter:
             np.add(self.grad, gradient, out=self._grad)
 
     def drop_grad(self) -> None:
-        """Free the gradient of a parameter that owns it; it is 0 when it is next asked for."""
+        """Free the gradient if the parameter owns it; the next access gives zeros."""
         if self._arena is None:
             self._grad = None
 
@@ -194,10 +194,11 @@ class Parameter:
 
 
 def pack(parameters):
-    """Lay the values, and the gradients, of parameters in one block each, in their order.
+    """Move the values of parameters into one block of memory, and their gradients into another.
 
-    An optimizer steps neighbours in one sweep. A parameter that is packed already stays where it
-    is; the others move now and never again. Each dtype has its own blocks.
+    They lie there in the order given, so that an optimizer steps neighbours in one sweep. A
+    parameter that is packed already stays where it is; the others move now and never again. Each
+    dtype has blocks of its own.
     """
     with _lock:
         for dtype in FLOATS:

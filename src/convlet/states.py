@@ -1,4 +1,4 @@
-"""States of other libraries, in the layout of a model of the same layers."""
+"""States of other libraries, converted for a model of the same layers."""
 
 from __future__ import annotations
 
@@ -31,20 +31,19 @@ _NORM_NAMES = {"gamma": "weight", "beta": "bias", "count": "num_batches_tracked"
 def from_pytorch(
     model: layers.Layer, state: Mapping[str, ArrayLike], *, shape: Shape | None = None
 ) -> dict[str, np.ndarray]:
-    """Turn the `state_dict()` of a PyTorch model into one for a model of the same layers.
+    """Convert the `state_dict()` of a PyTorch model for a model of the same layers.
 
-    Layers are matched in their order, whatever they are called, and each must be of the same kind
-    and size. Weights are transposed to channels last, also those of a Linear that follows a
-    Flatten of images and of a LayerNorm over several axes; floating-point numbers are converted to
-    the dtype of the model, and Dropout, of which PyTorch keeps nothing, stays as it is. The order
-    is that in which a PyTorch module has its attributes, and torchvision's resnet18 fits
-    `convlet.models.resnet18`.
+    Layers are matched in order, whatever their names, and must agree in kind and size. Weights are
+    transposed to channels last, including those of a Linear that follows a Flatten of images and
+    of a LayerNorm over several axes. Floating-point numbers are converted to the dtype of the
+    model. Dropout, which has no state in PyTorch, keeps its own. The order is that in which a
+    PyTorch module defines its attributes; torchvision's resnet18 fits `convlet.models.resnet18`.
 
     Parameters
     ----------
-    model : Layer, which stays as it is
+    model : Layer; it does not change
     state : mapping of str to tensors on the CPU, or to arrays, as `safetensors.numpy` reads them
-    shape : tuple (N, H, W, C) of the x of the model; needed where it has a Flatten
+    shape : tuple (N, H, W, C) of the model's x; needed if it has a Flatten
 
     Returns
     -------
@@ -52,9 +51,9 @@ def from_pytorch(
 
     Raises
     ------
-    TypeError : state is no mapping, or one of its values no plain array.
+    TypeError : state is not a mapping, or one of its values is not a plain array.
     ValueError : the layers differ in number, kind or size, and the message lists every difference;
-        shape is missing; or what follows a Flatten has no counterpart that is known.
+        shape is missing; or the layer after a Flatten is one whose order cannot be converted.
 
     Examples
     --------
@@ -102,7 +101,7 @@ def from_pytorch(
 
 
 def _converted(layer, name, value, image):
-    """An array in the layout of a layer, or None where it cannot be one of its kind."""
+    """An array in the layout of a layer, or None if the layer cannot have such an array."""
     axes = _AXES.get(type(layer))
     if axes is None and not isinstance(layer, _NORMS):
         raise ValueError(f"from_pytorch: {layer!r} has no counterpart that is known")
@@ -119,7 +118,7 @@ def _converted(layer, name, value, image):
 
 
 def _flattened(model, shape):
-    """(H, W, C) of the images whose flattened rows a Linear takes, by the id of the Linear."""
+    """(H, W, C) of the flattened images that a Linear takes, by the id of the Linear."""
     if not any(isinstance(layer, layers.Flatten) for _, layer in model._walk()):
         return {}
     if shape is None:

@@ -1,4 +1,4 @@
-"""A table of what a model is made of."""
+"""The summary of a model, layer by layer, as a table."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Summary:
     Attributes
     ----------
     rows : list of dict with
-        path : str, the place of the layer, as in `state_dict`
-        layer : str, how it was made
+        path : str, the path of the layer, as in `state_dict`
+        layer : str, its repr
         output_shape : tuple
-        parameters : int, numbers in its parameters; 0 where a layer comes again
-        multiply_adds : int, multiplications of a weight with a value in one forward pass: those of
-            convolutions and linear layers
-        bytes : int, of the output; 0 where it is a view of the input
-    parameters, multiply_adds, bytes : int, the totals; parameters counts each once
+        parameters : int, the elements of its parameters; 0 where a layer occurs again
+        multiply_adds : int, multiplications by weights of convolutions and linear layers in one
+            forward pass
+        bytes : int, of the output; 0 if it is a view of the input
+    parameters, multiply_adds, bytes : int, the totals; each parameter counts once
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Summary:
 
 
 def table(lines, text):
-    """Lay out lines of cells as a table: so many columns of text to the left, then numbers."""
+    """Align lines of cells: the first `text` columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(cells, widths, text) for cells in lines)
 

@@ -20,9 +20,9 @@ _default: int | None = None
 def get_num_threads() -> int:
     """Return the number of threads that a call made here may use.
 
-    It is that of the innermost `num_threads` block; otherwise CONVLET_NUM_THREADS, otherwise the
-    first number of OMP_NUM_THREADS, otherwise the CPUs this process may use: its affinity, or its
-    cgroup's quota rounded up where that is less. Small work runs on fewer threads.
+    It is the first of these that is set: the innermost `num_threads` block, CONVLET_NUM_THREADS,
+    the first number of OMP_NUM_THREADS, and the CPUs this process may use: those of its affinity
+    mask, or its cgroup's quota rounded up if that is less. Small work runs on fewer threads.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def get_num_threads() -> int:
 class num_threads:  # noqa: N801 (reads as a function)
     """Let calls in a `with` block use up to `n` threads; results do not depend on it.
 
-    It holds for this thread, or this asyncio task, only.
+    It affects this thread, or asyncio task, only.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _read_default() -> int:
     openmp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if openmp.isdecimal() and int(openmp) >= 1:
         return min(int(openmp), _LARGEST)
-    from pathlib import Path  # on demand: it is a good part of the time of `import convlet`
+    from pathlib import Path  # here, because it would be much of the time of `import convlet`
 
     return min(_cpus(), _quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), _LARGEST)
 
@@ -102,10 +102,10 @@ def _cpus() -> int:
 
 
 def _quota(membership: Path, mount: Path) -> float:
-    """CPUs that the tightest cgroup above this process grants, rounded up; infinite without one.
+    """The smallest CPU quota of the cgroups of this process, rounded up; infinite without one.
 
     A line of `membership` is "id:controllers:path", with no controllers in version 2. A container
-    may show its own group as the mount's root, so the root is always looked at.
+    may see its own group as the root of the mount, so the root is always read too.
     """
     quota = math.inf
     for line in _read(membership).splitlines():

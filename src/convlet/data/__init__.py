@@ -1,4 +1,4 @@
-"""Real data to train on: digits inside the package, readers of original files, and batches."""
+"""Data to train on: digits that come with the package, readers of original files, and batches."""
 
 from __future__ import annotations
 

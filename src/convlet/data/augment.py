@@ -1,4 +1,4 @@
-"""Images changed at random, for training on more than there are."""
+"""Data augmentation: random flips, shifts and crops of images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def random_flip(x: Array, *, rng: Rng = None) -> np.ndarray:
-    """Mirror each image, left to right, with probability 1/2.
+    """Flip each image, left to right, with probability 1/2.
 
     Parameters
     ----------
     x : array (N, H, W, C), of any dtype
-    rng : numpy Generator, which goes on from call to call, or seed, or None for fresh entropy
+    rng : numpy Generator, whose state advances from call to call, or seed, or None for fresh
+        entropy
 
     Returns
     -------
@@ -27,7 +28,7 @@ def random_flip(x: Array, *, rng: Rng = None) -> np.ndarray:
 
     Raises
     ------
-    TypeError, ValueError : x is no array of four axes.
+    TypeError, ValueError : x is not an array of four axes.
 
     Examples
     --------
@@ -45,10 +46,10 @@ def random_flip(x: Array, *, rng: Rng = None) -> np.ndarray:
 
 
 def random_shift(x: Array, pixels: SupportsIndex, *, rng: Rng = None) -> np.ndarray:
-    """Shift each image by up to so many pixels either way on both axes; zeros come in.
+    """Shift each image by up to `pixels` pixels in either direction on both axes, padding by zeros.
 
-    It is what others call padding by `pixels` and cropping at random; padding of another kind is
-    that of `convlet.pad2d` before `random_crop`.
+    This is zero padding followed by a random crop. For other padding, use `convlet.pad2d` and then
+    `random_crop`.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def random_shift(x: Array, pixels: SupportsIndex, *, rng: Rng = None) -> np.ndar
 
     Raises
     ------
-    TypeError, ValueError : x is no array of four axes, or pixels no integer of at least 0.
+    TypeError, ValueError : x is not an array of four axes, or pixels not an integer of at least 0.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def random_shift(x: Array, pixels: SupportsIndex, *, rng: Rng = None) -> np.ndar
 
 
 def random_crop(x: Array, size: Pair, *, rng: Rng = None) -> np.ndarray:
-    """Cut a window out of each image, at a place of its own.
+    """Crop each image to a window at a random place of its own.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def random_crop(x: Array, size: Pair, *, rng: Rng = None) -> np.ndarray:
 
     Raises
     ------
-    TypeError, ValueError : x is no array of four axes, or the window does not fit.
+    TypeError, ValueError : x is not an array of four axes, or the window does not fit.
 
     Examples
     --------

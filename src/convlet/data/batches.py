@@ -1,4 +1,4 @@
-"""Examples in batches, in a new order at every pass."""
+"""Batches of a data set, in a new order in every pass."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ if TYPE_CHECKING:
 
 
 class Batches:
-    """Go through a data set in batches of examples and labels, as often as it is iterated.
+    """Batches of examples and labels: each iteration is one pass through the data set.
 
-    Every example comes exactly once in a pass, but for those that last="drop" leaves out.
+    Every example occurs exactly once in a pass, except for those that last="drop" leaves out.
 
     Parameters
     ----------
     x : array (n, ...)
     y : array (n, ...)
     batch_size : int, at least 1
-    rng : numpy Generator, seed, or None for fresh entropy: draws the order of each pass when its
-        first batch is asked for, a new one each time
-    shuffle : bool, True; without, examples come in their order
-    last : what becomes of the examples that are left when n is no multiple of batch_size: "keep"
-        them as a smaller batch, "drop" them, or "merge" them into the batch before, which is then
-        larger; a batch norm cannot train on too small a one. Where n is below batch_size, "merge"
-        gives one batch of n.
+    rng : numpy Generator, seed, or None for fresh entropy: draws a new order for each pass, when
+        its first batch is requested
+    shuffle : bool, True; if False, examples come in their order
+    last : what to do with the examples left over when n is not a multiple of batch_size: "keep"
+        them as a smaller batch, "drop" them, or "merge" them into the batch before, since a batch
+        norm cannot train on too few examples. If n is below batch_size, "merge" gives one batch.
 
     Attributes
     ----------
-    examples : int, how many come in a pass
+    examples : int, how many a pass has
     batch_size, shuffle, last : as given
 
     Yields
@@ -44,7 +43,7 @@ class Batches:
 
     Raises
     ------
-    TypeError : x or y is no array, or batch_size no integer.
+    TypeError : x or y is not an array, or batch_size is not an integer.
     ValueError : x and y differ in length, batch_size is below 1, last is none of the three, or
         "drop" would leave nothing; the message names the values.
 

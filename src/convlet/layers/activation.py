@@ -1,4 +1,4 @@
-"""Layers without parameters that work on each value, or each row of values."""
+"""Activation layers: functions of each value, and softmax."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class ReLU(Layer):
 
 
 class _Pointwise(Layer):
-    """A function of each element: `_forward(x)`, and `_backward(dy, kept)` of what it keeps."""
+    """A function of each element: `_forward(x)`, and `_backward(dy, y)` or `_backward(dy, x)`."""
 
-    _keeps = "y"
+    _keeps = "y"  # or "x": what the pullback keeps, and _backward takes
 
     def _output_shape(self, shape):
         return shape
@@ -97,7 +97,7 @@ class LeakyReLU(_Pointwise):
 
     Raises
     ------
-    TypeError, ValueError : slope is no number, negative or not finite.
+    TypeError, ValueError : slope is not a number, is negative or is not finite.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class ReLU6(_Pointwise):
 class Sigmoid(_Pointwise):
     """y = 1 / (1 + e^{-x}).
 
-    To train on two classes, leave it out and give logits to
+    To train on two classes, omit this layer and pass logits to
     `convlet.losses.binary_cross_entropy_with_logits`.
 
     Examples
@@ -190,7 +190,7 @@ class ELU(_Pointwise):
 
     Raises
     ------
-    TypeError, ValueError : alpha is no number, negative or not finite.
+    TypeError, ValueError : alpha is not a number, is negative or is not finite.
 
     Examples
     --------
@@ -312,7 +312,7 @@ class Softplus(_Pointwise):
 class Softmax(Layer):
     """Probabilities from logits: y_i = e^{x_i} / Σ_k e^{x_k} along an axis.
 
-    To train a classifier, leave it out and give logits to `convlet.softmax_cross_entropy`.
+    To train a classifier, omit this layer and pass logits to `convlet.softmax_cross_entropy`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The arguments of layers: checks that several share, and how a repr writes them."""
+"""Arguments of layers: checks that several layers share, and how a repr shows them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .._checks import padding_form
 
 
 def real(value, name) -> float:
-    """Return a float; anything that is no number is a TypeError."""
+    """Return a float; anything but a number is a TypeError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 
 
 def epsilon(value, layer) -> float:
-    """Return a finite float above 0, the eps of a norm."""
+    """Return the eps of a norm as a float, finite and above 0."""
     number = real(value, f"{layer}: eps")
     if not 0 < number < math.inf:
         raise ValueError(f"{layer}: expected a finite eps above 0, got {value}")
@@ -33,7 +33,7 @@ def check_groups(groups, in_channels, out_channels, layer):
 
 
 def pool_padding(padding, kernel_size, layer):
-    """Return the padding_form of a pool: numbers are at most half of the kernel."""
+    """Return the padding_form of a pool, whose padding is at most half of the kernel."""
     form = padding_form(padding, f"{layer}: padding")
     if isinstance(form, str):
         return form
@@ -47,7 +47,7 @@ def pool_padding(padding, kernel_size, layer):
 
 
 def short(value):
-    """Write a pair of equal numbers as one, for reprs."""
+    """Return a pair of equal numbers as one number, and anything else as it is."""
     if not isinstance(value, tuple):
         return value
     first, second = map(short, value)
@@ -57,5 +57,5 @@ def short(value):
 
 
 def options_repr(pairs):
-    """Write the options that are not at their default: (name, value, default) each."""
+    """Write the options that differ from their defaults, given as (name, value, default)."""
     return "".join(f", {n}={short(v)!r}" for n, v, default in pairs if short(v) != default)

@@ -1,4 +1,4 @@
-"""What other libraries have that layers do not, and what stands in its place here."""
+"""Attributes that layers do not have: names of other libraries, and what to use instead."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOREIGN_NAMES = {
 
 
 def check_assignment(layer, name, value, layer_class):
-    """Raise where an attribute that is set would be ignored."""
+    """Raise if setting this attribute would have no effect."""
     kind = type(layer).__name__
     if name in ("training", "requires_grad"):
         raise AttributeError(f"{kind}: {name} cannot be set; {FOREIGN_NAMES[name]}")

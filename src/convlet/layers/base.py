@@ -1,4 +1,4 @@
-"""What every layer is: two doors, its parameters, its state."""
+"""The base class of layers: inference, training, parameters and state."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 class Layer:
     """A function of arrays with parameters; see `__call__` for inference and `vjp` for training.
 
-    A layer of your own derives from this class and gives
+    A custom layer derives from this class and defines
 
-    - `forward(x)`, which returns (y, pullback): y, a function of x alone and the same at both
-      doors, and a function that takes dy, of the shape of y, to dx, of the shape of x. On the way
-      it adds to its parameters by `parameter.accumulate(gradient)`, which passes over frozen ones.
+    - `forward(x)`, which returns (y, pullback). y depends on x alone and is the same at both doors;
+      the pullback turns dy, of the shape of y, into dx, of the shape of x, and adds to the
+      gradients of the parameters by `parameter.accumulate(gradient)`, which skips frozen ones.
       x and dy are read-only;
-    - `parameter_names`, the names of the attributes that are a `Parameter`, if there are any;
-    - `output_shape(shape)`, if it likes: the shape of y, or a ValueError that says what is wrong.
-      Without, `forward` is called on ones once for each new shape, and what it returns is measured.
+    - `parameter_names`, the names of the attributes that hold a `Parameter`, if there are any;
+    - optionally `output_shape(shape)`, which returns the shape of y or raises a ValueError that
+      says what is wrong. Without it, `forward` is called on ones, once for each new shape.
 
-    It then works wherever a layer does. Layers that hold other layers are made of `Sequential`,
-    `Residual` and `Concat`.
+    It then works wherever a layer does. To combine layers, use `Sequential`, `Residual` and
+    `Concat`.
 
     Examples
     --------
@@ -65,18 +65,19 @@ class Layer:
     ((1, 3), ['0.weight', '0.bias', '1.scale'])
     """
 
-    # The layers of this package give `_output_shape(shape)`, which raises what is wrong with a
-    # shape; `_apply(x)`; and `_vjp(x, input_grad, commits)`, which returns (y, pull) and appends to
-    # `commits` the calls that change its state. A container names its layers in `_children()`, and
-    # says by `_lower` what it does with them. Both doors check everything first, and then run a
-    # plan (see convlet.planner), which calls `_apply` and `_vjp` or, for a layer whose `_kind` has
-    # a step of its own, does the same with fewer and larger kernels.
+    # The layers of this package define `_output_shape(shape)`, which raises a ValueError for a
+    # shape they cannot take; `_apply(x)`; and `_vjp(x, input_grad, commits)`, which returns
+    # (y, pull) and appends to `commits` the calls that change the layer's state. A container lists
+    # its layers in `_children()` and adds them to a graph in `_lower()`. Both doors check
+    # everything first and then run a plan (see convlet.planner). It calls `_apply` and `_vjp`, or,
+    # where the planner has a step for the layer's `_kind`, does the same with fewer and larger
+    # kernels.
 
     parameter_names: tuple[str, ...] = ()
     _kind: str | None = None  # what the planner calls the layer
-    _edits = 0  # how often what plans are made from has changed; see __setattr__
-    _changes = frozenset({"_packed", "_plans"})  # attributes that plans are not made from
-    _plans = None  # what this layer, as the outermost one, has planned
+    _edits = 0  # counts the changes that make plans stale; see __setattr__
+    _changes = frozenset({"_packed", "_plans"})  # attributes that no plan depends on
+    _plans = None  # the plans made with this layer as the outermost one
     _packed = False  # whether this layer, as the outermost one, has packed its parameters
     _draws = False  # whether parameters are drawn at random, from _rng or fresh entropy
     _rng = None
@@ -92,7 +93,7 @@ class Layer:
             )
 
     def __call__(self, x: Array) -> np.ndarray:
-        """Infer: y from x, with running statistics; nothing is saved or changed.
+        """Infer: compute y from x with running statistics; nothing is saved or changed.
 
         Any number of threads may call it at once.
 
@@ -106,24 +107,24 @@ class Layer:
 
         Raises
         ------
-        TypeError : x is no plain array of the right dtype.
-        ValueError : its rank, channels or size do not suit this layer or one inside it; the message
-            names the layer, what it expected, what it got and what to do.
+        TypeError : x is not a plain array of the right dtype.
+        ValueError : the rank, channels or size of x do not suit this layer or one inside it; the
+            message names the layer, what it expected, what it got and how to fix it.
         """
         x = self._array(x)
         return self._planned().plan(x.shape, x.dtype, False).infer(x)
 
     def vjp(self, x: Array, *, input_grad: bool = True) -> tuple[np.ndarray, Pullback]:
-        """Train: y from x, and the pullback that turns a gradient of y into one of x.
+        """Train: compute y from x, and the pullback that turns a gradient of y into one of x.
 
-        The pullback adds to the `grad` of every trainable parameter, and returns dx. It is called
-        once; it drops what it saved when it has been called, or with the last reference to it.
-        Until then x, y and the parameters must not be written to.
+        The pullback adds to the `grad` of every trainable parameter and returns dx. Call it once.
+        It frees what it saved when it has been called, or with the last reference to it; until then
+        do not write to x, y or the parameters.
 
         Parameters
         ----------
         x : array (N, ...), channels last, of the parameters' dtype
-        input_grad : bool; False when dx is not wanted, and then it is not computed
+        input_grad : bool; False if dx is not needed; it is then not computed
 
         Returns
         -------
@@ -133,7 +134,8 @@ class Layer:
         Raises
         ------
         TypeError, ValueError : as in inference; nothing has been computed or changed.
-        FloatingPointError : a batch norm met statistics that are not finite; nothing has changed.
+        FloatingPointError : the batch statistics of a batch norm are not finite; nothing has
+            changed.
         """
         run = self._train(x, bool(input_grad))
         for commit in run.commits:
@@ -149,26 +151,26 @@ class Layer:
 
         Raises
         ------
-        TypeError : shape is no tuple of integers.
-        ValueError : that of the doors.
+        TypeError : shape is not a tuple of integers.
+        ValueError : x of this shape would be refused.
         """
         return self._check(self._given(shape), None, training=False)
 
     def parameters(self) -> list[Parameter]:
         """List the parameters of this layer and all inside it, each once, in layer order.
 
-        The first call on the outermost layer draws them and lays them out in memory side by side;
-        from then on their arrays stay where they are.
+        The first call on the outermost layer draws them and packs them into one block of memory;
+        from then on their arrays do not move.
 
         Returns
         -------
-        parameters : list of Parameter, what an optimizer takes
+        parameters : list of Parameter, for an optimizer
         """
         self._pack()
         return self._all_parameters()
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
-        """List the parameters as `parameters` does, each with its name in `state_dict`.
+        """List the parameters as `parameters` does, each with its key in `state_dict`.
 
         Returns
         -------
@@ -191,11 +193,11 @@ class Layer:
         return list(names.values())
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all that the layer has learnt, by names such as "0.weight".
+        """Return copies of everything the layer has learnt, under keys such as "0.weight".
 
-        Parameters (weight, bias, gamma, beta), the statistics of batch norms (running_mean,
-        running_var, count) and what dropout draws from (seed, counter), under the place of their
-        layer in its containers.
+        A key is the path of a layer in its containers, and a name: a parameter (weight, bias,
+        gamma, beta), a statistic of a batch norm (running_mean, running_var, count), or the state
+        of a dropout (seed, counter).
 
         Returns
         -------
@@ -217,7 +219,7 @@ class Layer:
         return {key: value.copy() for key, (_, _, value) in state_places(self).items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over a state as `state_dict` returns it.
+        """Load a state as `state_dict` returns it.
 
         Parameters
         ----------
@@ -225,19 +227,19 @@ class Layer:
 
         Raises
         ------
-        TypeError : state is no mapping, or one of its values a masked array or no array at all;
+        TypeError : state is not a mapping, or one of its values is a masked array or not an array;
             nothing has been written.
-        ValueError : names are missing or unexpected, shapes or dtypes differ, or a number is out of
-            range, such as a variance below 0; the message lists every one of them, and nothing has
-            been written.
+        ValueError : keys are missing or unexpected, shapes or dtypes differ, or a number is out of
+            range, such as a variance below 0; the message lists all of them, and nothing has been
+            written.
         """
         load_state(self, state)
 
     def freeze(self) -> None:
-        """Keep what has been learnt: parameters get no gradient and optimizers skip them.
+        """Stop training this layer: its parameters get no gradient, and optimizers skip them.
 
-        A batch norm uses and keeps its running statistics at the training door too.
-        `layer.trainable = False` does the same.
+        At the training door, too, a frozen batch norm normalises by its running statistics and
+        leaves them unchanged. `layer.trainable = False` does the same.
 
         Examples
         --------
@@ -256,7 +258,7 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes anything inside: a parameter, or what a batch norm keeps.
+        """Whether training changes anything inside: a parameter, or running statistics.
 
         Assigning False is `freeze()`, and assigning True `unfreeze()`.
         """
@@ -273,21 +275,21 @@ class Layer:
     def recalibrate(self, data: Array | Iterable[Array | Sequence[Array]]) -> None:
         """Set the running statistics of every batch norm inside to those of a whole data set.
 
-        The data go through the training door once; each batch norm gets mean and variance of all
-        the values that reached it, the batches merged in their order in double, instead of a moving
-        average. Nothing else changes. What reaches a batch norm has been normalised by batch where
-        it passed others before, as in training, so batches are best as large as those of training.
+        The data pass through the training door once. Each batch norm gets the mean and variance of
+        all values that reached it, the batches merged in order in double, in place of its moving
+        averages. Nothing else changes. As in training, earlier batch norms normalise by the batch,
+        so use batches as large as those of training.
 
         Parameters
         ----------
-        data : array (N, ...) as one batch, or an iterable of batches: arrays, or tuples that begin
-            with one, such as (x, labels)
+        data : array (N, ...) as one batch, or an iterable of batches: arrays, or tuples whose first
+            item is one, such as (x, labels)
 
         Raises
         ------
-        TypeError, ValueError : a batch does not suit the layer, there is none, or no batch norm
-            inside would be set (frozen ones keep their statistics); nothing has been changed.
-        FloatingPointError : statistics are not finite; nothing has been changed.
+        TypeError, ValueError : a batch does not suit the layer, there is no batch, or no batch norm
+            inside would be set (frozen ones keep their statistics); nothing has changed.
+        FloatingPointError : the statistics are not finite; nothing has changed.
 
         References
         ----------
@@ -305,7 +307,7 @@ class Layer:
         recalibrate(self, data)
 
     def astype(self, dtype: Float) -> Self:
-        """Return a new layer with everything it holds in float32 or float64.
+        """Return a copy whose parameters and statistics are float32 or float64.
 
         Parameters
         ----------
@@ -313,11 +315,11 @@ class Layer:
 
         Returns
         -------
-        layer : of the same class; what it was made from stays as it is
+        layer : of the same class; the original does not change
 
         Raises
         ------
-        TypeError : another dtype.
+        TypeError : dtype is neither.
 
         Examples
         --------
@@ -353,7 +355,7 @@ class Layer:
     def plan(
         self, shape: Shape, *, training: bool = True, input_grad: bool = False
     ) -> planner.Report:
-        """Say what runs for an x of this shape: which kernels, with what joined, at what cost.
+        """Report what runs for an x of this shape: which kernels, what they fuse, what they cost.
 
         Parameters
         ----------
@@ -367,7 +369,7 @@ class Layer:
 
         Raises
         ------
-        TypeError, ValueError : those of the door for such an x.
+        TypeError, ValueError : x of this shape would be refused.
 
         Examples
         --------
@@ -382,16 +384,16 @@ class Layer:
         return planner.Report(plan, dtype)
 
     def fold(self) -> planner.FoldedModel:
-        """Return an immutable copy for inference alone, several times faster on small batches.
+        """Return an immutable copy for inference only, several times faster on small batches.
 
-        Every batch norm that follows a convolution or linear layer goes into its weights, sums and
-        ReLU go with convolutions, and all of it runs as one call into the core, which finds its few
-        buffers planned. It agrees with this layer's inference door within rounding, and does not
-        follow later changes.
+        Every batch norm that follows a convolution or linear layer is folded into its weights, sums
+        and ReLUs are fused with convolutions, and the model runs as one call of the core, in
+        buffers that are planned ahead. It agrees with this layer's inference door up to rounding,
+        and does not follow later changes.
 
         Returns
         -------
-        FoldedModel : x (N, ...) -> y (N, ...), to be called from any number of threads
+        FoldedModel : x (N, ...) -> y (N, ...); any number of threads may call it
 
         Examples
         --------
@@ -416,7 +418,7 @@ class Layer:
                 return layer.dtype
         return None
 
-    # What a layer may replace.
+    # What a subclass may override.
 
     def _output_shape(self, shape):
         if type(self).output_shape is not Layer.output_shape:
@@ -431,7 +433,7 @@ class Layer:
         return y, custom_pullback(self, x, pull, input_grad)
 
     def _check(self, shape, dtype, training):
-        """Return the output shape, or raise what is wrong with a shape and dtype (None: any)."""
+        """Return the output shape; raise if x of this shape and dtype (None: any) is refused."""
         own = self.dtype
         if dtype is not None and dtype != own and (own is not None or dtype not in FLOATS):
             expected = "float32 or float64" if own is None else f"{own}, as its parameters are"
@@ -443,7 +445,7 @@ class Layer:
         return self._output_shape(shape)
 
     def _children(self):
-        """(name, layer) of the layers inside."""
+        """(name, layer) of each layer inside."""
         return ()
 
     def _state(self):
@@ -452,7 +454,7 @@ class Layer:
         return {name: parameter.value for name, parameter in named if parameter is not None}
 
     def _objections(self, name, value):
-        """What speaks against loading a piece of state, apart from its shape and dtype."""
+        """Reasons not to load this piece of state, apart from its shape and dtype."""
         return []
 
     def _load(self, name, value):
@@ -463,7 +465,7 @@ class Layer:
             parameter.trainable = not frozen
 
     def _learns(self):
-        """Whether training changes what is the layer's own."""
+        """Whether training changes this layer itself, those inside aside."""
         return any(p.trainable for p in self._own())
 
     def _cast(self, dtype):
@@ -471,36 +473,37 @@ class Layer:
             parameter.cast(dtype)
 
     def _lower(self, graph, x, where):
-        """Append to a graph what computes y from value x; return the number of y."""
+        """Append the nodes that compute y from value x to a graph; return the number of y."""
         return graph.layer(self, x, where)
 
     def _multiply_adds(self, shape):
-        """Multiplications of a weight with a value, for an x of this shape."""
+        """Multiplications by a weight, for an x of this shape."""
         return 0
 
     def _trace(self, shape, path=""):
         """Yield (path, layer, input shape, output shape) in the order of computation."""
         yield path, self, shape, self.output_shape(shape)
 
-    # What is the same for all.
+    # What is the same for every layer.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; plans made before hold no longer where they may depend on it.
+        """Set an attribute, and discard the plans that may depend on it.
 
         Raises
         ------
-        AttributeError, TypeError : it would be ignored: a parameter that `parameter_names` does not
-            name, a layer inside one that cannot hold any, or a mode of other libraries.
+        AttributeError, TypeError : it would have no effect: a parameter missing from
+            `parameter_names`, a layer inside one that is not a container, or a mode that other
+            libraries have.
         """
         check_assignment(self, name, value, Layer)
         if name not in self._changes and (self._kind or isinstance(value, (Layer, Parameter))):
             self.__dict__["_edits"] = self._edits + 1
         object.__setattr__(self, name, value)
 
-    if not TYPE_CHECKING:  # or a checker would find every attribute
+    if not TYPE_CHECKING:  # else a type checker would accept any attribute
 
         def __getattr__(self, name):
-            if hasattr(type(self), name):  # a property that misses something else, and says what
+            if hasattr(type(self), name):  # a property failed: let it raise its own error
                 return object.__getattribute__(self, name)
             kind = type(self).__name__
             cure = f"; {FOREIGN_NAMES[name]}" if name in FOREIGN_NAMES else ""
@@ -523,7 +526,7 @@ class Layer:
         return plans
 
     def _train(self, x, input_grad):
-        """A pass for training, whose commits have not been called."""
+        """Run the forward pass of training, without its commits."""
         x = self._array(x)
         plan = self._planned().plan(x.shape, x.dtype, True, input_grad)
         self._pack()
@@ -559,7 +562,7 @@ class Layer:
             self._packed = True
 
     def _spawn(self, rng):
-        """Give every layer that draws, and has no generator, one of its own, in layer order."""
+        """Give each layer that draws and has no generator one of its own, in layer order."""
         if rng is not None:
             rng = np.random.default_rng(rng)
             for _, layer in self._walk():
@@ -579,5 +582,5 @@ class Layer:
         return f"{type(self).__name__}(...)"
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy packs its own memory, and its parameters have been drawn.
+        # A copy packs memory of its own; its parameters are drawn by then.
         return self.__dict__ | {"_packed": False, "_plans": None, "_rng": None}

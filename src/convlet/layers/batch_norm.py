@@ -29,31 +29,31 @@ CONVENTIONS = ("torch", "keras", "onnx")  # by their number in the state
 class BatchNorm(Layer):
     """Normalise each channel over all other axes: y = γ (x - mean)/√(var + ε) + β.
 
-    Training takes mean and biased variance from the batch, and moves the running statistics
-    towards them; inference, and training of a frozen layer, takes the running statistics.
+    Training uses the mean and biased variance of the batch and moves the running statistics
+    towards them. Inference uses the running statistics, and so does training of a frozen layer.
 
         running ← running + momentum · (batch - running)
 
-    x is (N, ..., C): images (N, H, W, C), rows (N, C). The defaults mean what PyTorch means;
-    `BatchNorm.keras` and `BatchNorm.onnx` mean what those two do. `recalibrate` replaces the moving
-    averages by the statistics of a whole data set. docs/normalization.md compares conventions.
+    x is (N, ..., C): images (N, H, W, C), rows (N, C). The defaults follow PyTorch;
+    `BatchNorm.keras` and `BatchNorm.onnx` follow those two. `recalibrate` replaces the moving
+    averages by the statistics of a whole data set. docs/normalization.md compares the conventions.
 
     Parameters
     ----------
     channels : int
     eps : float, 1e-5: ε, inside the root
     momentum : float in [0, 1], 0.1: the weight of the new value; None weighs all batches equally
-        (1/count: a cumulative average)
-    affine : bool, True; without, γ is 1 and β is 0 for ever
-    track_running_stats : bool, True; without, inference normalises by the batch at hand
-    running_var : "unbiased" or "biased": the variance that is kept, over N - 1 or over N
+        (a cumulative average, of weight 1/count)
+    affine : bool, True; if False, γ stays 1 and β stays 0
+    track_running_stats : bool, True; if False, inference normalises by the batch at hand
+    running_var : "unbiased" or "biased": the running variance divides by N - 1 or by N
 
     Attributes
     ----------
-    gamma, beta : Parameter (channels,), at first 1 and 0, or None
-    running_mean, running_var : ndarray (channels,), at first 0 and 1, or None
-    count : int, the batches that running statistics have seen
-    convention : "torch", "keras" or "onnx": the constructor; the latter two are in the state, too
+    gamma, beta : Parameter (channels,), initially 1 and 0, or None
+    running_mean, running_var : ndarray (channels,), initially 0 and 1, or None
+    count : int, how many batches the running statistics have seen
+    convention : "torch", "keras" or "onnx": the constructor; the state has the latter two
 
     Raises
     ------
@@ -117,7 +117,7 @@ class BatchNorm(Layer):
         momentum: float = 0.99,
         affine: bool = True,
     ) -> Self:
-        """Make a batch norm of Keras' convention: momentum weighs the old value, var is biased.
+        """Make a batch norm in Keras' convention: momentum weighs the old value, var is biased.
 
             running ← momentum · running + (1 - momentum) · batch
 
@@ -146,7 +146,7 @@ class BatchNorm(Layer):
         momentum: float = 0.9,
         affine: bool = True,
     ) -> Self:
-        """Make a batch norm of ONNX' convention: momentum weighs the old value, var is biased.
+        """Make a batch norm in ONNX' convention: momentum weighs the old value, var is biased.
 
             running ← momentum · running + (1 - momentum) · batch
 
@@ -198,7 +198,7 @@ class BatchNorm(Layer):
         return (self.gamma.value, self.beta.value) if self.affine else self._constants
 
     def _running(self):
-        """Mean and variance as they are kept, in float64."""
+        """The running mean and variance in float64."""
         return self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
 
     def _apply(self, x):
@@ -231,7 +231,7 @@ class BatchNorm(Layer):
         return y, pull
 
     def _kept(self, statistics, values):
-        """Mean and variance (2, C) as they are kept, of so many values; raise unless finite."""
+        """The mean and variance (2, C) to keep, of this many values; raise unless finite."""
         if self.kept_variance == "unbiased":
             statistics = statistics * np.array([[1.0], [values / (values - 1)]])
         sizes = np.abs(statistics)
@@ -254,15 +254,17 @@ class BatchNorm(Layer):
         unbias = values / (values - 1) if self.kept_variance == "unbiased" else 1.0
         dtype = self.dtype
         mean, var = np.empty((2, self.channels), dtype)
-        before_mean = np.ascontiguousarray(self.running_mean, dtype)  # which anybody may have
-        before_var = np.ascontiguousarray(self.running_var, dtype)  # assigned
+        # A user may have assigned arrays of another layout or dtype.
+        before_mean = np.ascontiguousarray(self.running_mean, dtype)
+        before_var = np.ascontiguousarray(self.running_var, dtype)
         if not running_move(mean, var, before_mean, before_var, statistics, weight, unbias):
             self._kept(statistics, values)  # raises
         return mean, var
 
     def _commit(self, moved):
         if moved is not None:
-            mean, var = moved  # plans are not made from what is set here
+            mean, var = moved
+            # Past __setattr__: no plan depends on these.
             vars(self).update(running_mean=mean, running_var=var, count=self.count + 1)
 
     @property
@@ -300,7 +302,7 @@ class BatchNorm(Layer):
         if name == "count":
             self.count = int(value)
         elif name == "convention":
-            pass  # the same as here, as _objections has seen
+            pass  # _objections has made sure that it is the same
         elif name in self._statistics():
             setattr(self, name, value.astype(self.dtype))
         else:

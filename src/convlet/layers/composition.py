@@ -1,4 +1,4 @@
-"""Branches side by side, and functions as layers."""
+"""Concat, which joins branches, and Lambda, which makes a layer of two functions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Concat(Layer):
-    """Apply several layers to one x and join what they give on the channel axis, the last.
+    """Apply several layers to the same x and concatenate their outputs along the channels.
 
         y[..., o_i : o_{i+1}] = branch_i(x),  o_i = Σ_{k<i} channels of branch_k(x)
 
     Parameters
     ----------
-    *branches : Layer, at least one; `Sequential()` passes x on. The same one may come twice, and
-        then its gradients add up.
+    *branches : Layer, at least one; `Sequential()` is the identity. A layer may occur twice; its
+        gradients then add up.
 
     Raises
     ------
     TypeError : an argument is not a layer.
-    ValueError : there is none; or, at a door, outputs differ in an axis before the last.
+    ValueError : there are no branches; or, at a door, outputs differ in an axis before the last.
 
     References
     ----------
@@ -107,18 +107,18 @@ class Lambda(Layer):
     forward : callable, x -> y: a function of x alone, the same at both doors; x is read-only
     pullback : callable, (dy, x) -> dx, of the shape of x: the gradient of Σ dy·forward(x)
     output_shape : callable, optional: shape of x -> shape of y, or a ValueError that says what is
-        wrong. Without, forward is called on ones once for each new shape of x.
+        wrong. Without it, forward is called on ones, once for each new shape of x.
 
     Raises
     ------
-    TypeError : an argument cannot be called. At a door, y or dx is not an array of the dtype of x.
-    ValueError : y is not of the shape announced, or dx not of that of x.
+    TypeError : an argument is not callable. At a door, y or dx is not an array of the dtype of x.
+    ValueError : y does not have the shape announced, or dx that of x.
 
     Notes
     -----
-    It can be pickled where its functions can: those of a module can, a lambda cannot. A layer with
-    parameters is a class: see `Layer`. `convlet.gradcheck.gradcheck` holds either against finite
-    differences.
+    It can be pickled if its functions can: those of a module can, a lambda cannot. For a layer with
+    parameters write a class: see `Layer`. `convlet.gradcheck.gradcheck` checks either against
+    finite differences.
 
     Examples
     --------
@@ -144,7 +144,7 @@ class Lambda(Layer):
         self._forward, self._pullback, self._announced = forward, pullback, output_shape
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """Return (y, pullback), as layers that users define do."""
+        """Return (y, pullback), as a custom layer does."""
         return self._forward(x), lambda dy: self._pullback(dy, x)
 
     def _output_shape(self, shape):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Conv1d(Layer):
-    """Slide a bank of filters over sequences (N, L, C): a convolution of images of one row.
+    """Convolve sequences (N, L, C) with a bank of filters: a convolution of images of one row.
 
         y[n,i,o] = act(bias[o] + Σ_{u,c} x[n, i·stride-begin+u·dilation, c] · weight[u,c,o])
 
@@ -32,8 +32,8 @@ class Conv1d(Layer):
 
     Attributes
     ----------
-    weight : Parameter (K, in_channels / groups, out_channels), at first He normal by fan-in
-    bias : Parameter (out_channels,), at first 0, or None
+    weight : Parameter (K, in_channels / groups, out_channels), initially He normal by fan-in
+    bias : Parameter (out_channels,), initially 0, or None
 
     Raises
     ------
@@ -67,7 +67,7 @@ class Conv1d(Layer):
     ) -> None:
         self.in_channels = _checks.size(in_channels, "Conv1d: in_channels")
         self.out_channels = _checks.size(out_channels, "Conv1d: out_channels")
-        # Sizes as images of one row have them.
+        # A sequence is an image of one row.
         self.kernel_size = (1, _checks.size(kernel_size, "Conv1d: kernel_size"))
         self.stride = (1, _checks.size(stride, "Conv1d: stride"))
         self.padding = sequence_padding(padding, "Conv1d: padding")

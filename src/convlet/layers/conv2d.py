@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Conv2d(Layer):
-    """Slide a bank of filters over images: y = act(conv(x, weight) + bias).
+    """Convolve images with a bank of filters: y = act(conv(x, weight) + bias).
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ class Conv2d(Layer):
     use_bias : bool, True
     activation : None, "relu", "relu6", "leaky_relu" (of slope 0.01) or ("leaky_relu", slope)
     algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
-    rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
+    rng : numpy Generator or seed for the weight; by default that of the model, or fresh entropy
 
     Attributes
     ----------
-    weight : Parameter (KH, KW, in_channels / groups, out_channels), at first He normal by fan-in
-    bias : Parameter (out_channels,), at first 0, or None
+    weight : Parameter (KH, KW, in_channels / groups, out_channels), initially He normal by fan-in
+    bias : Parameter (out_channels,), initially 0, or None
 
     Raises
     ------

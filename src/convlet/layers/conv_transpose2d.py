@@ -18,27 +18,29 @@ if TYPE_CHECKING:
 
 
 class ConvTranspose2d(Layer):
-    """Spread every pixel over a window: y = bias + the gradient, by its input, of a convolution.
+    """Convolve images transposed: each pixel spreads over a window of y.
 
-        y[n, i·sh-top+u·dh, j·sw-left+v·dw, o] += Σ_c x[n,i,j,c] · weight[u,v,o,c]
+        y[n, i·sh-top+u·dh, j·sw-left+v·dw, o] += Σ_c x[n,i,j,c] · weight[u,v,o,c],  from bias[o] on
+
+    It is the gradient of a convolution with respect to its input, plus a bias.
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size : int or (KH, KW)
     stride, dilation : int or pair, 1
-    padding : as in Conv2d, 0: what is cut off the output; "same" makes it stride times as large
-    output_padding : int or pair, 0: rows and columns more at the end; below stride or dilation
+    padding : as in Conv2d, 0: what is cropped from y; "same" makes y stride times as large as x
+    output_padding : int or pair, 0: extra rows and columns at the end; below stride or dilation
     groups : int, 1: output channels see only the input channels of their group
     use_bias : bool, True
     algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
-    rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
+    rng : numpy Generator or seed for the weight; by default that of the model, or fresh entropy
 
     Attributes
     ----------
-    weight : Parameter (KH, KW, out_channels / groups, in_channels), at first He normal, its fan-in
-        being KH·KW·in_channels / groups
-    bias : Parameter (out_channels,), at first 0, or None
+    weight : Parameter (KH, KW, out_channels / groups, in_channels), initially He normal with a
+        fan-in of KH·KW·in_channels / groups
+    bias : Parameter (out_channels,), initially 0, or None
 
     Raises
     ------

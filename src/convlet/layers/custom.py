@@ -1,4 +1,4 @@
-"""How layers that users define are called: `forward(x) -> (y, pullback)`, held to its promises."""
+"""Custom layers: their `forward(x) -> (y, pullback)` is called and checked here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHAPES_KEPT = 64
 
 
 def measured_shape(layer, shape):
-    """Return the shape of y that `forward` gives for ones of a shape, tried once for each."""
+    """Return the shape of y that `forward` gives for ones of this shape, called once for each."""
     dtype = layer.dtype or _checks.FLOAT32
     known = layer.__dict__.setdefault("_shapes", {})
     measured = known.get((shape, dtype))
@@ -26,7 +26,7 @@ def measured_shape(layer, shape):
 
 
 def custom_forward(layer, x):
-    """Return (y, pullback) of `forward`, y in memory of its own and of the announced shape."""
+    """Return (y, pullback) of `forward`; y is of the shape announced and does not share memory."""
     y, pullback = _call(layer, x)
     expected = layer._output_shape(x.shape)
     if y.shape != expected:
@@ -40,7 +40,7 @@ def custom_forward(layer, x):
 
 
 def custom_pullback(layer, x, pullback, input_grad):
-    """Return the pullback with its dx checked, or left out where it is not wanted."""
+    """Return the pullback with dx checked, or None in its place if it is not wanted."""
     shape, dtype = x.shape, x.dtype
 
     def pull(dy):
@@ -62,7 +62,7 @@ def custom_pullback(layer, x, pullback, input_grad):
 
 
 def _call(layer, x):
-    """Call forward on a read-only x, and check what it returns but for the shape."""
+    """Call forward on a read-only x and check what it returns, except for shapes."""
     if not hasattr(layer, "forward"):
         raise TypeError(
             f"{layer!r}: a layer of your own needs a method forward(x) that returns (y, pullback)"

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout of values, or of whole channels."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 class Dropout(Layer):
-    """In training, set a share p of the values to 0 and scale the others by 1/(1 - p).
+    """In training, set each value to 0 with probability p and scale the others by 1/(1 - p).
 
         y[i] = x[i] / (1 - p) where word(seed, counter, i) ≥ 2³²·p, else 0
 
-    The inference door gives x back. The mask is a function of seed, counter and index alone (see
+    The inference door returns x. The mask is a function of seed, counter and index alone (see
     `convlet.ops.dropout`), so it is the same on every machine and for any number of threads, and
-    the pullback recomputes it instead of storing it. Every use at the training door, once its
-    forward pass has succeeded, counts one on; `freeze` does not change that.
+    the pullback recomputes it instead of storing it. Each successful forward pass at the training
+    door adds one to the counter; `freeze` does not change that.
 
     Parameters
     ----------
-    p : float from 0 to 1: the probability of being dropped
+    p : float from 0 to 1: the probability that a value is dropped
     per_channel : bool, False; drop whole channels of a sample
-    rng : numpy Generator or seed to draw the layer's own seed from; else that of the model, else
-        fresh entropy
+    rng : numpy Generator or seed that the layer's seed is drawn from; by default that of the model,
+        or fresh entropy
 
     Attributes
     ----------
     seed : int, drawn when it is first needed
-    counter : int, the masks used so far; both are part of the state
+    counter : int, how many masks have been used; both are part of the state
 
     Raises
     ------
-    TypeError, ValueError : p is no number from 0 to 1.
+    TypeError, ValueError : p is not a number from 0 to 1.
 
     References
     ----------
@@ -85,7 +85,7 @@ class Dropout(Layer):
         return x
 
     def _vjp(self, x, input_grad, commits):
-        # A layer that comes twice in one model draws anew each time.
+        # A layer that occurs twice in one model uses two masks.
         counter = self.counter + commits.count(self._count)
         commits.append(self._count)
         options = {"seed": self.seed, "counter": counter, "per_channel": self.per_channel}

@@ -1,4 +1,4 @@
-"""From images to rows."""
+"""Flatten, from images to rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Norms that look at one sample at a time, and are the same at both doors."""
+"""Norms of each sample by itself, the same at both doors: group, instance and layer norm."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class GroupNorm(Layer):
     groups : int, divides channels
     channels : int
     eps : float, 1e-5: ε, inside the root
-    affine : bool, True; without, γ is 1 and β is 0 for ever
+    affine : bool, True; if False, γ stays 1 and β stays 0
 
     Attributes
     ----------
-    gamma, beta : Parameter (channels,), at first 1 and 0, or None
+    gamma, beta : Parameter (channels,), initially 1 and 0, or None
 
     Raises
     ------
@@ -113,11 +113,11 @@ class InstanceNorm(GroupNorm):
     ----------
     channels : int
     eps : float, 1e-5: ε, inside the root
-    affine : bool, False: γ is 1 and β is 0 for ever
+    affine : bool, False: γ stays 1 and β stays 0
 
     Attributes
     ----------
-    gamma, beta : Parameter (channels,), at first 1 and 0, or None
+    gamma, beta : Parameter (channels,), initially 1 and 0, or None
 
     Raises
     ------
@@ -157,11 +157,11 @@ class LayerNorm(Layer):
     normalized_shape : int or tuple: the lengths of the trailing axes. `LayerNorm(C)` normalises the
         channels of each pixel, `LayerNorm((H, W, C))` a whole image
     eps : float, 1e-5: ε, inside the root
-    affine : bool, True; without, γ is 1 and β is 0 for ever
+    affine : bool, True; if False, γ stays 1 and β stays 0
 
     Attributes
     ----------
-    gamma, beta : Parameter of normalized_shape, at first 1 and 0, or None
+    gamma, beta : Parameter of normalized_shape, initially 1 and 0, or None
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The fully connected layer."""
+"""Linear, the fully connected layer."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Linear(Layer):
     ----------
     in_features, out_features : int
     use_bias : bool, True
-    rng : numpy Generator or seed to draw weight from; else that of the model, else fresh entropy
+    rng : numpy Generator or seed for the weight; by default that of the model, or fresh entropy
 
     Attributes
     ----------
-    weight : Parameter (in_features, out_features), at first He normal by fan-in
-    bias : Parameter (out_features,), at first 0, or None
+    weight : Parameter (in_features, out_features), initially He normal by fan-in
+    bias : Parameter (out_features,), initially 0, or None
 
     Raises
     ------
-    TypeError, ValueError : a size is no integer of at least 1.
+    TypeError, ValueError : a size is not an integer of at least 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where a layer stands in its model: its path, and its place in the message of an error."""
+"""Where a layer is in its model: its path, and its place in an error message."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ def join(path, name):
 
 
 def locate(error, place):
-    """Put the place of a layer, if any, before the message of its error, to be raised again."""
+    """Prefix the message of an error with the place of its layer, if any; the caller re-raises."""
     if place:
         error.args = (f"{place}, {error}",)

@@ -41,8 +41,9 @@ class MaxPool2d(Layer):
 
     Notes
     -----
-    Among equals the first in row order gets the gradient; a NaN in the window wins. For the
-    pullback a byte per output is kept, and not x, unless the kernel has more than 255 positions.
+    Of equal values the first in row-major order gets the gradient; a NaN in the window wins. For
+    the pullback a byte per output is kept, and not x, unless the kernel has more than 255
+    positions.
 
     Examples
     --------

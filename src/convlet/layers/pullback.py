@@ -1,4 +1,4 @@
-"""The way back through a layer."""
+"""The backward pass of a layer, as `vjp` returns it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Pullback:
-    """Turns dy into dx, once, adding to the gradients of the parameters on the way."""
+    """Turn dy into dx, once, adding to the gradients of the parameters on the way."""
 
     __slots__ = ("_layer", "_like", "_pull")
 
@@ -27,12 +27,12 @@ class Pullback:
         self._layer, self._like, self._pull = layer, (y.shape, y.dtype), pull
 
     def __call__(self, dy: Array) -> Gradient:
-        """Return dx, or None where it was not wanted.
+        """Return dx, or None if it was not wanted.
 
         Raises
         ------
         RuntimeError : it has been called before.
-        TypeError, ValueError : dy is not like y; nothing has been written.
+        TypeError, ValueError : dy does not have the shape and dtype of y; nothing has been written.
         """
         shape, dtype = self._like
         if not (

@@ -6,11 +6,11 @@ import numpy as np
 
 
 class BatchMoments:
-    """Mean and biased variance (2, C) of one batch's values; called, the layer moves towards them.
+    """The mean and biased variance (2, C) of a batch, and the commit that takes them in.
 
     Raises
     ------
-    FloatingPointError : what the layer would keep is not finite.
+    FloatingPointError : the statistics that the layer would keep are not finite.
     """
 
     def __init__(self, layer, statistics, values):
@@ -18,14 +18,14 @@ class BatchMoments:
         self._before, self._next = layer.running_mean, layer._moved(statistics, values)
 
     def __call__(self):
-        """Commit: move the running statistics of the layer, wherever they are by now."""
+        """Move the running statistics of the layer, from where they are by now."""
         if self.layer.running_mean is not self._before:
             self._next = self.layer._moved(self.statistics, self.values)
         self.layer._commit(self._next)
 
 
 class Population:
-    """The moments of all batches of one layer, merged in their order in double."""
+    """The moments of all batches that reached a layer, merged in order in double."""
 
     def __init__(self, layer):
         self.layer, self.batches, self.values, self.mean, self.squares = layer, 0, 0, 0.0, 0.0
@@ -42,7 +42,7 @@ class Population:
         self.batches += 1
 
     def kept(self):
-        """The statistics that the layer is to keep."""
+        """The running statistics that the layer gets."""
         return self.layer._kept(np.array((self.mean, self.squares / self.values)), self.values)
 
 
@@ -69,6 +69,6 @@ def recalibrate(layer, data):
 
 
 def _moments(layer, x):
-    """The moments that the batch norms inside see at the training door."""
+    """The batch moments that the batch norms inside see at the training door."""
     commits = layer._train(x, False).commits
     return [c for c in commits if isinstance(c, BatchMoments) and c.layer.track_running_stats]

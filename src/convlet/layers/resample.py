@@ -1,4 +1,4 @@
-"""Layers that pad, enlarge or shrink images."""
+"""Layers that pad images, upsample them, or average them over adaptive bins."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from .paths import join, locate
 
 
 class Residual(Layer):
-    """y = body(x) + shortcut(x), or + x without a shortcut; no activation of its own.
+    """y = body(x) + shortcut(x), or body(x) + x without a shortcut; no activation follows.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Residual(Layer):
     Raises
     ------
     TypeError : body or shortcut is not a layer.
-    ValueError : at a door, when the two have outputs of different shapes.
+    ValueError : at a door, the outputs of the two differ in shape.
 
     References
     ----------

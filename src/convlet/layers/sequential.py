@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Sequential(Layer):
-    """Apply layers in their order; len, iteration, indexing and slicing as a tuple of layers.
+    """Apply layers in order; len, iteration, indexing and slicing work as on a tuple of layers.
 
     Parameters
     ----------
-    *layers : Layer; the same one may come twice, and then its gradients add up
-    rng : numpy Generator or seed. Every layer inside that draws its parameters, and has no
-        generator of its own (by its `rng=`, or by that of a container around it, the innermost
-        first), gets one spawned from this, in layer order. What is drawn already stays.
+    *layers : Layer; a layer may occur twice, and its gradients then add up
+    rng : numpy Generator or seed. Every layer inside that draws its parameters and has no generator
+        yet, from its own `rng=` or that of a container inside this one, gets one spawned from this,
+        in layer order. Parameters already drawn stay as they are.
 
     Raises
     ------

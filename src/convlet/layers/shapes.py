@@ -1,4 +1,4 @@
-"""The shapes that layers take and give: checks of x, and how many windows fit on an axis."""
+"""Shapes of layers: checks of x, and how many windows fit on an axis."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pool_shape(layer, shape):
 
 
 def _room(layer, axis, n):
-    """The zeros before and after n values, and how far a window can move over all of them."""
+    """Return the zeros before and after n values, and how far a window can move over them."""
     kernel, stride, dilation = layer.kernel_size[axis], layer.stride[axis], layer.dilation[axis]
     begin, end = axis_padding(layer.padding, axis, n, kernel, stride, dilation)
     span = dilation * (kernel - 1) + 1
@@ -54,7 +54,7 @@ def _room(layer, axis, n):
 
 
 def check_images(layer, shape, channels=None):
-    """Raise unless a shape is (N, H, W, C), with so many channels where a number is given."""
+    """Raise unless a shape is (N, H, W, C), with this many channels if a number is given."""
     expected = f"(N, H, W, {channels or 'C'})"
     if len(shape) != 4:
         cures = []
@@ -79,7 +79,7 @@ def check_pixels(layer, shape):
 
 
 def check_channels(layer, shape, channels, expected):
-    """Raise unless the last axis has so many channels; hint at channels that come first."""
+    """Raise unless the last axis has this many channels; the message spots channels-first x."""
     if shape[-1] == channels:
         return
     message = f"{layer!r}: expected x of shape {expected}, {channels} channels last, got {shape}"

@@ -1,4 +1,4 @@
-"""The state of a model: which arrays there are, and taking over others in their place."""
+"""The state of a model: the arrays it consists of, and loading others in their place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .paths import join
 
 
 def state_places(model):
-    """Return (layer, name, value) of every piece of state, by its key."""
+    """Return (layer, name, value) of every array of the state, by its key."""
     return {
         join(path, name): (layer, name, value)
         for path, layer in model._walk()
@@ -16,7 +16,7 @@ def state_places(model):
 
 
 def load_state(model, state):
-    """Write a state, or nothing where it is not one of this model."""
+    """Load a state, or raise and write nothing if it is not one of this model."""
     places = state_places(model)
     given = state_arrays(state, model._label())
     problems = [f"missing {key}" for key in places if key not in given]
@@ -38,6 +38,6 @@ def load_state(model, state):
 
 
 def count_objections(value):
-    """What speaks against loading an array as a count, apart from its shape and dtype."""
+    """Reasons not to load an array as a count, apart from its shape and dtype."""
     negative = value.dtype.kind == "i" and value.min(initial=0) < 0
     return [f"expected at least 0, got {value}"] if negative else []

@@ -1,4 +1,4 @@
-"""Optimizers: `step()` moves the parameters along their gradients."""
+"""Optimizers, gradient clipping, moving averages of weights, and parameter groups."""
 
 from .adagrad import AdaGrad as AdaGrad
 from .adam import Adam as Adam

@@ -18,7 +18,7 @@ EPS_MODES = ("paper", "hat")
 
 
 class AdamSteps(Optimizer):
-    """What Adam and AdamW share: the moments, the products of the betas, and the step."""
+    """The common part of Adam and AdamW: the moments, the products of the betas, the step."""
 
     slots = ("m", "v", "v_max")
     flags = ("eps_mode", "amsgrad", "decay_kinds")
@@ -29,7 +29,7 @@ class AdamSteps(Optimizer):
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """Mean and mean square of the gradients, and the largest of these for AMSGrad."""
+        """Mean and mean square of the gradients, and with AMSGrad the largest mean square."""
         largest = any(group["amsgrad"] for group in self._groups)
         return ("m", "v", "v_max") if largest else ("m", "v")
 
@@ -70,7 +70,7 @@ class AdamSteps(Optimizer):
 
 
 def check_betas(optimizer, group):
-    """Raise TypeError where the betas of a group are no pair."""
+    """Raise TypeError unless the betas of a group are a pair."""
     betas = group["betas"]
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise TypeError(f"{type(optimizer).__name__}: expected betas to be a pair, got {betas!r}")

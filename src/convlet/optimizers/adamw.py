@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class AdamW(AdamSteps):
-    """Adam with decay of the weights themselves, apart from the gradient.
+    """Adam with weight decay decoupled from the gradient.
 
         m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
         w ← (1 - lr·weight_decay) w - lr · m/(1 - Π β₁(i)) / (√(v/(1 - Π β₂(i))) + ε)
 
-    Only parameters of `decay_kinds` decay: by default weights, and neither biases nor the scales
-    and shifts of norms. (PyTorch's AdamW decays all: decay_kinds=("weight", "bias", "norm").)
+    Only parameters of `decay_kinds` decay: by default weights, but not biases or the scales and
+    shifts of norms. (PyTorch's AdamW decays all: decay_kinds=("weight", "bias", "norm").)
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class AdamW(AdamSteps):
 
 
 def check_kinds(kinds, where):
-    """Raise what is wrong with a collection of kinds."""
+    """Raise unless `kinds` is a collection of kinds of parameters."""
     if not isinstance(kinds, (tuple, list, set, frozenset)):
         raise TypeError(f"{where} to be a tuple of kinds, such as ('weight',), got {kinds!r}")
     unknown = [kind for kind in kinds if kind not in KINDS]

@@ -1,4 +1,4 @@
-"""What the optimizers share: groups, functions of the step, state, and the table of segments."""
+"""The base class of optimizers: groups, options as functions of the step, state, segments."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class Optimizer:
-    """Steps parameters along their gradients.
+    """Updates parameters by their gradients.
 
-    `parameters` is a list of Parameter, or of groups: dicts of "params", such a list, and of
-    options that this group has differently. Every option that is a number may also be a function of
-    the step t = 1, 2, ...; it is called once for each step. Options stay what they are: to change
-    one on the way, make it a function.
+    `parameters` is a list of Parameter, or of groups: dicts with "params", such a list, and the
+    options that differ in this group. An option that is a number may also be a function of the step
+    t = 1, 2, ..., called once for each step. Options cannot be changed later: for a value that
+    changes, pass a function.
 
-    A kind of optimizer names the arrays that it keeps beside every parameter in `moments` and those
-    that the core takes as m, v and extra in `slots`, its options that are no numbers in `flags` and
-    those that must be below 1 in `fractions`, and gives `_step(values, members, segments)`.
+    A subclass names the arrays that it keeps for every parameter in `moments`, those that the core
+    takes as m, v and extra in `slots`, its options that are not numbers in `flags` and those that
+    must be below 1 in `fractions`, and defines `_step(values, members, segments)`.
     """
 
     moments: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Optimizer:
         self._plan = self._planned_for = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse what other libraries set, such as `lr`, and what would be ignored here."""
+        """Refuse attributes of other libraries, such as `lr`, that would have no effect here."""
         if not name.startswith("_") and not hasattr(type(self), name):
             raise AttributeError(
                 f"{type(self).__name__}: {name} cannot be set; an option that changes is a "
@@ -82,17 +82,17 @@ class Optimizer:
         return f"{type(self).__name__}({'; '.join(groups)})"
 
     def step(self, *, zero_grad: bool = False, max_norm: float | None = None) -> float | Any:
-        """Step every trainable parameter, in place.
+        """Update every trainable parameter, in place.
 
-        A gradient that is not finite makes weights and moments that are not finite: nothing is
+        A gradient that is not finite makes weights and moments that are not finite: no step is
         skipped silently.
 
         Parameters
         ----------
-        zero_grad : bool, False; leave the gradients as `zero_grad()` would, in the same pass over
-            memory
-        max_norm : number, at least 0, or None; where the gradients together are longer, step as if
-            `clip_grad_norm` had shortened them, which saves a pass, and leave them as they are
+        zero_grad : bool, False; also zero the gradients, as `zero_grad()` does, in the same pass
+            over memory
+        max_norm : number, at least 0, or None; if the norm of all gradients is larger, step as if
+            `clip_grad_norm` had scaled them down, which saves a pass; the gradients do not change
 
         Returns
         -------
@@ -100,9 +100,10 @@ class Optimizer:
 
         Raises
         ------
-        FloatingPointError : max_norm is given and a gradient is not finite; nothing was written.
-        ValueError : an option's function gave a number that is out of range or not finite; the
-            message names the option and t, and nothing has been written.
+        FloatingPointError : max_norm is given and a gradient is not finite; nothing has been
+            written.
+        ValueError : the function of an option returned a number that is out of range or not finite;
+            the message names the option and t, and nothing has been written.
         """
         t, values = self._t + 1, self._constants
         if values is None:
@@ -132,10 +133,10 @@ class Optimizer:
             parameter.grad.fill(0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return copies of all that the optimizer remembers.
+        """Return copies of the optimizer's state.
 
-        "step" is the number of steps taken. Arrays are named by the position of their parameter in
-        the list over all groups: "m.0", "v.0", and so on.
+        "step" is the number of steps taken. Arrays are named after the position of their parameter
+        in the list over all groups: "m.0", "v.0", and so on.
         """
         state = {"step": self._t}
         for i in range(len(self._parameters)):
@@ -143,14 +144,14 @@ class Optimizer:
         return state | {name: history.copy() for name, history in self._histories.items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over a state as `state_dict` returns it.
+        """Load a state as `state_dict` returns it.
 
         Raises
         ------
-        TypeError : state is no mapping, or one of its values a masked array or no array at all;
+        TypeError : state is not a mapping, or one of its values is a masked array or not an array;
             nothing has been written.
-        ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is no whole
-            number; the message lists every one of them, and nothing has been written.
+        ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is not a
+            whole number; the message lists all of them, and nothing has been written.
         """
         expected = {name: np.asarray(value) for name, value in self.state_dict().items()}
         given = state_arrays(state, type(self).__name__)
@@ -178,15 +179,15 @@ class Optimizer:
             history[...] = given[name]
         self._plan = None
 
-    # What an optimizer may replace.
+    # What a subclass may override.
 
     def _check(self, group):
-        """Raise what is wrong with the options of a group."""
+        """Raise if an option of a group is not valid."""
         for name, option in group.items():
             self._evaluate(name, option, None, {})
 
     def _alike(self, i):
-        """What parameters must have in common, beside their group, to be stepped together."""
+        """What parameters of one group must have in common to be stepped by one call."""
 
     # Options.
 
@@ -194,9 +195,9 @@ class Optimizer:
         return {name: self._evaluate(name, option, t, seen) for name, option in group.items()}
 
     def _evaluate(self, name, option, t, seen):
-        """Return the number that an option is at step t; functions wait while t is None."""
+        """Return the value of an option at step t; with t None functions are not called."""
         if type(option) is float and 0 <= option < 1:
-            return option  # what is valid for every option
+            return option  # valid for every option
         if name == "params" or name in self.flags:
             return option
         if isinstance(option, (tuple, list)) and name == "betas":
@@ -224,12 +225,12 @@ class Optimizer:
     # Memory.
 
     def _moment(self, name, i):
-        """The moment beside parameter i."""
+        """The moment of parameter i."""
         p = self._parameters[i]
         return self._blocks[name][p.dtype][self._places[i]].reshape(p.shape)
 
     def _batches(self):
-        """(group, positions, segments) of each call to the core, kept while nothing has moved."""
+        """(group, positions, segments) of each call of the core, kept until an array moves."""
         arrays = [p.value if p.trainable else None for p in self._parameters]
         if self._plan is None or not all(map(operator.is_, arrays, self._planned_for)):
             together = {}
@@ -242,7 +243,7 @@ class Optimizer:
         return self._plan
 
     def _segments(self, positions):
-        """(w, g, m, v) of parameters of one dtype, each run of neighbours in memory as one."""
+        """(w, g, m, v, extra) of parameters of one dtype, neighbours in memory joined into one."""
         runs = []
         for i in positions:
             p, beside = self._parameters[i], self._places[i]
@@ -268,13 +269,13 @@ class Optimizer:
 
 
 def _varies(option):
-    """Whether an option is, or holds, a function of the step."""
+    """Whether an option is a function of the step, or has one as an entry."""
     entries = option if isinstance(option, (tuple, list)) else (option,)
     return any(callable(entry) for entry in entries)
 
 
 def parameter_list(parameters, where):
-    """Return the parameters of a list or of groups, checked: at least one, and none twice."""
+    """Return the parameters of a list or of groups: at least one, and none twice."""
     groups = as_groups(parameters, None, where)
     listed = [p for group in groups for p in group["params"]]
     refuse_duplicates(listed, where)
@@ -282,7 +283,7 @@ def parameter_list(parameters, where):
 
 
 def refuse_duplicates(parameters, where):
-    """Raise ValueError where a parameter is in the list twice."""
+    """Raise ValueError if a parameter is in the list twice."""
     first = {}
     for i, p in enumerate(parameters):
         if first.setdefault(id(p), i) != i:
@@ -293,15 +294,15 @@ def refuse_duplicates(parameters, where):
 
 
 def require_bool(option, where):
-    """Raise TypeError where an option is neither True nor False."""
+    """Raise TypeError if an option is neither True nor False."""
     if not isinstance(option, (bool, np.bool_)):
         raise TypeError(f"{where} to be True or False, got {option!r}")
 
 
 def as_groups(parameters, options, where):
-    """Return the groups of a list of parameters or of dicts, with parameters checked.
+    """Return the groups of a list of parameters or of dicts, with their parameters checked.
 
-    Groups may have no other options than these; any, where `options` is None.
+    A group may have these options only; with `options` None, any.
     """
     if isinstance(parameters, Parameter) or not hasattr(parameters, "__iter__"):
         raise TypeError(

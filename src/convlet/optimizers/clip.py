@@ -1,4 +1,4 @@
-"""Gradient clipping, between the backward pass and the step. Nothing is clipped unasked."""
+"""Gradient clipping, between the backward pass and the step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def clip_grad_value(parameters: Parameters, limit: float) -> None:
-    """Bring every entry of every gradient into [-limit, limit], in place.
+    """Clip every element of every gradient to [-limit, limit], in place.
 
         g ← min(max(g, -limit), limit)
 
-    A NaN stays one. Parameters that are not trainable are left alone.
+    NaN stays NaN. Parameters that are not trainable are left alone.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def clip_grad_value(parameters: Parameters, limit: float) -> None:
 
     Raises
     ------
-    TypeError, ValueError : no parameters or one twice, a limit out of range.
+    TypeError, ValueError : there are no parameters, or one twice; limit is out of range.
 
     Examples
     --------
@@ -50,34 +50,34 @@ def clip_grad_value(parameters: Parameters, limit: float) -> None:
 def clip_grad_norm(
     parameters: Parameters, max_norm: float, *, per_parameter: bool = False
 ) -> float | Any:
-    """Shorten gradients that are longer than `max_norm`, in place; return the norm before.
+    """Scale gradients down to a norm of at most `max_norm`, in place; return the norm before.
 
         norm = √(Σ g²);  where norm > max_norm:  g ← g · max_norm/norm
 
-    The sum runs over the gradients of all trainable parameters together (the global norm), or with
-    `per_parameter` over each alone.
+    The norm is that of the gradients of all trainable parameters together (the global norm), or
+    with `per_parameter` of each alone.
 
     Parameters
     ----------
     parameters : list of Parameter or of groups
-    max_norm : number, at least 0; math.inf only measures
+    max_norm : number, at least 0; with math.inf the norm is only measured
     per_parameter : bool, False
 
     Returns
     -------
-    norm : float; with per_parameter a list of one for each trainable parameter
+    norm : float; with per_parameter a list, one for each trainable parameter
 
     Raises
     ------
     FloatingPointError : a gradient holds NaN or infinity, or its squares overflow; the message
         names the parameter, and no gradient has been changed.
-    TypeError, ValueError : no parameters or one twice, a max_norm out of range.
+    TypeError, ValueError : there are no parameters, or one twice; max_norm is out of range.
 
     Notes
     -----
-    Squares are summed in double, over blocks that the shapes alone fix, so the norm does not depend
-    on the number of threads or on the order of the list. Nothing is added to the norm
-    (PyTorch divides by norm + 1e-6), so gradients come out max_norm long up to rounding.
+    Squares are summed in double, over blocks that depend on shapes alone, so the norm does not
+    depend on the number of threads or the order of the list. Nothing is added to the norm (PyTorch
+    divides by norm + 1e-6), so the clipped norm is max_norm up to rounding.
 
     References
     ----------

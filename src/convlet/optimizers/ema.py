@@ -1,4 +1,4 @@
-"""Moving averages of weights."""
+"""Exponential moving averages of weights."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 
 class EMA:
-    """Exponential moving averages of parameters, to evaluate with.
+    """Exponential moving averages of parameters, for evaluation.
 
         average ← average + (1 - decay)·(w - average)
 
-    The averages start as the values that the parameters have. Call `update()` after each step.
+    The averages start at the values of the parameters. Call `update()` after each step.
 
     Parameters
     ----------
     parameters : list of Parameter or of groups
-    decay : number from 0 to 1, or a function of t = 1, 2, ..., the number of the update; such as
+    decay : number from 0 to 1, or a function of t = 1, 2, ..., the number of the update, such as
         lambda t: min(0.999, t / (t + 9)), which forgets the start sooner
 
     Raises
     ------
-    TypeError, ValueError : no parameters or one twice, a decay out of range.
+    TypeError, ValueError : there are no parameters, or one twice; decay is out of range.
 
     Notes
     -----
-    Only parameters are averaged. The running statistics of batch norm belong to the model and are
-    averages already; those of the averaged weights are had by passing training data through the
-    model inside `averaged()`.
+    Only parameters are averaged. The running statistics of a batch norm belong to the model and are
+    averages already; to get those of the averaged weights, pass training data through the training
+    door, or to `Layer.recalibrate`, inside `averaged()`.
 
     References
     ----------
@@ -74,12 +74,12 @@ class EMA:
         self._averages = [p.value.copy() for p in self._parameters]
 
     def update(self) -> None:
-        """Take the present values into the averages.
+        """Move the averages towards the current values.
 
         Raises
         ------
         RuntimeError : inside `averaged()`, where the values are the averages.
-        ValueError : the function of t gave a decay out of range; nothing has been written.
+        ValueError : the function of t returned a decay out of range; nothing has been written.
         """
         if self._inside:
             raise RuntimeError("EMA: update() inside averaged() would average the averages")
@@ -94,13 +94,13 @@ class EMA:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Put the averages in place of the values; the values come back at the end.
+        """Replace the values by the averages in a `with` block, and restore them at its end.
 
-        What is written to the values in between is lost.
+        Changes of the values inside the block are lost.
 
         Raises
         ------
-        RuntimeError : they are in place already.
+        RuntimeError : such a block is active already.
         """
         if self._inside:
             raise RuntimeError("EMA: the averages are in place already")
@@ -114,19 +114,19 @@ class EMA:
             self._inside = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return copies of the averages, "average.0" and so on, and "step", the updates so far."""
+        """Return copies of the averages, "average.0" and so on, and "step", the updates made."""
         averages = {f"average.{i}": a.copy() for i, a in enumerate(self._averages)}
         return {"step": self._t} | averages
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over a state as `state_dict` returns it.
+        """Load a state as `state_dict` returns it.
 
         Raises
         ------
-        TypeError : state is no mapping, or one of its values a masked array or no array at all;
+        TypeError : state is not a mapping, or one of its values is a masked array or not an array;
             nothing has been written.
-        ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is no whole
-            number; the message lists every one of them, and nothing has been written.
+        ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is not a
+            whole number; the message lists all of them, and nothing has been written.
         """
         names = [f"average.{i}" for i in range(len(self._averages))]
         given = state_arrays(state, "EMA")

@@ -1,4 +1,4 @@
-"""Norms of gradients, which clipping and the steps of optimizers need."""
+"""Norms of gradients, for clipping and for steps with a max_norm."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def squares(parameters):
 
 
 def root_of_sum(squares):
-    """The root of the exact sum, scaled so that a sum of finite numbers is finite."""
+    """The root of the exact sum, scaled down first so that finite squares cannot overflow."""
     return math.sqrt(math.fsum(square * 2.0**-20 for square in squares)) * 2.0**10
 
 
 def finite_squares(parameters, where):
-    """The sum of squares of each gradient; raise FloatingPointError where one is not finite."""
+    """The sum of squares of each gradient; raise FloatingPointError if one is not finite."""
     found = squares(parameters)
     for p, square in zip(parameters, found, strict=True):
         if not math.isfinite(square):
@@ -52,7 +52,7 @@ def finite_squares(parameters, where):
 
 
 def check_limit(value, where, finite):
-    """Return a limit as a float; raise where it is none."""
+    """Return a limit of norms or gradients as a float; raise if it is out of range."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where} to be a number, got {value!r}")
     if not value >= 0 or (finite and math.isinf(value)):

@@ -1,4 +1,4 @@
-"""Groups of parameters with options of their own."""
+"""Parameter groups with options of their own."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ def group(
 ) -> list[dict[str, Any]]:
     """Give the parameters that `by` selects options of their own.
 
-    The result goes to an optimizer in place of the list. What is not selected keeps what it had:
-    the options of its group, or those of the optimizer. Calls may follow one another; a later one
-    goes first where both give an option.
+    Pass the result to an optimizer in place of the list. Parameters that are not selected keep the
+    options of their group, or those of the optimizer. Calls can be chained; if two of them give the
+    same option, the later one wins.
 
     Parameters
     ----------
     parameters : list of Parameter, or of groups {"params": [...], ...}
-    by : a kind ("weight", "bias", "norm"), a tuple of kinds, or a function of a Parameter that says
-        whether it is selected
-    options : what the optimizer shall use for them, such as lr=0.1; the optimizer refuses those it
-        does not have
+    by : a kind ("weight", "bias", "norm"), a tuple of kinds, or a function that returns whether a
+        Parameter is selected
+    options : their options, such as lr=0.1; an optimizer refuses those it does not have
 
     Returns
     -------
-    groups : list of dicts, those with the given options first. States of the optimizer name
+    groups : list of dicts, those with the given options first. The state of an optimizer names
         parameters by their position in this order.
 
     Raises
     ------
-    TypeError, ValueError : no parameters, an unknown kind, or no options.
+    TypeError, ValueError : there are no parameters or no options, or a kind is unknown.
 
     Examples
     --------

@@ -75,7 +75,7 @@ class RMSProp(Optimizer):
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The mean of squares; the momentum buffer and the mean where a group has use for them."""
+        """The mean of squares; the momentum buffer and the mean if a group needs them."""
         pushed = any(
             callable(group["momentum"]) or group["momentum"] != 0 for group in self._groups
         )

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum and decay where wanted.
+    """Gradient descent, with momentum and weight decay if wanted.
 
         g ← g + l2·w;  m ← g at first, then μ m + (1 - τ) g;  d = m, or g + μ m with nesterov
         w ← (1 - lr·weight_decay) w - lr·d
 
-    Without momentum d = g. A momentum of 0 makes m = g: a function of t may begin there.
+    Without momentum d = g. A momentum of 0 sets m = g, so a function of t may start at 0.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class SGD(Optimizer):
 
     @property
     def moments(self) -> tuple[str, ...]:
-        """The momentum buffer, where a group has a momentum."""
+        """The momentum buffer, if a group has a momentum."""
         wanted = any(not _is_zero(group["momentum"]) for group in self._groups)
         return ("m",) if wanted else ()
 

@@ -1,8 +1,8 @@
-"""The planner: from a tree of layers and a shape to a short list of kernels, made once.
+"""The planner turns a model and a shape into a short list of kernels, once.
 
-`graph` flattens the tree, `fusion` joins what one kernel can do, `steps` runs the kernels, `plan`
-keeps what was planned for each shape and runs it, `report` shows it. `fold` makes a copy of a model
-for inference, and `program` turns its plan into one call of the core.
+`graph` flattens the model, `fusion` joins nodes that one kernel can compute, `steps` has the
+kernels' calls, `plan` keeps and runs the plan of each shape, and `report` shows it. `fold` makes a
+copy of a model for inference, and `program` compiles its plan into one call of the core.
 """
 
 from .fold import FoldedModel as FoldedModel

@@ -1,4 +1,4 @@
-"""Models for inference alone, with batch norms folded into the weights before them."""
+"""Folded models: for inference only, with batch norms folded into the weights before them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class FoldedModel:
-    """A copy of a model for inference, which nothing changes: y = folded(x).
+    """An immutable copy of a model for inference, made by `Layer.fold`: y = folded(x).
 
-    Any number of threads may call it at once. It is made by `Layer.fold`. The first call on a shape
-    plans it; where all layers are operators of the core, a call is then one call of the core, and
-    otherwise the layers run one after the other, batch norms folded all the same. Convolutions are
-    those that `convlet.options` allow at the call.
+    Any number of threads may call it at once. The first call with a shape plans for it. If the core
+    has an operator for every layer, the model then runs as one call of the core; otherwise the
+    layers run one after the other, with batch norms folded all the same. `convlet.options` apply
+    as they are at the call.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class FoldedModel:
         self._runs = {}  # (plan, program or None) by shape
 
     def __call__(self, x: Array) -> np.ndarray:
-        """Infer: y from x.
+        """Infer: compute y from x.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class FoldedModel:
 
         Raises
         ------
-        TypeError, ValueError : those of the model that this is a copy of.
+        TypeError, ValueError : as of the model that this is a copy of.
         """
         x = self._model._array(x)
         plan, program = self._run(x.shape, x.dtype)
@@ -78,11 +78,11 @@ class FoldedModel:
         return y
 
     def output_shape(self, shape: Shape) -> tuple[int, ...]:
-        """Return the shape of y for an x of this shape, or raise the ValueError of the door."""
+        """Return the shape of y for an x of this shape, or raise if such an x is refused."""
         return self._model.output_shape(shape)
 
     def plan(self, shape: Shape) -> Report:
-        """Say what runs for an x of this shape, as `Layer.plan` does.
+        """Report what runs for an x of this shape, as `Layer.plan` does.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class FoldedModel:
         return run
 
     def _fold(self, graph):
-        """The nodes without the batch norms that a convolution or linear layer can take."""
+        """The nodes, with batch norms folded into the linear maps before them."""
         readers, made = count_readers(graph.nodes, graph.output), {}
         for node in graph.nodes:
             before = made.get(node.inputs[0])
@@ -136,7 +136,7 @@ class FoldedModel:
         return list(made.values())
 
     def _with_norm(self, layer, norm):
-        """A layer like this one, with the batch norm after it in its weights; each made once."""
+        """A copy of a layer with the batch norm after it folded into its weights, made once."""
         key = id(layer), id(norm)
         folded = self._folded.get(key)
         if folded is None:
@@ -158,7 +158,7 @@ class FoldedModel:
 
 
 def _takes_norm(before, node):
-    """Whether the node is a batch norm by running statistics, and linear weights come before it."""
+    """Whether the node is a batch norm by running statistics that the layer before it can take."""
     return (
         node.kind == "batch_norm"
         and node.layer._takes_running(training=False)

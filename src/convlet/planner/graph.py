@@ -1,4 +1,4 @@
-"""A model as a list of nodes in the order of computation, flattened across its containers."""
+"""A model as a graph: nodes in the order of computation, without containers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..ops.conv_activation import activation_title
 
 
 class Where(NamedTuple):
-    """Where a layer is: its path, as in `state_dict`, and what messages call that."""
+    """Where a layer is: its path, as in `state_dict`, and its place, as in messages."""
 
     path: str = ""
     place: str = ""
 
     def inside(self, name, place):
-        """Where a layer of this container is."""
+        """Where a layer of the container here is."""
         return Where(
             join(self.path, name),
             f"{self.place}, {place}" if self.place else place,
@@ -23,22 +23,21 @@ class Where(NamedTuple):
 
 
 class Node(NamedTuple):
-    """What one kernel, or one layer, computes: value `y` from the values `inputs`."""
+    """One kernel or one layer: computes value `y` from the values `inputs`."""
 
-    # "conv2d", "batch_norm", "relu", "add", "concat", "batch_norm_sum"; None: ask the layer
-    kind: str | None
+    kind: str | None  # a key of steps.STEPS, an activation's name, or None: the layer runs itself
     layer: object
     inputs: tuple  # numbers of values
     y: int
     where: Where
     activation: str | tuple | None = None  # as of `ops.conv2d`
     masked_later: bool = False  # the pool that reads y masks the gradient by its own output
-    parts: tuple = ()  # names of what was joined, in the order of computation
+    parts: tuple = ()  # names of the nodes joined into it, in the order of computation
     second: Node | None = None  # the batch norm that is the other summand
     pool: object = None  # the max pooling that follows in the same kernel
 
     def layers(self):
-        """What has parameters of its own here."""
+        """The layers whose parameters the kernel uses."""
         return (self.layer,) if self.second is None else (self.layer, self.second.layer)
 
     def takes_sum(self):

@@ -1,4 +1,4 @@
-"""Plans: the steps of a model for one shape, how they run, and where they are kept."""
+"""Plans: the steps of a model for one shape, their passes, and the cache of plans of a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .fusion import fuse
 from .graph import Graph
 from .steps import JOINTS, STEPS, LayerStep
 
-# A value of so many bytes or more is made again in backward, where it can be, instead of kept.
+# Values of at least this many bytes are recomputed in backward, where possible, instead of kept.
 REMADE_FROM = 1 << 20
 
 PLANS_KEPT = 64
@@ -27,8 +27,8 @@ class Plan:
     graph : the model flattened, with the shape of every value
     shape, code : of y, its type code
     steps : list of Step, in the order of computation
-    backward : the steps whose pullbacks run, in the order of these
-    remade : the steps that make values again in backward, by value
+    backward : the steps whose `backward` runs, in that order
+    remade : the steps that recompute a value in backward, by value
     """
 
     def __init__(self, graph, nodes, kinds, dtype, training, input_grad):
@@ -48,9 +48,9 @@ class Plan:
         self._settle_lifetimes(dtype)
 
     def _backward_order(self):
-        """The steps with a gradient to take, readers first; of two inputs, the first comes first.
+        """The steps that take a gradient, readers of a value before its maker.
 
-        So the gradients of a value add up in the order of its readers.
+        Of two inputs the first comes first, so that gradients of a value add up in a fixed order.
         """
         order, makers = [], {step.y: step for step in self.steps if step.wanted}
         missing = Counter(
@@ -67,7 +67,7 @@ class Plan:
         return order
 
     def _settle_lifetimes(self, dtype):
-        """Say for each step which values nobody reads after it, forward and backward."""
+        """Tell each step which values are not read after it, forward and backward."""
         last = {value: step for step in self.backward for value in step.reads}
         for value, step in last.items():
             step.spent += (value,)
@@ -96,11 +96,11 @@ class Plan:
 
 
 class Pass:
-    """One pass through a plan for training: forward when it is made, then `pull`, once.
+    """One training pass through a plan: the constructor runs forward, then `pull` backward, once.
 
     Attributes
     ----------
-    commits : what changes the state of layers, to be called when the pass has succeeded
+    commits : calls that change the state of layers, to be made when forward has succeeded
     owned : for each value, whether its gradient may be written to
     """
 
@@ -118,7 +118,7 @@ class Pass:
 
     @property
     def y(self):
-        """What the model returns."""
+        """The output of the model."""
         return self.values[self.plan.graph.output]
 
     def pull(self, dy):
@@ -133,15 +133,15 @@ class Pass:
             self.kept[step.index] = None
         return self.grads[0] if plan.input_grad else None
 
-    # What steps call in backward.
+    # For steps, in backward.
 
     def take(self, value):
-        """Return the gradient of a value, which is complete."""
+        """Return the gradient of a value, complete by now, and forget it."""
         gradient, self.grads[value] = self.grads[value], None
         return gradient
 
     def give(self, value, gradient, fresh=False):
-        """Add to the gradient of a value; one that is fresh may be written to."""
+        """Add to the gradient of a value; a fresh gradient may be written to later."""
         before = self.grads[value]
         if before is not None:
             y = gradient if fresh else self.room(value, before)
@@ -150,32 +150,32 @@ class Pass:
         self.grads[value], self.owned[value] = gradient, fresh
 
     def room(self, value, gradient):
-        """Return where to write what replaces the gradient of a value, which is read no more."""
+        """Return an array for what replaces the gradient of a value: itself if it is owned."""
         return gradient if self.owned[value] else empty(gradient.shape, gradient.dtype.char)
 
     def masked(self, gradient, value):
-        """Return a gradient of a value where that is above 0, and 0 elsewhere: through ReLU."""
+        """Return a gradient through the ReLU that made a value: 0 where that is not above 0."""
         masked = self.room(value, gradient)
         _core.relu_backward(masked, gradient, self.value(value), self.threads)
         return masked
 
     def value(self, value):
-        """Return a value that backward reads, made again where it was not kept."""
+        """Return a value that backward reads, recomputed if it was not kept."""
         if self.values[value] is None:
             self.plan.remade[value].remake(self)
         return self.values[value]
 
     def release(self, values):
-        """Drop values that nobody reads any more."""
+        """Drop values that are not read any more."""
         for value in values:
             self.values[value] = None
 
 
 class Planned:
-    """What a model, as the outermost one, has planned so far.
+    """The plans of an outermost model, by shape and whatever else they depend on.
 
-    A plan holds as long as the tree and its options are as they were, which each layer counts in
-    `_edits`. Which parameters train, and which batch norms are frozen, is part of a plan's key.
+    They are valid until a layer or one of its options changes, which each layer counts in `_edits`.
+    Which parameters train, and which batch norms are frozen, is part of a plan's key.
     """
 
     def __init__(self, model):
@@ -189,11 +189,11 @@ class Planned:
         return sum([layer._edits for layer in self._layers])
 
     def is_current(self):
-        """Whether the model is still what it was."""
+        """Whether the model has not changed since."""
         return self._edits == self._counted()
 
     def plan(self, shape, dtype, training, input_grad=False):
-        """Return the plan for x of a shape and dtype, or raise what is wrong with them."""
+        """Return the plan for x of a shape and dtype, or raise if the model refuses such an x."""
         options = get_options()
         key = shape, dtype.char, training, options
         if training:

@@ -1,4 +1,4 @@
-"""A plan for inference as one call of the core: operators, their values, and where these lie."""
+"""Compiles an inference plan into a program of the core: its operators, and where values lie."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..ops.conv import conv2d_geometry
 from ..ops.pool import pool2d_geometry
 from .steps import AddStep, ConcatStep, ConvStep, NormStep
 
-_LINE = 64  # bytes that places are multiples of
+_LINE = 64  # bytes of a cache line, which places are multiples of
 
 _POINTWISE = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 def compiled(plan, dtype):
-    """Return the program of a plan, or None where one of its steps is no operator of the core.
+    """Return the program of a plan, or None if the core has no operator for one of its steps.
 
     Returns
     -------
     _core.Program, or None
     """
-    ops, same = [], {}  # same: values that are another one, only shaped otherwise
+    ops, same = [], {}  # same: values that are views of another one
     for step in plan.steps:
         inputs = tuple(same.get(value, value) for value in step.inputs)
         if step.layer._is_view or step.layer._kind == "dropout":
@@ -48,9 +48,9 @@ def compiled(plan, dtype):
 
 
 def _places(ops, elements, line):
-    """Where each value but the first and the last lies, and the elements that takes.
+    """The place in the arena of each value but the first and the last, and the arena's elements.
 
-    A value gets the first gap among those that are still to be read.
+    A value gets the first gap between the values that are still to be read.
     """
     last = {value: i for i, op in enumerate(ops) for value in op[2]}
     places, arena = {}, 0
@@ -88,7 +88,7 @@ def _operator(step):
 
 
 def _linear(layer, x_shape, shape):
-    # A convolution of the same bits, because its weights can be packed.
+    # A 1x1 convolution gives the same bits, and its weights can be packed ahead.
     bias = None if layer.bias is None else layer.bias.value
     rows, (ins, outs) = math.prod(shape[:-1]), layer.weight.shape
     geometry = conv2d_geometry((rows, 1, 1, ins), (1, 1, ins, outs), **_POINTWISE)

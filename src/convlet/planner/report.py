@@ -1,4 +1,4 @@
-"""A plan as a table."""
+"""The report of a plan, kernel by kernel, as a table."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Report:
     Attributes
     ----------
     rows : list of dict with
-        path : str, the place of the layer whose parameters the kernel uses, as in `state_dict`
-        second : str or None, the place of the other batch norm, where a kernel sums two
-        kernel : str, what it computes, joined by "+", such as "BatchNorm+add+ReLU"
+        path : str, the path of the layer whose parameters the kernel uses, as in `state_dict`
+        second : str or None, the path of the second batch norm, if the kernel sums two
+        kernel : str, the fused layers, such as "BatchNorm+add+ReLU"
         output_shape : tuple
-        algorithms : dict from "forward", "backward_data" and "backward_weights" to the algorithm
-            that a convolution takes there; without those that are not computed
-        multiply_adds : int, of a weight with a value in one forward pass
-        bytes : int, of the output; 0 where it is a view of the input
-        workspace : int, bytes of scratch that a convolution takes in the direction that takes most
-        kept : bool, whether the output is kept for backward. One that is not is made again when
-            backward needs it, or is not needed
+        algorithms : dict, the algorithm of a convolution in each pass that runs: "forward",
+            "backward_data" and "backward_weights"
+        multiply_adds : int, multiplications by a weight in one forward pass
+        bytes : int, of the output; 0 if it is a view of the input
+        workspace : int, the bytes of workspace of a convolution, in the pass that takes most
+        kept : bool, whether the output is kept for backward; if not, it is recomputed there or not
+            needed
     multiply_adds, bytes : int, the totals
-    kept_bytes : int, the bytes of outputs that are kept
-    workspace : int, the largest
-    one_call : bool, whether all of it is one call of the core, as of a folded model
+    kept_bytes : int, the bytes of the outputs that are kept
+    workspace : int, the largest workspace
+    one_call : bool, whether the whole model is one call of the core, as a folded one may be
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Report:
         self.workspace = max((row["workspace"] for row in self.rows), default=0)
 
     def count(self, kernel: str) -> int:
-        """How many times a kernel runs, such as "BatchNorm+add+ReLU"."""
+        """Return how often a kernel, such as "BatchNorm+add+ReLU", runs."""
         return sum(row["kernel"] == kernel for row in self.rows)
 
     def __repr__(self) -> str:

@@ -4,8 +4,8 @@
  *    The operators a convolutional network is trained with, forward and backward, in float32 and
  *    float64, channels last: convolution and its transpose, linear, batch and group norm, softmax
  *    and losses, pooling, activations, addition, padding, upsampling, concatenation, dropout, and the
- *    optimizers' steps; and a program, operators in a row as one call. No differentiation of its own,
- *    no allocation, no printing, no abort.
+ *    steps of optimizers; and a program, which runs a list of operators as one call. There is no
+ *    automatic differentiation. The library never allocates, prints or aborts.
  *
  * 2. How a call looks
  *        cvl_conv2d d = CVL_CONV2D_INIT;
@@ -63,8 +63,8 @@
 extern "C" {
 #endif
 
-/* Of every declaration. The library itself is built with hidden visibility: a shared library that
- * contains it does not export it. */
+/* Precedes every declaration. The library itself is built with hidden visibility: a shared library
+ * that contains it does not export it. */
 #ifndef CVL_API
 #define CVL_API
 #endif
@@ -72,10 +72,10 @@ extern "C" {
 /* ---------------------------------------------------------------- version
  *
  * The version of the binary interface, in this header and in the library that was linked. It rises
- * when a program compiled with an older header would no longer be right: when a function goes, or
- * anything changes its type or meaning. New functions and new fields at the end of a descriptor leave
- * it as it is. cvl_abi_version() != CVL_ABI_VERSION is a program linked to another interface than it
- * was compiled for. */
+ * when a program compiled with an older header would no longer be right: when a function is removed,
+ * or anything changes its type or meaning. New functions and new fields at the end of a descriptor do
+ * not change it. Where cvl_abi_version() != CVL_ABI_VERSION, a program is linked to another interface
+ * than it was compiled for. */
 #define CVL_ABI_VERSION 1
 CVL_API int cvl_abi_version(void);
 
@@ -105,7 +105,7 @@ CVL_API const char *cvl_isa(void);
 /* The i-th level that this build has and this CPU can run, worst first; NULL past the last. */
 CVL_API const char *cvl_isa_available(int i);
 
-/* What threads stand on: "openmp", "native" (threads of the library's own; so is the installed static
+/* The thread backend: "openmp", "native" (the library's own threads, as in the installed static
  * library) or "none". */
 CVL_API const char *cvl_thread_backend(void);
 
@@ -121,7 +121,7 @@ typedef struct cvl_exec {
 } cvl_exec;
 #define CVL_EXEC_INIT {sizeof(cvl_exec), 1, NULL, 0, 0}
 
-/* What is done to a value v before it is written. */
+/* The function applied to a value v before it is written. */
 typedef enum cvl_activation {
     CVL_ACTIVATION_NONE = 0,
     CVL_ACTIVATION_RELU = 1,       /* max(v, 0) */
@@ -193,9 +193,10 @@ typedef struct cvl_conv2d {
  *          | CVL_ERR_OVERFLOW */
 CVL_API cvl_status cvl_conv2d_output_shape(const cvl_conv2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
 
-/* cvl_conv2d_choose_f32: the algorithm that d->algorithm comes to for a pass, which is neither AUTO
- * nor influenced by the number of threads or the level; *reason, unless NULL, is an English phrase
- * that says why it was chosen or, with CVL_ERR_ALGORITHM, why it has no path for this shape.
+/* cvl_conv2d_choose_f32: the algorithm that a pass takes, given d->algorithm. It is never AUTO, and
+ * depends neither on the number of threads nor on the level. *reason, unless reason is NULL, is an
+ * English phrase: why the algorithm was chosen or, with CVL_ERR_ALGORITHM, why it has no path for
+ * this shape.
  * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW | CVL_ERR_ALGORITHM */
 CVL_API cvl_status cvl_conv2d_choose_f32(const cvl_conv2d *d, cvl_conv2d_pass pass,
                                          cvl_conv2d_algorithm *chosen, const char **reason);
@@ -217,13 +218,13 @@ CVL_API cvl_status cvl_conv2d_forward_f64(const cvl_conv2d *d, double *y, const 
 CVL_API size_t cvl_conv2d_forward_workspace_size_f32(const cvl_conv2d *d, int threads);
 CVL_API size_t cvl_conv2d_forward_workspace_size_f64(const cvl_conv2d *d, int threads);
 
-/* cvl_conv2d_pack_f32: weights made ready for any number of forward passes of one descriptor, which
- * then give the bits of cvl_conv2d_forward_f32 without doing that again: it takes up to half of the
- * time of a pass over few pixels.
- *   size_t bytes = cvl_conv2d_packed_size_f32(&d);  0 where there is nothing to be saved
+/* cvl_conv2d_pack_f32: packs weights once for any number of forward passes of one descriptor, which
+ * give the bits of cvl_conv2d_forward_f32. Packing takes up to half of the time of a pass over few
+ * pixels.
+ *   size_t bytes = cvl_conv2d_packed_size_f32(&d);  0 where packing would save nothing
  *   cvl_conv2d_pack_f32(&d, packed, w, &run);
  *   cvl_conv2d_forward_packed_f32(&d, y, x, packed, b, &run);
- * packed   64-byte aligned; its form is of this version, this level and this descriptor alone
+ * packed   64-byte aligned; valid for this version, this level and this descriptor only
  * Workspace of both: cvl_conv2d_forward_workspace_size_f32(d, run->threads)
  * Returns  of both, also CVL_ERR_ALGORITHM where the size is 0 */
 CVL_API size_t cvl_conv2d_packed_size_f32(const cvl_conv2d *d);
@@ -239,7 +240,7 @@ CVL_API cvl_status cvl_conv2d_forward_packed_f64(const cvl_conv2d *d, double *y,
                                                  const void *packed, const double *b,
                                                  const cvl_exec *run);
 
-/* cvl_conv2d_backward_data_f32: gradient by x of the convolution before its activation:
+/* cvl_conv2d_backward_data_f32: gradient with respect to x of the convolution before its activation:
  *   dx[n,ih,iw,c] = sum over (kh,kw,oc), and (oh,ow) with oh*SH-PT+kh*DH = ih, ow alike, of
  *                   dy[n,oh,ow,oc] * w[kh,kw,c,oc]
  *          Input positions that no window reads get exactly 0.
@@ -254,7 +255,8 @@ CVL_API cvl_status cvl_conv2d_backward_data_f64(const cvl_conv2d *d, double *dx,
 CVL_API size_t cvl_conv2d_backward_data_workspace_size_f32(const cvl_conv2d *d, int threads);
 CVL_API size_t cvl_conv2d_backward_data_workspace_size_f64(const cvl_conv2d *d, int threads);
 
-/* cvl_conv2d_backward_weights_f32: gradients by w and b of the convolution before its activation:
+/* cvl_conv2d_backward_weights_f32: gradients with respect to w and b of the convolution before its
+ * activation:
  *   dw[kh,kw,c,oc] = sum_{n,oh,ow} x[n, oh*SH-PT+kh*DH, ow*SW-PL+kw*DW, c] * dy[n,oh,ow,oc]
  *   db[oc]         = sum_{n,oh,ow} dy[n,oh,ow,oc]
  * Shapes   dw as w, db as b; either may be NULL and is then not computed
@@ -379,7 +381,7 @@ CVL_API cvl_status cvl_running_move_f64(const cvl_running *d, double *next_mean,
  *          x, beta and the same mean and var as the forward pass (faster; exact to the bit for the
  *          double statistics it returned; not possible with a residual). Both may be NULL without
  *          activation, and beta may be NULL when y is given.
- * Returns  also CVL_ERR_ARGUMENT when the mask can be had from neither */
+ * Returns  also CVL_ERR_ARGUMENT when neither gives the mask */
 CVL_API cvl_status cvl_batch_norm_backward_f32(const cvl_batch_norm *d, float *dx, float *dgamma,
                                                float *dbeta, float *dresidual, const float *dy,
                                                const float *x, const float *y, const float *gamma,
@@ -394,7 +396,7 @@ CVL_API cvl_status cvl_batch_norm_backward_f64(const cvl_batch_norm *d, double *
 CVL_API size_t cvl_batch_norm_backward_workspace_size_f32(const cvl_batch_norm *d, int threads);
 CVL_API size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *d, int threads);
 
-/* The sum of two batch norms of one shape, as where a shortcut ends in one as well:
+/* The sum of two batch norms of one shape, as in a residual block whose shortcut has one too:
  *   y = act(norm_a(a->x) + norm_b(b->x)), norm(x) = (x - mean) / sqrt(var + eps) * gamma + beta
  * The pointers of a term are to elements of the function's type; shapes are those above. Of the
  * cvl_batch_norm, eps and frozen are not read: each term has its own. */
@@ -404,14 +406,14 @@ typedef struct cvl_batch_norm_term {
     int frozen; /* nonzero when mean and var are constants; else the forward pass writes them */
     const void *x, *gamma, *beta; /* backward takes no beta */
     double *mean, *var;
-    void *dx, *dgamma, *dbeta; /* backward alone; dx may be NULL */
+    void *dx, *dgamma, *dbeta; /* backward only; dx may be NULL */
 } cvl_batch_norm_term;
 #define CVL_BATCH_NORM_TERM_INIT \
     {sizeof(cvl_batch_norm_term), 1e-5, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 
 /* cvl_batch_norm_sum_forward_f32: y, and mean and var of each term that is not frozen.
- * Numerics those of cvl_batch_norm_forward, or _inference, of b, and then of a with that as its
- *          residual, to the bit; what b contributes is not in memory in between */
+ * Numerics the bits of cvl_batch_norm_forward, or _inference, of b, and then of a with that as its
+ *          residual; the output of b is never written to memory */
 CVL_API cvl_status cvl_batch_norm_sum_forward_f32(const cvl_batch_norm *d, float *y,
                                                   const cvl_batch_norm_term *a,
                                                   const cvl_batch_norm_term *b,
@@ -553,11 +555,11 @@ CVL_API cvl_status cvl_add_relu_f64(ptrdiff_t n, double *y, const double *a, con
 }
 #endif
 
-#include "convlet_activations.h" /* the activations but ReLU */
+#include "convlet_activations.h" /* the activations other than ReLU */
 #include "convlet_images.h"      /* transposed convolution, padding, upsampling, dropout */
 #include "convlet_losses.h"      /* cross-entropy and the other losses */
 #include "convlet_optimizers.h"  /* the optimizers' steps, gradient clipping, averages of weights */
-#include "convlet_pooling.h"     /* largest values and averages of windows */
-#include "convlet_program.h"     /* operators in a row, run as one call */
+#include "convlet_pooling.h"     /* max and average pooling */
+#include "convlet_program.h"     /* a list of operators, run as one call */
 
 #endif

@@ -1,5 +1,5 @@
 /* convlet_activations.h: a part of convlet.h, which includes it and says what holds for every
- * function: the activations but ReLU. */
+ * function: the activations other than ReLU. */
 #ifndef CONVLET_ACTIVATIONS_H
 #define CONVLET_ACTIVATIONS_H
 

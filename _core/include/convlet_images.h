@@ -15,8 +15,8 @@ extern "C" {
  *
  *   y[n,oh,ow,oc] = b[oc] + sum over (kh,kw,c), and (ih,iw) with ih*SH-PT+kh*DH = oh, iw alike, of
  *                   x[n,ih,iw,c] * w[kh,kw,oc,c]
- * the gradient, by its input, of the convolution whose weights w are; with groups G, output channel
- * oc of group g = oc / (OC/G) sees the C/G input channels of that group.
+ * the gradient, with respect to its input, of the convolution with weights w. With groups G, output
+ * channel oc of group g = oc / (OC/G) sees the C/G input channels of that group.
  * Shapes   x (N,H,W,C)  w (KH,KW,OC/G,C)  b (OC)  y (N,OH,OW,OC)
  *          OH = (H-1)*SH - PT - PB + DH*(KH-1) + 1 + OPH, OW alike */
 typedef struct cvl_conv_transpose2d {
@@ -25,7 +25,7 @@ typedef struct cvl_conv_transpose2d {
     ptrdiff_t OC, KH, KW;     /* >= 1 */
     ptrdiff_t SH, SW;         /* stride, >= 1 */
     ptrdiff_t DH, DW;         /* dilation, >= 1 */
-    ptrdiff_t PT, PB, PL, PR; /* cut off the output, >= 0 */
+    ptrdiff_t PT, PB, PL, PR; /* cropped from the output, >= 0 */
     ptrdiff_t OPH, OPW;       /* added at its end: 0 <= OPH < max(SH, DH), OPW alike */
     ptrdiff_t groups;         /* divides C and OC */
     cvl_conv2d_algorithm algorithm;
@@ -71,7 +71,7 @@ CVL_API size_t cvl_conv_transpose2d_forward_workspace_size_f32(const cvl_conv_tr
 CVL_API size_t cvl_conv_transpose2d_forward_workspace_size_f64(const cvl_conv_transpose2d *d,
                                                                int threads);
 
-/* cvl_conv_transpose2d_backward_data_f32: gradient by x: the convolution of dy with w.
+/* cvl_conv_transpose2d_backward_data_f32: gradient with respect to x: the convolution of dy with w.
  * Shapes   dx as x, dy as y
  * Numerics as cvl_conv2d_forward_f32, with k = (kh*KW+kw)*OC/G+oc */
 CVL_API cvl_status cvl_conv_transpose2d_backward_data_f32(const cvl_conv_transpose2d *d, float *dx,
@@ -85,7 +85,7 @@ CVL_API size_t cvl_conv_transpose2d_backward_data_workspace_size_f32(const cvl_c
 CVL_API size_t cvl_conv_transpose2d_backward_data_workspace_size_f64(const cvl_conv_transpose2d *d,
                                                                      int threads);
 
-/* cvl_conv_transpose2d_backward_weights_f32: gradients by w and b:
+/* cvl_conv_transpose2d_backward_weights_f32: gradients with respect to w and b:
  *   dw[kh,kw,oc,c] = sum_{n,ih,iw} dy[n, ih*SH-PT+kh*DH, iw*SW-PL+kw*DW, oc] * x[n,ih,iw,c]
  *   db[oc]         = sum_{n,oh,ow} dy[n,oh,ow,oc]
  * Shapes   dw as w, db as b; either may be NULL and is then not computed

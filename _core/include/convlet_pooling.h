@@ -1,5 +1,5 @@
 /* convlet_pooling.h: a part of convlet.h, which includes it and says what holds for every function:
- * the largest value, and the average, of windows. */
+ * max and average pooling. */
 #ifndef CONVLET_POOLING_H
 #define CONVLET_POOLING_H
 

@@ -1,5 +1,5 @@
 /* convlet_program.h: a part of convlet.h, which includes it and says what holds for every function:
- * operators in a row, run as one call. */
+ * a list of operators, run as one call. */
 #ifndef CONVLET_PROGRAM_H
 #define CONVLET_PROGRAM_H
 
@@ -11,11 +11,10 @@
 extern "C" {
 #endif
 
-/* A program computes y from x by a list of operators, as a network does for inference: one call,
- * whatever their number. Its arrays are called values and go by their numbers: value 0 is x, value 1
- * is y, the others lie in an arena that is the beginning of the workspace. Who makes a program says
- * where: two values may lie in the same place where one is read for the last time before the other
- * is written.
+/* A program computes y from x by a list of operators, as a network does for inference, in one call.
+ * Its arrays are called values and have numbers: value 0 is x, value 1 is y, and the others lie in
+ * an arena at the beginning of the workspace, where the caller has placed them. Two values may share
+ * a place if one is read for the last time before the other is written.
  *
  * Each operator is the function of convlet.h of that name, with its descriptor and its bits: */
 typedef enum cvl_op_kind {

@@ -1,11 +1,10 @@
-/* activation.c: the activations but ReLU: a task is a chunk of elements. */
+/* activation.c: the activations other than ReLU. */
 #include <math.h>
 
-#include "op.h"
+#include "elementwise.h"
 
-/* A chunk is short enough to share evenly, long enough not to be noticed. An exponential takes the
- * time of about PLAIN_WORK bytes more. */
-enum { CHUNK = 4096, PLAIN_WORK = 8 * sizeof(T) };
+/* Bytes that could be touched in the time of an exponential. */
+enum { PLAIN_WORK = 8 * sizeof(T) };
 
 typedef struct call {
     cvl_function function;
@@ -19,7 +18,7 @@ typedef struct call {
 static void forward_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const call *s = context;
-    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
+    const ptrdiff_t i = begin * CVL_CHUNK, n = cvl_min(end * CVL_CHUNK, s->n) - i;
     (void)worker;
     s->k->activation_forward(s->function, n, s->out + i, s->a + i, s->parameter);
 }
@@ -27,7 +26,7 @@ static void forward_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int wo
 static void backward_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const call *s = context;
-    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
+    const ptrdiff_t i = begin * CVL_CHUNK, n = cvl_min(end * CVL_CHUNK, s->n) - i;
     (void)worker;
     s->k->activation_backward(s->function, n, s->out + i, s->a + i, s->b + i, s->parameter);
 }
@@ -37,22 +36,13 @@ static cvl_status run_chunks(cvl_function function, double parameter, ptrdiff_t 
 {
     call s = {function, n, out, a, b, (T)parameter, kernels()};
     cvl_exec exec;
-    ptrdiff_t elements;
-    if (n > 0 && (!out || !a || !b))
-        return CVL_ERR_ARGUMENT;
     if (!(parameter >= 0 && (T)parameter < INFINITY))
         return CVL_ERR_ARGUMENT;
-    const cvl_status status = cvl_read_exec(&exec, run, 0);
+    const cvl_status status = NAME(read_elements)(n, out, a, b, run, &exec);
     if (status != CVL_OK)
         return status;
-    if (n < 0)
-        return CVL_ERR_SHAPE;
-    if (!CVL_PRODUCT(&elements, n))
-        return CVL_ERR_OVERFLOW;
-    if (!s.k)
-        return CVL_ERR_ISA;
     const double work = ((a == b ? 2 : 3) * sizeof(T) + PLAIN_WORK) * (double)n;
-    cvl_parallel_for(exec.threads, cvl_ceil_div(n, CHUNK), work, CVL_GRADUAL, task, &s);
+    cvl_parallel_for(exec.threads, cvl_ceil_div(n, CVL_CHUNK), work, CVL_GRADUAL, task, &s);
     return CVL_OK;
 }
 

@@ -4,12 +4,12 @@
 
 #include "common.h"
 
-/* A rule by which an axis of `inputs` becomes one of `outputs`. */
+/* How an axis of `inputs` becomes one of `outputs`. */
 typedef struct cvl_axis_rule {
     ptrdiff_t inputs, outputs;
     ptrdiff_t before; /* padding: positions before the input */
     ptrdiff_t scale;  /* upsampling: outputs per input */
-    int kind;         /* a mode or flag of the operator's own */
+    int kind;         /* a mode or flag, by the operator */
     /* Writes the taps of an output and returns how many: over all outputs at most
      * inputs + 2 * outputs. */
     ptrdiff_t (*taps)(const struct cvl_axis_rule *rule, ptrdiff_t output, cvl_axis_tap *tap);

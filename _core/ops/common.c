@@ -3,8 +3,6 @@
 
 #include <stdint.h>
 
-enum { LINE = 64 };
-
 int cvl_read(void *into, const void *from)
 {
     size_t own, given;
@@ -55,7 +53,7 @@ cvl_status cvl_check_sizes(const ptrdiff_t *positive, int positives, const ptrdi
 void *cvl_carve(cvl_scratch *scratch, size_t bytes)
 {
     char *piece = scratch->base ? scratch->base + scratch->used : NULL;
-    scratch->used += (bytes + LINE - 1) / LINE * LINE;
+    scratch->used += (bytes + CVL_LINE - 1) / CVL_LINE * CVL_LINE;
     return piece;
 }
 
@@ -65,7 +63,7 @@ cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed)
     if (!cvl_read(into, run) || into->threads < 1)
         return CVL_ERR_ARGUMENT;
     if (needed > 0 && (!into->workspace || into->workspace_bytes < needed ||
-                       (uintptr_t)into->workspace % LINE != 0))
+                       (uintptr_t)into->workspace % CVL_LINE != 0))
         return CVL_ERR_WORKSPACE;
     cvl_set_adaptive(into->adaptive);
     return CVL_OK;

@@ -1,4 +1,4 @@
-/* common.h: what every operator does at its door: read the descriptor, check sizes, carve scratch. */
+/* common.h: what every operator does first: read the descriptor, check sizes, carve scratch. */
 #ifndef CVL_COMMON_H
 #define CVL_COMMON_H
 
@@ -10,8 +10,8 @@
 #include "order.h"
 #include "threads.h"
 
-/* Copies the fields the caller of `from` knew over `into`, which holds the defaults; both begin
- * with their size. Returns 0 where `from` is NULL or was never initialised. */
+/* Copies the fields that the caller's version of `from` has over `into`, which holds the defaults;
+ * both begin with their size. Returns 0 if `from` is NULL or was never initialised. */
 int cvl_read(void *into, const void *from);
 
 /* The product of `count` sizes; 0 where one is below 0 or the product times 8 bytes overflows.
@@ -36,16 +36,16 @@ static inline ptrdiff_t cvl_ceil_div(ptrdiff_t a, ptrdiff_t b) { return a / b + 
 static inline ptrdiff_t cvl_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t cvl_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
-/* Scratch is carved in pieces of whole cache lines. Sizes and pointers come from the same layout
- * code: with base NULL it only counts. */
+/* Scratch is carved into pieces of whole cache lines. One layout function gives both the size and the
+ * pointers: with base NULL it only counts. */
 typedef struct cvl_scratch {
     char *base;
     size_t used;
 } cvl_scratch;
 void *cvl_carve(cvl_scratch *scratch, size_t bytes);
 
-/* Reads `run`, checks that its workspace holds `needed` bytes, and lets the regions that follow be
- * adaptive or not. */
+/* Reads `run`, checks that its workspace holds `needed` bytes, and sets whether the regions that
+ * follow are adaptive. */
 cvl_status cvl_read_exec(cvl_exec *into, const cvl_exec *run, size_t needed);
 
 #endif

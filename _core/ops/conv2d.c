@@ -1,4 +1,4 @@
-/* conv2d.c: convolution: which engine computes a pass, and the doors. */
+/* conv2d.c: convolution: which engine computes a pass, and the public functions. */
 #include "conv2d.h"
 
 #include "columns.h"
@@ -35,7 +35,8 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
             *reason = refusal;
             continue;
         }
-        /* A winograd that is asked for need not pay; of several direct engines the first that does. */
+        /* Winograd by name is taken even where it does not pay. "im2col" has several engines, of which
+         * the first that pays is taken. */
         if ((wanted == CVL_CONV2D_AUTO || wanted == CVL_CONV2D_IM2COL) && engine->pays &&
             !engine->pays(shape, pass))
             continue;
@@ -135,7 +136,7 @@ cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *su
     return CVL_OK;
 }
 
-/* -------------------------------------------------------------------------------------- doors */
+/* -------------------------------------------------------------------------- public functions */
 
 /* Reads a descriptor as the engines see it. */
 static cvl_status read_shape(cvl_conv2d_shape *shape, const cvl_conv2d *d)
@@ -168,7 +169,7 @@ size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
                : 0;
 }
 
-/* The engine of a forward pass that makes weights ready, or NULL. */
+/* The engine of a forward pass if it packs weights, or NULL. */
 static const NAME(conv2d_engine) *packing_engine(const cvl_conv2d_shape *shape)
 {
     const char *reason;

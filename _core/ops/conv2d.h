@@ -10,14 +10,14 @@
 
 /* A pass of a convolution: forward writes out = y from x and w, backward data out = dx from dy and
  * w, backward weights out = dw from x and dy. The shape is that of the convolution in every pass.
- * A shape may have fewer outputs than windows fit in (transposed convolution has such). */
+ * A shape may have fewer outputs than windows fit (with the output padding of a transposed one). */
 typedef struct NAME(conv2d_call) {
     const cvl_conv2d_shape *shape;
     cvl_conv2d_pass pass;
     T *out;
     const T *x, *w, *dy;
-    const T *packed; /* forward: w as the engine's pack left it, or NULL */
-    const T *z;      /* forward, of an engine that adds: joins y before its activation; or NULL */
+    const T *packed;    /* forward: w as packed by the engine's `pack`, or NULL */
+    const T *z;         /* forward, if the engine adds: joins y before its activation; or NULL */
     NAME(epilogue) end; /* of y and dx */
     char *workspace;
     int threads;
@@ -38,11 +38,11 @@ typedef struct NAME(conv2d_engine) {
     /* Bytes of workspace. */
     size_t (*workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
     void (*run)(const NAME(conv2d_call) *call);
-    /* Bytes that the weights of a forward pass take when made ready for all its calls, 0 where that
-     * saves nothing; and the making, in the workspace of the pass. Either both or neither. */
+    /* Bytes of the packed weights of a forward pass, 0 where packing saves nothing; and packing, in
+     * the workspace of the pass. Either both or neither. */
     size_t (*packed_size)(const cvl_conv2d_shape *shape);
     void (*pack)(const NAME(conv2d_call) *call, T *packed);
-    int adds; /* whether it knows what to do with z */
+    int adds; /* whether it adds z */
 } NAME(conv2d_engine);
 
 /* One channel per group: depthwise.c. */
@@ -75,15 +75,15 @@ extern const NAME(conv2d_engine) NAME(winograd_phases_engine);
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
                                                   cvl_conv2d_pass pass, const char **reason);
 
-/* Bytes of workspace of a pass; 0 where it has no engine or the kernels cannot be had. */
+/* Bytes of workspace of a pass; 0 where it has no engine or there are no kernels. */
 size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
 
-/* y = act(conv(x, w) + b + z), with act none or ReLU: the bits of a convolution and a sum. Either of
- * w and packed may be NULL. */
+/* y = act(conv(x, w) + b + z), act being none or ReLU: the bits of a convolution and an addition.
+ * Either w or packed may be NULL. */
 cvl_status NAME(conv2d_forward_sum)(const cvl_conv2d *d, T *y, const NAME(conv2d_operands) *from,
                                     const cvl_exec *run);
 
-/* Checks what is left of the arguments of a pass and runs it with the engine it goes to. */
+/* Checks the remaining arguments of a pass and runs its engine. */
 cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run);
 
 /* Bytes of workspace, and a run, of backward weights: dw and db, either of which may be NULL. db

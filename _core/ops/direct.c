@@ -1,5 +1,5 @@
-/* direct.c: the engine for every shape, implicit im2col: a gather (indirect.c) forward and for
- * backward data, outer products (outer.c) for backward weights. */
+/* direct.c: the engine for every shape, implicit im2col: indirect.c for forward and backward data,
+ * outer.c for backward weights. */
 #include "conv2d.h"
 #include "indirect.h"
 #include "outer.h"

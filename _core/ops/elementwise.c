@@ -1,8 +1,5 @@
-/* elementwise.c: ReLU and addition: a task is a chunk of elements. */
-#include "op.h"
-
-/* A chunk is short enough to share evenly, long enough not to be noticed. */
-enum { CHUNK = 4096 };
+/* elementwise.c: ReLU and addition. */
+#include "elementwise.h"
 
 typedef void unary_kernel(ptrdiff_t n, T *y, const T *x);
 typedef void binary_kernel(ptrdiff_t n, T *out, const T *a, const T *b);
@@ -18,7 +15,7 @@ typedef struct call {
 static void unary_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const call *s = context;
-    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
+    const ptrdiff_t i = begin * CVL_CHUNK, n = cvl_min(end * CVL_CHUNK, s->n) - i;
     (void)worker;
     s->unary(n, s->out + i, s->a + i);
 }
@@ -26,30 +23,36 @@ static void unary_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int work
 static void binary_chunks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const call *s = context;
-    const ptrdiff_t i = begin * CHUNK, n = cvl_min(end * CHUNK, s->n) - i;
+    const ptrdiff_t i = begin * CVL_CHUNK, n = cvl_min(end * CVL_CHUNK, s->n) - i;
     (void)worker;
     s->binary(n, s->out + i, s->a + i, s->b + i);
 }
 
-/* Runs the kernel that `s` has. */
-static cvl_status run_chunks(call s, const cvl_exec *run)
+cvl_status NAME(read_elements)(ptrdiff_t n, const T *out, const T *a, const T *b,
+                               const cvl_exec *run, cvl_exec *exec)
 {
-    const ptrdiff_t n = s.n;
-    cvl_exec exec;
     ptrdiff_t elements;
-    if (n > 0 && (!s.out || !s.a || !s.b))
+    if (n > 0 && (!out || !a || !b))
         return CVL_ERR_ARGUMENT;
-    const cvl_status status = cvl_read_exec(&exec, run, 0);
+    const cvl_status status = cvl_read_exec(exec, run, 0);
     if (status != CVL_OK)
         return status;
     if (n < 0)
         return CVL_ERR_SHAPE;
     if (!CVL_PRODUCT(&elements, n))
         return CVL_ERR_OVERFLOW;
-    if (!s.unary && !s.binary)
-        return CVL_ERR_ISA;
-    const double bytes = (s.a == s.b ? 2 : 3) * sizeof(T) * (double)n;
-    cvl_parallel_for(exec.threads, cvl_ceil_div(n, CHUNK), bytes, CVL_GRADUAL,
+    return kernels() ? CVL_OK : CVL_ERR_ISA;
+}
+
+/* Runs the kernel that `s` has. */
+static cvl_status run_chunks(call s, const cvl_exec *run)
+{
+    cvl_exec exec;
+    const cvl_status status = NAME(read_elements)(s.n, s.out, s.a, s.b, run, &exec);
+    if (status != CVL_OK)
+        return status;
+    const double bytes = (s.a == s.b ? 2 : 3) * sizeof(T) * (double)s.n;
+    cvl_parallel_for(exec.threads, cvl_ceil_div(s.n, CVL_CHUNK), bytes, CVL_GRADUAL,
                      s.unary ? unary_chunks : binary_chunks, &s);
     return CVL_OK;
 }

@@ -1,5 +1,5 @@
-/* moments.h: two sums per channel over the pixels of a matrix, as columns.h cuts it: those that
- * become moments, and those that become the gradients of a norm. */
+/* moments.h: two sums per channel over the pixels of a matrix, cut by columns.h: for the moments of a
+ * norm, or for its gradients. */
 #ifndef CVL_MOMENTS_H
 #define CVL_MOMENTS_H
 
@@ -14,7 +14,7 @@ typedef struct NAME(moments) {
     double *totals; /* (blocks, 2, L), by channel in the first C */
 } NAME(moments);
 
-/* Takes sums and totals, and pivots on request, from `scratch`. */
+/* Carves sums and totals, and pivots on request, from `scratch`. */
 void NAME(moments_carve)(NAME(moments) *m, cvl_scratch *scratch, int with_pivots);
 
 /* Means and squared deviations of the span of a task into totals. */
@@ -31,12 +31,11 @@ static inline T *NAME(moments_sums)(const NAME(moments) *m, const cvl_columns_sp
     return m->sums + 2 * span->block * m->plan.L + span->column;
 }
 
-/* Makes sums and totals of a span 0, and folds the former into the latter, after a piece that says
- * so. */
+/* Clears the sums and totals of a span; folds its sums into its totals, after a piece with `fold`. */
 void NAME(moments_clear)(const NAME(moments) *m, const cvl_columns_span *span);
 void NAME(moments_fold)(const NAME(moments) *m, const cvl_columns_span *span);
 
-/* Both, around calls of `add` with the sums of a task's span for every piece. */
+/* Does both, and calls `add` with the sums of a task's span for every piece in between. */
 typedef void NAME(moments_add)(const void *context, T *sums, const cvl_columns_span *span,
                                const cvl_piece *piece);
 void NAME(moments_sum)(const NAME(moments) *m, ptrdiff_t task, NAME(moments_add) *add,

@@ -1,5 +1,5 @@
-/* norm_pool.h: max pooling of what a norm makes of x, a few rows at a time: they lie in a strip, in
- * cache, and no array of x's size is written. */
+/* norm_pool.h: max pooling of the output of a norm, a few rows at a time: they lie in a strip, in
+ * cache, and the norm's output is never written as a whole. */
 #ifndef CVL_NORM_POOL_H
 #define CVL_NORM_POOL_H
 

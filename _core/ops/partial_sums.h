@@ -1,4 +1,4 @@
-/* partial_sums.h: the end of weight gradients whose work was dealt to several sums. */
+/* partial_sums.h: adds up the partial sums of weight gradients. */
 #ifndef CVL_PARTIAL_SUMS_H
 #define CVL_PARTIAL_SUMS_H
 

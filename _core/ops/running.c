@@ -1,4 +1,4 @@
-/* running.c: running statistics of batch norms. They are too few to be shared among threads. */
+/* running.c: running statistics of batch norms, on one thread, for they are few. */
 #include <math.h>
 
 #include "op.h"

@@ -89,7 +89,7 @@ cvl_status cvl_conv2d_output_shape(const cvl_conv2d *from, ptrdiff_t *OH, ptrdif
     return status;
 }
 
-/* What a transposed convolution makes of one axis, which may be less than 1. */
+/* Output positions of a transposed convolution along one axis, which may be fewer than 1. */
 static ptrdiff_t spread_size(ptrdiff_t size, ptrdiff_t padding, ptrdiff_t kernel,
                              ptrdiff_t dilation, ptrdiff_t stride, ptrdiff_t extra)
 {

@@ -15,8 +15,8 @@ typedef struct cvl_conv2d_shape {
 /* Reads and checks `from`. */
 cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from);
 
-/* Whether it is a matrix product over its pixels: of one tap, which moves nothing, and one group.
- * Field by field, since products of sizes might overflow. */
+/* Whether it is a matrix product over its pixels: one tap, stride 1, no padding and one group. Fields
+ * are compared one by one, since products of sizes might overflow. */
 static inline int cvl_conv2d_is_product(const cvl_conv2d_shape *shape)
 {
     const cvl_conv2d *d = &shape->d;
@@ -24,16 +24,16 @@ static inline int cvl_conv2d_is_product(const cvl_conv2d_shape *shape)
            d->PL == 0 && shape->OH == d->H && shape->OW == d->W;
 }
 
-/* A 1x1 convolution with stride 1 and no padding is a matrix product over its pixels: the same
- * convolution seen as one row of N*H*W pixels. Others are left alone. */
+/* Makes a 1x1 convolution with stride 1 and no padding, a matrix product over its pixels, the same
+ * convolution of one row of N*H*W pixels. Others are left alone. */
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape);
 
 /* Reads and checks a linear layer, as the flattened 1x1 convolution that it is. */
 cvl_status cvl_linear_read(cvl_conv2d_shape *shape, const cvl_linear *from);
 
-/* Reads and checks a transposed convolution, as the convolution whose backward pass it is: what
- * goes into the one comes out of the other. OH and OW are the sizes that the transposed one reads;
- * with output padding, windows of the convolution may fit beyond them, which do not count. */
+/* Reads and checks a transposed convolution, as the convolution whose backward pass it is: inputs and
+ * outputs change roles. OH and OW are the sizes that the transposed one reads; with output padding,
+ * more windows of the convolution may fit, which do not count. */
 cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_transpose2d *from);
 
 #endif

@@ -1,4 +1,4 @@
-/* taps.h: which inputs an output position reads, and the output positions in the order of that.
+/* taps.h: which inputs an output position reads, and the output positions sorted by that.
  *
  * Along one axis the taps that an output reads inside the input are neighbours, low <= t < high, and
  * neighbouring outputs mostly have the same. Such a stretch is a span; a span of rows and a span of
@@ -13,8 +13,8 @@ typedef struct cvl_span {
     ptrdiff_t first, count, low, high;
 } cvl_span;
 
-/* The outputs of one axis with the same remainder by the stride, of which a forward convolution has
- * one set. Output g of them lies at first + g*step and reads, with tap t, the input at
+/* The outputs of one axis with the same remainder modulo the stride; a forward convolution has one
+ * phase. Its output g lies at first + g*step and reads, with tap t, the input at
  * g*in_step + d0 + t*d_step, by the kernel index k0 + t*k_step. */
 typedef struct cvl_phase {
     ptrdiff_t grid; /* outputs */
@@ -27,8 +27,8 @@ typedef struct cvl_phase {
     ptrdiff_t inside; /* taps inside the input, of all outputs together */
 } cvl_phase;
 
-/* All output positions of a batch, by phases, sets of neighbouring images, and classes. What a
- * position costs is `per_tap` for each of its taps, and 1. */
+/* All output positions of a batch, by phases, sets of neighbouring images, and classes. A position
+ * costs 1, plus `per_tap` for each of its taps. */
 typedef struct cvl_positions {
     ptrdiff_t N, images; /* images of a set */
     double per_tap;
@@ -60,8 +60,8 @@ static inline const cvl_span *cvl_span_at(const cvl_positions *p, const cvl_plac
 /* Positions of the class at a place. */
 ptrdiff_t cvl_class_size(const cvl_positions *p, const cvl_place *at);
 
-/* The place before which `share` (0 to 1) of the cost lies; q is a multiple of `quantum`, or the
- * size of the class. */
+/* The place with `share` (0 to 1) of the cost before it; q is a multiple of `quantum`, or the size of
+ * the class. */
 cvl_place cvl_place_of_share(const cvl_positions *p, double share, ptrdiff_t quantum);
 
 /* Whether two places lie in the same class of the same images. */

@@ -273,6 +273,18 @@ def by_name(cases):
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
 
 
+def draw(shape, dtype=np.float64, seed=0):
+    """Random numbers, read-only: an operator that wrote its input would raise."""
+    a = np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
+    a.flags.writeable = False
+    return a
+
+
+def wide(*arrays):
+    """Copies in float64; None stays None."""
+    return [None if a is None else a.astype(np.float64) for a in arrays]
+
+
 def rng_of(case):
     """Return a random generator of the case's own."""
     return np.random.default_rng(list(case.name.encode()))

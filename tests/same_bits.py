@@ -1,13 +1,10 @@
 """The same bits for any number of threads, and on every level with FMA."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from convlet import _core, num_threads
+from processes import run_python
 
 FUSED_LEVELS = [level for level in _core.isa_levels() if level != "baseline"]
 needs_fma = pytest.mark.skipif(not FUSED_LEVELS, reason="this CPU has no level with FMA")
@@ -15,14 +12,7 @@ needs_fma = pytest.mark.skipif(not FUSED_LEVELS, reason="this CPU has no level w
 
 def printed(program, level, threads):
     """Run a program in a process of its own; return the words that follow the level in use."""
-    environment = os.environ | {"CONVLET_ISA": level, "CONVLET_NUM_THREADS": str(threads)}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(program, CONVLET_ISA=level, CONVLET_NUM_THREADS=str(threads))
     assert (0, "") == (done.returncode, done.stderr)
     used, *sums = done.stdout.split()
     assert level == used

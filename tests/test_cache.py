@@ -1,9 +1,6 @@
 """The block cache: what is kept stays, what is given back is used again, and there is a limit."""
 
 import gc
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 
 import convlet
 from convlet import _core, ops
+from processes import run_python
 
 PAGE = 4096
 
@@ -234,16 +232,6 @@ def test_blocks_in_use_never_share_memory():
     assert info()["idle_bytes"] == 0
 
 
-def in_process(program, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_random_shapes_stay_under_the_limit():
     """500 shapes of up to 6 MB, some kept for a while, with a limit of 20 MB."""
     program = """
@@ -261,7 +249,7 @@ assert all((a == 1).all() for a in kept)
 assert _core.cache_info()["limit"] == 20_000_000
 print(largest)
 """
-    done = in_process(program, CONVLET_CACHE_LIMIT="20000000")
+    done = run_python(program, CONVLET_CACHE_LIMIT="20000000")
 
     assert done.returncode == 0, done.stderr
     assert 10_000_000 < int(done.stdout) <= 20_000_000  # full, and not above
@@ -276,7 +264,7 @@ for _ in range(3):
     ops.relu(np.ones(5000, np.float32))
 print(_core.cache_info())
 """
-    done = in_process(program, CONVLET_CACHE_LIMIT="0")
+    done = run_python(program, CONVLET_CACHE_LIMIT="0")
 
     assert done.stdout.strip() == str({"hits": 0, "misses": 3, "idle_bytes": 0, "limit": 0})
 
@@ -284,7 +272,7 @@ print(_core.cache_info())
 @pytest.mark.parametrize("limit", ["-1", "many", "1e9", str(2**70)])
 def test_a_limit_that_is_no_number_of_bytes(limit):
     """A limit that makes no sense is an error of the import that names it."""
-    done = in_process("import convlet", CONVLET_CACHE_LIMIT=limit)
+    done = run_python("import convlet", CONVLET_CACHE_LIMIT=limit)
 
     assert done.returncode != 0
     assert (
@@ -306,7 +294,7 @@ def is_kept(n):
     return _core.cache_info()["hits"] > hits, block
 print([is_kept(n)[0] for n in reversed(sizes)])
 """
-    done = in_process(program, CONVLET_CACHE_LIMIT=str(8000 * 1024))
+    done = run_python(program, CONVLET_CACHE_LIMIT=str(8000 * 1024))
 
     assert done.stdout.strip() == "[True, True, False, False]", done.stderr
 

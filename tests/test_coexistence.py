@@ -4,13 +4,12 @@ import importlib.util
 import itertools
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import convlet
+from processes import run_python
 
 OTHERS = [name for name in ("sklearn", "torch") if importlib.util.find_spec(name)]
 ORDERS = [
@@ -66,14 +65,7 @@ print(json.dumps([digest, sorted(files)]))
 
 def outcome(*order):
     """Return the digest of the weights that convlet trains, and what maps as libgomp.so.1."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *order],
-        env=os.environ | {"OMP_NUM_THREADS": "2", "CONVLET_ADAPTIVE": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = run_python(PROGRAM, *order, OMP_NUM_THREADS="2", CONVLET_ADAPTIVE="0")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -11,10 +11,7 @@ import pytest
 import convlet as cl
 from convlet import reference
 from convlet.gradcheck import gradcheck
-
-
-def images(*shape, seed=1, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+from networks import images
 
 
 def double(*layers):

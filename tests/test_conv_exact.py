@@ -8,9 +8,6 @@ prints digests of its results: the integers themselves are computed once.
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ import pytest
 import convlet as cl
 from cases import load_conv_cases
 from convlet import reference
+from processes import run_python
 
 LARGEST = 2**24
 OPERAND = 8
@@ -85,14 +83,7 @@ def test_the_list_is_whole():
 @pytest.mark.parametrize("level", cl._core.isa_levels())
 def test_convolution_of_integers_is_exact(level, expected):
     """Forward, both gradients and the bias gradient equal the integers at 1, 2 and 3 threads."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        cwd=os.path.dirname(__file__),
-        env=os.environ | {"CONVLET_ISA": level},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(PROGRAM, CONVLET_ISA=level)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert done.stderr == ""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import convlet as cl
-from cases import CONV_CASES
+from cases import CONV_CASES, by_name, draw
 from convlet import ops, reference
 from convlet.gradcheck import gradcheck
 from same_bits import assert_same_for_any_threads
@@ -66,14 +66,9 @@ CASES = (
     Case("pointwise", (2, 5, 3, 16), (1, 1), 17, (5, 3)),
 )
 DTYPES = (np.float32, np.float64)
-by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 # As for convolution: chains of at most 384 products, added in order.
 SUMS = {np.float32: 2e-6, np.float64: 4e-15}
-
-
-def draw(shape, seed=0, dtype=np.float64):
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
 
 
 def integers(shape, seed=0, dtype=np.float64):
@@ -83,7 +78,7 @@ def integers(shape, seed=0, dtype=np.float64):
 # ---------------------------------------------------------------- the reference
 
 
-@by_name
+@by_name(CASES)
 def test_reference_gradients(case):
     """The three gradients agree with finite differences."""
     gradcheck(
@@ -95,7 +90,7 @@ def test_reference_gradients(case):
     )
 
 
-@by_name
+@by_name(CASES)
 def test_output_shape(case):
     """The output has the size that is written in the table."""
     y = reference.conv_transpose2d(np.ones(case.x_shape), np.ones(case.w_shape), **case.options)
@@ -150,10 +145,10 @@ def test_reference_refuses_shapes():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@by_name
+@by_name(CASES)
 def test_forward(case, dtype):
     """With and without bias it is the reference's y, within the rounding of a convolution."""
-    arrays = [draw(s, 1, dtype) for s in (case.x_shape, case.w_shape, (case.oc,))]
+    arrays = [draw(s, dtype, 1) for s in (case.x_shape, case.w_shape, (case.oc,))]
     for given in (arrays, [*arrays[:2], None]):
         y = ops.conv_transpose2d(*given, **case.options)
         wide = [a if a is None else a.astype(np.float64) for a in given]
@@ -168,10 +163,10 @@ def test_forward(case, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@by_name
+@by_name(CASES)
 def test_backward(case, dtype):
     """The gradients are the reference's, and each alone has the bits it has with the others."""
-    dy, x, w = (draw(s, 2, dtype) for s in (case.y_shape, case.x_shape, case.w_shape))
+    dy, x, w = (draw(s, dtype, 2) for s in (case.y_shape, case.x_shape, case.w_shape))
     gradients = ops.conv_transpose2d_backward(dy, x, w, **case.options)
     wide = [a.astype(np.float64) for a in (dy, x, w)]
     expected = reference.conv_transpose2d_backward(*wide, **case.options)
@@ -187,7 +182,7 @@ def test_backward(case, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@by_name
+@by_name(CASES)
 def test_small_integers_are_exact(case, dtype):
     """Sums below 2²⁴ come out exactly in either type, forward and backward."""
     x, w, b, dy = (
@@ -211,7 +206,7 @@ def test_small_integers_are_exact(case, dtype):
 
 def test_bits_do_not_depend_on_threads():
     """Every pass has the same bits for 1, 2, 3 and 7 threads."""
-    x, w = draw((5, 9, 7, 33), 0, np.float32), draw((4, 4, 40, 33), 1, np.float32)
+    x, w = draw((5, 9, 7, 33), np.float32), draw((4, 4, 40, 33), np.float32, 1)
     options = {"stride": 2, "padding": 1}
 
     def run():
@@ -264,7 +259,7 @@ def test_refuses_arrays_that_do_not_go_together():
 # ---------------------------------------------------------------- the layer
 
 
-@by_name
+@by_name(CASES)
 def test_layer(case):
     """The layer says and makes the shapes of the table, and computes the reference's numbers."""
     layer = cl.ConvTranspose2d(case.x_shape[3], case.oc, case.kernel, rng=0, **case.options)

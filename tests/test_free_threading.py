@@ -1,9 +1,6 @@
 """Threads of Python at work at once, with the GIL and without it."""
 
 import hashlib
-import os
-import subprocess
-import sys
 import sysconfig
 import threading
 
@@ -11,6 +8,7 @@ import numpy as np
 import pytest
 
 import convlet as cl
+from processes import run_python
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
@@ -21,14 +19,7 @@ def test_import_leaves_the_gil_as_it_is():
         "import convlet, sys; print(getattr(sys, '_is_gil_enabled', lambda: True)()); "
         "print(convlet.models.digits, convlet.data.digits)"
     )
-    undecided = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env=undecided,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(program, options=("-W", "error"), unset=("PYTHON_GIL",))
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split()[0] == str(not FREE_THREADED)

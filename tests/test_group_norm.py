@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import convlet as cl
+from cases import draw, wide
 from convlet import ops, reference
 from convlet.gradcheck import gradcheck
 
@@ -35,17 +36,6 @@ TRAILING = [
     ((4, 1000), (1000,)),
     ((2, 30, 30, 17), (30, 30, 17)),
 ]
-
-
-def draw(shape, dtype=np.float64, seed=0):
-    """Random numbers, read-only: an operator that wrote its input would raise."""
-    a = np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
-    a.flags.writeable = False
-    return a
-
-
-def wide(*arrays):
-    return [None if a is None else a.astype(np.float64) for a in arrays]
 
 
 def close(actual, expected, dtype, magnitude=1.0):

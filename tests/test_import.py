@@ -4,12 +4,12 @@ import doctest
 import importlib
 import importlib.metadata
 import pkgutil
-import subprocess
 import sys
 
 import pytest
 
 import convlet as cl
+from processes import run_python
 
 CYTHONS = {"cython_runtime"}  # what Cython enters beside convlet._core
 HEAVY = {"argparse", "asyncio", "dataclasses", "email", "hashlib", "inspect", "json", "unittest"}
@@ -17,9 +17,7 @@ HEAVY = {"argparse", "asyncio", "dataclasses", "email", "hashlib", "inspect", "j
 
 def run(program):
     """Run a program in a process of its own and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = run_python(program)
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout
 

@@ -10,28 +10,13 @@ import numpy as np
 import pytest
 
 import convlet
-from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES
+from cases import CLASS_CASES, CONV_CASES, NORM_CASES, POOL_CASES, by_name, draw, wide
 from convlet import _core, ops, reference
 from convlet.ops.batch_norm import batch_norm_gradients, batch_norm_training
 from convlet.ops.pool import max_pool2d_winners, max_pool2d_winners_backward
 from same_bits import assert_same_for_any_threads
 
 DTYPES = (np.float32, np.float64)
-
-
-def by_name(cases):
-    return {"argvalues": cases, "ids": [case.name for case in cases]}
-
-
-def draw(shape, dtype, seed=0):
-    """Random numbers, read-only: an operator that wrote its input would raise."""
-    a = np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
-    a.flags.writeable = False
-    return a
-
-
-def wide(*arrays):
-    return [None if a is None else a.astype(np.float64) for a in arrays]
 
 
 def check(actual, expected, bound, magnitude):
@@ -49,7 +34,7 @@ SUMS = {np.float32: 2e-6, np.float64: 4e-15}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", **by_name(CONV_CASES))
+@by_name(CONV_CASES)
 class TestConv2d:
     def test_forward(self, case, dtype):
         """Convolutions agree with the reference, with and without a bias."""
@@ -215,7 +200,7 @@ NORM = {np.float32: 1e-5, np.float64: 1e-12}
 @pytest.mark.parametrize("with_residual", [False, True])
 @pytest.mark.parametrize("activation", [None, "relu"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", **by_name(NORM_CASES))
+@by_name(NORM_CASES)
 def test_batch_norm(case, dtype, activation, with_residual):
     """Batch norm, its moments and its gradients agree with the reference, fused or not."""
     channels = case.shape[-1:]
@@ -287,7 +272,7 @@ def test_batch_norm_gradients_without_dx():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", **by_name(POOL_CASES))
+@by_name(POOL_CASES)
 def test_max_pool2d(case, dtype):
     """Max pooling is exact, and its gradient agrees with the reference."""
     x, dy = draw(case.x_shape, dtype), draw(case.y_shape, dtype)
@@ -305,7 +290,7 @@ def test_max_pool2d(case, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", **by_name(POOL_CASES))
+@by_name(POOL_CASES)
 def test_max_pool2d_by_winners(case, dtype):
     """Keeping the winners gives the bits that keeping x gives."""
     x, dy = draw(case.x_shape, dtype), draw(case.y_shape, dtype)
@@ -323,7 +308,7 @@ UNDILATED = [case for case in POOL_CASES if case.dilation == (1, 1)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", **by_name(UNDILATED))
+@by_name(UNDILATED)
 def test_avg_pool2d(case, dtype):
     """Average pooling and its gradient agree with the reference."""
     x, dy = draw(case.x_shape, dtype), draw(case.y_shape, dtype)
@@ -389,7 +374,7 @@ def logits_of(case, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", **by_name(CLASS_CASES))
+@by_name(CLASS_CASES)
 class TestSoftmax:
     def test_softmax(self, case, dtype):
         """Softmax and its gradient agree with the reference on any axis."""

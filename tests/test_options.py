@@ -1,24 +1,16 @@
 """Options that hold in a context: where they come from, how long, and what they forbid."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
 
 import convlet as cl
+from processes import run_python
 
 
 def in_process(name, value):
-    code = f"import convlet; print(convlet.get_options().{name})"
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {f"CONVLET_{name.upper()}": value},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = f"import convlet; print(convlet.get_options().{name})"
+    return run_python(program, **{f"CONVLET_{name.upper()}": value})
 
 
 @pytest.mark.parametrize("name", cl.get_options()._fields)

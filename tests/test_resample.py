@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import convlet as cl
+from cases import draw
 from convlet import ops, reference
 from convlet.gradcheck import gradcheck
 from same_bits import assert_same_for_any_threads
@@ -39,10 +40,6 @@ POOLS = {
     "one bin": ((2, 5, 3, 65), 1),
     "empty batch": ((0, 5, 3, 2), 2),
 }
-
-
-def draw(shape, seed=0, dtype=np.float64):
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
 
 
 def problems():
@@ -104,10 +101,10 @@ def test_reference_gradients(problem):
 def test_operator(problem, dtype):
     """Values and gradients are the reference's, within a few roundings of their magnitude."""
     _, shape, forward, backward = problem
-    x = draw(shape, 1, dtype)
+    x = draw(shape, dtype, 1)
     x.flags.writeable = False
     y = forward(ops, x)
-    dy = draw(y.shape, 2, dtype)
+    dy = draw(y.shape, dtype, 2)
     dx = backward(ops, dy, x)
     wide_x, wide_dy = x.astype(np.float64), dy.astype(np.float64)
     # Weights are rounded once; at most 64 terms are added.
@@ -125,7 +122,7 @@ def test_operator(problem, dtype):
 @pytest.mark.parametrize("shape", [(5, 33, 31, 40), (1, 30, 30, 130)])
 def test_bits_do_not_depend_on_threads(shape):
     """Every map has the same bits for 1, 2, 3 and 7 threads."""
-    x = draw(shape, 0, np.float32)
+    x = draw(shape, np.float32)
 
     def run():
         results = []
@@ -201,7 +198,7 @@ def test_bilinear_reads_only_what_it_weighs():
 
 def test_adaptive_average_of_equal_bins_is_average_pooling():
     """Where the bins divide the image it is avg_pool2d to the bit, and one bin the global mean."""
-    x = draw((2, 6, 9, 5), 0, np.float32)
+    x = draw((2, 6, 9, 5), np.float32)
 
     np.testing.assert_array_equal(ops.adaptive_avg_pool2d(x, (2, 3)), ops.avg_pool2d(x, 3))
     np.testing.assert_array_equal(ops.adaptive_avg_pool2d(x, 1)[:, 0, 0], ops.global_avg_pool2d(x))

@@ -11,17 +11,13 @@ import pytest
 
 import convlet
 from convlet import threads
+from processes import run_python
 
 
 def default_in_process(**environment):
-    clean = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    return subprocess.run(
-        [sys.executable, "-c", "import convlet; print(convlet.get_num_threads())"],
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = "import convlet; print(convlet.get_num_threads())"
+    unset = [name for name in os.environ if name.endswith("_NUM_THREADS")]
+    return run_python(program, unset=unset, **environment)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +76,17 @@ def test_adaptive_teams_give_the_same_bits():
     try:
         for process in busy:
             process.stdout.readline()
-        bits = {
-            subprocess.run(
-                [sys.executable, "-c", PROGRAM],
-                env=os.environ | {"CONVLET_NUM_THREADS": threads, "CONVLET_ADAPTIVE": adaptive},
-                capture_output=True,
-                check=True,
-            ).stdout
+        results = [
+            run_python(PROGRAM, CONVLET_NUM_THREADS=threads, CONVLET_ADAPTIVE=adaptive)
             for threads, adaptive in (("1", "1"), ("2", "0"), ("2", "1"), ("3", "1"))
-        }
+        ]
     finally:
         for process in busy:
             process.kill()
             process.communicate()
 
-    assert len(bits) == 1
+    assert [done.returncode for done in results] == [0] * 4
+    assert len({done.stdout for done in results}) == 1
 
 
 def test_num_threads_nests_and_restores():

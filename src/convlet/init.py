@@ -3,7 +3,7 @@
 Weights are (KH, KW, C/groups, OC) for convolutions and (in, out) for linear layers. Each output is
 a sum of fan_in products, and each input comes into fan_out of them (`fans`).
 
-Layers start as the `convlet.layers` say. For another start, assign:
+The docstring of each layer says how it is initialised. For another start, assign:
 
     layer.weight.value = init.glorot_uniform(layer.weight.shape, rng=0)
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def generator(rng: Rng) -> np.random.Generator | None:
-    """Return a numpy Generator from one or a seed, and None from None."""
+    """Return a numpy Generator for a Generator or seed, and None for None."""
     return None if rng is None else np.random.default_rng(rng)
 
 
@@ -44,8 +44,8 @@ def fans(shape: Shape) -> tuple[int, int]:
 
     Raises
     ------
-    TypeError : shape is no tuple.
-    ValueError : fewer than two axes, as of a bias, or a size below 1.
+    TypeError : shape is not a tuple.
+    ValueError : shape has fewer than two axes, as that of a bias, or a size below 1.
 
     Examples
     --------
@@ -71,14 +71,14 @@ def he_normal(
     slope: float = 0.0,
     dtype: Float = np.float32,
 ) -> np.ndarray:
-    """Draw weights from N(0, 2/((1 + slope²)·fan)), which keeps a signal's scale through ReLUs.
+    """Draw weights from N(0, 2/((1 + slope²)·fan)), which preserves scale through ReLUs.
 
     Parameters
     ----------
     shape : tuple, as in `fans`
     rng : numpy Generator or seed, or None
-    fan : "in", which keeps the scale of activations, or "out", that of gradients
-    slope : float, 0: that of a leaky ReLU for negative values
+    fan : "in" preserves the scale of activations, "out" that of gradients
+    slope : float, 0: the negative slope of a leaky ReLU
     dtype : float32 or float64
 
     Returns
@@ -91,7 +91,7 @@ def he_normal(
 
     Notes
     -----
-    PyTorch calls it kaiming_normal_. Keras's he_normal cuts the tails off.
+    PyTorch calls it kaiming_normal_. Keras's he_normal truncates the tails.
 
     References
     ----------
@@ -128,7 +128,7 @@ def he_uniform(
 def glorot_normal(
     shape: Shape, *, rng: Rng = None, gain: float = 1.0, dtype: Float = np.float32
 ) -> np.ndarray:
-    """Draw weights from N(0, gain²·2/(fan_in + fan_out)), a compromise of both directions.
+    """Draw weights from N(0, gain²·2/(fan_in + fan_out)), a compromise between both passes.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def glorot_uniform(
 ) -> np.ndarray:
     """Draw weights from U(-a, a), a = gain·√(6/(fan_in + fan_out)): `glorot_normal`'s variance.
 
-    Parameters, Raises and References are those of `glorot_normal`, its equation 16; PyTorch's
-    xavier_uniform_ and what Keras starts from.
+    Parameters, Raises and References are those of `glorot_normal`, there equation 16. PyTorch calls
+    it xavier_uniform_; it is the default of Keras.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def glorot_uniform(
 
 
 def lecun_normal(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
-    """Draw weights from N(0, 1/fan_in), which keeps the scale of a signal through linear layers.
+    """Draw weights from N(0, 1/fan_in), which preserves scale through linear layers.
 
     Parameters
     ----------
@@ -277,8 +277,8 @@ def orthogonal(
 ) -> np.ndarray:
     """Draw gain times a random matrix Q of fan_in rows with orthonormal columns, QᵀQ = I.
 
-    Where the outputs are more than fan_in, the rows are orthonormal, QQᵀ = I. Q is uniform among
-    all such matrices.
+    If there are more outputs than fan_in, the rows are orthonormal, QQᵀ = I. Q is uniformly
+    distributed among all such matrices.
 
     Parameters
     ----------

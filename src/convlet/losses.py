@@ -1,7 +1,7 @@
 """Losses: f(prediction, target, ...) -> (loss, gradient of the loss with respect to prediction).
 
-A loss of your own is any function that returns the two; nothing has to be registered. The gradient
-has the shape and dtype of the prediction, and goes to the model's pullback:
+A custom loss is any function that returns the two; it need not be registered. The gradient has the
+shape and dtype of the prediction, and is passed to the model's pullback:
 
     def poisson(log_rate, count):
         rate = np.exp(log_rate)
@@ -11,11 +11,11 @@ has the shape and dtype of the prediction, and goes to the model's pullback:
     loss, dy = poisson(y, count)
     pullback(dy)
 
-`convlet.gradcheck.gradcheck` holds such a gradient against finite differences.
+`convlet.gradcheck.gradcheck` checks such a gradient against finite differences.
 
-In the losses here, `reduction` is "mean" over the elements (0 without elements), "sum", or "none":
-"mean" and "sum" give a float accumulated in double, "none" an array of the shape of the prediction,
-and the gradient is that of the sum of what is returned.
+In the losses here, `reduction` is "mean" over the elements (0 if there are none), "sum", or "none".
+"mean" and "sum" return a float accumulated in double, "none" an array of the shape of the
+prediction. The gradient is that of the sum of what is returned.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def l1(
 def huber(
     prediction: Array, target: Array, *, delta: float = 1.0, reduction: Reduction = "mean"
 ) -> tuple[Loss, np.ndarray]:
-    """Huber's loss, a parabola near the target and lines far from it, and its gradient.
+    """Huber loss, quadratic near the target and linear far from it, and its gradient.
 
         loss_i = r²/2 where |r| < δ, else δ (|r| - δ/2),  r = x_i - y_i
 
@@ -122,7 +122,7 @@ def huber(
 def smooth_l1(
     prediction: Array, target: Array, *, beta: float = 1.0, reduction: Reduction = "mean"
 ) -> tuple[Loss, np.ndarray]:
-    """Huber's loss over its δ = β, whose lines have the slope 1, and its gradient.
+    """Huber loss with δ = β, divided by β, so that its slope far from 0 is 1, and its gradient.
 
         loss_i = r²/2β where |r| < β, else |r| - β/2,  r = x_i - y_i
 
@@ -161,7 +161,7 @@ def binary_cross_entropy_with_logits(
     sample_weight: Array | float | None = None,
     reduction: Reduction = "mean",
 ) -> tuple[Loss, np.ndarray]:
-    """Cross-entropy of independent yes-or-no answers, from logits, and its gradient.
+    """Cross-entropy of independent binary targets, from logits, and its gradient.
 
         loss_i = a_i (w_i y_i log(1 + exp(-x_i)) + (1 - y_i) log(1 + exp x_i))
         dloss_i/dx_i = a_i ((1 - y_i) σ(x_i) - w_i y_i σ(-x_i)),  σ(t) = 1/(1 + exp(-t))
@@ -170,10 +170,10 @@ def binary_cross_entropy_with_logits(
     ----------
     logits : ndarray x
     target : array y of the shape of logits: of its dtype, integers or bools; from 0 to 1
-    pos_weight : number or array w, finite and at least 0, that broadcasts to logits; with (C,),
-        one a channel. None for 1
-    sample_weight : number or array a, likewise; for one a row of (N, C) give it the shape (N, 1)
-    reduction : "mean" over the elements, whatever their weights, as PyTorch's; "sum" or "none"
+    pos_weight : number or array w, finite and at least 0, that broadcasts to logits, such as (C,)
+        for one per channel; None for 1
+    sample_weight : number or array a, likewise, such as (N, 1) for one per row of (N, C)
+    reduction : "mean" over the elements, whatever their weights, as in PyTorch; "sum" or "none"
 
     Returns
     -------
@@ -182,13 +182,13 @@ def binary_cross_entropy_with_logits(
 
     Raises
     ------
-    TypeError : logits are not float32 or float64, or target is of a third dtype.
-    ValueError : shapes do not go together, reduction is unknown, a weight is negative or not
-        finite, or a target is outside [0, 1]; the message names it and its index.
+    TypeError : logits are not float32 or float64, or target has another dtype than those above.
+    ValueError : shapes do not match, reduction is unknown, a weight is negative or not finite, or a
+        target is outside [0, 1]; the message names it and its index.
 
     Notes
     -----
-    A confident answer keeps its relative accuracy: x = 40 and y = 1 give exp(-40), not 0.
+    Confident predictions keep their relative accuracy: x = 40 and y = 1 give exp(-40), not 0.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def focal(
     gamma: float = 2.0,
     reduction: Reduction = "mean",
 ) -> tuple[Loss, np.ndarray]:
-    """Focal loss: binary cross-entropy from logits with easy examples weighed down.
+    """Focal loss: binary cross-entropy from logits that down-weights easy examples.
 
         loss_i = α_i m_i^γ c_i,  c_i = binary_cross_entropy_with_logits
         m_i = y_i (1 - p_i) + (1 - y_i) p_i,  p_i = 1/(1 + exp(-x_i))
@@ -224,9 +224,9 @@ def focal(
 
     Parameters
     ----------
-    logits, target, reduction : as in `binary_cross_entropy_with_logits`; detectors divide the sum
-        by their number of positive anchors
-    alpha : float from 0 to 1, the weight of y = 1; None to weigh both alike
+    logits, target, reduction : as in `binary_cross_entropy_with_logits`; object detectors divide
+        the sum by the number of positive anchors
+    alpha : float from 0 to 1, the weight of y = 1; None weighs both alike
     gamma : float of at least 0; with 0, and alpha None, this is binary cross-entropy
 
     Returns
@@ -269,7 +269,7 @@ def _element_loss(function, where, prediction, target, reduction, *options):
 
 
 def _answers(target, where, x):
-    """The answers to logits x, in their dtype."""
+    """The binary targets of logits x, in their dtype."""
     name = f"{where}: target"
     y = _checks.as_ndarray(target, name)
     if y.dtype.kind in "biu":

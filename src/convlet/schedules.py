@@ -1,11 +1,11 @@
 """Schedules: functions of the step t = 1, 2, ..., for any hyper-parameter of any optimizer.
 
-Each function here returns a function f(t), to be given where a number stands:
+Each function here returns a function f(t), to be passed in place of a number:
 SGD(parameters, lr=cosine(0.1, 1000), momentum=one_cycle(0.85, 1000, start=0.95, final=0.95)). It
-prints as the call that made it, and an optimizer that holds it can be copied and pickled. A
-schedule counted in epochs is one of steps with `every`, `steps` and the like multiplied by the
-steps of an epoch. f(1) is the initial value, so f(t) is what PyTorch's scheduler of that name has
-after t - 1 calls of its step(), up to where it ends; there f stays at its last value.
+prints as the call that made it, and an optimizer that holds it can be copied and pickled. For a
+schedule in epochs, multiply `every`, `steps` and the like by the steps of an epoch. f(1) is the
+initial value, so f(t) is the value of PyTorch's scheduler of that name after t - 1 calls of its
+step(); past the end of the schedule, f keeps its last value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @recorded
 def constant(value: float) -> Callable[[int], float]:
-    """Keep one value.
+    """Return the same value at every step.
 
         f(t) = value
 
@@ -42,7 +42,7 @@ def constant(value: float) -> Callable[[int], float]:
 
 @recorded
 def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], float]:
-    """Multiply by a factor every so many steps.
+    """Multiply by a factor every `every` steps.
 
         f(t) = initial · factor^⌊(t - 1)/every⌋
 
@@ -53,7 +53,7 @@ def step(initial: float, every: int, *, factor: float = 0.1) -> Callable[[int], 
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range.
+    TypeError, ValueError : an argument is not a number, or out of range.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def multi_step(
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range.
+    TypeError, ValueError : an argument is not a number, or out of range.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def exponential(initial: float, factor: float) -> Callable[[int], float]:
 
     Raises
     ------
-    TypeError, ValueError : what is no number or not finite.
+    TypeError, ValueError : an argument is not a number, or not finite.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def exponential(initial: float, factor: float) -> Callable[[int], float]:
 def polynomial(
     initial: float, steps: int, *, power: float = 1.0, final: float = 0.0
 ) -> Callable[[int], float]:
-    """Go to a final value along a power: a straight line with power 1.
+    """Decay to a final value along a polynomial: a straight line with power 1.
 
         f(t) = final + (initial - final) · (1 - s)^power,  s = min((t - 1)/steps, 1)
 
@@ -137,7 +137,7 @@ def polynomial(
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range.
+    TypeError, ValueError : an argument is not a number, or out of range.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def polynomial(
 
 @recorded
 def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]:
-    """Fall with the root of the step.
+    """Decay with the inverse square root of the step.
 
         f(t) = initial · √(timescale/(timescale + t - 1))
 
@@ -168,7 +168,7 @@ def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range.
+    TypeError, ValueError : an argument is not a number, or out of range.
 
     References
     ----------
@@ -189,11 +189,11 @@ def inverse_sqrt(initial: float, timescale: float = 1) -> Callable[[int], float]
 def cosine(
     initial: float, steps: int, *, final: float = 0.0, restarts: bool = False, growth: int = 1
 ) -> Callable[[int], float]:
-    """Go to a final value along half a cosine, once or again and again.
+    """Decay to a final value along half a cosine, once or with restarts.
 
         f(t) = final + (initial - final) · (1 + cos(π s))/2,  s = min((t - 1)/steps, 1)
 
-    With restarts, s begins again at 0 after `steps` steps, and each round is `growth` times as long
+    With restarts, s starts again at 0 after `steps` steps, and each cycle is `growth` times as long
     as the one before.
 
     Parameters
@@ -205,7 +205,7 @@ def cosine(
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range.
+    TypeError, ValueError : an argument is not a number, or out of range.
 
     References
     ----------
@@ -238,7 +238,7 @@ def cosine(
 def warm_up(
     then: Option, steps: int, *, start: float = 0.0, shape: Literal["linear", "cosine"] = "linear"
 ) -> Callable[[int], float]:
-    """Rise to another schedule, which begins afterwards.
+    """Warm up to another schedule, which starts afterwards.
 
         f(t) = start + (then(1) - start) · s for t <= steps, afterwards then(t - steps)
         s = (t - 1)/steps, or (1 - cos(π (t - 1)/steps))/2 with shape "cosine"
@@ -252,7 +252,7 @@ def warm_up(
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range, an unknown shape.
+    TypeError, ValueError : an argument is not a number or out of range, or shape is unknown.
 
     References
     ----------
@@ -287,12 +287,12 @@ def one_cycle(
     warm_fraction: float = 0.3,
     shape: Literal["linear", "cosine"] = "cosine",
 ) -> Callable[[int], float]:
-    """Rise to a peak and fall far below the start.
+    """Rise to a peak, then fall far below the start.
 
     With n = warm_fraction·steps - 1, f goes from start to peak over the first n steps and from peak
-    to final over the others, up to t = steps, along half a cosine or a straight line; afterwards it
-    stays. n need not be whole. For a momentum that moves against the learning rate give start and
-    final above peak: one_cycle(0.85, steps, start=0.95, final=0.95).
+    to final over the others, up to t = steps, along half a cosine or a straight line; then it stays
+    at final. n need not be whole. For a momentum that moves against the learning rate, pass start
+    and final above peak: one_cycle(0.85, steps, start=0.95, final=0.95).
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def one_cycle(
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range, an unknown shape.
+    TypeError, ValueError : an argument is not a number or out of range, or shape is unknown.
 
     References
     ----------
@@ -339,7 +339,7 @@ def one_cycle(
 
 @recorded
 def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callable[[int], float]:
-    """Follow one schedule after the other, each from its own t = 1.
+    """Run schedules one after the other, each from its own t = 1.
 
         f(t) = schedules[k](t - milestones[k-1]) for milestones[k-1] < t <= milestones[k]
 
@@ -350,7 +350,7 @@ def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callab
 
     Raises
     ------
-    TypeError, ValueError : what is no number or function, milestones of another length.
+    TypeError, ValueError : a schedule is not a number or function, or the lengths do not match.
 
     Examples
     --------
@@ -378,17 +378,17 @@ def sequential(schedules: Sequence[Option], milestones: Sequence[int]) -> Callab
 
 @recorded
 def chained(*schedules: Option) -> Callable[[int], float]:
-    """Multiply schedules.
+    """Multiply schedules with each other.
 
         f(t) = Π schedules[k](t)
 
     Parameters
     ----------
-    schedules : numbers and functions of t, at least one; all but one are factors around 1
+    schedules : numbers and functions of t, at least one; usually all but one are factors near 1
 
     Raises
     ------
-    TypeError, ValueError : what is no number or function, or nothing at all.
+    TypeError, ValueError : a schedule is not a number or function, or there is none.
 
     Examples
     --------
@@ -403,12 +403,12 @@ def chained(*schedules: Option) -> Callable[[int], float]:
 
 
 class Plateau:
-    """A value that falls when a metric has stopped getting better.
+    """A value that falls when a metric has stopped improving.
 
-    Call `update(metric)` after each evaluation. A metric is better where it is below
+    Call `update(metric)` after each evaluation. A metric improves if it is below
     best - threshold·|best| (mode "min") or above best + threshold·|best| ("max"). After more than
-    `patience` updates in a row that are not, the value becomes max(factor·value, least), and the
-    next `cooldown` updates count neither way. As a function of t it ignores t.
+    `patience` updates in a row without improvement, the value becomes max(factor·value, least), and
+    the next `cooldown` updates do not count. As a function of t it ignores t.
 
     Parameters
     ----------
@@ -422,7 +422,7 @@ class Plateau:
 
     Raises
     ------
-    TypeError, ValueError : what is no number or out of range.
+    TypeError, ValueError : an argument is not a number, or out of range.
 
     Examples
     --------
@@ -460,11 +460,11 @@ class Plateau:
         self._best, self._waited, self._cooling = math.inf, 0, 0  # best: of the signed metrics
 
     def __call__(self, t: int) -> float:
-        """Return the present value, whatever t."""
+        """Return the current value, for any t."""
         return self._value
 
     def update(self, metric: float) -> None:
-        """Take in a metric.
+        """Record a metric, and lower the value if it is time.
 
         Parameters
         ----------
@@ -472,7 +472,7 @@ class Plateau:
 
         Raises
         ------
-        TypeError, ValueError : it is no number, or not finite.
+        TypeError, ValueError : metric is not a number, or not finite.
         """
         metric = self._sign * _number(metric, "Plateau.update: expected metric")
         if math.isinf(self._best) or metric < self._best - self._threshold * abs(self._best):
@@ -486,7 +486,7 @@ class Plateau:
             self._cooling, self._waited = self._cooldown, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that it remembers: value, best, waited and cooling."""
+        """Return its state: value, best, waited and cooling."""
         return {
             "value": self._value,
             "best": self._sign * self._best,
@@ -495,7 +495,7 @@ class Plateau:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state as `state_dict` returns it; ValueError where names differ."""
+        """Load a state as `state_dict` returns it; raise ValueError if names differ."""
         expected = self.state_dict().keys()
         if set(state) != set(expected):
             raise ValueError(f"Plateau: expected a state of {list(expected)}, got {list(state)}")
@@ -504,7 +504,7 @@ class Plateau:
 
 
 def _between(start, end, part, shape):
-    """The value at `part` of the way."""
+    """The value at the fraction `part` of the way."""
     if shape == "cosine":
         return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
     return start + (end - start) * part

@@ -26,14 +26,14 @@ _CHUNK = 1 << 20
 def read_idx(path: str | os.PathLike, *, shape: tuple[int | None, ...] | None = None) -> np.ndarray:
     """Read an IDX file of unsigned bytes, plain or compressed by gzip.
 
-    Memory follows what the file holds, never what its header claims, and no more is decompressed
-    than the header promises and one byte.
+    Memory is allocated for what the file holds, never for what its header claims, and at most one
+    byte more is decompressed than the header promises.
 
     Parameters
     ----------
     path : str or path of the file
-    shape : tuple of int or None, optional: the shape expected, None where any size will do. Another
-        one is refused when the header has been read.
+    shape : tuple of int or None, optional: the shape expected, with None for any size. Another
+        shape is refused as soon as the header has been read.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def read_idx(path: str | os.PathLike, *, shape: tuple[int | None, ...] | None = 
 
 @contextlib.contextmanager
 def _opened(path) -> Iterator[BinaryIO]:
-    """Open a file, through gzip if it begins as such; damaged gzip data is a ValueError."""
+    """Open a file, through gzip if it begins like one; damaged gzip data is a ValueError."""
     with open(path, "rb") as file:
         if file.peek(2)[:2] != _GZIP:
             yield file
@@ -105,7 +105,7 @@ def _header(file: BinaryIO, name: str) -> tuple[int, ...]:
 
 
 def _read(file: BinaryIO, most: int) -> bytearray:
-    """Read so many bytes, or what there is, in memory that grows with what comes."""
+    """Read up to `most` bytes, into memory that grows as they come."""
     content = bytearray()
     while len(content) < most:
         chunk = file.read(min(most - len(content), _CHUNK))

@@ -21,8 +21,8 @@ def mnist(folder: str | os.PathLike) -> tuple[Split, Split]:
     Parameters
     ----------
     folder : str or path of the folder with train-images-idx3-ubyte, train-labels-idx1-ubyte,
-        t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each as it is or compressed, with .gz
-        after its name. A dot before "idx" will do too.
+        t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, or each compressed, with the suffix .gz.
+        The names may have a dot before "idx".
 
     Returns
     -------
@@ -32,9 +32,9 @@ def mnist(folder: str | os.PathLike) -> tuple[Split, Split]:
     Raises
     ------
     FileNotFoundError : a file is missing; the message lists the names that were looked for.
-    ValueError : a file is no IDX file of unsigned bytes, is damaged, truncated or too long, has
-        other images than 28x28 or not one label for each, or has a label above 9. It is raised
-        before memory is taken for what a header claims.
+    ValueError : a file is not an IDX file of unsigned bytes, is damaged, truncated or too long, has
+        images other than 28x28 or not one label for each, or has a label above 9. It is raised
+        before memory is allocated for what a header claims.
 
     References
     ----------
@@ -59,7 +59,7 @@ def mnist(folder: str | os.PathLike) -> tuple[Split, Split]:
 def fashion_mnist(folder: str | os.PathLike) -> tuple[Split, Split]:
     """Load Fashion-MNIST: 60,000 and 10,000 grey images of clothes, 28x28 pixels, ten classes.
 
-    Its files have the names and the form of MNIST's: see `mnist` for parameters, returns, raises
+    Its files have the names and the format of MNIST's: see `mnist` for parameters, returns, raises
     and an example.
 
     References

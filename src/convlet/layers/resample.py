@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Pad2d(Layer):
-    """Put images inside a margin, as `convlet.ops.pad2d` does.
+    """Pad images on all four sides, as `convlet.ops.pad2d` does.
 
     Two pixels around 0 1 2 3, with v for `value`:
 
@@ -43,8 +43,8 @@ class Pad2d(Layer):
 
     Raises
     ------
-    TypeError, ValueError : an option is out of range; images are too small for the margin: reflect
-        makes at most H - 1 rows, circular at most H.
+    TypeError, ValueError : an option is out of range, or images are too small: reflect pads at most
+        H - 1 rows, circular at most H.
 
     Examples
     --------
@@ -83,17 +83,17 @@ class Pad2d(Layer):
 
 
 class Upsample2d(Layer):
-    """Make images `scale` times as large, as `convlet.ops.upsample2d` does.
+    """Upsample images by an integer scale, as `convlet.ops.upsample2d` does.
 
     Parameters
     ----------
     scale : int or (sh, sw)
     mode : "nearest" or "bilinear"
-    align_corners : bool, False; with mode "bilinear": corners lie on corners, not edges on edges
+    align_corners : bool, False; with mode "bilinear": align corner pixels instead of edges
 
     Raises
     ------
-    TypeError, ValueError : an option is out of range, or align_corners is asked of "nearest".
+    TypeError, ValueError : an option is out of range, or align_corners is True with "nearest".
 
     Examples
     --------
@@ -140,7 +140,7 @@ class Upsample2d(Layer):
 
 
 class AdaptiveAvgPool2d(Layer):
-    """Take the mean of each of OH x OW bins, whatever the size of the images.
+    """Average images over OH x OW bins, whatever their size.
 
         y[n,i,j,c] = mean of x[n,h,w,c], floor(i·H/OH) ≤ h < ceil((i + 1)·H/OH), w alike
 

@@ -188,8 +188,8 @@ class PadShortcut(Layer):
 
     Raises
     ------
-    TypeError, ValueError : a size is no integer of at least 1. At a door, x is not (N, H, W, C) or
-        has more channels than y.
+    TypeError, ValueError : a size is not an integer of at least 1. At a door, x is not (N, H, W, C)
+        or has more channels than y.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The activations of one element and their gradients."""
+"""Activation functions of each element, and their gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def relu(x: Array) -> np.ndarray:
-    """Replace what is negative by 0: y = max(x, 0); NaN stays NaN.
+    """Rectify: y = max(x, 0); NaN stays NaN.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def relu_backward(dy: Array, y: Array) -> np.ndarray:
 
 
 def leaky_relu(x: Array, *, slope: float = 0.01) -> np.ndarray:
-    """Flatten what is negative: y = x where x > 0, otherwise slope·x.
+    """Scale negative values by a slope: y = x where x > 0, otherwise slope·x.
 
     Parameters
     ----------
@@ -457,7 +457,7 @@ def silu_backward(dy: Array, x: Array) -> np.ndarray:
 
 
 def hard_swish(x: Array) -> np.ndarray:
-    """Approach SiLU by parabola and lines: y = x·min(max(x + 3, 0), 6) / 6.
+    """Approximate SiLU piecewise: y = x·min(max(x + 3, 0), 6) / 6.
 
     Parameters
     ----------
@@ -511,7 +511,7 @@ def hard_swish_backward(dy: Array, x: Array) -> np.ndarray:
 
 
 def softplus(x: Array) -> np.ndarray:
-    """Smooth a ReLU: y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)).
+    """Smooth ReLU: y = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)).
 
     Parameters
     ----------
@@ -528,7 +528,7 @@ def softplus(x: Array) -> np.ndarray:
 
     Notes
     -----
-    It never overflows, and no x is taken for so large that y is x: it is where they are equal.
+    It never overflows, and has no threshold above which y is set to x.
 
     Examples
     --------
@@ -571,7 +571,7 @@ _GELU = {
 
 
 def _forward(function, x, where, *parameter):
-    """Give an array of the shape of x to a function of its elements."""
+    """Call a function of the core on x, and return its y."""
     x = array(x, f"{where}: x")
     _checks.at_least_one_axis(x, f"{where}: x")
     y = empty(x.shape, x.dtype.char)
@@ -580,7 +580,7 @@ def _forward(function, x, where, *parameter):
 
 
 def _backward(function, dy, a, name, where, *parameter):
-    """Give an array to the gradient of one, from dy and from what it takes, called `name`."""
+    """Call the gradient of a function of the core, from dy and from `a`, its x or y by `name`."""
     a = array(a, f"{where}: {name}")
     dy = array_like(dy, f"{where}: dy", a, name)
     _checks.shape(dy, a.shape, f"{where}: dy", f"(that of {name})")

@@ -46,12 +46,13 @@ def batch_norm(
     Raises
     ------
     TypeError : an array is not float32 or float64, dtypes differ, or eps is not a number.
-    ValueError : shapes do not go together, x has no values, eps or activation is out of range.
+    ValueError : shapes do not match, x has no values, or eps or activation is out of range.
 
     Notes
     -----
-    Moments are taken in one pass, shifted, and merged in double: a mean of 1000 deviations costs
-    no digits, and a constant channel gives exactly β. Values that are not finite propagate.
+    Moments are computed in one pass, shifted, and merged in double: a mean of 1000 standard
+    deviations costs no digits, and a constant channel gives exactly β. Values that are not finite
+    propagate.
 
     References
     ----------
@@ -72,7 +73,7 @@ def batch_norm(
 
 
 def batch_norm_training(x, gamma, beta, eps, residual, activation):
-    """`batch_norm`, with mean and var as they are: in float64."""
+    """`batch_norm`, with mean and var in float64."""
     x, channels = channels_last(x, "batch_norm: x")
     gamma = per_channel(gamma, channels, "batch_norm: gamma", x)
     beta = per_channel(beta, channels, "batch_norm: beta", x)
@@ -166,9 +167,9 @@ def batch_norm_backward(
     dy : ndarray of the shape of x
     x, gamma, eps, activation : as in `batch_norm`
     mean, var : ndarrays (C,), float32 or float64, what the forward pass returned or was given
-    beta, y : with an activation one of them: y = what the forward pass returned, or beta, from
-        which the mask is recomputed (faster; not possible with a residual)
-    residual : bool, whether one was added and its gradient is wanted
+    beta, y : one of them if there is an activation: y as the forward pass returned it, or beta, to
+        recompute the mask (faster; not possible with a residual)
+    residual : bool, whether a residual was added and its gradient is wanted
     frozen : bool, whether mean and var were given (as in `batch_norm_inference`): then
         dx = γ / √(var + ε) · g
 
@@ -198,7 +199,7 @@ def batch_norm_backward(
 def batch_norm_gradients(
     dy, x, gamma, mean, var, eps, beta, y, activation, residual, frozen, needs_dx
 ):
-    """`batch_norm_backward`, with dx None where it is not needed."""
+    """`batch_norm_backward`, with dx None if it is not needed."""
     x, channels = channels_last(x, "batch_norm_backward: x")
     dy = like_x(dy, "batch_norm_backward: dy", x, required=True)
     gamma = per_channel(gamma, channels, "batch_norm_backward: gamma", x)
@@ -237,7 +238,7 @@ def batch_norm_gradients(
 
 
 def channels_last(x, name):
-    """x as an array, and the shape (C,)."""
+    """Return x as an array, and the shape (C,)."""
     x = array(x, name)
     if x.ndim < 2 or x.shape[-1] < 1:
         raise ValueError(
@@ -247,7 +248,7 @@ def channels_last(x, name):
 
 
 def per_channel(value, channels, name, x):
-    """A value of the dtype of x and the shape (C,)."""
+    """Return an array of the dtype of x and the shape (C,)."""
     value = array_like(value, name, x, "x")
     if value.shape != channels:
         hint = "(the channels of x, its last axis"
@@ -258,7 +259,7 @@ def per_channel(value, channels, name, x):
 
 
 def statistic(value, channels, name):
-    """A mean or variance in float64, of the shape (C,)."""
+    """Return a mean or variance in float64, of the shape (C,)."""
     value = _checks.float64(value, name)
     if value.shape != channels:
         _checks.shape(value, channels, name, "(the channels of x, its last axis)")
@@ -266,7 +267,7 @@ def statistic(value, channels, name):
 
 
 def like_x(value, name, x, required=False):
-    """A value of the dtype and shape of x."""
+    """Return an array of the dtype and shape of x; None if there is none and none is required."""
     if value is None and not required:
         return None
     value = array_like(value, name, x, "x")
@@ -276,6 +277,6 @@ def like_x(value, name, x, required=False):
 
 
 def rounded(value):
-    """A float64 statistic as float32; one too large for it becomes infinite, as documented."""
+    """Return a float64 statistic as float32; too large a value becomes infinite."""
     with np.errstate(over="ignore"):
         return value.astype(np.float32)

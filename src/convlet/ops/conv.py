@@ -44,8 +44,8 @@ def conv2d(
 
         y[n,i,j,o] = act(b[o] + Σ_{u,v,c} x[n, i·sh-top+u·dh, j·sw-left+v·dw, c] · w[u,v,c,o])
 
-    x counts as 0 outside its bounds. With groups, output channel o sees only the channels of its
-    own group.
+    x is 0 outside its bounds. With groups, output channel o sees only the channels of its own
+    group.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def conv2d(
     groups : int, divides C and OC
     activation : None, "relu", "relu6", "leaky_relu" (of slope 0.01) or ("leaky_relu", slope)
     algorithm : "auto", "im2col", "winograd" or "winograd2"
-        "auto" takes what is expected to be fastest, by the shape alone; `conv2d_algorithm` tells
-        what that is, and `convlet.options(winograd=False)` forbids the last two. "im2col" serves
-        every shape and is exact on small integers. "winograd" multiplies less and rounds more:
-        F(4x4, 3x3), or F(2x2, 5x5), of stride 1 in float32, and forward 5x5 and 7x7 of stride 2;
-        "winograd2" is F(2x2, 3x3), which rounds as little as "im2col", of stride 1, or 2 with
-        padding 1 at the top and on the left.
-    out : ndarray (N, OH, OW, OC) to write the result to, or None
+        "auto" takes the one expected to be fastest, by the shape alone; `conv2d_algorithm` reports
+        which, and `convlet.options(winograd=False)` forbids the last two. "im2col" takes every
+        shape and is exact on small integers. "winograd" multiplies less and rounds more: F(4x4,
+        3x3) and F(2x2, 5x5) at stride 1 in float32, and forward 5x5 and 7x7 at stride 2.
+        "winograd2" is F(2x2, 3x3), which rounds as little as "im2col", at stride 1, or at stride 2
+        with padding 1 at the top and on the left.
+    out : ndarray (N, OH, OW, OC) that the result is written to, or None
 
     Returns
     -------
@@ -76,8 +76,8 @@ def conv2d(
     Raises
     ------
     TypeError : an array is not float32 or float64, dtypes differ, or a size is not an integer.
-    ValueError : shapes do not go together, the kernel is larger than the padded input, an option is
-        out of range, `out` overlaps an input, or `algorithm` has no path for this shape.
+    ValueError : shapes do not match, the kernel is larger than the padded input, an option is out
+        of range, `out` overlaps an input, or `algorithm` has no path for this shape.
 
     Notes
     -----
@@ -192,7 +192,7 @@ def conv2d_algorithm(
     dtype: Float = "float32",
     direction: Literal["forward", "backward_data", "backward_weights"] = "forward",
 ) -> dict[str, Any]:
-    """Say which algorithm "auto" takes for a convolution, why, and what it costs.
+    """Report which algorithm "auto" takes for a convolution, why, and what it costs.
 
     Parameters
     ----------
@@ -204,8 +204,8 @@ def conv2d_algorithm(
 
     Returns
     -------
-    dict with "algorithm", "multiply_adds", "bytes" (the three arrays, once each), "workspace"
-        (bytes of scratch with the current number of threads) and "reason"
+    dict with "algorithm", "multiply_adds", "bytes" (of the three arrays, once each), "workspace"
+        (its bytes with the current number of threads) and "reason"
 
     Raises
     ------
@@ -240,7 +240,7 @@ def conv2d_algorithm(
 
 
 def conv2d_choice(direction, code, x_shape, out_channels, geometry):
-    """The algorithm of a pass, its workspace in bytes, and the reason, as a dict."""
+    """The algorithm of a pass, its workspace in bytes and the reason for it, as a dict."""
     problem = direction, code, x_shape, out_channels, geometry
     number, reason = _core.conv2d_choose(*problem)
     workspace = _core.conv2d_workspace(*problem, get_num_threads())
@@ -248,21 +248,21 @@ def conv2d_choice(direction, code, x_shape, out_channels, geometry):
 
 
 def conv2d_geometry(x_shape, w_shape, *, activation=None, algorithm="auto", **options):
-    """What the core wants to know of a convolution whose shapes and options have been checked."""
+    """The core's description of a convolution whose shapes and options have been checked."""
     names = ("stride", "padding", "dilation", "groups")
     chosen = (options[name] for name in names)
     return _geometry(x_shape, w_shape, *chosen, activation, algorithm, "conv2d")[1]
 
 
 def check_algorithm(algorithm, where):
-    """Raise unless this is the name of an algorithm; return it."""
+    """Return the name of an algorithm; raise if there is none of that name."""
     if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
         raise ValueError(f"{where}: algorithm must be one of {_NAMES}, got {algorithm!r}")
     return algorithm
 
 
 def algorithm_number(algorithm, where):
-    """Return the core's number of an algorithm; that of "im2col" where Winograd is forbidden."""
+    """Return the core's number of an algorithm; for "auto", im2col's if options forbid Winograd."""
     check_algorithm(algorithm, where)
     if algorithm == "auto" and not get_options().winograd:
         return _ALGORITHMS["im2col"]
@@ -270,7 +270,7 @@ def algorithm_number(algorithm, where):
 
 
 def require_path(direction, dtype, x_shape, out_channels, geometry, algorithm, where):
-    """Raise where an algorithm that was asked for has no path for a shape."""
+    """Raise if an algorithm requested by name has no path for a shape."""
     if algorithm not in ("winograd", "winograd2"):
         return
     found, reason = _core.conv2d_choose(direction, dtype.char, x_shape, out_channels, geometry)
@@ -282,8 +282,8 @@ def require_path(direction, dtype, x_shape, out_channels, geometry, algorithm, w
 
 
 def _geometry(x_shape, w_shape, stride, padding, dilation, groups, activation, algorithm, where):
-    """The output shape and what the core wants to know of the window, remembered by shape."""
-    # Only exact integers, pairs of them and strings may become keys: 1 == True == 1.0.
+    """The output shape and the core's description of the convolution, cached by shape."""
+    # Keys of the cache must be exact integers, pairs of them or strings, since 1 == True == 1.0.
     if type(stride) is not int:
         stride = _checks.pair(stride, f"{where}: stride")
     if type(padding) is not int and type(padding) is not str:

@@ -1,4 +1,4 @@
-"""Convolution of sequences: that of images of one row."""
+"""Convolution of sequences, as images of one row."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def conv1d(
 
     Raises
     ------
-    TypeError, ValueError : as in `conv2d`, of which this is a use: the sequence is its row.
+    TypeError, ValueError : as in `conv2d`, which is called with sequences as images of one row.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def _rows(stride, padding, dilation, groups, where):
 
 
 def sequence_padding(value, name):
-    """Return the padding of an image of one row: none above and below."""
+    """Return the padding of a sequence as that of an image of one row."""
     if isinstance(value, str):
         return _checks.padding_form(value, name)
     return (0, 0), _checks.pair(value, name, 0)

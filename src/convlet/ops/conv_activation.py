@@ -1,4 +1,4 @@
-"""The activations that end a convolution, as `conv2d` takes them: a name, or a name and a slope."""
+"""The activation after a convolution, as `conv2d` takes it: a name, or a name and a slope."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _TITLES = {"relu": "ReLU", "relu6": "ReLU6", "leaky_relu": "LeakyReLU"}
 
 
 def activation_title(activation):
-    """Return what tables call an activation."""
+    """Return the name of an activation in tables."""
     return _TITLES[activation if isinstance(activation, str) else activation[0]]
 
 
 def activation_backward(dy, y, activation):
-    """Return the gradient before an activation, from its y."""
+    """Return the gradient before an activation, from that after it and its y."""
     if activation == "relu":
         return relu_backward(dy, y)
     if activation == "relu6":

@@ -35,9 +35,11 @@ def conv_transpose2d(
     groups: SupportsIndex = 1,
     algorithm: Algorithm = "auto",
 ) -> np.ndarray:
-    """Spread every pixel over a window: the gradient, by its input, of the convolution with w.
+    """Transposed convolution: each pixel of x spreads over a window of y.
 
         y[n, i·sh-top+u·dh, j·sw-left+v·dw, o] += Σ_c x[n,i,j,c] · w[u,v,o,c],  from b[o] on
+
+    It is the gradient of the convolution with w with respect to its input, plus b.
 
     Parameters
     ----------
@@ -46,10 +48,10 @@ def conv_transpose2d(
         (N, OH, OW, OC) -> (N, H, W, C) that this is the gradient of
     b : ndarray (OC,), or None
     stride : int or (sh, sw)
-    padding : as in `conv2d`: what that convolution pads, and this one cuts off its output. With
-        "same" and "same_lower" the output is (H·sh, W·sw).
-    output_padding : int or pair: rows and columns more at the end, which the same convolution
-        would have left unread; below the larger of stride and dilation
+    padding : as in `conv2d`: the padding of that convolution, which is cropped from y. With "same"
+        and "same_lower" the output is (H·sh, W·sw).
+    output_padding : int or pair: extra rows and columns at the end, which that convolution does not
+        read; below the larger of stride and dilation
     dilation : int or (dh, dw)
     groups : int, divides C and OC
     algorithm : as in `conv2d`
@@ -62,8 +64,7 @@ def conv_transpose2d(
     Raises
     ------
     TypeError : an array is not float32 or float64, dtypes differ, or a size is not an integer.
-    ValueError : shapes do not go together, the padding leaves no output, or an option is out of
-        range.
+    ValueError : shapes do not match, the padding leaves no output, or an option is out of range.
 
     Notes
     -----
@@ -163,7 +164,7 @@ def conv_transpose2d_backward(
 
 
 def _require_path(direction, dtype, x_shape, y_shape, geometry, algorithm, where):
-    """Raise where the convolution that this is the gradient of has no path."""
+    """Raise if the convolution that this is the gradient of has no path."""
     no_activation = 0, 0.0
     of_convolution = *geometry[:10], *geometry[12:], *no_activation
     require_path(direction, dtype, y_shape, x_shape[3], of_convolution, algorithm, where)
@@ -172,7 +173,7 @@ def _require_path(direction, dtype, x_shape, y_shape, geometry, algorithm, where
 def _geometry(
     x_shape, w_shape, stride, padding, output_padding, dilation, groups, algorithm, where
 ):
-    """The output shape and what the core wants to know, remembered by exact sizes."""
+    """The output shape and the core's description, cached by exact sizes."""
     strides = _checks.pair(stride, f"{where}: stride")
     form = _checks.padding_form(padding, f"{where}: padding")
     extras = _checks.pair(output_padding, f"{where}: output_padding", 0)
@@ -208,9 +209,9 @@ def _remembered_geometry(
 
 
 def transposed_axis(form, axis, n, kernel, strides, extras, dilations, where):
-    """Return how n positions become more: their number, what is cut off, and what is added.
+    """Return the outputs of n positions on an axis, those cropped at either end, and those added.
 
-    With "same" the number is n·stride, and windows that do not reach so far are extended.
+    With "same" there are n·stride outputs; windows that do not reach so far are extended.
     """
     stride, extra, dilation = strides[axis], extras[axis], dilations[axis]
     span = dilation * (kernel - 1) + 1

@@ -1,4 +1,4 @@
-"""Dropout, a function of its seed and counter."""
+"""Dropout, as a function of a seed and a counter."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def dropout(
     counter: SupportsIndex = 0,
     per_channel: bool = False,
 ) -> np.ndarray:
-    """Set a share p of the values to 0, and scale the others by 1/(1 - p).
+    """Set each value to 0 with probability p, and scale the others by 1/(1 - p).
 
         y[i] = x[i] / (1 - p) where word(seed, counter, i) ≥ 2³²·p, else 0
 
-    word is Philox4x32-10, a generator without state: the mask is a function of seed, counter and
-    the index of the element, the same on every machine and for any number of threads, so that
-    nobody has to store it. 2³²·p is rounded to an integer.
+    word is Philox4x32-10, a counter-based generator: the mask is a function of seed, counter and
+    the index of the element, the same on every machine and for any number of threads, so that it
+    need not be stored. 2³²·p is rounded to an integer.
 
     Parameters
     ----------
     x : ndarray (N, ...)
-    p : float from 0 to 1: the probability of being dropped
-    seed, counter : int from 0 to 2**64 - 1: which mask
+    p : float from 0 to 1: the probability that a value is dropped
+    seed, counter : int from 0 to 2**64 - 1: these select the mask
     per_channel : bool, False; drop whole channels (the last axis) of a sample (the first)
 
     Returns
@@ -117,7 +117,7 @@ def probability(value, name):
 
 
 def word(value, name):
-    """Return an integer of 64 bits."""
+    """Return an integer from 0 to 2**64 - 1."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     value = operator.index(value)

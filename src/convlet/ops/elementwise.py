@@ -1,4 +1,4 @@
-"""Operators that join arrays element by element."""
+"""Addition of arrays, element by element."""
 
 from __future__ import annotations
 

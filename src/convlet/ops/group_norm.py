@@ -1,4 +1,4 @@
-"""Normalisation of each sample on its own: by groups of channels, by channels, by all values."""
+"""Normalisation of each sample by itself: group norm, instance norm and layer norm."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def group_norm(
 
     Raises
     ------
-    TypeError : an array is not float32 or float64, dtypes differ, or groups or eps is no number.
-    ValueError : shapes do not go together, a sample has no values, groups do not divide C, or eps
-        is out of range.
+    TypeError : an array is not float32 or float64, dtypes differ, or groups or eps is not a number.
+    ValueError : shapes do not match, a sample has no values, groups do not divide C, or eps is out
+        of range.
 
     Notes
     -----
     Moments are those of `batch_norm`, per channel of a sample, merged into groups in double: a mean
-    of 1000 deviations costs no digits, and a constant group gives exactly β. Values that are not
-    finite propagate within their group. Groups of channels are as in PyTorch; there they come
-    first, here last.
+    of 1000 standard deviations costs no digits, and a constant group gives exactly β. Values that
+    are not finite propagate within their group. Groups are those of PyTorch, where channels come
+    first.
 
     References
     ----------
@@ -71,7 +71,7 @@ def group_norm(
 
 
 def group_norm_training(x, gamma, beta, groups, eps, where="group_norm"):
-    """`group_norm`, with mean and var as they are: in float64."""
+    """`group_norm`, with mean and var in float64."""
     x, channels = channels_last(x, f"{where}: x")
     groups = _checks.size(groups, f"{where}: groups")
     if channels[0] % groups:
@@ -86,7 +86,7 @@ def group_norm_training(x, gamma, beta, groups, eps, where="group_norm"):
 def group_norm_backward(
     dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of Σ dy·group_norm(x, γ, β)[0]; groups are as many as mean and var have.
+    """Gradients of Σ dy·group_norm(x, γ, β)[0]; mean and var say how many groups there are.
 
         x̂ = (x - mean) / √(var + ε);  dβ = Σ dy;  dγ = Σ dy x̂  over all but channels
         dx = (γ dy - Σ γ dy / M - x̂ Σ γ dy x̂ / M) / √(var + ε),  sums over a sample's group
@@ -120,7 +120,7 @@ def group_norm_backward(
 def group_norm_gradients(
     dy, x, gamma, mean, var, eps, needs_dx, groups=None, where="group_norm_backward"
 ):
-    """`group_norm_backward`, with dx None where it is not needed."""
+    """`group_norm_backward`, with dx None if it is not needed."""
     x, channels = channels_last(x, f"{where}: x")
     if gamma is not None:
         gamma = per_channel(gamma, channels, f"{where}: gamma", x)
@@ -219,7 +219,7 @@ def layer_norm(
     normalized_shape: SupportsIndex | Sequence[SupportsIndex] | None = None,
     eps: float = 1e-5,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Normalise all values of the trailing axes together, for each place in the leading ones.
+    """Normalise over the trailing axes, for each index of the leading ones.
 
         mean[n] = Σ x[n] / D,  var[n] = Σ (x[n] - mean[n])² / D,  over the D values of
         normalized_shape
@@ -229,8 +229,8 @@ def layer_norm(
     ----------
     x : ndarray (..., *normalized_shape)
     gamma, beta : ndarrays of normalized_shape, of the dtype of x, or None for 1 and 0
-    normalized_shape : int or tuple; None stands for the shape of gamma, else of beta, else for the
-        last axis. Over the channels of each pixel: C; over whole images: (H, W, C)
+    normalized_shape : int or tuple: C normalises the channels of each pixel, (H, W, C) whole
+        images. None is the shape of gamma, or of beta, or the last axis
     eps : float, ε, at least 0
 
     Returns
@@ -240,8 +240,8 @@ def layer_norm(
 
     Raises
     ------
-    TypeError : an array is not float32 or float64, dtypes differ, or eps is no number.
-    ValueError : shapes do not go together, or eps is out of range.
+    TypeError : an array is not float32 or float64, dtypes differ, or eps is not a number.
+    ValueError : shapes do not match, or eps is out of range.
 
     References
     ----------
@@ -259,7 +259,7 @@ def layer_norm(
 
 
 def layer_norm_training(x, gamma, beta, normalized_shape, eps):
-    """`layer_norm`, with mean and var as they are: in float64."""
+    """`layer_norm`, with mean and var in float64."""
     x = array(x, "layer_norm: x")
     if normalized_shape is None:
         given = [np.shape(a) for a in (gamma, beta) if a is not None]
@@ -308,7 +308,7 @@ def layer_norm_backward(
 
 
 def layer_norm_gradients(dy, x, gamma, mean, var, eps, needs_dx):
-    """`layer_norm_backward`, with dx None where it is not needed."""
+    """`layer_norm_backward`, with dx None if it is not needed."""
     where = "layer_norm_backward"
     x = array(x, f"{where}: x")
     mean, var = (_checks.float64(a, f"{where}: {n}") for a, n in ((mean, "mean"), (var, "var")))
@@ -343,7 +343,7 @@ def trailing_shape(value, name):
 
 
 def _trailing(value, shape, name, x):
-    """A value of the dtype of x and the shape of its normalised axes, as one axis; or None."""
+    """Return an array of the dtype of x and the shape of its normalised axes, flat; or None."""
     if value is None:
         return None
     value = array_like(value, name, x, "x")
@@ -352,7 +352,7 @@ def _trailing(value, shape, name, x):
 
 
 def _leading(x, shape, where):
-    """The axes of x before those that are normalised."""
+    """Return the shape of the axes of x before the normalised ones."""
     if not shape or x.ndim < len(shape) or x.shape[x.ndim - len(shape) :] != shape:
         raise ValueError(
             f"{where}: x must end in the axes {shape} that are normalised, got shape {x.shape}"
@@ -363,7 +363,7 @@ def _leading(x, shape, where):
 
 
 def _matrices(x, where):
-    """x as (samples, pixels, channels)."""
+    """Return the shape of x as (samples, pixels, channels)."""
     pixels = math.prod(x.shape[1:-1])
     if pixels == 0:
         raise ValueError(f"{where}: x must have at least one value per sample, got shape {x.shape}")

@@ -1,4 +1,4 @@
-"""The linear map of rows and its gradients."""
+"""The linear map of rows, and its gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> np.ndarray:
     Raises
     ------
     TypeError : an array is not float32 or float64, or dtypes differ.
-    ValueError : shapes do not go together; the message names them.
+    ValueError : shapes do not match; the message names them.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> np.ndarray:
 
 
 def _linear(x, w, b):
-    """`linear` of arrays that have to be converted, or are wrong."""
+    """`linear`, of arrays that must be converted or are refused."""
     x = array(x, "linear: x")
     w = array_like(w, "linear: w", x, "x")
     y_shape = _output_shape(x.shape, w.shape, "linear")
@@ -92,7 +92,7 @@ def linear_backward(
 
 
 def _linear_backward(dy, x, w, needs_dx, needs_dw, needs_db):
-    """`linear_backward` of arrays that have to be converted, or are wrong."""
+    """`linear_backward`, of arrays that must be converted or are refused."""
     x = array(x, "linear_backward: x")
     w = array_like(w, "linear_backward: w", x, "x")
     dy = array_like(dy, "linear_backward: dy", x, "x")

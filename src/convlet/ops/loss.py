@@ -1,4 +1,4 @@
-"""Losses over classes, with their gradients."""
+"""Losses over classes, and their gradients."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def softmax_cross_entropy(
     reduction: Reduction = "mean",
     empty: Literal["zero", "nan", "raise"] = "zero",
 ) -> tuple[Loss, np.ndarray]:
-    """Cross-entropy of softmax(logits), and its gradient, without going through probabilities.
+    """Cross-entropy of softmax(logits), and its gradient, computed from logits directly.
 
         u_nc = w_c ((1 - s) q_nc + s/C)
         loss_n = a_n Σ_c u_nc (lse_n - z_nc),  lse_n = log Σ_c exp z_nc
         dloss_n/dz_nc = a_n (p_nc Σ_k u_nk - u_nc),  p = softmax(z)
 
-    where q is the target: given, or 1 at the label and 0 elsewhere; w are the class weights, a the
-    sample weights, s is the label smoothing.
+    where q is the target: soft, or 1 at the label and 0 elsewhere; w are the class weights, a the
+    sample weights, and s is the label smoothing.
 
     Parameters
     ----------
     logits : ndarray with the classes on `axis`
     target : integers, the shape of logits without `axis`, each from 0 to C - 1; or soft targets q,
         the shape and dtype of logits, with any sum
-    axis : int, the axis of the classes; another than the last costs a transposing copy each way
+    axis : int, the axis of the classes; any but the last costs a transposing copy each way
     class_weight : array (C,), finite and at least 0; None for ones
     sample_weight : array of the shape of logits without `axis`, likewise. Rows of weight 0 are
         skipped: nothing is computed from them, and their gradient is exactly 0
@@ -54,8 +54,8 @@ def softmax_cross_entropy(
     label_smoothing : float s from 0 to 1
     reduction : "mean", "sum" or "none". The mean divides by Σ a_n w_label over the rows not
         ignored, with soft targets by Σ a_n: PyTorch's, where PyTorch defines it
-    empty : what a mean is whose divisor is 0: "zero", "nan", or "raise" a ValueError. In the first
-        two the gradient is 0
+    empty : the mean if its divisor is 0: "zero", "nan", or "raise" a ValueError. With the first two
+        the gradient is 0
 
     Returns
     -------
@@ -67,15 +67,15 @@ def softmax_cross_entropy(
     ------
     TypeError : logits are not float32 or float64, labels not integers, dtypes of soft targets and
         logits differ, or axis, ignore_index or label_smoothing is not a number of its kind.
-    ValueError : shapes do not go together, an option is unknown or out of range, a weight is
-        negative or not finite, or a label is out of range; the message names the label, its index
-        and the range.
+    ValueError : shapes do not match, an option is unknown or out of range, a weight is negative or
+        not finite, or a label is out of range; the message names the label, its index and the
+        range.
 
     Notes
     -----
     A class with u = 0 adds nothing to the loss, even if its logit is -inf. Without smoothing, rows
-    with labels keep their relative accuracy however confident they are: the loss of a row whose
-    probability is 1 - 1e-10 is 1e-10, not 0.
+    with labels keep their relative accuracy, however confident: the loss of a row whose probability
+    is 1 - 1e-10 is 1e-10, not 0.
 
     References
     ----------
@@ -136,7 +136,7 @@ def nll(
 
         loss_n = -a_n w_label x[n, label],  dloss_n/dx_nc = -a_n w_label [c = label]
 
-    From logits use `softmax_cross_entropy`, which is this after a log-softmax in one call.
+    From logits, use `softmax_cross_entropy`, which is a log-softmax and this loss in one call.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def nll(
 
 
 class _Rows:
-    """The rows of one call: checked, with the classes last, and brought back in the end."""
+    """The rows of one call: checked, with the classes moved last, and moved back at the end."""
 
     def __init__(self, where, x, name, axis, class_weight, sample_weight, reduction, empty):
         self.where, self.name = where, name
@@ -208,7 +208,7 @@ class _Rows:
             _checks.bad_label(target, name, self.x.shape[-1], ignored)
 
     def _cure(self, target):
-        """How to make labels of a target that has an axis for them, if it has."""
+        """How to turn a target with an axis of classes into labels, as the end of a message."""
         if target.shape == (*self.shape, 1):
             return ": use target[..., 0]"
         if target.ndim == len(self.shape) + 1:

@@ -1,4 +1,4 @@
-"""Pooling and its gradients."""
+"""Max and average pooling, and their gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _X_AXES = "(N, H, W, C)"
-MAX_WINNERS = 255  # positions of a window that a byte can name, beside none
+MAX_WINNERS = 255  # positions of a window that a byte can number, besides 255 for none
 
 
 def max_pool2d(
@@ -40,8 +40,8 @@ def max_pool2d(
     stride : int or (sh, sw); None is kernel_size
     padding : as in `conv2d`, at most half of the kernel
     dilation : int or (dh, dw)
-    ceil_mode : bool, round the output size up; the last window still begins inside the image or in
-        the padding before it
+    ceil_mode : bool, round the output size up; the last window still begins in the image or in the
+        padding before it
 
     Returns
     -------
@@ -80,11 +80,11 @@ def max_pool2d_backward(
     dilation: Pair = 1,
     ceil_mode: bool = False,
 ) -> np.ndarray:
-    """Gradient of Σ dy·max_pool2d(x): each dy goes to the value that won its window.
+    """Gradient of Σ dy·max_pool2d(x): each dy goes to the largest value of its window.
 
-        dx[p] = Σ dy[i] over the windows i that x[p] won
+        dx[p] = Σ dy[i] over the windows i whose largest value is x[p]
 
-    Among equals the first in row order wins, among NaNs likewise.
+    Of equal values, and of NaNs, the first in row-major order counts.
 
     Parameters
     ----------
@@ -120,13 +120,13 @@ def max_pool2d_backward(
 
 
 def max_pool2d_winners(x, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """max_pool2d for a backward pass that keeps the winners instead of x.
+    """`max_pool2d`, with the places of the largest values for a backward pass without x.
 
     Returns
     -------
     y : ndarray (N, OH, OW, C)
-    winners : ndarray (N, OH, OW, C) of uint8, for `max_pool2d_winners_backward`: the number of
-        each output's position among those of its window inside the image, 255 where it has none
+    winners : ndarray (N, OH, OW, C) of uint8, for `max_pool2d_winners_backward`: the number of the
+        largest value among the positions of its window inside the image, 255 if there is none
 
     Raises
     ------
@@ -145,7 +145,7 @@ def max_pool2d_winners(x, kernel_size, *, stride=None, padding=0, dilation=1, ce
 def max_pool2d_winners_backward(
     dy, winners, x_shape, kernel_size, *, stride=None, padding=0, dilation=1, ceil_mode=False
 ):
-    """max_pool2d_backward from the winners, to the same bits: half the memory traffic and less.
+    """`max_pool2d_backward` from the winners: the same bits for at most half the memory traffic.
 
     Parameters
     ----------
@@ -190,8 +190,7 @@ def avg_pool2d(
     Parameters
     ----------
     x, kernel_size, stride, padding, ceil_mode : as in `max_pool2d`
-    count_include_pad : bool, whether count is the positions of the window in the padded image, or
-        in the image
+    count_include_pad : bool, whether count includes the positions of the window in the padding
 
     Returns
     -------
@@ -276,7 +275,7 @@ def global_avg_pool2d(x: Array) -> np.ndarray:
     Raises
     ------
     TypeError : x is not float32 or float64.
-    ValueError : x does not have four axes, or images without pixels.
+    ValueError : x does not have four axes, or images have no pixels.
 
     Examples
     --------
@@ -340,7 +339,7 @@ def global_max_pool2d(x: Array) -> np.ndarray:
     Raises
     ------
     TypeError : x is not float32 or float64.
-    ValueError : x does not have four axes, or images without pixels.
+    ValueError : x does not have four axes, or images have no pixels.
 
     Examples
     --------
@@ -403,14 +402,14 @@ def pool2d_geometry(
     ceil_mode=False,
     count_include_pad=True,
 ):
-    """What the core wants to know of a pool whose shapes and options have been checked."""
+    """The core's description of a pool whose shapes and options have been checked."""
     options = stride, padding, dilation, ceil_mode, count_include_pad
     return _geometry(x_shape, kernel_size, *options, "pool2d")[1]
 
 
 def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where):
-    """The output shape and what the core wants to know of the window, remembered by shape."""
-    # Only exact integers, pairs of them and strings may become keys: 1 == True == 1.0.
+    """The output shape and the core's description of the window, cached by shape."""
+    # Keys of the cache must be exact integers, pairs of them or strings, since 1 == True == 1.0.
     if type(kernel_size) is not int:
         kernel_size = _checks.pair(kernel_size, f"{where}: kernel_size")
     if stride is None:

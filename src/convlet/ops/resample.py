@@ -28,7 +28,7 @@ def pad2d(
     mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
     value: float = 0,
 ) -> np.ndarray:
-    """Put images inside a margin.
+    """Pad images on all four sides.
 
     Two pixels around 0 1 2 3, with v for `value`:
 
@@ -50,7 +50,7 @@ def pad2d(
     ------
     TypeError : x is not float32 or float64, or a size is not an integer.
     ValueError : x does not have four axes, mode is unknown, the image is too small for it, or
-        `value` is given to a mode that has no use for it.
+        `value` is given to a mode that does not use it.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def pad2d_backward(
 
 
 def check_padding(padding, mode, value, where):
-    """Return ((top, bottom), (left, right)) of options that go together."""
+    """Return ((top, bottom), (left, right)), or raise if the options do not match."""
     if not isinstance(mode, str) or mode not in PAD_MODES:
         raise ValueError(f"{where}: mode must be one of {tuple(PAD_MODES)}, got {mode!r}")
     _checks.number(value, f"{where}: value")
@@ -127,7 +127,7 @@ def check_padding(padding, mode, value, where):
 
 
 def padded_shape(x_shape, pads, mode, where):
-    """Return the output's shape, or raise where the image is too small for its margin."""
+    """Return the shape of y, or raise if the image is too small for its padding."""
     _checks.images(x_shape, where)
     for axis in range(2):
         n, most = x_shape[1 + axis], max(pads[axis])
@@ -153,12 +153,12 @@ def upsample2d(
     mode: Literal["nearest", "bilinear"] = "nearest",
     align_corners: bool = False,
 ) -> np.ndarray:
-    """Make images `scale` times as large.
+    """Upsample images by an integer scale.
 
         nearest   y[n,i,j,c] = x[n, i // sh, j // sw, c]
         bilinear  y[n,i,j,c] = Σ_{h,w} max(0, 1 - |r_i - h|) · max(0, 1 - |s_j - w|) · x[n,h,w,c]
 
-    where r_i = (i + ½)/sh - ½, held inside [0, H - 1], or with align_corners
+    where r_i = (i + ½)/sh - ½, clipped to [0, H - 1], or with align_corners
     r_i = i·(H - 1)/(H·sh - 1); s_j alike.
 
     Parameters
@@ -175,7 +175,7 @@ def upsample2d(
     Raises
     ------
     TypeError : x is not float32 or float64, or scale is not an integer.
-    ValueError : x does not have four axes, an option is out of range, or align_corners is asked of
+    ValueError : x does not have four axes, an option is out of range, or align_corners is True with
         mode "nearest".
 
     Examples
@@ -241,7 +241,7 @@ def upsample2d_backward(
 
 
 def check_upsampling(scale, mode, align_corners, where):
-    """Return (sh, sw) of options that go together."""
+    """Return (sh, sw), or raise if the options do not match."""
     if not isinstance(mode, str) or mode not in UPSAMPLE_MODES:
         raise ValueError(f"{where}: mode must be one of {tuple(UPSAMPLE_MODES)}, got {mode!r}")
     if not isinstance(align_corners, bool):
@@ -255,11 +255,11 @@ def check_upsampling(scale, mode, align_corners, where):
 
 
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> np.ndarray:
-    """Take the mean of each of OH x OW bins, whatever the size of the images.
+    """Average images over OH x OW bins, whatever their size.
 
         y[n,i,j,c] = mean of x[n,h,w,c], floor(i·H/OH) ≤ h < ceil((i + 1)·H/OH), w alike
 
-    Bins share pixels where OH does not divide H, and repeat them where it is larger.
+    Bins overlap where OH does not divide H, and repeat pixels where OH is larger.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def adaptive_avg_pool2d_backward(dy: Array, x_shape: Shape, output_size: Pair) -
 
 
 def check_output_size(value, name):
-    """Return a pair of sizes, None where it is that of the image."""
+    """Return a pair of sizes, with None for that of the image."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be an integer or a pair, got {value!r}")

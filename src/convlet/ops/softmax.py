@@ -24,7 +24,7 @@ def softmax(x: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     Parameters
     ----------
     x : ndarray
-    axis : int, the axis of the classes; another than the last costs a transposing copy each way
+    axis : int, the axis of the classes; any but the last costs a transposing copy each way
 
     Returns
     -------

@@ -28,7 +28,7 @@ class AdaGrad(Optimizer):
 
     Raises
     ------
-    TypeError, ValueError : a parameter twice or none at all, an option unknown or out of range.
+    TypeError, ValueError : there are no parameters, or one twice; an option is unknown or invalid.
 
     References
     ----------

@@ -32,7 +32,7 @@ class RMSProp(Optimizer):
 
     Raises
     ------
-    TypeError, ValueError : a parameter twice or none at all, an option unknown or out of range.
+    TypeError, ValueError : there are no parameters, or one twice; an option is unknown or invalid.
 
     Notes
     -----

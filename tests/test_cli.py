@@ -1,6 +1,7 @@
 """The command, run as users run it: in a process of its own."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -65,9 +66,11 @@ def test_history_is_one_object_of_equally_long_lists(one_epoch):
     done, folder = one_epoch
     history = json.loads((folder / "history.json").read_text())
 
-    assert list(history) == ["loss", "accuracy", "test_accuracy"]
-    assert [len(values) for values in history.values()] == [1, 1, 1]
+    assert list(history) == ["loss", "accuracy", "test_loss", "test_accuracy"]
+    assert [len(values) for values in history.values()] == [1, 1, 1, 1]
     assert round(history["test_accuracy"][0], 4) == ending(done.stdout)[1]
+    overflowed = _cli._history_text({"loss": [0.5], "test_loss": [math.inf]})
+    assert json.loads(overflowed) == {"loss": [0.5], "test_loss": [None]}
     assert history["loss"][0] != round(history["loss"][0], 4)
 
 
@@ -228,7 +231,7 @@ def test_interruption_ends_with_what_was_reached(tmp_path):
     checksum, _ = ending(output)
     lists = list(json.loads(history.read_text()).values())
     completed = len(lists[0])
-    assert [completed] * 3 == [len(values) for values in lists]
+    assert {completed} == {len(values) for values in lists}
     assert completed >= 1
     assert f"stopped after {completed} of 100000 epochs" == output.splitlines()[-3]
     model = models.digits()

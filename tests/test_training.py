@@ -46,15 +46,17 @@ def test_fit_learns_and_keeps_a_history(digits):
 
     history = training.fit(model, optimizer, *train, epochs=6, batch_size=32, rng=0, test=test)
 
-    assert list(history) == ["loss", "accuracy", "test_accuracy"]
+    assert list(history) == ["loss", "accuracy", "test_loss", "test_accuracy"]
     for values in history.values():
         assert [float] * 6 == [type(value) for value in values]
     assert history["loss"][-1] < history["loss"][0] / 4
     assert history["accuracy"][-1] > 0.9
     assert history["test_accuracy"][-1] == training.evaluate(model, *test)
+    expected, _ = cl.softmax_cross_entropy(model(test[0]), test[1])
+    assert history["test_loss"][-1] == pytest.approx(expected, rel=1e-6)
 
 
-def test_fit_without_a_test_set_has_no_test_accuracy(digits):
+def test_fit_without_a_test_set_has_no_test_numbers(digits):
     """With nothing to evaluate on, the history makes no statement about it."""
     model, optimizer = start()
 
@@ -92,7 +94,7 @@ def test_fit_is_the_two_doors_spelled_out(digits):
 
 
 def test_fit_reports_its_progress(digits):
-    """The callback sees every batch, and the test accuracy with the last batch of an epoch."""
+    """The callback sees every batch, and the test set's numbers with the last of an epoch."""
     train, test = digits
     model, optimizer = start()
     seen = []
@@ -111,6 +113,8 @@ def test_fit_reports_its_progress(digits):
     assert [(p.epoch, p.images) for p in seen] == [(1, 100), (1, 160), (2, 100), (2, 160)]
     assert [seen[0].test_accuracy, seen[2].test_accuracy] == [None, None]
     assert history["test_accuracy"] == [seen[1].test_accuracy, seen[3].test_accuracy]
+    assert [seen[0].test_loss, seen[2].test_loss] == [None, None]
+    assert history["test_loss"] == [seen[1].test_loss, seen[3].test_loss]
     assert history["loss"] == [seen[1].loss, seen[3].loss]
     assert {(2, 160)} == {(p.epochs, p.total) for p in seen}
 
@@ -161,7 +165,7 @@ def test_fit_ends_cleanly_when_interrupted(digits, calls, completed):
         progress=interrupt,
     )
 
-    assert [completed] * 3 == [len(values) for values in history.values()]
+    assert {completed} == {len(values) for values in history.values()}
     assert reached[-1] == training.weights_sha256(model)
     assert all(not parameter.grad.any() for parameter in model.parameters())
 
@@ -183,7 +187,7 @@ def test_fit_ends_where_its_callback_says_so(digits, images, completed, answer):
     )
 
     assert (3, images) == (seen[-1].epoch, seen[-1].images)
-    assert [completed] * 3 == [len(values) for values in history.values()]
+    assert {completed} == {len(values) for values in history.values()}
 
 
 def test_fit_interrupted_within_a_step_zeroes_the_gradients(digits):
@@ -364,6 +368,7 @@ def test_labels_of_pixels(digits):
     assert expected == training.evaluate(model, x, y) == history["test_accuracy"][-1]
     assert 0.9 < expected <= 1
     assert all(accuracy <= 1 for accuracy in history["accuracy"])
+    assert history["test_loss"][-1] == pytest.approx(cl.softmax_cross_entropy(model(x), y)[0])
 
 
 def test_evaluate_counts_the_largest_logits():

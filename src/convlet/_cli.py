@@ -187,7 +187,7 @@ def _add_train(commands) -> None:
         "--history",
         type=_output_file,
         metavar="FILE.json",
-        help="write loss, accuracy and test_accuracy, one number per epoch each",
+        help="write loss, accuracy, test_loss and test_accuracy, one number per epoch each",
     )
     train.add_argument(
         "--save",
@@ -302,11 +302,20 @@ def _fit(options: argparse.Namespace, model, x, y, test, shuffle_rng, augment_rn
     print(f"test accuracy {training.evaluate(model, *test):.4f}", flush=True)
 
     if options.history is not None:
-        text = json.dumps(history, allow_nan=False) + "\n"
+        text = _history_text(history)
         _write(options.history, lambda file: file.write(text.encode()))
     if options.save is not None:
         _write(options.save, lambda file: np.savez(file, **model.state_dict()))
     return 0
+
+
+def _history_text(history: dict[str, list[float]]) -> str:
+    """Write a history as JSON, which has no inf and no nan: a test loss that is one is null."""
+    finite = {
+        name: [value if math.isfinite(value) else None for value in values]
+        for name, values in history.items()
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"
 
 
 def _count(text: str) -> int:

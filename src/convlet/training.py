@@ -26,7 +26,8 @@ class Progress(NamedTuple):
     total: int  # images of an epoch
     loss: float  # mean over the images seen in this epoch
     accuracy: float  # likewise
-    test_accuracy: float | None  # a number in the last call of an epoch when there is a test set
+    test_accuracy: float | None = None  # on the test set, in the last call of an epoch
+    test_loss: float | None = None  # likewise
 
 
 def fit(
@@ -73,7 +74,8 @@ def fit(
     Returns
     -------
     history : dict of lists with one float per completed epoch: "loss" and "accuracy", means over
-        the epoch's images, each taken before the step on its batch; and with test "test_accuracy"
+        the epoch's images, each taken before the step on its batch; and with test "test_loss" and
+        "test_accuracy", those of the whole test set after the epoch
 
     Raises
     ------
@@ -134,8 +136,8 @@ def fit(
                 correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
                 mean_loss, accuracy = summed_loss / images, correct / (images * labels_each)
                 last_one = images == total
-                tested = evaluate(model, *test) if last_one and test is not None else None
-                reached = Progress(epoch, epochs, images, total, mean_loss, accuracy, tested)
+                tested = _test(model, *test, loss) if last_one and test is not None else ()
+                reached = Progress(epoch, epochs, images, total, mean_loss, accuracy, *tested)
                 if last_one:
                     completed.append(reached)
                 answer = None if progress is None else progress(reached)
@@ -225,7 +227,7 @@ def _check_lengths(where, x, y):
 
 
 def _history(completed, test):
-    names = ["loss", "accuracy"] + (["test_accuracy"] if test is not None else [])
+    names = ["loss", "accuracy"] + (["test_loss", "test_accuracy"] if test is not None else [])
     return {name: [getattr(epoch, name) for epoch in completed] for name in names}
 
 
@@ -255,14 +257,21 @@ def evaluate(
     """
     batch_size = _checks.size(batch_size, "evaluate: batch_size")
     _check_lengths("evaluate", x, y)
+    return _test(model, x, y, None, batch_size)[0]
+
+
+def _test(model, x, y, loss, batch_size=256):
+    """Return the accuracy on a test set, and the mean of a loss over it, 0 without one."""
     y = _checks.as_ndarray(y, "evaluate: y", "int64")
-    correct = 0
+    summed_loss, correct = 0.0, 0
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         logits, labels = model(x[rows]), y[rows]
         _check_labels(labels, logits.shape, len(logits), "evaluate: y")
+        if loss is not None:
+            summed_loss += _value_and_gradient(loss, logits, labels)[0] * len(labels)
         correct += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
-    return correct / y.size
+    return correct / y.size, summed_loss / len(x)
 
 
 def weights_sha256(model: Layer) -> str:

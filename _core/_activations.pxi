@@ -1,4 +1,4 @@
-# The activations but ReLU as Python functions.
+# The activations other than ReLU as Python functions.
 
 ctypedef cvl_status (*unary_parameter_function)(
     char, double, Py_ssize_t, void *, const void *, const cvl_exec *) noexcept nogil

@@ -7,12 +7,13 @@
 # of 26 MB takes 0.7 times as long.
 #
 # Networks halve their images and double their channels, so large blocks come in sizes that are
-# powers of two apart. Those are made of each other: a block is cut from a larger idle one, or
-# joined of idle parts, before memory is asked for, and then for the largest of these sizes so far.
-# Else a backward pass, which ends with the largest blocks, could use nothing of what the small
-# ones at its beginning left. What is cut is freed when all of it is idle.
+# powers of two apart. Such blocks are made of each other: before memory is allocated, a block is
+# cut from a larger idle one, or joined from idle parts; and what is allocated is a block of the
+# largest of these sizes so far. Otherwise a backward pass, which ends with the largest blocks,
+# could not reuse the small ones from its beginning. A block that was cut is freed when all its
+# parts are idle.
 #
-# One lock guards it all; nothing under it touches a Python object. It is the system's own: that of
+# One lock guards everything; no Python object is touched under it. It is the system's own: that of
 # the limited API reads the clock each time, and a call takes and gives back two blocks.
 
 cdef enum:
@@ -22,7 +23,7 @@ cdef enum:
     HUGE_PAGE = 1 << 21
     CUT_FROM = 1 << 18  # the smallest blocks that are parts of others
     CUTS = 3  # doublings between a part and the whole
-    WHOLES = 64  # that fit the limit, at least
+    WHOLES = 64  # blocks of the largest size to cut that must fit the limit
 
 
 cdef extern from *:
@@ -54,11 +55,11 @@ cdef extern from *:
 
 cdef struct Chunk:
     void *allocation  # what malloc returned, or NULL for a part
-    char *memory  # the first page boundary in it, or huge page boundary where it holds one
+    char *memory  # its first page boundary, or huge page boundary if it holds one
     size_t bytes
     int size_class
     bint idle
-    Chunk *whole  # what it is a half of, or NULL
+    Chunk *whole  # the chunk that it is a half of, or NULL
     Chunk *halves  # two, while it is cut
     Chunk *newer  # by time of return, over all classes
     Chunk *older
@@ -70,7 +71,7 @@ cdef struct Cache:
     Chunk *newest
     Chunk *oldest
     Chunk *newest_of[CLASSES]
-    int largest_of[STEPS]  # the largest class asked for among those a power of two apart
+    int largest_of[STEPS]  # the largest class leased, among those a power of two apart
     size_t limit
     size_t idle_bytes
     size_t hits
@@ -81,7 +82,7 @@ cdef Cache cache
 
 
 cdef int size_class_of(size_t bytes) noexcept nogil:
-    """The class whose blocks hold `bytes`, or -1 where no address space could."""
+    """The class whose blocks hold `bytes`, or -1 if no address space could."""
     cdef size_t steps
     cdef int doublings = 0
     if bytes > <size_t>PY_SSIZE_T_MAX // 2:
@@ -153,14 +154,14 @@ cdef void take_idle(Chunk *chunk) noexcept nogil:
 
 
 cdef Chunk *whole_of(Chunk *chunk, int size_class) noexcept nogil:
-    """What a chunk is a part of, of a class, or of the largest there is."""
+    """The chunk of this class that a chunk is a part of, or the largest one that it is."""
     while chunk.whole and chunk.size_class < size_class:
         chunk = chunk.whole
     return chunk
 
 
 cdef Chunk *join_parts(int size_class) noexcept nogil:
-    """Take a chunk whose parts are all idle, those used last first; NULL if there is none."""
+    """Take a chunk of this class whose parts are all idle, the warmest first; or return NULL."""
     cdef Chunk *part
     cdef Chunk *chunk
     cdef int cuts
@@ -176,7 +177,7 @@ cdef Chunk *join_parts(int size_class) noexcept nogil:
 
 
 cdef Chunk *cut_to(Chunk *chunk, int size_class) noexcept nogil:
-    """A part of a chunk, of a class; the rest becomes idle. NULL, and all idle, without memory."""
+    """Cut a part of this class from a chunk; the rest becomes idle. NULL if there is no memory."""
     cdef Chunk *half
     cdef int i
     while chunk.size_class > size_class:
@@ -198,7 +199,7 @@ cdef Chunk *cut_to(Chunk *chunk, int size_class) noexcept nogil:
 
 
 cdef Chunk *take_kept(int size_class) noexcept nogil:
-    """Take a chunk of a class out of what is idle; NULL if it cannot be had."""
+    """Take a chunk of this class from the idle ones, or return NULL."""
     cdef Chunk *chunk = cache.newest_of[size_class]
     cdef int cuts
     if chunk:
@@ -218,7 +219,7 @@ cdef Chunk *take_kept(int size_class) noexcept nogil:
 
 
 cdef int class_to_make(int size_class) noexcept nogil:
-    """The class to get from the system for a block of one, which will be a part of it."""
+    """The class to allocate where one of `size_class` is needed, which is then cut from it."""
     cdef int *largest = &cache.largest_of[size_class % STEPS]
     cdef int made = size_class
     largest[0] = max(largest[0], size_class)
@@ -274,7 +275,7 @@ cdef Chunk *new_chunk(int size_class) noexcept nogil:
 
 
 cdef Chunk *lease(size_t bytes) except NULL:
-    """A block of at least `bytes` bytes, its content whatever it was."""
+    """A chunk of at least `bytes` bytes, with arbitrary content."""
     cdef Chunk *chunk = NULL
     cdef Chunk *evicted = NULL
     cdef int size_class = size_class_of(bytes)
@@ -332,8 +333,8 @@ cache.limit = limit_from_environment()
 cdef class Block:
     """Page-aligned, writable memory from the cache, offered through the buffer protocol.
 
-    Whoever holds the block, or an array over it, holds the memory; it goes back when all are gone.
-    Blocks are made by block_of: a constructor with an argument takes longer than lease().
+    The block, or an array over it, holds the memory, which goes back when the last of them dies.
+    Blocks are made by block_of: a constructor with an argument would take longer than lease().
     """
 
     cdef Chunk *chunk
@@ -365,7 +366,7 @@ cdef object array_over(Block block, tuple shape, char code):
 
 
 def empty(tuple shape, str code):
-    """Return a new array over a block of the cache, its content arbitrary."""
+    """Return a new array over a block of the cache, with arbitrary content."""
     cdef Py_ssize_t total, size
     entry = DTYPES.get(code)
     if entry is None:
@@ -390,7 +391,7 @@ def clear_cache():
 
 
 def cache_info():
-    """Return what the cache has done and holds: hits, misses, idle_bytes, limit."""
+    """Return the counters of the cache, and what it holds: hits, misses, idle_bytes, limit."""
     cdef Cache now
     sys_acquire(&cvl_cache_lock)
     now = cache

@@ -1,8 +1,8 @@
 # cython: language_level=3, binding=False, cdivision=True
 """The binding of the numerical core: buffers in, one call without the GIL, status to exception.
 
-Arrays arrive dense, aligned, native and with the right shapes, outputs first; anything else is an
-error here, but the explanations for people are in convlet._checks and convlet.ops.
+Arrays arrive dense, aligned, native and with the right shapes, outputs first. Anything else is an
+error here, but the messages meant for users are those of convlet._checks and convlet.ops.
 """
 
 import os
@@ -34,7 +34,7 @@ DTYPES["B"] = (np.dtype(np.uint8), 1)
 include "_functions.pxi"
 include "_activation_functions.pxi"
 include "_image_functions.pxi"
-include "_segment_functions.pxi"
+include "_optimizer_functions.pxi"
 include "_program_functions.pxi"
 include "_cache.pxi"
 include "_gate.pxi"
@@ -54,7 +54,7 @@ def isa_levels():
 
 
 def thread_backend():
-    """Return what threads stand on: openmp, native or none."""
+    """Return the thread backend: openmp, native or none."""
     return c_thread_backend().decode()
 
 
@@ -65,7 +65,7 @@ if cvl_isa() == NULL:
     )
 
 include "_operators.pxi"
-include "_linear.pxi"
+include "_fast_linear.pxi"
 include "_activations.pxi"
 include "_images.pxi"
 include "_batch_norm.pxi"

@@ -1,8 +1,8 @@
-# The gate: every array passes it before the core sees its memory.
+# The gate: every array passes through it before the core sees its memory.
 #
-# A gate holds the buffers of one call, so that nobody resizes an array meanwhile, and its scratch,
+# A gate holds the buffers of one call, so that no array is resized meanwhile, and its workspace,
 # until it dies with the call. With type, rank, order, alignment and shape checked, nothing that
-# Python can pass reads or writes out of bounds.
+# Python can pass makes the core read or write out of bounds.
 
 cdef enum:
     MAX_VIEWS = 12
@@ -27,7 +27,7 @@ cdef enum:
 
 
 cdef char code_of(const Py_buffer *view) noexcept:
-    """The type code; a longer format is a structure, or not in native byte order."""
+    """The type code, OTHER for a longer format: a structure, or another byte order."""
     if not view.format or not view.format[0] or view.format[1]:
         return OTHER
     if view.format[0] == b"l" and sizeof(long) == sizeof(int64_t):
@@ -127,7 +127,7 @@ cdef class Gate:
         return view
 
     cdef Py_buffer *take(self, array, char code, int rank) noexcept:
-        """Hold `array` if it is a plain ndarray that can be read as it is; else NULL."""
+        """Hold `array` if it is a plain ndarray that can be read as it is; else return NULL."""
         cdef Py_buffer *view = &self.views[self.count]
         if type(array) is not ndarray:
             return NULL
@@ -140,7 +140,7 @@ cdef class Gate:
         return view
 
     cdef int prepare(self, cvl_exec *run, int threads, size_t scratch=0) except -1:
-        """Say how the call runs, with `scratch` bytes of workspace."""
+        """Fill in how the call runs, with `scratch` bytes of workspace."""
         if threads < 1 or threads > MAX_THREADS:
             raise ValueError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
         run[0] = CVL_EXEC_INIT
@@ -154,17 +154,16 @@ cdef class Gate:
         return 0
 
 
-# Where the options of the caller's context are, and what holds where there are none: see
-# adaptive_from.
+# Functions that return the options of the caller's context, and the defaults: see adaptive_from.
 cdef object chosen_options = None
 cdef object default_options = None
 cdef object default_adaptive = None
 
 
 def adaptive_from(chosen, default):
-    """Let the options say whether calls on several threads are adaptive.
+    """Register where calls on several threads learn whether they are adaptive.
 
-    They are what `chosen()` returns or, where that is None, what `default()` does the first time.
+    The options are what `chosen()` returns or, if that is None, what `default()` returned at first.
     """
     global chosen_options, default_options, default_adaptive
     chosen_options, default_options, default_adaptive = chosen, default, None
@@ -187,7 +186,7 @@ cdef Gate new_gate():
 
 
 cdef int check(cvl_status status) except -1:
-    """Raise what a status stands for."""
+    """Raise the exception that a status stands for."""
     if status == CVL_OK:
         return 0
     message = c_status_string(status).decode()

@@ -180,7 +180,7 @@ cdef Py_ssize_t pixels_taken(Py_ssize_t size, Py_ssize_t stride) except -1:
 
 
 def pad2d_forward(y, x, tuple geometry, double value, int threads):
-    """y = x inside its padding."""
+    """y = x, padded."""
     cdef cvl_pad2d d
     cdef cvl_exec run
     cdef cvl_status status
@@ -214,7 +214,7 @@ def pad2d_backward(dx, dy, tuple geometry, double value, int threads):
 
 
 def upsample2d_forward(y, x, tuple geometry, int threads):
-    """y = x, larger."""
+    """y = x, upsampled."""
     cdef cvl_upsample2d d
     cdef cvl_exec run
     cdef cvl_status status
@@ -285,7 +285,7 @@ def adaptive_avg_pool2d_backward(dx, dy, tuple geometry, int threads):
 
 def dropout(
         y, x, double p, uint64_t seed, uint64_t counter, bint per_channel, int threads):
-    """y = what stays of x, scaled, and as well dx from dy."""
+    """y = x scaled where the mask keeps it, else 0; the same gives dx from dy."""
     cdef cvl_dropout d = CVL_DROPOUT_INIT
     cdef cvl_exec run
     cdef cvl_status status

@@ -336,14 +336,14 @@ def l1(loss, dx, x, y, int reduction, int threads):
 
 
 def huber(loss, dx, x, y, double delta, int reduction, int threads):
-    """A parabola within delta of y, lines beyond."""
+    """Huber loss: quadratic within delta of y, linear beyond."""
     cdef cvl_loss d = CVL_LOSS_INIT
     d.delta = delta
     element_loss(cvl_huber, &d, loss, dx, x, y, reduction, threads)
 
 
 def smooth_l1(loss, dx, x, y, double beta, int reduction, int threads):
-    """The Huber loss over its delta, beta."""
+    """Huber loss with delta = beta, divided by it."""
     cdef cvl_loss d = CVL_LOSS_INIT
     d.delta = beta
     element_loss(cvl_smooth_l1, &d, loss, dx, x, y, reduction, threads)
@@ -352,7 +352,7 @@ def smooth_l1(loss, dx, x, y, double beta, int reduction, int threads):
 def focal(
         loss, dx, x, y, double gamma, double positive, double negative, int reduction,
         int threads):
-    """Binary cross-entropy from logits x, easy examples weighed down."""
+    """Binary cross-entropy from logits x that down-weights easy examples."""
     cdef cvl_loss d = CVL_LOSS_INIT
     d.gamma, d.positive, d.negative = gamma, positive, negative
     element_loss(cvl_focal, &d, loss, dx, x, y, reduction, threads)

@@ -1,6 +1,6 @@
-# The optimizers' steps, and what is done to gradients and averages. `segments` is a sequence of
+# The steps of optimizers, and updates of gradients and averages. `segments` is a sequence of
 # (w, g, m, v, extra): arrays of one type throughout and of one shape each, updated in place (g only
-# where it is cleared); what a call has no need of is None. Every step takes g times `scale`.
+# if it is cleared); those that a call does not need are None. Every step takes g times `scale`.
 
 cdef enum:
     ARRAYS = 5  # of a segment

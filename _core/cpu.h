@@ -11,7 +11,7 @@ typedef struct cvl_level {
     const cvl_kernels_f64 *f64;
 } cvl_level;
 
-/* The level in use, or NULL when CONVLET_ISA names one that cannot be had. */
+/* The level in use, or NULL if CONVLET_ISA names one that is unknown or that this CPU lacks. */
 const cvl_level *cvl_active_level(void);
 
 /* The control word of the calling thread (MXCSR, FPCR). */

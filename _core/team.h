@@ -1,4 +1,4 @@
-/* team.h: what threads.c asks of a thread backend: threads_openmp.c, threads_native.c or
+/* team.h: the interface of a thread backend, for threads.c: threads_openmp.c, threads_native.c or
  * threads_none.c. Each also defines cvl_thread_backend(). */
 #ifndef CVL_TEAM_H
 #define CVL_TEAM_H
@@ -10,7 +10,7 @@ typedef void cvl_member(void *context, int worker, int workers);
  * nothing run, where the caller has no team now: in the child of a fork, or where a pool is in use. */
 int cvl_run_team(int team, cvl_member *member, void *context);
 
-/* Seconds by a clock that never goes back. */
+/* Seconds by a monotonic clock. */
 double cvl_now(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* threads.c: parallel_for: how many workers, who does what, and when a team is better left alone.
- * The workers themselves come from one of threads_*.c (Meson option `threads`). */
+/* threads.c: parallel_for: how many workers there are, which tasks each runs, and when one thread does
+ * it all. The workers themselves come from one of threads_*.c (Meson option `threads`). */
 #include "threads.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include "cpu.h"
 #include "team.h"
 
-/* What a worker does at least: about a microsecond's work. Waking a second costs about 0.6 us. */
+/* The least work of a worker, about a microsecond's. Waking a second one costs about 0.6 us. */
 #define SHARE_WORK 100e3
 
 int cvl_team_size(int threads, ptrdiff_t tasks, double work)
@@ -108,7 +108,7 @@ static void run_timed_member(void *context, int worker, int workers)
     lower(&r->alone, (done - entered) * (double)r->region.tasks / (double)share);
 }
 
-/* Returns 0 where the region is better run, or has to be run, by its caller alone. */
+/* Returns 0 where the caller should run the region alone, or must. */
 static int run_timed(int team, const region *r)
 {
     const double started = cvl_now();

@@ -1,4 +1,4 @@
-/* threads.h: the one way to run work on several threads. */
+/* threads.h: parallel_for, the only way in which work runs on several threads. */
 #ifndef CVL_THREADS_H
 #define CVL_THREADS_H
 
@@ -10,8 +10,8 @@ typedef void cvl_task(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 /* What a region does with subnormal numbers, in every worker; restored when it ends. */
 typedef enum cvl_subnormals { CVL_FLUSH, CVL_GRADUAL } cvl_subnormals;
 
-/* Workers a region gets: at most `threads` and `tasks`, and no more than `work` (floating-point
- * operations, or bytes touched, whichever is more) pays for waking. */
+/* Workers of a region: at most `threads` and `tasks`, and no more than `work` (floating-point
+ * operations, or bytes touched, whichever is more) is worth waking for. */
 int cvl_team_size(int threads, ptrdiff_t tasks, double work);
 
 /* Deals `tasks` to the team in contiguous ranges and returns when all are done. A task's result
@@ -19,8 +19,8 @@ int cvl_team_size(int threads, ptrdiff_t tasks, double work);
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context);
 
-/* Whether the regions that this thread begins from here on may be serial for a while after one in
- * which that would have been faster. */
+/* Sets whether the regions that this thread starts from now on may run serially for a while after one
+ * in which that would have been faster. */
 void cvl_set_adaptive(int adaptive);
 
 /* How that is decided; times in seconds. */
@@ -35,7 +35,7 @@ typedef struct cvl_region_times {
     double region, wait, alone;
 } cvl_region_times;
 
-/* Takes note of a region that ended now. */
+/* Records a region that ended now. */
 void cvl_pace_note(cvl_pace *pace, double now, cvl_region_times times);
 
 #endif

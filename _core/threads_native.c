@@ -74,7 +74,7 @@ static uint64_t wait_for(event *e, uint64_t word, int wanted)
     return now;
 }
 
-/* To be called when the word has changed. A sleeper either has counted itself before, and is woken, or
+/* Call it when the word has changed. A sleeper either has counted itself before, and is woken, or
  * sees the new word. */
 static void wake(event *e)
 {

@@ -47,7 +47,7 @@ struct group_norm_job {
     char *samples;     /* as many as are under way at once */
 };
 
-/* ------------------------------------------------------------------------------- doors */
+/* -------------------------------------------------------------------- public functions */
 
 static size_t carve_sample(const group_norm_job *job, sample *s, void *memory)
 {

@@ -54,7 +54,7 @@ static void run_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker
     }
 }
 
-/* Reads and checks the descriptor; `needed` is the workspace: the blocks' sums. */
+/* Reads and checks the descriptor; `needed` is the workspace, for the sums of blocks. */
 static cvl_status read_call(call *s, size_t *needed, const cvl_loss *d)
 {
     ptrdiff_t elements;

@@ -20,7 +20,8 @@
 /* cvl_<name>_<dtype>, for functions and types alike. */
 #define NAME(name) CVL_DTYPE_NAME(cvl_##name)
 
-/* The kernels of the level in use, or NULL when CONVLET_ISA names one that cannot be had. */
+/* The kernels of the level in use, or NULL if CONVLET_ISA names one that is unknown or that this CPU
+ * lacks. */
 static inline const NAME(kernels) *kernels(void)
 {
     const cvl_level *level = cvl_active_level();

@@ -75,7 +75,7 @@ static cvl_status check_segments(const steps *s, int needs, ptrdiff_t *chunks, p
     return CVL_OK;
 }
 
-/* Constants are worked out in double and rounded once; one that is not finite then is refused. */
+/* Constants are computed in double and rounded once; one that is then not finite is refused. */
 static int round_constants(steps *s, const double *constants, int count)
 {
     for (int i = 0; i < count; i++) {

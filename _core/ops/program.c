@@ -1,8 +1,8 @@
-/* program.c: operators in a row. All of them are checked before the first one runs. */
+/* program.c: programs, lists of operators. All of them are checked before the first one runs. */
 #include "arrange.h"
 #include "conv2d.h"
 
-/* What a program's operator reads and writes. */
+/* The arrays that an operator of a program reads and writes. */
 typedef struct step {
     cvl_op op;
     T *y;

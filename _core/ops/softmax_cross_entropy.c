@@ -50,7 +50,7 @@ static ptrdiff_t block_of(ptrdiff_t C)
     return cvl_ceil_div(cvl_ceil_div(C, teams * CVL_ORDER_CLASS_TEAM), LANES) * LANES;
 }
 
-/* Its scratch, for so many threads: row losses that are to be summed; what blocks come to. */
+/* Its scratch, for this many threads: row losses to be summed, and the results of blocks. */
 static size_t carve(call *s, int threads, char *workspace)
 {
     cvl_scratch scratch = {workspace, 0};

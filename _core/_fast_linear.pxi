@@ -1,12 +1,13 @@
-# The linear map as convlet.ops calls it: checks, outputs and work in one call, for arrays that the
-# core takes as they are. A small layer takes no longer than the Python it would otherwise need.
+# The fast path of convlet.ops.linear and its gradients: checks, outputs and work in one call, for
+# arrays that the core takes as they are. A small layer takes no longer than the Python it would
+# otherwise need.
 #
-# Nothing is explained here: where an array has to be converted or is wrong, the answer is None, and
-# the caller goes the long way.
+# No error is raised here: if an array must be converted or is refused, the result is None, and the
+# caller takes the slow path, which has the messages.
 
-# Below so many multiply-adds the core leaves a layer to one thread, and nobody has to be asked how
-# many there are. It is done in some microseconds, in which the call keeps the GIL: to let it go and
-# take it back takes up to 0.2 us.
+# Below this many multiply-adds the core runs a layer on one thread, so that the number of threads
+# need not be looked up. It takes a few microseconds, and the call keeps the GIL: to release it and
+# take it again costs up to 0.2 us.
 cdef enum:
     SHORT = 100000
 
@@ -19,7 +20,7 @@ cdef extern from "Python.h":
 
 cdef bint describe_plain_linear(
         cvl_linear *d, const Py_buffer *x, const Py_buffer *w) noexcept:
-    """Read the sizes of x (..., IN) and w (IN, OUT); whether the two go together."""
+    """Read the sizes of x (..., IN) and w (IN, OUT); return whether they match."""
     d[0] = CVL_LINEAR_INIT
     d.IN, d.OUT = w.shape[0], w.shape[1]
     if d.IN < 1 or d.OUT < 1 or x.shape[x.ndim - 1] != d.IN:
@@ -33,7 +34,7 @@ cdef bint is_short(const cvl_linear *d) noexcept:
 
 
 cdef bint has_rows(const Py_buffer *view, const Py_buffer *like, Py_ssize_t channels) noexcept:
-    """Whether the shape is that of `like` but for the last axis."""
+    """Whether the shape is that of `like`, except for the last axis."""
     if view.ndim != like.ndim or view.shape[view.ndim - 1] != channels:
         return False
     for i in range(view.ndim - 1):
@@ -43,7 +44,7 @@ cdef bint has_rows(const Py_buffer *view, const Py_buffer *like, Py_ssize_t chan
 
 
 def linear(x, w, b, get_threads):
-    """y = x w + b; b may be None. None where the arrays are not plain, or do not go together."""
+    """y = x w + b; b may be None. None if the arrays are not plain, or do not match."""
     cdef cvl_linear d
     cdef cvl_exec run
     cdef cvl_status status
@@ -76,7 +77,7 @@ def linear(x, w, b, get_threads):
 
 
 def linear_gradients(dy, x, w, bint needs_dx, bint needs_dw, bint needs_db, get_threads):
-    """(dx, dw, db), None where not needed. None where the arrays are not plain, or do not fit."""
+    """(dx, dw, db), None where not needed. None if the arrays are not plain, or do not match."""
     cdef cvl_linear d
     cdef cvl_exec run
     cdef cvl_status status = CVL_OK

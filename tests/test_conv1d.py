@@ -115,6 +115,31 @@ def test_layer(options):
     assert y.size * 3 * 4 // layer.groups == layer.summary(x.shape).multiply_adds
 
 
+def test_plans():
+    """Sequences are planned as images are: joined with what follows, and folded into one call."""
+    body = cl.Sequential(cl.Conv1d(6, 6, 3, padding="same", groups=2), cl.BatchNorm(6))
+    model = cl.Sequential(
+        *[cl.Conv1d(4, 6, 3, stride=2, padding=1, use_bias=False), cl.BatchNorm(6), cl.ReLU()],
+        *[cl.Residual(body), cl.Conv1d(6, 2, 1), cl.ReLU()],
+        rng=0,
+    ).astype("float64")
+    x, dy = draw(3, 9, 4), draw(3, 5, 2)
+    results = []
+    for fuse in (True, False):
+        with cl.options(fuse=fuse):
+            y, pullback = model.vjp(x)
+            results.append([y, pullback(dy), *(p.grad.copy() for p in model.parameters())])
+        for p in model.parameters():
+            p.grad = np.zeros(p.shape)
+    for joined, apart in zip(*results, strict=True):
+        np.testing.assert_allclose(joined, apart, rtol=1e-10, atol=1e-12)
+    kernels = [row["kernel"] for row in model.plan(x.shape).rows]
+    assert kernels == ["Conv1d", "BatchNorm+ReLU", "Conv1d", "BatchNorm+add", "Conv1d+ReLU"]
+    folded = model.fold()
+    assert folded.plan(x.shape).one_call
+    np.testing.assert_allclose(folded(x), model(x), rtol=1e-10, atol=1e-12)
+
+
 def test_layer_gives_what_is_asked():
     """Frozen parameters get no gradient, input_grad=False no dx, and seeds decide the weights."""
     layer = cl.Conv1d(4, 6, 3, use_bias=False, rng=3)

@@ -47,6 +47,7 @@ class Conv1d(Layer):
     (2, 5, 8)
     """
 
+    _kind = "conv2d"  # to the planner: of images of one row
     parameter_names = ("weight", "bias")
     _draws = True
 
@@ -101,17 +102,25 @@ class Conv1d(Layer):
         return n, shapes.conv_size(self, 1, length), self.out_channels
 
     def _options(self):
+        """Those of a Conv2d."""
         return {
-            "stride": self.stride[1],
-            "padding": self.padding if isinstance(self.padding, str) else self.padding[1],
-            "dilation": self.dilation[1],
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
             "groups": self.groups,
             "algorithm": self.algorithm,
         }
 
+    def _own_options(self):
+        return self._options() | {
+            "stride": self.stride[1],
+            "padding": self.padding if isinstance(self.padding, str) else self.padding[1],
+            "dilation": self.dilation[1],
+        }
+
     def _apply(self, x):
         bias = None if self.bias is None else self.bias.value
-        return conv1d(x, self.weight.value, bias, activation=self.activation, **self._options())
+        return conv1d(x, self.weight.value, bias, activation=self.activation, **self._own_options())
 
     def _vjp(self, x, input_grad, commits):
         weight, bias = self.weight, self.bias
@@ -122,7 +131,7 @@ class Conv1d(Layer):
         def pull(dy):
             if mask is not None:
                 dy = activation_backward(dy, mask, self.activation)
-            dx, dw, db = conv1d_backward(dy, x, weight.value, needs=needs, **self._options())
+            dx, dw, db = conv1d_backward(dy, x, weight.value, needs=needs, **self._own_options())
             weight.accumulate(dw)
             if bias is not None:
                 bias.accumulate(db)
@@ -139,7 +148,7 @@ class Conv1d(Layer):
         options = arguments.options_repr(
             [
                 ("stride", self.stride[1], 1),
-                ("padding", self._options()["padding"], 0),
+                ("padding", self._own_options()["padding"], 0),
                 ("dilation", self.dilation[1], 1),
                 ("groups", self.groups, 1),
                 ("use_bias", self.bias is not None, True),

@@ -71,7 +71,7 @@ def _operator(step):
     layer, x_shape, shape = step.layer, step.x_shape, step.shape
     if isinstance(step, ConvStep):
         bias = None if layer.bias is None else layer.bias.value
-        return "conv2d", (x_shape, shape[-1], step.geometry), (layer.weight.value, bias)
+        return "conv2d", (step.images, shape[-1], step.geometry), (layer.weight.value, bias)
     if isinstance(step, AddStep):
         return "add_relu" if step.relu else "add", (), ()
     if isinstance(step, ConcatStep):

@@ -101,17 +101,22 @@ class LayerStep(Step):
 
 
 class ConvStep(Step):
-    """Conv2d, with ReLU or one like it where it follows; for inference, with a sum before that."""
+    """Conv2d, with ReLU or one like it where it follows; for inference, with a sum before that.
+
+    Conv1d as well: sequences are images of one row.
+    """
 
     def prepare(self, node):
         layer, bias = self.layer, self.layer.bias
         self.activation, self.relu = node.activation, node.activation == "relu"
         self.residual = node.inputs[1] if len(node.inputs) == 2 else None
         options, w_shape = layer._options(), layer.weight.shape
-        self.geometry = conv2d_geometry(
-            self.x_shape, w_shape, activation=node.activation, **options
-        )
-        self.plain = conv2d_geometry(self.x_shape, w_shape, **options)
+        self.rows = len(self.x_shape) == 3
+        self.images = self.x_shape
+        if self.rows:
+            self.images, w_shape = (self.x_shape[0], 1, *self.x_shape[1:]), (1, *w_shape)
+        self.geometry = conv2d_geometry(self.images, w_shape, activation=node.activation, **options)
+        self.plain = conv2d_geometry(self.images, w_shape, **options)
         self.needs_dw = layer.weight.trainable
         self.needs_db = bias is not None and bias.trainable
         place = f"{self.where.place}, {layer!r}" if self.where.place else repr(layer)
@@ -119,7 +124,7 @@ class ConvStep(Step):
             require_path(
                 direction,
                 self.dtype,
-                self.x_shape,
+                self.images,
                 self.shape[-1],
                 self.plain,
                 layer.algorithm,
@@ -141,19 +146,28 @@ class ConvStep(Step):
     def algorithms(self):
         return {
             direction: conv2d_choice(
-                direction, self.code, self.x_shape, self.shape[-1], self.geometry
+                direction, self.code, self.images, self.shape[-1], self.geometry
             )
             for direction in self.directions()
         }
 
+    def of_images(self, array):
+        """What the core takes for an array of images, or of sequences."""
+        return array[:, None] if self.rows else array
+
+    def of_filters(self, array):
+        """What the core takes for filters, or their gradient; None stays."""
+        return array[None] if self.rows and array is not None else array
+
     def infer(self, values, threads):
-        weight, bias = self.layer.weight.value, self.layer.bias
+        weight, bias = self.of_filters(self.layer.weight.value), self.layer.bias
         bias = None if bias is None else bias.value
         y = values[self.y] = empty(self.shape, self.code)
-        if self.residual is None:
-            _core.conv2d_forward(y, values[self.x], weight, bias, self.geometry, threads)
-        else:
-            _core.conv2d_forward(y, values[self.x], weight, bias, self.plain, threads)
+        geometry = self.geometry if self.residual is None else self.plain
+        _core.conv2d_forward(
+            self.of_images(y), self.of_images(values[self.x]), weight, bias, geometry, threads
+        )
+        if self.residual is not None:
             add = _core.add if self.activation is None else _core.add_relu
             add(y, y, values[self.residual], threads)
 
@@ -171,14 +185,27 @@ class ConvStep(Step):
         if self.needs_dw or self.needs_db:
             dw = empty(weight.shape, code) if self.needs_dw else None
             db = empty(bias.shape, code) if self.needs_db else None
-            _core.conv2d_backward_weights(dw, db, dy, run.value(self.x), self.plain, threads)
+            _core.conv2d_backward_weights(
+                self.of_filters(dw),
+                db,
+                self.of_images(dy),
+                self.of_images(run.value(self.x)),
+                self.plain,
+                threads,
+            )
             weight.accumulate(dw)
             if self.needs_db:
                 bias.accumulate(db)
             run.release(self.spent)
         if self.needs_dx:
             dx = empty(self.x_shape, code)
-            _core.conv2d_backward_data(dx, dy, weight.value, self.plain, threads)
+            _core.conv2d_backward_data(
+                self.of_images(dx),
+                self.of_images(dy),
+                self.of_filters(weight.value),
+                self.plain,
+                threads,
+            )
             run.give(self.x, dx, fresh=True)
 
 

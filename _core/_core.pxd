@@ -216,6 +216,9 @@ cdef extern from "convlet.h" nogil:
         CVL_OP_SOFTPLUS
         CVL_OP_CONCAT
         CVL_OP_PAD_SHORTCUT
+        CVL_OP_CONV_TRANSPOSE2D
+        CVL_OP_GROUP_NORM
+        CVL_OP_UPSAMPLE2D
     ctypedef struct cvl_op:
         size_t size
         cvl_op_kind kind

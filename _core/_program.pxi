@@ -12,6 +12,9 @@ cdef union Descriptor:
     cvl_softmax softmax
     cvl_concat concat
     cvl_pad_shortcut pad_shortcut
+    cvl_conv_transpose2d conv_transpose2d
+    cvl_group_norm group_norm
+    cvl_upsample2d upsample2d
 
 
 cdef dict OP_KINDS = {
@@ -36,6 +39,9 @@ cdef dict OP_KINDS = {
     "softplus": CVL_OP_SOFTPLUS,
     "concat": CVL_OP_CONCAT,
     "pad_shortcut": CVL_OP_PAD_SHORTCUT,
+    "conv_transpose2d": CVL_OP_CONV_TRANSPOSE2D,
+    "group_norm": CVL_OP_GROUP_NORM,
+    "upsample2d": CVL_OP_UPSAMPLE2D,
 }
 
 
@@ -56,6 +62,9 @@ cdef class Program:
         add, add_relu, relu and the other functions   description ()
         concat        description (M, channels of each)
         pad_shortcut  description (x shape, stride, OC)
+        conv_transpose2d   description (x shape, OC, geometry)   arrays (w, b or None)
+        group_norm    description (N, M, C, groups, eps)   arrays (gamma, beta), both or none None
+        upsample2d    description (x shape, geometry)
 
     The arrays are held, and must not be written to. Weights of convolutions are packed once, here.
     """
@@ -129,6 +138,7 @@ cdef class Program:
     cdef int make_op(
             self, Py_ssize_t i, str kind, Py_ssize_t y, tuple inputs, tuple description,
             tuple arrays) except -1:
+        cdef Py_ssize_t[4] shape
         cdef cvl_op *op = &self.ops[i]
         cdef Descriptor *d = &self.descriptors[i]
         op[0] = CVL_OP_INIT
@@ -163,6 +173,19 @@ cdef class Program:
             ((d.pad_shortcut.N, d.pad_shortcut.H, d.pad_shortcut.W, d.pad_shortcut.C),
              d.pad_shortcut.SH, d.pad_shortcut.OC) = description
             d.pad_shortcut.SW = d.pad_shortcut.SH
+        elif op.kind == CVL_OP_CONV_TRANSPOSE2D:
+            return self.make_conv_transpose2d(op, &d.conv_transpose2d, description, arrays)
+        elif op.kind == CVL_OP_GROUP_NORM:
+            d.group_norm = CVL_GROUP_NORM_INIT
+            (d.group_norm.N, d.group_norm.M, d.group_norm.C, d.group_norm.groups,
+             d.group_norm.eps) = description
+            if arrays[0] is not None:
+                op.w = self.hold(arrays[0], "gamma", self.code, d.group_norm.C)
+                op.b = self.hold(arrays[1], "beta", self.code, d.group_norm.C)
+        elif op.kind == CVL_OP_UPSAMPLE2D:
+            x_shape, geometry = description
+            shape[0], shape[1], shape[2], shape[3] = x_shape
+            describe_upsample2d(&d.upsample2d, geometry, shape)
         return 0
 
     cdef int make_concat(self, Py_ssize_t i, tuple inputs, tuple description) except -1:
@@ -194,6 +217,17 @@ cdef class Program:
         cdef size_t bytes = cvl_conv2d_packed_size(self.code, d)
         if bytes:
             op.packed = self.pack(d, op.w, bytes)
+        return 0
+
+    cdef int make_conv_transpose2d(
+            self, cvl_op *op, cvl_conv_transpose2d *d, tuple description, tuple arrays) except -1:
+        cdef Py_ssize_t[4] shape
+        cdef Py_ssize_t OC, OH, OW
+        x_shape, OC, geometry = description
+        shape[0], shape[1], shape[2], shape[3] = x_shape
+        describe_conv_transpose2d(d, geometry, shape, OC, &OH, &OW)
+        op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (OC // d.groups) * d.C)
+        op.b = self.hold(arrays[1], "b", self.code, OC)
         return 0
 
     cdef void *pack(self, const cvl_conv2d *d, const void *w, size_t bytes) except NULL:

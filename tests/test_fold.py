@@ -122,7 +122,28 @@ MODELS = {
     ),
     "nothing": (cl.Sequential, False),
     "flat": (cl.Flatten, False),
-    "upsampled": (lambda: cl.Sequential(cl.Upsample2d(2), *unit(3, 4)), False),
+    "padded": (lambda: cl.Sequential(cl.Pad2d(1), *unit(3, 4)), False),
+    "upsampled": (
+        lambda: cl.Sequential(cl.Upsample2d(2), *unit(3, 4), cl.Upsample2d((1, 2), "bilinear")),
+        True,
+    ),
+    "transposed convolutions, norms": (
+        lambda: cl.Sequential(
+            cl.ConvTranspose2d(3, 4, 3, stride=2, padding=1, output_padding=1),
+            cl.BatchNorm(4),
+            cl.ReLU(),
+            cl.ConvTranspose2d(4, 6, (2, 3), groups=2, use_bias=False),
+            cl.BatchNorm(6),
+        ),
+        True,
+    ),
+    "norms of samples": (
+        lambda: cl.Sequential(
+            *[cl.Conv2d(3, 6, 3), cl.GroupNorm(3, 6), cl.LayerNorm(6), cl.InstanceNorm(6)],
+            *[cl.LayerNorm((6, 4, 6)), cl.Flatten(), cl.LayerNorm(144, affine=False)],
+        ),
+        True,
+    ),
 }
 
 

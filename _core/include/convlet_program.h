@@ -39,8 +39,11 @@ typedef enum cvl_op_kind {
     CVL_OP_SILU = 16,
     CVL_OP_HARD_SWISH = 17,
     CVL_OP_SOFTPLUS = 18,
-    CVL_OP_CONCAT = 19,      /* cvl_concat_forward of the values `parts`, the first of them x */
-    CVL_OP_PAD_SHORTCUT = 20 /* cvl_pad_shortcut_forward */
+    CVL_OP_CONCAT = 19,       /* cvl_concat_forward of the values `parts`, the first of them x */
+    CVL_OP_PAD_SHORTCUT = 20, /* cvl_pad_shortcut_forward */
+    CVL_OP_CONV_TRANSPOSE2D = 21, /* cvl_conv_transpose2d_forward */
+    CVL_OP_GROUP_NORM = 22,       /* cvl_group_norm_forward: w and b are gamma and beta, or NULL */
+    CVL_OP_UPSAMPLE2D = 23        /* cvl_upsample2d_forward */
 } cvl_op_kind;
 
 /* One operator. Activation of a convolution with z: none or ReLU. */

@@ -62,6 +62,20 @@ static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
         status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
         fits = CVL_PRODUCT(y, d.N, d.C);
         *x = *y;
+    } else if (op->kind == CVL_OP_CONV_TRANSPOSE2D) {
+        cvl_conv_transpose2d d = CVL_CONV_TRANSPOSE2D_INIT;
+        status = cvl_conv_transpose2d_output_shape(op->descriptor, &OH, &OW);
+        if (status == CVL_OK && cvl_read(&d, op->descriptor))
+            fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, d.N, OH, OW, d.OC);
+    } else if (op->kind == CVL_OP_GROUP_NORM) {
+        cvl_group_norm d = CVL_GROUP_NORM_INIT;
+        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
+        fits = CVL_PRODUCT(y, d.N, d.M, d.C);
+        *x = *y;
+    } else if (op->kind == CVL_OP_UPSAMPLE2D) {
+        cvl_upsample2d d = CVL_UPSAMPLE2D_INIT;
+        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
+        fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, *x, d.SH, d.SW);
     } else if (op->kind == CVL_OP_PAD_SHORTCUT) {
         cvl_pad_shortcut d;
         status = NAME(pad_shortcut_sizes)(op->descriptor, &d, x, y);
@@ -169,8 +183,12 @@ static double work_of_element(const cvl_op *op)
 {
     cvl_conv2d conv = CVL_CONV2D_INIT;
     cvl_linear linear = CVL_LINEAR_INIT;
+    cvl_conv_transpose2d spread = CVL_CONV_TRANSPOSE2D_INIT;
     if (op->kind == CVL_OP_CONV2D && cvl_read(&conv, op->descriptor))
         return 2 * (double)(conv.KH * conv.KW) * (double)(conv.C / conv.groups);
+    if (op->kind == CVL_OP_CONV_TRANSPOSE2D && cvl_read(&spread, op->descriptor))
+        return 2 * (double)(spread.KH * spread.KW) * (double)(spread.C / spread.groups) /
+               (double)(spread.SH * spread.SW);
     if (op->kind == CVL_OP_LINEAR && cvl_read(&linear, op->descriptor))
         return 2 * (double)linear.IN;
     return 2 * sizeof(T);
@@ -197,6 +215,21 @@ static size_t arena_bytes(const cvl_program *p)
     return scratch.used;
 }
 
+/* Statistics of a group norm, which a program computes and forgets. */
+static double *carve_statistics(cvl_scratch *scratch, const cvl_group_norm *d)
+{
+    return cvl_carve(scratch, (size_t)(2 * d->N * d->groups) * sizeof(double));
+}
+
+static size_t scratch_of_group_norm(const cvl_op *op, int threads)
+{
+    cvl_scratch scratch = {NULL, 0};
+    cvl_group_norm d = CVL_GROUP_NORM_INIT;
+    cvl_read(&d, op->descriptor);
+    carve_statistics(&scratch, &d);
+    return scratch.used + NAME(group_norm_forward_workspace_size)(&d, threads);
+}
+
 /* Scratch of a concatenation: where its parts are. */
 static size_t bytes_of_parts(const cvl_op *op)
 {
@@ -217,6 +250,12 @@ static size_t scratch_of(const cvl_op *op, int threads)
         return NAME(batch_norm_inference_workspace_size)(op->descriptor, threads);
     if (op->kind == CVL_OP_CONCAT)
         return bytes_of_parts(op);
+    if (op->kind == CVL_OP_CONV_TRANSPOSE2D)
+        return NAME(conv_transpose2d_forward_workspace_size)(op->descriptor, threads);
+    if (op->kind == CVL_OP_GROUP_NORM)
+        return scratch_of_group_norm(op, threads);
+    if (op->kind == CVL_OP_UPSAMPLE2D)
+        return NAME(upsample2d_workspace_size)(op->descriptor, threads);
     return 0;
 }
 
@@ -230,6 +269,23 @@ static cvl_status run_conv2d(const step *s, const cvl_exec *run)
     if (op->packed)
         return NAME(conv2d_forward_packed)(op->descriptor, s->y, s->x, op->packed, op->b, run);
     return NAME(conv2d_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
+}
+
+static cvl_status run_group_norm(const step *s, const cvl_exec *run)
+{
+    const cvl_op *op = &s->op;
+    cvl_group_norm d = CVL_GROUP_NORM_INIT;
+    cvl_exec own;
+    const cvl_status status = cvl_read_exec(&own, run, scratch_of_group_norm(op, run->threads));
+    if (status != CVL_OK)
+        return status;
+    cvl_read(&d, op->descriptor);
+    cvl_scratch scratch = {own.workspace, 0};
+    double *mean = carve_statistics(&scratch, &d);
+    own.workspace = (char *)own.workspace + scratch.used;
+    own.workspace_bytes -= scratch.used;
+    return NAME(group_norm_forward)(&d, s->y, mean, mean + d.N * d.groups, s->x, op->w, op->b,
+                                    &own);
 }
 
 static cvl_status run_step(const step *s, const cvl_exec *run)
@@ -280,6 +336,12 @@ static cvl_status run_step(const step *s, const cvl_exec *run)
         return NAME(concat_forward)(op->descriptor, s->y, (const T *const *)s->parts, run);
     case CVL_OP_PAD_SHORTCUT:
         return NAME(pad_shortcut_forward)(op->descriptor, s->y, s->x, run);
+    case CVL_OP_CONV_TRANSPOSE2D:
+        return NAME(conv_transpose2d_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
+    case CVL_OP_GROUP_NORM:
+        return run_group_norm(s, run);
+    case CVL_OP_UPSAMPLE2D:
+        return NAME(upsample2d_forward)(op->descriptor, s->y, s->x, run);
     }
     return CVL_ERR_ARGUMENT;
 }

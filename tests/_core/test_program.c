@@ -314,6 +314,86 @@ static void test_mover_errors(void)
     REFUSED_MOVER(m.shortcut.OC += 1, CVL_ERR_SHAPE);
 }
 
+/* Images that grow and are normalised: a transposed convolution, a group norm, pixels doubled. */
+typedef struct grower {
+    cvl_conv_transpose2d spread;
+    cvl_group_norm norm;
+    cvl_upsample2d larger;
+    cvl_value value[4];
+    cvl_op op[3];
+    cvl_program program;
+    T *x, *w, *b, *gamma, *beta;
+} grower;
+
+enum { SPREAD = N * 2 * H * 2 * W * CH };
+
+static void make_grower(grower *g)
+{
+    g->spread = (cvl_conv_transpose2d)CVL_CONV_TRANSPOSE2D_INIT;
+    g->spread.N = N;
+    g->spread.H = H;
+    g->spread.W = W;
+    g->spread.C = IN;
+    g->spread.OC = CH;
+    g->spread.KH = g->spread.KW = g->spread.SH = g->spread.SW = 2;
+    g->norm = (cvl_group_norm){sizeof g->norm, N, 2 * H * 2 * W, CH, 2, 1e-5};
+    g->larger = (cvl_upsample2d)CVL_UPSAMPLE2D_INIT;
+    g->larger.N = N;
+    g->larger.H = 2 * H;
+    g->larger.W = 2 * W;
+    g->larger.C = CH;
+    g->larger.SH = 2;
+    g->x = input_random(PIXELS * IN);
+    g->w = input_random(2 * 2 * CH * IN);
+    g->b = input_random(CH);
+    g->gamma = input_random(CH);
+    g->beta = input_random(CH);
+    g->value[X] = (cvl_value){PIXELS * IN, 0};
+    g->value[Y] = (cvl_value){2 * SPREAD, 0};
+    g->value[A] = (cvl_value){SPREAD, 0};
+    g->value[B] = (cvl_value){SPREAD, SPREAD};
+    g->op[0] = make_op(CVL_OP_CONV_TRANSPOSE2D, A, X, -1, &g->spread);
+    g->op[1] = make_op(CVL_OP_GROUP_NORM, B, A, -1, &g->norm);
+    g->op[2] = make_op(CVL_OP_UPSAMPLE2D, Y, B, -1, &g->larger);
+    g->op[0].w = g->w;
+    g->op[0].b = g->b;
+    g->op[1].w = g->gamma;
+    g->op[1].b = g->beta;
+    g->program = (cvl_program){sizeof g->program, 4, 3, 2 * SPREAD, g->value, g->op};
+}
+
+static void test_growers(void)
+{
+    check_case("a program that makes images larger");
+    grower g;
+    make_grower(&g);
+    T *a = output(SPREAD), *b = output(SPREAD), *want = output(2 * SPREAD);
+    double *mean = doubles(N * 2), *var = doubles(N * 2);
+    cvl_exec run = run_with(1, NAME(conv_transpose2d_forward_workspace_size)(&g.spread, 1));
+    CHECK(!NAME(conv_transpose2d_forward)(&g.spread, a, g.x, g.w, g.b, &run));
+    run = run_with(1, NAME(group_norm_forward_workspace_size)(&g.norm, 1));
+    CHECK(!NAME(group_norm_forward)(&g.norm, b, mean, var, a, g.gamma, g.beta, &run));
+    run = run_with(1, NAME(upsample2d_workspace_size)(&g.larger, 1));
+    CHECK(!NAME(upsample2d_forward)(&g.larger, want, b, &run));
+    for (int threads = 1; threads <= 3; threads++) {
+        T *y = output(2 * SPREAD);
+        run = run_with(threads, NAME(program_workspace_size)(&g.program, threads));
+        CHECK(NAME(program_run)(&g.program, y, g.x, &run) == CVL_OK);
+        check_same("y", 2 * SPREAD, y, want);
+    }
+    g.spread.C += 1;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
+    g.spread.C -= 1;
+    g.norm.M += 1;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
+    g.norm.M -= 1;
+    g.larger.SW += 1;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
+    g.op[2].descriptor = NULL;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_ARGUMENT);
+    check_memory();
+}
+
 /* A program of one function is that function. */
 static void test_functions(void)
 {
@@ -372,6 +452,7 @@ static void all(void)
     test_results(1);
     test_functions();
     test_errors();
+    test_growers();
     test_movers();
     test_mover_errors();
     test_run();

@@ -58,6 +58,7 @@ class ConvTranspose2d(Layer):
     (2, 10, 14, 8)
     """
 
+    _kind = "conv_transpose2d"
     parameter_names = ("weight", "bias")
     _draws = True
 

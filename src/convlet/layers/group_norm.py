@@ -55,6 +55,7 @@ class GroupNorm(Layer):
     array([[-1.,  1.,  0.,  0.]], dtype=float32)
     """
 
+    _kind = "group_norm"
     parameter_names = ("gamma", "beta")
 
     def __init__(
@@ -84,6 +85,10 @@ class GroupNorm(Layer):
                 f"of, got {values} in {shape}; use fewer groups, larger images, or BatchNorm"
             )
         return shape
+
+    def _samples(self, shape):
+        """N, M, C and groups, as the core counts."""
+        return shape[0], math.prod(shape[1:-1]), self.channels, self.groups
 
     def _normalise(self, x):
         return group_norm_training(x, *_values(self), self.groups, self.eps)
@@ -180,6 +185,7 @@ class LayerNorm(Layer):
            [ 1., -1.]], dtype=float32)
     """
 
+    _kind = "layer_norm"
     parameter_names = ("gamma", "beta")
 
     def __init__(
@@ -204,6 +210,11 @@ class LayerNorm(Layer):
             expected = ", ".join(["N", "...", *map(str, own)])
             raise ValueError(f"{self!r}: expected x of shape ({expected}), got {shape}")
         return shape
+
+    def _samples(self, shape):
+        """N, M, C and groups, as the core counts."""
+        values = math.prod(self.normalized_shape)
+        return math.prod(shape[: -len(self.normalized_shape)]), 1, values, 1
 
     def _normalise(self, x):
         return layer_norm_training(x, *_values(self), self.normalized_shape, self.eps)

@@ -102,6 +102,8 @@ class Upsample2d(Layer):
     array([0., 1., 3., 4.])
     """
 
+    _kind = "upsample2d"
+
     def __init__(
         self,
         scale: Pair,

@@ -85,13 +85,13 @@ def conv_transpose2d(
     where = "conv_transpose2d"
     x = array(x, "conv_transpose2d: x")
     w = array_like(w, "conv_transpose2d: w", x, "x")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = conv_transpose2d_geometry(
         x.shape, w.shape, stride, padding, output_padding, dilation, groups, algorithm, where
     )
     if b is not None:
         b = array_like(b, "conv_transpose2d: b", x, "x")
         _checks.shape(b, y_shape[3:], f"{where}: b", f"(the output channels of w {w.shape})")
-    _require_path("backward_data", x.dtype, x.shape, y_shape, geometry, algorithm, where)
+    require_transposed_path("backward_data", x.dtype, x.shape, y_shape, geometry, algorithm, where)
     y = empty(y_shape, x.dtype.char)
     _core.conv_transpose2d_forward(y, x, w, b, geometry, get_num_threads())
     return y
@@ -142,15 +142,17 @@ def conv_transpose2d_backward(
     x = array(x, "conv_transpose2d_backward: x")
     w = array_like(w, "conv_transpose2d_backward: w", x, "x")
     dy = array_like(dy, "conv_transpose2d_backward: dy", x, "x")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = conv_transpose2d_geometry(
         x.shape, w.shape, stride, padding, output_padding, dilation, groups, algorithm, where
     )
     _checks.shape(dy, y_shape, f"{where}: dy", f"(the output of x {x.shape} and w {w.shape})")
     needs_dx, needs_dw, needs_db = needs
     if needs_dx:
-        _require_path("forward", x.dtype, x.shape, y_shape, geometry, algorithm, where)
+        require_transposed_path("forward", x.dtype, x.shape, y_shape, geometry, algorithm, where)
     if needs_dw:
-        _require_path("backward_weights", x.dtype, x.shape, y_shape, geometry, algorithm, where)
+        require_transposed_path(
+            "backward_weights", x.dtype, x.shape, y_shape, geometry, algorithm, where
+        )
     code, threads = x.dtype.char, get_num_threads()
     dx = dw = db = None
     if needs_dx:
@@ -163,15 +165,23 @@ def conv_transpose2d_backward(
     return dx, dw, db
 
 
-def _require_path(direction, dtype, x_shape, y_shape, geometry, algorithm, where):
+def require_transposed_path(direction, dtype, x_shape, y_shape, geometry, algorithm, where):
     """Raise if the convolution that this is the gradient of has no path."""
     no_activation = 0, 0.0
     of_convolution = *geometry[:10], *geometry[12:], *no_activation
     require_path(direction, dtype, y_shape, x_shape[3], of_convolution, algorithm, where)
 
 
-def _geometry(
-    x_shape, w_shape, stride, padding, output_padding, dilation, groups, algorithm, where
+def conv_transpose2d_geometry(
+    x_shape,
+    w_shape,
+    stride,
+    padding,
+    output_padding,
+    dilation,
+    groups,
+    algorithm,
+    where="conv_transpose2d",
 ):
     """The output shape and the core's description, cached by exact sizes."""
     strides = _checks.pair(stride, f"{where}: stride")

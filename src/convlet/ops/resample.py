@@ -191,7 +191,7 @@ def upsample2d(
     _checks.images(x.shape, where)
     n, h, w, c = x.shape
     y = empty((n, h * scales[0], w * scales[1], c), x.dtype.char)
-    geometry = (*scales, UPSAMPLE_MODES[mode], int(align_corners))
+    geometry = upsample2d_geometry(scales, mode, align_corners)
     _core.upsample2d_forward(y, x, geometry, get_num_threads())
     return y
 
@@ -235,9 +235,14 @@ def upsample2d_backward(
         dy, (n, h * scales[0], w * scales[1], c), f"{where}: dy", f"(of x_shape {x_shape})"
     )
     dx = empty(x_shape, dy.dtype.char)
-    geometry = (*scales, UPSAMPLE_MODES[mode], int(align_corners))
+    geometry = upsample2d_geometry(scales, mode, align_corners)
     _core.upsample2d_backward(dx, dy, geometry, get_num_threads())
     return dx
+
+
+def upsample2d_geometry(scales, mode, align_corners):
+    """The core's description."""
+    return (*scales, UPSAMPLE_MODES[mode], int(align_corners))
 
 
 def check_upsampling(scale, mode, align_corners, where):

@@ -145,7 +145,7 @@ class FoldedModel:
             scale = gamma / np.sqrt(var + norm.eps)
             bias = 0.0 if layer.bias is None else layer.bias.value
             folded = copy.copy(layer)
-            folded.weight = Parameter((layer.weight.value * scale).astype(layer.dtype))
+            folded.weight = Parameter(_scaled(layer, scale).astype(layer.dtype))
             folded.bias = Parameter((beta + (bias - mean) * scale).astype(layer.dtype))
             folded = self._folded.setdefault(key, folded)
         return folded
@@ -157,11 +157,22 @@ class FoldedModel:
         return f"FoldedModel({self._model!r})"
 
 
+def _scaled(layer, scale):
+    """The weights of a layer with each output channel times a number."""
+    weight = layer.weight.value
+    if layer._kind != "conv_transpose2d":
+        return weight * scale
+    kh, kw, own, channels = weight.shape  # own: outputs of a group
+    groups = layer.groups
+    by_group = weight.reshape(kh, kw, own, groups, channels // groups)
+    return (by_group * scale.reshape(groups, own).T[:, :, None]).reshape(weight.shape)
+
+
 def _takes_norm(before, node):
     """Whether the node is a batch norm by running statistics that the layer before it can take."""
     return (
         node.kind == "batch_norm"
         and node.layer._takes_running(training=False)
-        and before.kind in ("conv2d", "linear")
+        and before.kind in ("conv2d", "conv_transpose2d", "linear")
         and before.activation is None
     )

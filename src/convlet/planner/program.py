@@ -6,7 +6,9 @@ import math
 
 from .. import _core
 from ..ops.conv import conv2d_geometry
+from ..ops.conv_transpose import conv_transpose2d_geometry, require_transposed_path
 from ..ops.pool import pool2d_geometry
+from ..ops.resample import upsample2d_geometry
 from .steps import AddStep, ConcatStep, ConvStep, NormStep
 
 _LINE = 64  # bytes of a cache line, which places are multiples of
@@ -121,6 +123,25 @@ def _pad_shortcut(layer, x_shape, shape):
     return "pad_shortcut", (x_shape, layer.stride, shape[-1]), ()
 
 
+def _conv_transpose2d(layer, x_shape, shape):
+    bias = None if layer.bias is None else layer.bias.value
+    weight, options = layer.weight.value, layer._options()
+    _, geometry = conv_transpose2d_geometry(x_shape, weight.shape, **options)
+    require_transposed_path(
+        "backward_data", weight.dtype, x_shape, shape, geometry, layer.algorithm, repr(layer)
+    )
+    return "conv_transpose2d", (x_shape, shape[-1], geometry), (weight, bias)
+
+
+def _norm(layer, x_shape, shape):
+    arrays = (layer.gamma.value, layer.beta.value) if layer.affine else (None, None)
+    return "group_norm", (*layer._samples(x_shape), layer.eps), arrays
+
+
+def _upsample2d(layer, x_shape, shape):
+    return "upsample2d", (x_shape, upsample2d_geometry(layer.scale, **layer._options())), ()
+
+
 def _max_pool2d(layer, x_shape, shape):
     geometry = pool2d_geometry(x_shape, layer.kernel_size, **layer._options())
     return "max_pool2d", (x_shape, geometry), ()
@@ -153,6 +174,10 @@ _OPERATORS = {
     "softplus": _function,
     "softmax": _softmax,
     "pad_shortcut": _pad_shortcut,
+    "conv_transpose2d": _conv_transpose2d,
+    "group_norm": _norm,
+    "layer_norm": _norm,
+    "upsample2d": _upsample2d,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "global_avg_pool2d": _global_avg_pool2d,

@@ -1,6 +1,5 @@
 /* test_conv2d.c: the three passes of the direct engine against six loops. */
-#include "check.h"
-#include "packed.h"
+#include "conv2d_check.h"
 
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
 
@@ -109,20 +108,6 @@ static const cvl_conv2d cases[] = {
  * block fetched. The other passes have no way of their own for it. */
 static const cvl_conv2d far_apart = CASE(1, 34, 31, 64, 1030, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1);
 /* clang-format on */
-
-typedef struct sizes {
-    ptrdiff_t x, y, w, OH, OW;
-} sizes;
-
-static sizes sizes_of(const cvl_conv2d *d)
-{
-    sizes s;
-    cvl_reference_conv2d_output_shape(d, &s.OH, &s.OW);
-    s.x = d->N * d->H * d->W * d->C;
-    s.y = d->N * s.OH * s.OW * d->OC;
-    s.w = d->KH * d->KW * (d->C / d->groups) * d->OC;
-    return s;
-}
 
 static void name_case(const char *what, const cvl_conv2d *d)
 {

@@ -2,11 +2,7 @@
  * channels that decide how the engine cuts its work. */
 #include <math.h>
 
-#include "check.h"
-
-typedef struct arrays {
-    ptrdiff_t OH, OW, x, w, y;
-} arrays;
+#include "conv2d_check.h"
 
 static cvl_conv2d problem(ptrdiff_t N, ptrdiff_t H, ptrdiff_t W, ptrdiff_t C, ptrdiff_t stride,
                           const ptrdiff_t padding[4])
@@ -38,16 +34,6 @@ static void name_case(const char *what, const cvl_conv2d *d)
                d->PT, d->PB, d->PL, d->PR);
 }
 
-static arrays sizes_of(const cvl_conv2d *d)
-{
-    arrays a = {0};
-    CHECK(cvl_conv2d_output_shape(d, &a.OH, &a.OW) == CVL_OK);
-    a.x = d->N * d->H * d->W * d->C;
-    a.w = 9 * d->C;
-    a.y = d->N * a.OH * a.OW * d->C;
-    return a;
-}
-
 /* Small integers, on which every pass is exact. */
 enum { LIMIT = 8 };
 
@@ -55,7 +41,7 @@ static void test_forward(cvl_conv2d d, int activation)
 {
     d.activation = activation;
     name_case("forward", &d);
-    const arrays a = sizes_of(&d);
+    const sizes a = sizes_of(&d);
     T *x = input_integers(a.x, LIMIT), *w = input_integers(a.w, LIMIT);
     T *b = input_integers(d.C, LIMIT);
     const int biased = activation != CVL_ACTIVATION_NONE;
@@ -74,7 +60,7 @@ static void test_forward(cvl_conv2d d, int activation)
 static void test_backward(const cvl_conv2d *d)
 {
     name_case("backward", d);
-    const arrays a = sizes_of(d);
+    const sizes a = sizes_of(d);
     T *x = input_integers(a.x, LIMIT), *w = input_integers(a.w, LIMIT);
     T *dy = input_integers(a.y, LIMIT);
     double *want_dx = doubles(a.x), *want_dw = doubles(a.w), *want_db = doubles(d->C);
@@ -98,7 +84,7 @@ static void test_backward(const cvl_conv2d *d)
 static void test_infinite_weights(const cvl_conv2d *d)
 {
     name_case("infinite weights", d);
-    const arrays a = sizes_of(d);
+    const sizes a = sizes_of(d);
     T *x = output(a.x), *w = output(a.w), *y = output(a.y), *dx = output(a.x);
     for (ptrdiff_t i = 0; i < a.x; i++)
         x[i] = 1;

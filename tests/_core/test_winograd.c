@@ -5,8 +5,7 @@
  * of the 6x6 transforms about two bits. On multiples of 4, F(2x2,3x3) is exact, of either stride. */
 #include <math.h>
 
-#include "check.h"
-#include "packed.h"
+#include "conv2d_check.h"
 
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.25, CVL_CONV2D_AUTO}
 
@@ -67,20 +66,6 @@ static const cvl_conv2d cases[] = {
     CASE(1, 1,  29, 3,  65, 5, 5, 2, 2, 1, 1, 2, 2, 1, 1, 1),
 };
 /* clang-format on */
-
-typedef struct sizes {
-    ptrdiff_t x, y, w, OH, OW;
-} sizes;
-
-static sizes sizes_of(const cvl_conv2d *d)
-{
-    sizes s;
-    cvl_reference_conv2d_output_shape(d, &s.OH, &s.OW);
-    s.x = d->N * d->H * d->W * d->C;
-    s.y = d->N * s.OH * s.OW * d->OC;
-    s.w = d->KH * d->KW * (d->C / d->groups) * d->OC;
-    return s;
-}
 
 static const char *name_of(const cvl_conv2d *d)
 {

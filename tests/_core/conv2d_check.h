@@ -1,10 +1,25 @@
-/* packed.h: convolution with weights packed before, for the tests of its engines. */
-#ifndef CVL_PACKED_H
-#define CVL_PACKED_H
+/* conv2d_check.h: what the tests of the convolution's engines share. */
+#ifndef CVL_CONV2D_CHECK_H
+#define CVL_CONV2D_CHECK_H
 
 #include "check.h"
 
-/* Weights that were packed before give the bits of weights that were not. */
+/* Elements of the arrays of a convolution, and the size of its output. */
+typedef struct sizes {
+    ptrdiff_t x, y, w, OH, OW;
+} sizes;
+
+static inline sizes sizes_of(const cvl_conv2d *d)
+{
+    sizes s;
+    cvl_reference_conv2d_output_shape(d, &s.OH, &s.OW);
+    s.x = d->N * d->H * d->W * d->C;
+    s.y = d->N * s.OH * s.OW * d->OC;
+    s.w = d->KH * d->KW * (d->C / d->groups) * d->OC;
+    return s;
+}
+
+/* Packed weights give the same bits as weights that are not. */
 static inline void check_packed(const cvl_conv2d *d, ptrdiff_t size_y, const T *want, const T *x,
                                 const T *w, const T *b)
 {

@@ -30,6 +30,7 @@ from .batch_norm import batch_norm, batch_norm_backward, batch_norm_inference
 from .conv import conv2d, conv2d_algorithm, conv2d_backward
 from .conv1d import conv1d, conv1d_backward
 from .conv_transpose import conv_transpose2d, conv_transpose2d_backward
+from .cross_entropy import nll, softmax_cross_entropy
 from .dropout import dropout, dropout_backward
 from .elementwise import add
 from .group_norm import (
@@ -41,7 +42,6 @@ from .group_norm import (
     layer_norm_backward,
 )
 from .linear import linear, linear_backward
-from .loss import nll, softmax_cross_entropy
 from .pool import (
     avg_pool2d,
     avg_pool2d_backward,

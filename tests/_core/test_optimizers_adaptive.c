@@ -1,4 +1,5 @@
-/* test_adaptive.c: a hundred steps of the adaptive optimizers, each judged from the state before it. */
+/* test_optimizers_adaptive.c: a hundred steps of the adaptive optimizers, each judged from the state
+ * before it. */
 #include <math.h>
 #include <string.h>
 

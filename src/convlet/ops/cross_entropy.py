@@ -1,4 +1,4 @@
-"""Losses over classes, and their gradients."""
+"""Losses over classes, softmax cross-entropy and negative log-likelihood, and their gradients."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ from ..ops.conv import conv2d_geometry
 from ..ops.conv_transpose import conv_transpose2d_geometry, require_transposed_path
 from ..ops.pool import pool2d_geometry
 from ..ops.resample import upsample2d_geometry
-from .steps import AddStep, ConcatStep, ConvStep, NormStep
+from .steps.conv import ConvStep
+from .steps.join import AddStep, ConcatStep
+from .steps.norm import NormStep
 
 _LINE = 64  # bytes of a cache line, which places are multiples of
 

@@ -14,7 +14,8 @@ from .join import AddStep, ConcatStep, FlattenStep
 from .norm import NormPoolStep, NormStep, NormSumStep
 from .pool import AvgPoolStep, MaxPoolStep
 
-JOINTS = {"add": AddStep, "concat": ConcatStep}  # joins of several values, which run as steps even without fusion
+# What no layer alone computes: steps without fusion, too.
+JOINTS = {"add": AddStep, "concat": ConcatStep}
 STEPS = JOINTS | {
     "conv2d": ConvStep,
     "batch_norm": NormStep,

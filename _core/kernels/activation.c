@@ -1,4 +1,4 @@
-/* activation.c: the activations but ReLU, forward and backward.
+/* activation.c: the activations other than ReLU, forward and backward.
  *
  * silu, both forms of gelu and softplus are written f(x) = max(x, 0) + g(|x|), where g is small and
  * keeps its relative accuracy: so f does, for x of either sign. From f(x) - f(-x) = x follows

@@ -48,7 +48,7 @@ struct batch_norm_job {
     NAME(moments) moments;
 };
 
-/* ------------------------------------------------------------------------------- doors */
+/* ---------------------------------------------------------------- checks and workspace */
 
 /* The kinds of scratch an operator uses. */
 typedef enum scratch_kind { INFERENCE, FORWARD, BACKWARD } scratch_kind;
@@ -97,7 +97,7 @@ static size_t workspace_size(const cvl_batch_norm *d, scratch_kind kind, int nor
     return scratch.used;
 }
 
-/* Checks the run and takes its workspace, for neighbouring jobs. */
+/* Checks the run and carves its workspace, for jobs that lie side by side. */
 static cvl_status open_run(batch_norm_job *jobs, int norms, cvl_exec *exec, scratch_kind kind,
                            const cvl_exec *run)
 {

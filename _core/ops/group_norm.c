@@ -47,7 +47,7 @@ struct group_norm_job {
     char *samples;     /* as many as are under way at once */
 };
 
-/* -------------------------------------------------------------------- public functions */
+/* ---------------------------------------------------------------- checks and workspace */
 
 static size_t carve_sample(const group_norm_job *job, sample *s, void *memory)
 {

@@ -92,59 +92,82 @@ static T *operand(ptrdiff_t n, int integers)
     return input_bytes(values, (size_t)n * sizeof(T));
 }
 
-/* The bounds hold for the standard deviation of the results before their activation, or that of
+/* The bounds hold for the standard deviation of `count` results before their activation, or that of
  * `terms` products where there are too few to estimate it. */
 static void compare(const cvl_conv2d *d, ptrdiff_t n, const T *got, const double *want,
-                    const double *linear, ptrdiff_t terms, int integers)
+                    ptrdiff_t count, const double *linear, ptrdiff_t terms)
 {
-    if (integers) {
-        check_exact("result", n, got, want);
-        return;
-    }
     const int near = d->algorithm == CVL_CONV2D_WINOGRAD2;
     const double largest = near ? 2e-5 : 5e-5, rms = near ? 7e-7 : 2.5e-6;
     double sum = 0, squares = 0, worst = 0, errors = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double error = fabs((double)got[i] - want[i]);
+    for (ptrdiff_t i = 0; i < count; i++) {
         sum += linear[i];
         squares += linear[i] * linear[i];
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double error = fabs((double)got[i] - want[i]);
         errors += error * error;
         worst = error <= worst ? worst : error;
     }
-    const double count = n > 0 ? (double)n : 1, mean = sum / count;
-    const double deviation = n < 100 ? sqrt((double)terms) : sqrt(squares / count - mean * mean);
+    const double of = count > 0 ? (double)count : 1, mean = sum / of;
+    const double deviation = count < 100 ? sqrt((double)terms) : sqrt(squares / of - mean * mean);
     CHECK(worst <= largest * deviation);
-    CHECK(sqrt(errors / count) <= rms * deviation);
+    CHECK(sqrt(errors / (n > 0 ? (double)n : 1)) <= rms * deviation);
 }
 
-static void test_forward(cvl_conv2d d, int integers, cvl_activation activation)
+/* The algorithms that take a shape: they meet the same operands and results. */
+typedef struct algorithms {
+    int count;
+    cvl_conv2d_algorithm of[2];
+} algorithms;
+
+/* Real results are of one and of three threads, to the bit; exact ones of two. */
+enum { MOST_RUNS = 2 };
+
+static int threads_of(int run, int integers) { return integers ? 2 : 1 + 2 * run; }
+
+static int runs_of(int integers) { return integers ? 1 : MOST_RUNS; }
+
+static void test_forward(cvl_conv2d d, const algorithms *a, int integers, cvl_activation activation)
 {
     name_case("forward", &d);
     const sizes s = sizes_of(&d);
     const int with_bias = activation != CVL_ACTIVATION_NONE;
     d.activation = activation;
     T *x = operand(s.x, integers), *w = operand(s.w, integers), *b = operand(d.OC, integers);
-    T *first = NULL;
-    double *want = doubles(s.y), *linear = doubles(s.y);
+    double *want = doubles(s.y), *linear = want;
     double *wide_x = widened(x, s.x), *wide_w = widened(w, s.w), *wide_b = widened(b, d.OC);
     cvl_reference_conv2d_forward(&d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
+    /* One image tells the deviation of all. */
     cvl_conv2d plain = d;
     plain.activation = CVL_ACTIVATION_NONE;
-    cvl_reference_conv2d_forward(&plain, linear, wide_x, wide_w, NULL);
-    for (int threads = 1; threads <= 3; threads++) {
-        T *y = output(s.y);
-        cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
-        CHECK(NAME(conv2d_forward)(&d, y, x, w, with_bias ? b : NULL, &run) == CVL_OK);
-        if (first)
-            check_same("y", s.y, y, first);
-        else
-            compare(&d, s.y, first = y, want, linear, d.KH * d.KW * d.C / d.groups, integers);
+    plain.N = with_bias && d.N > 0 ? 1 : d.N;
+    const ptrdiff_t count = plain.N * s.OH * s.OW * d.OC;
+    if (with_bias && !integers)
+        cvl_reference_conv2d_forward(&plain, linear = doubles(count), wide_x, wide_w, NULL);
+    for (int i = 0; i < a->count; i++) {
+        T *first = NULL;
+        d.algorithm = a->of[i];
+        name_case("forward", &d);
+        for (int r = 0; r < runs_of(integers); r++) {
+            const int threads = threads_of(r, integers);
+            T *y = output(s.y);
+            cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
+            CHECK(NAME(conv2d_forward)(&d, y, x, w, with_bias ? b : NULL, &run) == CVL_OK);
+            if (first)
+                check_same("y", s.y, y, first);
+            else if (integers)
+                check_exact("y", s.y, first = y, want);
+            else
+                compare(&d, s.y, first = y, want, count, linear, d.KH * d.KW * d.C / d.groups);
+        }
+        check_packed(&d, s.y, first, x, w, with_bias ? b : NULL);
     }
-    check_packed(&d, s.y, first, x, w, with_bias ? b : NULL);
     check_memory();
 }
 
-/* A program's convolution with a sum has the bits of both in turn: y = relu(conv(x) + b + conv(x)). */
+/* A program's convolution with a sum has the bits of both in turn, on two threads as on one:
+ * y = relu(conv(x) + b + conv(x)). */
 static void test_sum(cvl_conv2d d)
 {
     name_case("and a sum", &d);
@@ -154,7 +177,7 @@ static void test_sum(cvl_conv2d d)
     cvl_conv2d plain = d;
     plain.activation = CVL_ACTIVATION_NONE;
     d.activation = CVL_ACTIVATION_RELU;
-    cvl_exec run = run_with(2, NAME(conv2d_forward_workspace_size)(&d, 2));
+    cvl_exec run = run_with(1, NAME(conv2d_forward_workspace_size)(&d, 1));
     CHECK(NAME(conv2d_forward)(&plain, z, x, w, NULL, &run) == CVL_OK);
     CHECK(NAME(conv2d_forward)(&plain, want, x, w, b, &run) == CVL_OK);
     CHECK(NAME(add_relu)(s.y, want, want, z, &run) == CVL_OK);
@@ -181,58 +204,77 @@ static void test_sum(cvl_conv2d d)
     check_memory();
 }
 
-static void test_backward_data(cvl_conv2d d, int integers)
+static void test_backward_data(cvl_conv2d d, const algorithms *a, int integers)
 {
     name_case("backward data", &d);
     const sizes s = sizes_of(&d);
-    T *dy = operand(s.y, integers), *w = operand(s.w, integers), *first = NULL;
+    T *dy = operand(s.y, integers), *w = operand(s.w, integers);
     double *want = doubles(s.x);
     cvl_reference_conv2d_backward_data(&d, want, widened(dy, s.y), widened(w, s.w));
-    for (int threads = 1; threads <= 3; threads++) {
-        T *dx = output(s.x);
-        cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(&d, threads));
-        CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
-        if (first)
-            check_same("dx", s.x, dx, first);
-        else
-            compare(&d, s.x, first = dx, want, want, d.KH * d.KW * d.OC / d.groups, integers);
+    for (int i = 0; i < a->count; i++) {
+        T *first = NULL;
+        d.algorithm = a->of[i];
+        name_case("backward data", &d);
+        for (int r = 0; r < runs_of(integers); r++) {
+            const int threads = threads_of(r, integers);
+            T *dx = output(s.x);
+            cvl_exec run =
+                run_with(threads, NAME(conv2d_backward_data_workspace_size)(&d, threads));
+            CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
+            if (first)
+                check_same("dx", s.x, dx, first);
+            else if (integers)
+                check_exact("dx", s.x, first = dx, want);
+            else
+                compare(&d, s.x, first = dx, want, s.x, want, d.KH * d.KW * d.OC / d.groups);
+        }
     }
     check_memory();
 }
 
-static void test_backward_weights(cvl_conv2d d, int integers)
+static void test_backward_weights(cvl_conv2d d, const algorithms *a, int integers)
 {
     name_case("backward weights", &d);
     const sizes s = sizes_of(&d);
-    T *dy = operand(s.y, integers), *x = operand(s.x, integers), *first = NULL;
+    T *dy = operand(s.y, integers), *x = operand(s.x, integers);
     double *want = doubles(s.w);
     cvl_reference_conv2d_backward_weights(&d, want, NULL, widened(dy, s.y), widened(x, s.x));
-    for (int threads = 1; threads <= 3; threads++) {
-        T *dw = output(s.w);
-        cvl_exec run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(&d, threads));
-        CHECK(NAME(conv2d_backward_weights)(&d, dw, NULL, dy, x, &run) == CVL_OK);
-        if (first)
-            check_same("dw", s.w, dw, first);
-        else
-            compare(&d, s.w, first = dw, want, want, d.N * s.OH * s.OW, integers);
+    for (int i = 0; i < a->count; i++) {
+        T *first = NULL;
+        d.algorithm = a->of[i];
+        name_case("backward weights", &d);
+        for (int r = 0; r < runs_of(integers); r++) {
+            const int threads = threads_of(r, integers);
+            T *dw = output(s.w);
+            cvl_exec run =
+                run_with(threads, NAME(conv2d_backward_weights_workspace_size)(&d, threads));
+            CHECK(NAME(conv2d_backward_weights)(&d, dw, NULL, dy, x, &run) == CVL_OK);
+            if (first)
+                check_same("dw", s.w, dw, first);
+            else if (integers)
+                check_exact("dw", s.w, first = dw, want);
+            else
+                compare(&d, s.w, first = dw, want, s.w, want, d.N * s.OH * s.OW);
+        }
     }
     check_memory();
 }
 
 /* The cases take turns in their activation. */
-static void test_passes(const cvl_conv2d *of, cvl_conv2d_algorithm algorithm, int integers)
+static cvl_activation turn_of(const cvl_conv2d *d)
 {
-    cvl_conv2d d = *of;
-    d.algorithm = algorithm;
-    test_forward(d, integers, (cvl_activation)((of - cases) % (CVL_ACTIVATION_RELU6 + 1)));
-    if (!integers)
-        test_sum(d);
-    test_backward_data(d, integers);
-    test_backward_weights(d, integers);
+    return (cvl_activation)((d - cases) % (CVL_ACTIVATION_RELU6 + 1));
+}
+
+static void test_passes(const cvl_conv2d *d, const algorithms *a, int integers)
+{
+    test_forward(*d, a, integers, turn_of(d));
+    test_backward_data(*d, a, integers);
+    test_backward_weights(*d, a, integers);
 }
 
 /* The transposed convolution of `d` runs backward data's engine, with a bias. */
-static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
+static void test_transposed(const cvl_conv2d *d, const algorithms *a)
 {
     cvl_conv_transpose2d t = CVL_CONV_TRANSPOSE2D_INIT;
     const sizes s = sizes_of(d);
@@ -252,17 +294,20 @@ static void test_transposed(const cvl_conv2d *d, cvl_conv2d_algorithm algorithm)
     t.OPH = (d->H + d->PT + d->PB - d->KH) % d->SH;
     t.OPW = (d->W + d->PL + d->PR - d->KW) % d->SW;
     t.groups = d->groups;
-    t.algorithm = algorithm;
-    cvl_conv2d named = *d;
-    named.algorithm = algorithm;
-    name_case("transposed", &named);
-    T *x = operand(s.y, 0), *w = operand(s.w, 0), *b = operand(d->C, 0), *y = output(s.x);
+    name_case("transposed", d);
+    T *x = operand(s.y, 0), *w = operand(s.w, 0), *b = operand(d->C, 0);
     double *want = doubles(s.x);
     cvl_reference_conv_transpose2d_forward(&t, want, widened(x, s.y), widened(w, s.w),
                                            widened(b, d->C));
-    cvl_exec run = run_with(2, NAME(conv_transpose2d_forward_workspace_size)(&t, 2));
-    CHECK(NAME(conv_transpose2d_forward)(&t, y, x, w, b, &run) == CVL_OK);
-    compare(&named, s.x, y, want, want, d->KH * d->KW * d->OC / d->groups, 0);
+    for (int i = 0; i < a->count; i++) {
+        cvl_conv2d named = *d;
+        named.algorithm = t.algorithm = a->of[i];
+        name_case("transposed", &named);
+        T *y = output(s.x);
+        cvl_exec run = run_with(2, NAME(conv_transpose2d_forward_workspace_size)(&t, 2));
+        CHECK(NAME(conv_transpose2d_forward)(&t, y, x, w, b, &run) == CVL_OK);
+        compare(&named, s.x, y, want, s.x, want, d->KH * d->KW * d->OC / d->groups);
+    }
     check_memory();
 }
 
@@ -312,43 +357,47 @@ static void test_stride(void)
 /* By cells there is a forward pass alone. */
 static void test_cells(const cvl_conv2d *of)
 {
+    const algorithms cells = {1, {CVL_CONV2D_WINOGRAD}};
     cvl_conv2d d = *of;
     cvl_conv2d_algorithm chosen;
     d.algorithm = CVL_CONV2D_WINOGRAD;
-    test_forward(d, 0, (cvl_activation)((of - cases) % (CVL_ACTIVATION_RELU6 + 1)));
+    test_forward(d, &cells, 0, turn_of(of));
     test_sum(d);
     for (int pass = CVL_CONV2D_BACKWARD_DATA; pass <= CVL_CONV2D_BACKWARD_WEIGHTS; pass++)
         CHECK(NAME(conv2d_choose)(&d, (cvl_conv2d_pass)pass, &chosen, NULL) == CVL_ERR_ALGORITHM);
 }
 
 /* Backward weights of many weights and more than CVL_ORDER_WINOGRAD_SPAN tiles, 17 x 17 of them. */
-static void test_spans(void)
+static void test_spans(const algorithms *near)
 {
     const cvl_conv2d d = CASE(1, 33, 34, 127, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
-    cvl_conv2d two = d;
-    two.algorithm = CVL_CONV2D_WINOGRAD2;
-    test_backward_weights(two, 0);
+    test_backward_weights(d, near, 0);
 }
 
 static void test_all(void)
 {
+    const algorithms near = {1, {CVL_CONV2D_WINOGRAD2}}, far = {1, {CVL_CONV2D_WINOGRAD}};
+    const algorithms both = {2, {CVL_CONV2D_WINOGRAD, CVL_CONV2D_WINOGRAD2}};
     test_refusals();
     if (sizeof(T) != sizeof(float))
         return;
     test_stride();
-    test_spans();
+    test_spans(&near);
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
-        if (d->SH == 2 && d->KH > 3)
+        if (d->SH == 2 && d->KH > 3) {
             test_cells(d);
-        if (d->SH == 1) {
-            test_passes(d, CVL_CONV2D_WINOGRAD, 0);
-            test_transposed(d, CVL_CONV2D_WINOGRAD);
+            continue;
         }
-        if (d->KH == 3) {
-            test_passes(d, CVL_CONV2D_WINOGRAD2, 0);
-            test_passes(d, CVL_CONV2D_WINOGRAD2, 1);
-            test_transposed(d, CVL_CONV2D_WINOGRAD2);
+        const algorithms *a = d->SH == 2 ? &near : d->KH > 3 ? &far : &both;
+        test_passes(d, a, 0);
+        test_transposed(d, a);
+        for (int i = 0; i < a->count; i++) {
+            cvl_conv2d one = *d;
+            one.algorithm = a->of[i];
+            test_sum(one);
         }
+        if (d->KH == 3)
+            test_passes(d, &near, 1);
     }
 }
 

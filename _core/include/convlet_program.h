@@ -79,7 +79,8 @@ typedef struct cvl_program {
 /* cvl_program_run_f32: y = the program of x.
  * Workspace cvl_program_workspace_size_f32(p, run->threads): the arena and the scratch of the
  *          operator that takes most
- * Threads  those of each operator; below 2 Mflop in all the caller's alone
+ * Threads  those of each operator; below 2 million operations and bytes of weights in all the
+ *          caller's alone
  * Writes   all of y; nothing outside the workspace else
  * Returns  CVL_OK | CVL_ERR_ARGUMENT (a NULL pointer, the number of a value out of range, or an
  *          operator whose y overlaps what it reads, except as said above) | CVL_ERR_SHAPE (a value

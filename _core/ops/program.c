@@ -178,20 +178,27 @@ static cvl_status open_program(cvl_program *p, const cvl_program *from)
  * little, and where the cores share no cache it costs as much again. */
 enum { ALONE = 2000000 };
 
-/* Operations for each element of y, or bytes. */
-static double work_of_element(const cvl_op *op)
+/* Operations of an operator with so many elements of y, and bytes of its weights; or bytes. */
+static double work_of(const cvl_op *op, double elements)
 {
     cvl_conv2d conv = CVL_CONV2D_INIT;
-    cvl_linear linear = CVL_LINEAR_INIT;
     cvl_conv_transpose2d spread = CVL_CONV_TRANSPOSE2D_INIT;
-    if (op->kind == CVL_OP_CONV2D && cvl_read(&conv, op->descriptor))
-        return 2 * (double)(conv.KH * conv.KW) * (double)(conv.C / conv.groups);
-    if (op->kind == CVL_OP_CONV_TRANSPOSE2D && cvl_read(&spread, op->descriptor))
-        return 2 * (double)(spread.KH * spread.KW) * (double)(spread.C / spread.groups) /
-               (double)(spread.SH * spread.SW);
-    if (op->kind == CVL_OP_LINEAR && cvl_read(&linear, op->descriptor))
-        return 2 * (double)linear.IN;
-    return 2 * sizeof(T);
+    cvl_linear linear = CVL_LINEAR_INIT;
+    double terms = 1, filters = 0;
+    if (op->kind == CVL_OP_CONV2D && cvl_read(&conv, op->descriptor)) {
+        terms = (double)(conv.KH * conv.KW) * (double)(conv.C / conv.groups);
+        filters = (double)conv.OC;
+    } else if (op->kind == CVL_OP_CONV_TRANSPOSE2D && cvl_read(&spread, op->descriptor)) {
+        terms = (double)(spread.KH * spread.KW) * (double)(spread.C / spread.groups);
+        filters = (double)spread.OC;
+        elements /= (double)(spread.SH * spread.SW);
+    } else if (op->kind == CVL_OP_LINEAR && cvl_read(&linear, op->descriptor)) {
+        terms = (double)linear.IN;
+        filters = (double)linear.OUT;
+    } else {
+        return 2 * sizeof(T) * elements;
+    }
+    return terms * (2 * elements + sizeof(T) * filters);
 }
 
 /* The threads of an opened program. */
@@ -201,7 +208,7 @@ static int team_of(const cvl_program *p, int threads)
     double work = 0;
     for (ptrdiff_t i = 0; threads > 1 && i < p->ops; i++) {
         read_op(&op, p, i);
-        work += work_of_element(&op) * (double)p->value[op.y].elements;
+        work += work_of(&op, (double)p->value[op.y].elements);
         if (work >= ALONE)
             return threads;
     }

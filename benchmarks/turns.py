@@ -33,6 +33,16 @@ COLUMNS = {"ours": 9, "theirs": 9, "configuration": 24, "ratio": 6, "min/min": 7
 # allocates each result, would pay for fresh pages in every call: up to 1.7 times.
 KEEP_PAGES = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}
 
+# What holds a contestant to a level below the CPU's; ONNX Runtime cannot be held.
+LEVELS = {
+    "avx2": {
+        "CONVLET_ISA": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+}
 
 PAGE = 4096
 
@@ -107,7 +117,7 @@ class Torch(Worker):
         """Return what is measured."""
         import torch
 
-        return f"torch {torch.__version__}"
+        return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability().lower()}"
 
 
 class Player:
@@ -308,6 +318,7 @@ def options(description):
     """Return a parser with the options that all benchmarks against peers have."""
     parser = argparse.ArgumentParser(description=description.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isa", choices=LEVELS, help="the most that all may use")
     parser.add_argument("--quick", action="store_true", help="short and few: does it work?")
     parser.add_argument("--markdown", action="store_true", help="tables for the documentation")
     return parser
@@ -331,9 +342,10 @@ def parse(parser):
 
 
 def environment(options):
-    """Variables for the process of a contestant: how many threads it uses, come what may."""
+    """Variables for the process of a contestant: threads and level, come what may."""
     threads = str(options.threads)
-    return {"OMP_NUM_THREADS": threads, "CONVLET_NUM_THREADS": threads, "CONVLET_ADAPTIVE": "0"}
+    fixed = {"OMP_NUM_THREADS": threads, "CONVLET_NUM_THREADS": threads, "CONVLET_ADAPTIVE": "0"}
+    return fixed | LEVELS.get(options.isa, {})
 
 
 def machine(options, program=CVLBENCH):
@@ -341,6 +353,7 @@ def machine(options, program=CVLBENCH):
     if not Path(program).is_file():
         return None
     command = [program, "--json", "--threads", str(options.threads)]
+    command += ["--isa", options.isa] if options.isa else []
     measured = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return json.loads(measured)["runs"][0]
 

@@ -4,7 +4,8 @@
  * A walk goes along a strip of a few rows with the filter in registers, a vector of channels at a
  * time, and keeps the columns of inputs that neighbouring outputs share there too: 6 loads for the
  * 36 multiply-adds of four outputs at stride 1. With 16 registers there is room for one kernel row:
- * then a block of outputs of a row takes the kernel rows in turn. */
+ * then a block of outputs of a row takes the kernel rows in turn, with 10 loads of inputs and 3 of
+ * the kernel for each 24 multiply-adds of eight outputs. */
 #include "epilogue.h"
 #include "simd.h"
 
@@ -14,7 +15,7 @@ INLINE void end_column(const TYPE(depthwise_strip) *s, const int rows, ptrdiff_t
     if (!s->ended)
         return;
     const V bias = s->ending.bias ? vload(s->ending.bias + c) : vset1((T)-0.0);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
         acc[r] = activate(vadd(acc[r], bias), &s->ending);
 }
@@ -183,10 +184,24 @@ INLINE void walk(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride, 
 
 #else
 
-enum { BLOCK = 4 };
+enum { BLOCK = 8, LINE = CVL_LINE / (int)sizeof(T) };
 
-/* `outputs` outputs from g on of a row that reads the rows x, some of which may be NULL. The first
- * lacks its first tap of a kernel row with `clip_left`, the last its last with `clip_right`. */
+/* Fetches, for the next strip, the inputs that the block was the first to read, and its outputs. */
+static __attribute__((noinline)) void fetch_block(const TYPE(depthwise_strip) *s, int stride,
+                                                  int outputs, const T *const *x, ptrdiff_t at,
+                                                  const T *y)
+{
+    for (int kh = 3 - stride; kh < 3; kh++)
+        for (int i = 3 - stride; x[kh] && i < (outputs - 1) * stride + 3; i++)
+            __builtin_prefetch(x[kh] + at + i * s->x_step, 0, 2);
+    for (int i = 0; s->y_ahead && i < outputs; i++)
+        __builtin_prefetch(y + i * s->y_step + s->y_ahead, 1, 2);
+    __asm__ volatile(""); /* or the compiler sees no effect, and leaves out the call */
+}
+
+/* `outputs` outputs from g on of a row that reads the rows x, some of which may be NULL. The row of
+ * the kernel is in registers, and inputs go by one after the other. The first lies outside with
+ * `clip_left`, the last with `clip_right`. */
 INLINE void row_block(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride,
                       const int outputs, const int clip_left, const int clip_right,
                       const T *const *x, ptrdiff_t g, T *y)
@@ -194,30 +209,38 @@ INLINE void row_block(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int str
     const ptrdiff_t at = (g * stride - s->left) * s->x_step + c;
     const int columns = (outputs - 1) * stride + 3;
     V acc[BLOCK];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < outputs; i++)
         acc[i] = vzero();
+#pragma GCC unroll 1
     for (int kh = 0; kh < 3; kh++) {
         if (!x[kh])
             continue;
-        V in[2 * BLOCK + 1];
-#pragma GCC unroll 9
-        for (int i = clip_left; i < columns - clip_right; i++)
-            in[i] = vload(x[kh] + at + i * s->x_step);
+        const T *in = x[kh] + at;
+        V w[3];
 #pragma GCC unroll 3
-        for (int kw = 0; kw < 3; kw++) {
-            const V w = vload(s->w + (3 * kh + kw) * s->w_step + c);
-#pragma GCC unroll 4
-            for (int i = 0; i < outputs; i++)
-                if (i * stride + kw >= clip_left && i * stride + kw < columns - clip_right)
-                    acc[i] = vfma(in[i * stride + kw], w, acc[i]);
+        for (int kw = 0; kw < 3; kw++)
+            w[kw] = vload(s->w + (3 * kh + kw) * s->w_step + c);
+#pragma GCC unroll 17
+        for (int i = 0; i < columns; i++) {
+            if (i > 0 && i % 4 == 0)
+                in += 4 * s->x_step;
+            if ((i == 0 && clip_left) || (i == columns - 1 && clip_right))
+                continue;
+            const V v = vload(in + i % 4 * s->x_step);
+#pragma GCC unroll 3
+            for (int kw = 0; kw < 3; kw++)
+                if (i >= kw && (i - kw) % stride == 0 && (i - kw) / stride < outputs)
+                    acc[(i - kw) / stride] = vfma(v, w[kw], acc[(i - kw) / stride]);
         }
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < outputs; i++) {
-        end_column(s, 1, c, acc + i);
-        vstore(y + (g + i) * s->y_step + c, acc[i]);
-    }
+    end_column(s, outputs, c, acc);
+    y += g * s->y_step + c;
+#pragma GCC unroll 8
+    for (int i = 0; i < outputs; i++)
+        vstore(y + i * s->y_step, acc[i]);
+    if (s->ahead && c % LINE == 0)
+        fetch_block(s, stride, outputs, x, at + s->ahead, y);
 }
 
 #endif
@@ -259,15 +282,10 @@ void KERNEL(depthwise_strip)(const TYPE(depthwise_strip) *s)
         write_last(s);
 }
 #else
-#define BLOCK_CASE(stride, outputs, clip_left, clip_right)                   \
-    case 4 * outputs + 2 * clip_left + clip_right:                           \
+#define BLOCK_CASE(stride, outputs)                                          \
+    case outputs:                                                            \
         CHANNELS(row_block, stride, outputs, clip_left, clip_right, x, g, y) \
         break;
-#define BLOCK_CASES(stride, outputs)  \
-    BLOCK_CASE(stride, outputs, 0, 0) \
-    BLOCK_CASE(stride, outputs, 0, 1) \
-    BLOCK_CASE(stride, outputs, 1, 0) \
-    BLOCK_CASE(stride, outputs, 1, 1)
 
 /* Rows are cut into blocks of nearly the same size. All channels of a block follow each other: the
  * next row would wait for stores to addresses that look like those it reads. */
@@ -282,11 +300,15 @@ void KERNEL(depthwise_strip)(const TYPE(depthwise_strip) *s)
                 count = (left + blocks - 1) / blocks;                                   \
                 const int clip_left = g * stride < s->left;                             \
                 const int clip_right = (g + count - 1) * stride - s->left + 2 >= s->W;  \
-                switch (4 * count + 2 * clip_left + clip_right) {                       \
-                    BLOCK_CASES(stride, 1)                                              \
-                    BLOCK_CASES(stride, 2)                                              \
-                    BLOCK_CASES(stride, 3)                                              \
-                    BLOCK_CASES(stride, 4)                                              \
+                switch (count) {                                                        \
+                    BLOCK_CASE(stride, 1)                                               \
+                    BLOCK_CASE(stride, 2)                                               \
+                    BLOCK_CASE(stride, 3)                                               \
+                    BLOCK_CASE(stride, 4)                                               \
+                    BLOCK_CASE(stride, 5)                                               \
+                    BLOCK_CASE(stride, 6)                                               \
+                    BLOCK_CASE(stride, 7)                                               \
+                    BLOCK_CASE(stride, 8)                                               \
                 }                                                                       \
             }                                                                           \
         }                                                                               \

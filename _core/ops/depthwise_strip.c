@@ -19,7 +19,8 @@ enum {
     FAR = 8,           /* pixels alike; above which the outputs of a row follow each other, or, */
     FAR_CACHED = 4,    /* at stride 1 and from a cache, above so many: */
     CACHED = 8 << 20,  /* up to so many bytes of inputs */
-    PIECE = 4,         /* columns of inputs of a short piece, but for the filter's */
+    PIECE = 4,         /* columns of inputs of a short piece, but for the filter's; twice if */
+                       /* vectors are half a line; */
     LATE = 2,          /* pixels alike over stride; of so many or twice, outputs wait, */
     LATE_COLUMNS = 28, /* so many columns at once, */
     NARROW = 8,        /* but those of so many in all only up to */
@@ -93,6 +94,7 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     const ptrdiff_t bytes = d->C * (ptrdiff_t)sizeof(T);
     const ptrdiff_t alike = PAGE / cvl_min(PAGE, bytes & -bytes);
     const int cached = d->N * s->H * s->W * bytes <= CACHED;
+    const int halves = 2 * s->kernels->vector == CVL_LINE;
     const ptrdiff_t late = LATE * s->stride;
     s->late = s->kernels->vector == CVL_LINE && (alike == late || alike == 2 * late) &&
               (alike <= NEAR || s->OW > NARROW) && (cached || s->OW <= LATE_COLUMNS);
@@ -101,7 +103,7 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     s->spans = d->C / s->span;
     s->band = cvl_max(1, cvl_min(s->strips, d->N * s->spans * s->strips / TASKS));
     s->bands = cvl_ceil_div(s->strips, s->band);
-    ptrdiff_t columns = PIECE / s->stride;
+    ptrdiff_t columns = (halves ? 2 : 1) * PIECE / s->stride;
     if (s->late)
         columns = LATE_COLUMNS;
     else if (copied)
@@ -111,10 +113,12 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     s->pieces = cvl_ceil_div(s->OW, columns);
     s->piece = cvl_ceil_div(s->OW, s->pieces);
 
-    /* At stride 2, short pieces have enough lines on the way. */
-    if (!copied && (s->stride == 1 || s->pieces == 1) && !(s->late && cached))
+    /* At stride 2, short pieces have enough lines on the way, but for vectors of half a line; these
+     * gain by it only where inputs are not cached. */
+    const int fetches = halves ? !cached : s->stride == 1 || s->pieces == 1;
+    if (!copied && fetches && !(s->late && cached))
         s->ahead = rows * s->stride * s->W * d->C;
-    if (s->ahead && depthwise_is_large(shape))
+    if (s->ahead && (halves || depthwise_is_large(shape)))
         s->y_ahead = rows * s->OW * d->C;
 
     cvl_scratch scratch = {base, 0};

@@ -138,8 +138,9 @@ static void test_forward(cvl_conv2d d, int limit, cvl_activation activation)
     cvl_reference_conv2d_forward(&d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
     cvl_conv2d linear = d; /* of the bound: clipping may bring a result nearer, never farther */
     linear.activation = CVL_ACTIVATION_NONE;
-    cvl_reference_conv2d_forward(&linear, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
-                                 with_bias ? magnitude(wide_b, d.OC) : NULL);
+    if (!limit)
+        cvl_reference_conv2d_forward(&linear, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
+                                     with_bias ? magnitude(wide_b, d.OC) : NULL);
     for (int threads = 1; threads <= 3; threads++) {
         T *y = output(s.y);
         cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
@@ -161,7 +162,9 @@ static void test_backward_data(cvl_conv2d d, int limit)
     double *wide_dy = widened(dy, s.y), *wide_w = widened(w, s.w);
     double *want = doubles(s.x), *scale = doubles(s.x);
     cvl_reference_conv2d_backward_data(&d, want, wide_dy, wide_w);
-    cvl_reference_conv2d_backward_data(&d, scale, magnitude(wide_dy, s.y), magnitude(wide_w, s.w));
+    if (!limit)
+        cvl_reference_conv2d_backward_data(&d, scale, magnitude(wide_dy, s.y),
+                                           magnitude(wide_w, s.w));
     for (int threads = 1; threads <= 3; threads++) {
         T *dx = output(s.x);
         cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(&d, threads));
@@ -185,8 +188,9 @@ static void test_backward_weights(cvl_conv2d d, int limit)
     double *want = doubles(s.w), *scale = doubles(s.w);
     double *want_db = doubles(d.OC), *scale_db = doubles(d.OC);
     cvl_reference_conv2d_backward_weights(&d, want, want_db, wide_dy, wide_x);
-    cvl_reference_conv2d_backward_weights(&d, scale, scale_db, magnitude(wide_dy, s.y),
-                                          magnitude(wide_x, s.x));
+    if (!limit)
+        cvl_reference_conv2d_backward_weights(&d, scale, scale_db, magnitude(wide_dy, s.y),
+                                              magnitude(wide_x, s.x));
     for (int threads = 1; threads <= 3; threads++) {
         T *dw = output(s.w), *db = output(d.OC), *dw_alone = output(s.w), *db_alone = output(d.OC);
         cvl_exec run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(&d, threads));
@@ -226,8 +230,11 @@ static void test_all(void)
         test_output_shape(d);
         test_empty_batch(*d);
         for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
-            for (cvl_activation a = CVL_ACTIVATION_NONE; a <= CVL_ACTIVATION_RELU6; a++)
-                test_forward(*d, limit, a);
+            test_forward(*d, limit, CVL_ACTIVATION_NONE);
+            /* All of them on integers, and on real numbers in turn. */
+            for (int a = CVL_ACTIVATION_RELU; a <= CVL_ACTIVATION_RELU6; a++)
+                if (limit || a == 1 + (d - cases) % CVL_ACTIVATION_RELU6)
+                    test_forward(*d, limit, (cvl_activation)a);
             test_backward_data(*d, limit);
             test_backward_weights(*d, limit);
         }

@@ -66,8 +66,10 @@ static void test_forward(const cvl_conv_transpose2d *d, int limit, int with_bias
     CHECK(cvl_conv_transpose2d_output_shape(d, &OH, &OW) == CVL_OK);
     CHECK(OH == s.OH && OW == s.OW);
     cvl_reference_conv_transpose2d_forward(d, want, wide_x, wide_w, with_bias ? wide_b : NULL);
-    cvl_reference_conv_transpose2d_forward(d, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
-                                           with_bias ? magnitude(wide_b, d->OC) : NULL);
+    if (!limit)
+        cvl_reference_conv_transpose2d_forward(d, scale, magnitude(wide_x, s.x),
+                                               magnitude(wide_w, s.w),
+                                               with_bias ? magnitude(wide_b, d->OC) : NULL);
     for (int threads = 1; threads <= 3; threads++) {
         T *y = output(s.y);
         cvl_exec run = run_with(threads, NAME(conv_transpose2d_forward_workspace_size)(d, threads));
@@ -88,8 +90,9 @@ static void test_backward_data(const cvl_conv_transpose2d *d, int limit)
     double *wide_dy = widened(dy, s.y), *wide_w = widened(w, s.w);
     double *want = doubles(s.x), *scale = doubles(s.x);
     cvl_reference_conv_transpose2d_backward_data(d, want, wide_dy, wide_w);
-    cvl_reference_conv_transpose2d_backward_data(d, scale, magnitude(wide_dy, s.y),
-                                                 magnitude(wide_w, s.w));
+    if (!limit)
+        cvl_reference_conv_transpose2d_backward_data(d, scale, magnitude(wide_dy, s.y),
+                                                     magnitude(wide_w, s.w));
     for (int threads = 1; threads <= 3; threads++) {
         T *dx = output(s.x);
         cvl_exec run =
@@ -114,8 +117,9 @@ static void test_backward_weights(const cvl_conv_transpose2d *d, int limit)
     double *want = doubles(s.w), *scale = doubles(s.w);
     double *want_db = doubles(d->OC), *scale_db = doubles(d->OC);
     cvl_reference_conv_transpose2d_backward_weights(d, want, want_db, wide_dy, wide_x);
-    cvl_reference_conv_transpose2d_backward_weights(d, scale, scale_db, magnitude(wide_dy, s.y),
-                                                    magnitude(wide_x, s.x));
+    if (!limit)
+        cvl_reference_conv_transpose2d_backward_weights(d, scale, scale_db, magnitude(wide_dy, s.y),
+                                                        magnitude(wide_x, s.x));
     for (int threads = 1; threads <= 3; threads++) {
         T *dw = output(s.w), *db = output(d->OC), *dw_alone = output(s.w),
           *db_alone = output(d->OC);

@@ -1,4 +1,4 @@
-"""Groups, gradient clipping and moving averages of weights."""
+"""Groups, gradient clipping, alone and within a step, and moving averages of weights."""
 
 import math
 
@@ -18,6 +18,19 @@ def parameters(dtype=np.float64, seed=0):
     for p in ps:
         p.grad = rng.standard_normal(p.shape).astype(dtype)
     return ps
+
+
+def packed():
+    """Parameters of a model, side by side in one block."""
+    model = cl.Sequential(cl.Linear(3, 4), cl.BatchNorm(4), cl.Linear(4, 2), rng=0)
+    return model.astype("float32").parameters()
+
+
+def draw(ps, t):
+    """Draw the gradients of step t, some of them 0."""
+    rng = np.random.default_rng(t)
+    for p in ps:
+        p.grad = (rng.standard_normal(p.shape) * (rng.random(p.shape) > 0.2)).astype(p.dtype)
 
 
 def grads(ps):
@@ -236,6 +249,73 @@ def test_limits_and_lists_that_make_no_sense(clip):
         clip(ps[0], 1)
     with pytest.raises(ValueError, match="finite, got inf"):
         clip_grad_value(ps, np.inf)
+
+
+# ---------------------------------------------------------------- gradients within the step
+
+FUSED = {
+    "SGD": lambda ps: cl.SGD(ps, 0.1),
+    "SGD, momentum": lambda ps: cl.SGD(ps, 0.1, momentum=0.9, nesterov=True, l2=0.01),
+    "SGD, momentum from 0": lambda ps: cl.SGD(ps, 0.1, momentum=lambda t: (t - 1) / (t + 2)),
+    "Adam": lambda ps: cl.Adam(ps, 0.01, l2=0.1, amsgrad=True),
+    "AdamW": lambda ps: cl.AdamW(ps, 0.01),
+    "AdaGrad": lambda ps: cl.AdaGrad(ps, 0.1),
+    "NAdam": lambda ps: cl.NAdam(ps),
+    "RMSProp": lambda ps: cl.RMSProp(ps, 0.01, momentum=0.5, centered=True),
+    "Lion": lambda ps: cl.Lion(ps),
+}
+
+
+@pytest.mark.parametrize("make", FUSED.values(), ids=FUSED)
+@pytest.mark.parametrize("max_norm", [None, 0.5, 1e3])
+def test_step_clips_and_zeroes_as_the_functions_do(make, max_norm):
+    """One call gives the bits of clip_grad_norm, step and zero_grad."""
+    apart, fused = packed(), packed()
+    for ps in (apart, fused):
+        ps[1].trainable = False
+    one_by_one, at_once = make(apart), make(fused)
+    for t in range(1, 4):
+        draw(apart, t)
+        draw(fused, t)
+        norm = None
+        if max_norm is not None:
+            norm = clip_grad_norm(apart, max_norm)
+        one_by_one.step()
+        one_by_one.zero_grad()
+
+        assert norm == at_once.step(zero_grad=True, max_norm=max_norm)
+        for p, q in zip(apart, fused, strict=True):
+            assert p.value.tobytes() == q.value.tobytes()
+            assert not q.grad.any()
+
+
+def test_step_with_a_norm_leaves_gradients_alone():
+    """Without zero_grad the gradients stay as long as they were."""
+    ps = parameters()
+    before = grads(ps)
+
+    cl.Adam(ps).step(max_norm=0.1)
+
+    for p, g in zip(ps, before, strict=True):
+        np.testing.assert_array_equal(p.grad, g)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_step_with_a_norm_refuses_gradients_without_one(bad):
+    """A gradient that is not finite is an error, and nothing has been written."""
+    ps = parameters()
+    ps[0].grad[1, 2] = bad
+    before = [p.value.copy() for p in ps]
+    optimizer = cl.Adam(ps)
+
+    with pytest.raises(FloatingPointError, match=r"Adam\.step: expected finite gradients"):
+        optimizer.step(zero_grad=True, max_norm=1)
+
+    for p, w in zip(ps, before, strict=True):
+        np.testing.assert_array_equal(p.value, w)
+    assert optimizer.state_dict()["step"] == 0
+    with pytest.raises(ValueError, match="max_norm to be at least 0, got -1"):
+        optimizer.step(max_norm=-1)
 
 
 # ---------------------------------------------------------------- moving averages

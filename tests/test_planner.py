@@ -1,97 +1,15 @@
-"""The planner: what is joined, that it computes the same, and that plans follow the model."""
+"""The planner: what is joined, and that it computes the same."""
 
 import numpy as np
 import pytest
 
 import convlet as cl
-from convlet import _core, models
+from chains import CHAINS, trained
+from convlet import models
 from convlet.gradcheck import gradcheck
 from convlet.planner import fusion
 from convlet.planner import plan as plan_module
 from networks import images
-
-
-def unit(channels, out, kernel=3, stride=1):
-    conv = cl.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, use_bias=False)
-    return [conv, cl.BatchNorm(out)]
-
-
-def block(body, shortcut=None, *, relu=True):
-    """A residual block of 4 channels on top of a trainable stem."""
-    after = [cl.ReLU()] if relu else []
-    return cl.Sequential(cl.Conv2d(3, 4, 3), cl.Residual(body, shortcut), *after, rng=0)
-
-
-def body(*after):
-    return cl.Sequential(*unit(4, 4), cl.ReLU(), *unit(4, 4), *after)
-
-
-# What is around a residual body, and what its end and the ReLU after it become.
-CHAINS = {
-    "identity": lambda: block(body()),
-    "convolution": lambda: block(body(), cl.Conv2d(4, 4, 1)),
-    "convolution and norm": lambda: block(body(), cl.Sequential(*unit(4, 4, 1))),
-    "two norms, no ReLU": lambda: block(body(), cl.Sequential(*unit(4, 4, 1)), relu=False),
-    "norms of one value": lambda: block(cl.BatchNorm(4), cl.BatchNorm(4, eps=1e-3)),
-    "norm, convolution": lambda: block(body(), cl.Sequential(cl.BatchNorm(4), cl.Conv2d(4, 4, 1))),
-    "convolution, norm, ReLU": lambda: block(body(), cl.Sequential(*unit(4, 4, 1), cl.ReLU())),
-    "pad": lambda: block(body(), models.PadShortcut(4)),
-    "norm on the way around": lambda: block(cl.Conv2d(4, 4, 1), cl.BatchNorm(4)),
-    "no ReLU after": lambda: block(body(), relu=False),
-    "ReLU inside": lambda: block(body(cl.ReLU())),
-    "twice": lambda: block(cl.Residual(body()), cl.Sequential(*unit(4, 4, 1))),
-    "branches": lambda: block(
-        cl.Sequential(cl.Concat(cl.Sequential(*unit(4, 1), cl.ReLU()), cl.Conv2d(4, 3, 1)))
-    ),
-    "nothing but norms": lambda: cl.Sequential(cl.BatchNorm(3), cl.BatchNorm(3), cl.ReLU()),
-    "pool after ReLU": lambda: cl.Sequential(
-        cl.Conv2d(3, 4, 3),
-        cl.ReLU(),
-        cl.MaxPool2d(3, stride=2, padding=1),
-        cl.Conv2d(4, 4, 1),
-        rng=0,
-    ),
-    "two readers of ReLU": lambda: cl.Sequential(
-        cl.Conv2d(3, 4, 3, activation="relu"),
-        cl.Residual(cl.MaxPool2d(3, stride=1, padding=1)),
-        cl.ReLU(),
-        rng=0,
-    ),
-    "large pool": lambda: cl.Sequential(
-        cl.Conv2d(3, 4, 1), cl.ReLU(), cl.MaxPool2d(17, stride=2, padding=8), rng=0
-    ),
-    "pool after norm": lambda: cl.Sequential(
-        cl.Conv2d(3, 4, 3),
-        cl.BatchNorm(4),
-        cl.ReLU(),
-        cl.MaxPool2d(3, stride=2, padding=1),
-        cl.Conv2d(4, 4, 1),
-        cl.BatchNorm(4),
-        cl.MaxPool2d(2, ceil_mode=True),
-        rng=0,
-    ),
-    "large pool after norm": lambda: cl.Sequential(
-        cl.Conv2d(3, 4, 1),
-        cl.BatchNorm(4),
-        cl.ReLU(),
-        cl.MaxPool2d(17, stride=2, padding=8),
-        rng=0,
-    ),
-    "other activations": lambda: cl.Sequential(
-        cl.Conv2d(3, 4, 3),
-        cl.ReLU6(),
-        cl.Conv2d(4, 4, 3, padding=1),
-        cl.LeakyReLU(0.25),
-        cl.Conv2d(4, 4, 1),
-        cl.MaxPool2d(2),
-        cl.BatchNorm(4),
-        cl.ReLU6(),
-        rng=0,
-    ),
-    "pre-activation": lambda: block(
-        cl.Sequential(cl.BatchNorm(4), cl.ReLU(), cl.Conv2d(4, 4, 3, padding=1)), relu=False
-    ),
-}
 
 PARTS = (
     *("BatchNorm", "BatchNorm+ReLU", "BatchNorm+add", "BatchNorm+add+ReLU"),
@@ -120,22 +38,6 @@ JOINED = {  # how many of each of PARTS
     "other activations": (1, 0, 0, 0, 0, 0, 0),
     "pre-activation": (0, 1, 0, 0, 0, 1, 0),
 }
-
-
-def trained(model, fuse, *, steps, dtype, shape=(6, 8, 8, 3), input_grad=True):
-    """Everything that training leaves behind: losses, input gradients, the state."""
-    rng = np.random.default_rng(5)
-    optimizer = cl.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    seen = []
-    with cl.options(fuse=fuse):
-        for _ in range(steps):
-            x = rng.standard_normal(shape).astype(dtype)
-            y, pullback = model.vjp(x, input_grad=input_grad)
-            seen += [y.copy(), pullback(y / y.size)]
-            optimizer.step()
-            optimizer.zero_grad()
-        seen.append(model(x))
-    return [a for a in [*seen, *model.state_dict().values()] if a is not None]
 
 
 # ---------------------------------------------------------------- what is joined
@@ -474,121 +376,3 @@ def test_the_gradient_given_is_not_written_to(name):
 
     np.testing.assert_array_equal(dy_before, dy)
     np.testing.assert_array_equal(y_before, y)
-
-
-# ---------------------------------------------------------------- plans follow the model
-
-
-def test_a_layer_used_twice_is_joined_twice():
-    """A shared batch norm moves its statistics twice, and its gradients add up."""
-    runs = []
-    for fuse in (True, False):
-        shared = cl.Sequential(*unit(3, 3, 1), rng=0)
-        model = cl.Sequential(
-            cl.Residual(shared), cl.ReLU(), cl.Residual(shared), cl.ReLU(), rng=0
-        ).astype("float64")
-        runs.append(trained(model, fuse, steps=3, dtype=np.float64))
-        assert 6 == model[0].body[1].count
-
-    for joined, apart in zip(*runs, strict=True):
-        np.testing.assert_allclose(joined, apart, rtol=0, atol=1e-12)
-
-
-def change_shortcut(model):
-    model[1].shortcut = cl.Conv2d(4, 4, 1, rng=3)
-
-
-def change_activation(model):
-    model[0].activation = "relu"
-
-
-def change_stride(model):
-    model[0].stride = (2, 2)
-
-
-def tie_weights(model):
-    model[1].body[3].weight = model[1].body[0].weight
-
-
-def freeze(model):
-    model[1].freeze()
-
-
-def freeze_one(model):
-    model[1].body[0].weight.trainable = False
-
-
-@pytest.mark.parametrize(
-    "change",
-    [change_shortcut, change_activation, change_stride, tie_weights, freeze, freeze_one],
-)
-def test_plans_follow_changes_of_the_model(change):
-    """A model that has run and is then changed does what one changed at first does."""
-    x = images(4, 9, 9, 3, dtype=np.float32)
-    results = []
-    for run_before in (True, False):
-        model = CHAINS["identity"]()
-        if run_before:
-            model(x)
-            model.vjp(x)[1](model(x))
-            for p in model.parameters():
-                p.grad[...] = 0
-            for norm in (model[1].body[1], model[1].body[4]):
-                norm.running_mean, norm.running_var = np.zeros(4, "f"), np.ones(4, "f")
-        change(model)
-        y, pullback = model.vjp(x)
-        results.append([y, pullback(y), model(x), *(p.grad for p in model.parameters())])
-
-    for after, fresh in zip(*results, strict=True):
-        np.testing.assert_array_equal(after, fresh)
-
-
-def test_plans_are_made_once():
-    """The second call on a shape finds the plan of the first, whatever layers of users count."""
-
-    class Counting(cl.Layer):
-        calls = 0
-
-        def forward(self, x):
-            self.calls += 1
-            return x.copy(), lambda dy: dy
-
-    model = cl.Sequential(cl.Conv2d(3, 4, 3), cl.BatchNorm(4), Counting(), rng=0)
-    x = images(2, 5, 5, 3, dtype=np.float32)
-    model.vjp(x)
-    planned = model._plans
-    before = dict(planned._plans)
-    for _ in range(3):
-        model.vjp(x)
-
-    assert planned is model._plans
-    assert all(before[key] is plan for key, plan in planned._plans.items())
-
-
-def test_plans_are_bounded():
-    """Any number of shapes leaves a bounded number of plans."""
-    model = cl.Sequential(cl.Conv2d(1, 1, 1), cl.ReLU(), rng=0)
-    for n in range(200):
-        model(np.zeros((1, 1 + n, 1, 1), np.float32))
-
-    assert 1 <= len(model._plans._plans) <= 64
-
-
-def test_training_with_activations_made_again_allocates_nothing(monkeypatch):
-    """Steps that make activations again find all their memory in the cache."""
-    monkeypatch.setattr(plan_module, "REMADE_FROM", 0)
-    model = CHAINS["convolution and norm"]()
-    x = images(4, 12, 12, 3, dtype=np.float32)
-
-    def step():
-        y, pullback = model.vjp(x, input_grad=False)
-        pullback(y)
-
-    cl.clear_cache()
-    for _ in range(2):
-        step()
-    misses = _core.cache_info()["misses"]
-    for _ in range(10):
-        step()
-
-    assert misses == _core.cache_info()["misses"]

@@ -264,15 +264,13 @@ PANEL(, narrow, 8, 1, 4, 2)
 #define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST, LAST, LAST}
 #endif
 
-/* Every lane takes its a from its own group: of the inputs of a tap, as many as the vector has
- * outputs, the lanes pick in turn. */
-void KERNEL(gemm_groups)(const TYPE(gemm_tile) *t)
+/* Every lane takes its a from its own group: the inputs of a tap lie in a vector, of which the lanes
+ * pick in turn. */
+static __attribute__((noinline)) void groups_tile(const TYPE(gemm_tile) *t, ptrdiff_t S, U first)
 {
     enum { MR = 8 };
     V acc[8][4];
     begin(t, acc, MR, 1);
-    const ptrdiff_t S = t->runs > 0 ? t->run->k : 1;
-    const U first = upick((int)S);
     for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
         const ptrdiff_t at = t->a0 + run->a;
         const T *b = t->b + run->k0 * VL;
@@ -287,19 +285,28 @@ void KERNEL(gemm_groups)(const TYPE(gemm_tile) *t)
 #pragma GCC unroll 8
         for (int i = 0; i < MR; i++)
             PREFETCH(a[MR + i] + at, 0);
-#pragma GCC unroll 1
-        for (const T *end = b + S * VL; b != end; b += 2 * VL) {
 #pragma GCC unroll 2
-            for (int k = 0; k < 2; k++) {
-                const V bv = vload(b + k * VL);
+        for (ptrdiff_t k = 0; k < S; k++, b += VL) {
+            const V bv = vload(b);
 #pragma GCC unroll 8
-                for (int i = 0; i < MR; i++)
-                    acc[i][0] = vfma(vpick(x[i], pick), bv, acc[i][0]);
-                pick = unext(pick);
-            }
+            for (int i = 0; i < MR; i++)
+                acc[i][0] = vfma(vpick(x[i], pick), bv, acc[i][0]);
+            pick = unext(pick);
         }
     }
     finish(t, acc, MR, 1);
+}
+
+void KERNEL(gemm_groups)(const TYPE(gemm_tile) *all)
+{
+    enum { MR = 8 };
+    const int S = all->runs > 0 ? (int)all->run->k : 1;
+    const U first = upick((int)all->b_step, S);
+    TYPE(gemm_tile) t = *all;
+    for (int left = all->mr; left > 0; left -= MR, t.a += MR, t.c += MR) {
+        t.mr = left < MR ? left : MR;
+        groups_tile(&t, S, first);
+    }
 }
 
 #define CVL_KERNEL(result, name, arguments) extern result KERNEL(name) arguments;

@@ -16,7 +16,7 @@ typedef struct CVL_DTYPE_NAME(cvl_epilogue) {
 typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     ptrdiff_t runs;
     const cvl_gemm_run *run;
-    const T *const *a; /* (MR), or (2*MR) with `ahead` and for gemm_groups */
+    const T *const *a; /* (MR), or (2*MR) with `ahead`; see gemm_groups */
     ptrdiff_t a0;
     int ahead;  /* fetch rows MR.. of a, of the tile that comes next, into the cache */
     int single; /* every run is one element long */

@@ -139,7 +139,7 @@ INLINE void group_columns(const TYPE(outer) *o, ptrdiff_t j, const int S)
 {
     U pick[8];
     V acc[8][2];
-    pick[0] = upick(S);
+    pick[0] = upick(S, S);
 #pragma GCC unroll 8
     for (int i = 0; i < S; i++) {
         acc[i][0] = acc[i][1] = vzero();

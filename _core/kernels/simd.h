@@ -29,8 +29,8 @@
  *   U, UL              vector of UL integers of 64 bits: uset1(s), uload(p), ustore(p, u),
  *                      uadd(a, b), uxor(a, b), uhigh(a) = a >> 32, umul(a, b), the product of the
  *                      lower halves
- *   vpick(v, u)        lanes of v, by number: upick(S) gives every S lanes the first of them, and
- *                      unext(u) the lane after each of u
+ *   vpick(v, u)        lanes of v, by number: upick(S, step) gives S lanes the first, the next S the
+ *                      one `step` lanes on, and so forth, and unext(u) the lane after each of u
  *
  * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
 #ifndef CVL_SIMD_H
@@ -143,15 +143,21 @@ INLINE void vstore_part(T *p, V v, ptrdiff_t n)
         vstore_n(p, v, (int)n);
 }
 
-/* A lane is picked by its number in units of CVL_PICK; S is a power of 2. */
-INLINE U upick(int S)
+/* A lane is picked by its number in units of CVL_PICK. */
+INLINE U upick(int lanes, int step)
 {
     enum { UNITS = sizeof(T) / sizeof(CVL_PICK), COUNT = VL * UNITS };
     CVL_PICK number[COUNT];
     uint64_t words[UL];
+    int first = 0, left = lanes;
 #pragma GCC unroll 1
-    for (int i = 0; i < COUNT; i++)
-        number[i] = (CVL_PICK)(((i / UNITS) & -S) * UNITS + i % UNITS);
+    for (int i = 0; i < COUNT; i++) {
+        number[i] = (CVL_PICK)(first * UNITS + i % UNITS);
+        if (i % UNITS == UNITS - 1 && --left == 0) {
+            first += step;
+            left = lanes;
+        }
+    }
     memcpy(words, number, sizeof words);
     return uload(words);
 }

@@ -12,6 +12,7 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(winograd_engine),
     &NAME(winograd2_engine),
 #endif
+    &NAME(pixels_engine),
     &NAME(depthwise_engine),
     &NAME(stem_engine),
     &NAME(row_engine),

@@ -45,6 +45,9 @@ typedef struct NAME(conv2d_engine) {
     int adds; /* whether it adds z */
 } NAME(conv2d_engine);
 
+/* 1x1 convolutions from few channels to few: pixels.c. */
+extern const NAME(conv2d_engine) NAME(pixels_engine);
+
 /* One channel per group: depthwise.c. */
 extern const NAME(conv2d_engine) NAME(depthwise_engine);
 

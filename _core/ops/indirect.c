@@ -321,14 +321,15 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
         .single = p->single,
         .packed = 1,
         .b = b,
-        .b_step = place.NR,
+        .b_step = p->merged > 1 ? p->C : place.NR,
         .nr = (int)cvl_min(place.NR, p->OC - place.column),
         .c0 = column,
     };
-    for (ptrdiff_t first = 0; first < count; first += panel->MR) {
+    const ptrdiff_t rows = p->merged > 1 ? count : panel->MR;
+    for (ptrdiff_t first = 0; first < count; first += rows) {
         job.a = w->a + first;
         job.c = w->c + first;
-        job.mr = (int)cvl_min(panel->MR, count - first);
+        job.mr = (int)cvl_min(rows, count - first);
         ptrdiff_t done = 0;
         for (ptrdiff_t s = 0; s == 0 || s < w->segments; s++) {
             const ptrdiff_t stop = w->segments ? w->segment_end[s] : 0;

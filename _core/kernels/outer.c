@@ -2,13 +2,13 @@
  *
  * Per pixel one broadcast per row and NV loads of B: no row is a chain of dependent loads, and both
  * operands are read forwards. ROWS x 2 vectors reads least per multiply-add of the tiles that fit
- * the registers. */
+ * the registers; of one vector there are ROWS_1, or too few chains would be on the way. */
 #include "simd.h"
 
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-enum { ROWS = CVL_OUTER_ROWS };
+enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = ROWS };
 #else
-enum { ROWS = 6 };
+enum { ROWS = 6, ROWS_1 = 8 };
 #endif
 
 /* Lines ahead are fetched one per k, down a column of them for each tile: beside so many rows that
@@ -25,7 +25,7 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
     const int last = left >= NV * VL ? VL : (int)(left - (NV - 1) * VL);
     const T *const b0 =
         o->b + (o->b_panel ? j0 / CVL_OUTER_COLUMNS * o->b_panel + j0 % CVL_OUTER_COLUMNS : j0);
-    V acc[ROWS][2];
+    V acc[ROWS_1][2];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = vzero();
@@ -69,7 +69,7 @@ INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t
                    ptrdiff_t *fetched, const int rows)
 {
     ptrdiff_t j = 0;
-    for (; j + 2 * VL <= o->columns; j += 2 * VL) {
+    for (; rows <= ROWS && j + 2 * VL <= o->columns; j += 2 * VL) {
         const int which = *fetched >= o->ahead_lines[0];
         const ptrdiff_t line = *fetched - (which ? o->ahead_lines[0] : 0);
         if (rows >= FETCHING && line < o->ahead_lines[which]) {
@@ -80,7 +80,7 @@ INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t
             tile(o, a, a_step, i0, j, rows, 2, 1, 0, NULL, 0);
         }
     }
-    if (j + VL < o->columns)
+    if (rows <= ROWS && j + VL < o->columns)
         tile(o, a, a_step, i0, j, rows, 2, 0, 0, NULL, 0);
     else if (j + VL == o->columns)
         tile(o, a, a_step, i0, j, rows, 1, 1, 0, NULL, 0);
@@ -104,7 +104,8 @@ void KERNEL(outer)(const TYPE(outer) *o)
 {
     ptrdiff_t fetched = 0;
     /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
-    for (ptrdiff_t i = 0, tiles = (o->rows + ROWS - 1) / ROWS; tiles > 0; tiles--) {
+    const ptrdiff_t most = o->columns > VL ? ROWS : ROWS_1;
+    for (ptrdiff_t i = 0, tiles = (o->rows + most - 1) / most; tiles > 0; tiles--) {
         const ptrdiff_t rows = (o->rows - i + tiles - 1) / tiles;
         const ptrdiff_t a_step = o->packed ? rows : o->a_step;
         if (o->packed)
@@ -120,9 +121,9 @@ void KERNEL(outer)(const TYPE(outer) *o)
             TILE(4)
             TILE(5)
             TILE(6)
-#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
             TILE(7)
             TILE(8)
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
             TILE(9)
             TILE(10)
             TILE(11)

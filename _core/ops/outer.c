@@ -88,13 +88,13 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
 }
 
 /* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
- * and those that one fills, for the sake of the copies alone. One tap would not pay for these. */
+ * and those that fill one, or a line, for the sake of the copies alone. One tap would not pay for these. */
 static int merges(const plan *p)
 {
     const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-    return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && p->C <= VL &&
-           VL % p->C == 0 && 2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
+    const ptrdiff_t lanes = CVL_LINE / (ptrdiff_t)sizeof(T);
+    return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && lanes % p->C == 0 &&
+           2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
 }
 
 /* Whether columns of channels cost less by a fifth than columns of outputs: in vectors, of which the

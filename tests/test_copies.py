@@ -17,20 +17,23 @@ def cube_pullback(dy, x):
     return 3 * dy * x**2
 
 
-IMAGES, ROWS = (2, 4, 6, 4), (3, 4)
+IMAGES, SEQUENCES, ROWS = (2, 4, 6, 4), (2, 7, 4), (3, 4)
 EVERY = {
     "AdaptiveAvgPool2d": ("AdaptiveAvgPool2d(2)", IMAGES),
+    "AvgPool1d": ("AvgPool1d(2)", SEQUENCES),
     "AvgPool2d": ("AvgPool2d(2)", IMAGES),
     "BatchNorm": ("BatchNorm(4)", IMAGES),
     "Concat": ("Concat(Conv2d(4, 2, 1), BatchNorm(4))", IMAGES),
-    "Conv1d": ("Conv1d(4, 3, 3)", (2, 7, 4)),
+    "Conv1d": ("Conv1d(4, 3, 3)", SEQUENCES),
     "Conv2d": ("Conv2d(4, 6, 3, groups=2, activation='relu')", IMAGES),
     "ConvTranspose2d": ("ConvTranspose2d(4, 3, 3, stride=2)", IMAGES),
     "Dropout": ("Dropout(0.5)", IMAGES),
     "ELU": ("ELU()", ROWS),
     "Flatten": ("Flatten()", IMAGES),
     "GELU": ("GELU()", ROWS),
+    "GlobalAvgPool1d": ("GlobalAvgPool1d()", SEQUENCES),
     "GlobalAvgPool2d": ("GlobalAvgPool2d()", IMAGES),
+    "GlobalMaxPool1d": ("GlobalMaxPool1d()", SEQUENCES),
     "GlobalMaxPool2d": ("GlobalMaxPool2d()", IMAGES),
     "GroupNorm": ("GroupNorm(2, 4)", IMAGES),
     "HardSwish": ("HardSwish()", ROWS),
@@ -39,6 +42,7 @@ EVERY = {
     "LayerNorm": ("LayerNorm(4)", ROWS),
     "LeakyReLU": ("LeakyReLU()", ROWS),
     "Linear": ("Linear(4, 3)", ROWS),
+    "MaxPool1d": ("MaxPool1d(2)", SEQUENCES),
     "MaxPool2d": ("MaxPool2d(2)", IMAGES),
     "Pad2d": ("Pad2d(1)", IMAGES),
     "ReLU": ("ReLU()", ROWS),

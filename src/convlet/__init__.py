@@ -17,6 +17,7 @@ from .config import show_config as show_config
 from .layers import ELU as ELU
 from .layers import GELU as GELU
 from .layers import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .layers import AvgPool1d as AvgPool1d
 from .layers import AvgPool2d as AvgPool2d
 from .layers import BatchNorm as BatchNorm
 from .layers import Concat as Concat
@@ -25,7 +26,9 @@ from .layers import Conv2d as Conv2d
 from .layers import ConvTranspose2d as ConvTranspose2d
 from .layers import Dropout as Dropout
 from .layers import Flatten as Flatten
+from .layers import GlobalAvgPool1d as GlobalAvgPool1d
 from .layers import GlobalAvgPool2d as GlobalAvgPool2d
+from .layers import GlobalMaxPool1d as GlobalMaxPool1d
 from .layers import GlobalMaxPool2d as GlobalMaxPool2d
 from .layers import GroupNorm as GroupNorm
 from .layers import HardSwish as HardSwish
@@ -35,6 +38,7 @@ from .layers import Layer as Layer
 from .layers import LayerNorm as LayerNorm
 from .layers import LeakyReLU as LeakyReLU
 from .layers import Linear as Linear
+from .layers import MaxPool1d as MaxPool1d
 from .layers import MaxPool2d as MaxPool2d
 from .layers import Pad2d as Pad2d
 from .layers import ReLU as ReLU

@@ -28,6 +28,10 @@ from .pool import AvgPool2d as AvgPool2d
 from .pool import GlobalAvgPool2d as GlobalAvgPool2d
 from .pool import GlobalMaxPool2d as GlobalMaxPool2d
 from .pool import MaxPool2d as MaxPool2d
+from .pool1d import AvgPool1d as AvgPool1d
+from .pool1d import GlobalAvgPool1d as GlobalAvgPool1d
+from .pool1d import GlobalMaxPool1d as GlobalMaxPool1d
+from .pool1d import MaxPool1d as MaxPool1d
 from .resample import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .resample import Pad2d as Pad2d
 from .resample import Upsample2d as Upsample2d

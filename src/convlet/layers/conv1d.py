@@ -89,9 +89,8 @@ class Conv1d(Layer):
         return init.he_normal(shape, rng=self._rng)
 
     def _output_shape(self, shape):
+        shapes.check_sequences(self, shape, self.in_channels)
         expected = f"(N, L, {self.in_channels})"
-        if len(shape) != 3:
-            raise ValueError(f"{self!r}: expected x of shape {expected}, 3 axes, got {shape}")
         n, length, channels = shape
         if channels != self.in_channels and length == self.in_channels:
             raise ValueError(

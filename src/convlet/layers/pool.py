@@ -67,7 +67,7 @@ class MaxPool2d(Layer):
         self.stride = self.kernel_size
         if stride is not None:
             self.stride = _checks.pair(stride, "MaxPool2d: stride")
-        self.padding = arguments.pool_padding(padding, self.kernel_size, "MaxPool2d")
+        self.padding = arguments.pool_padding(padding, self.kernel_size, type(self).__name__)
         self.dilation = _checks.pair(dilation, "MaxPool2d: dilation")
         self.ceil_mode = bool(ceil_mode)
 
@@ -87,11 +87,10 @@ class MaxPool2d(Layer):
 
     def _vjp(self, x, input_grad, commits):
         if not input_grad:
-            return self._apply(x), lambda dy: None
+            return max_pool2d(x, self.kernel_size, **self._options()), lambda dy: None
         if math.prod(self.kernel_size) > MAX_WINNERS:
-            return self._apply(x), lambda dy: max_pool2d_backward(
-                dy, x, self.kernel_size, **self._options()
-            )
+            y = max_pool2d(x, self.kernel_size, **self._options())
+            return y, lambda dy: max_pool2d_backward(dy, x, self.kernel_size, **self._options())
         shape = x.shape
         y, winners = max_pool2d_winners(x, self.kernel_size, **self._options())
 
@@ -103,15 +102,7 @@ class MaxPool2d(Layer):
         return y, pull
 
     def __repr__(self) -> str:
-        options = arguments.options_repr(
-            [
-                ("stride", self.stride, arguments.short(self.kernel_size)),
-                ("padding", self.padding, 0),
-                ("dilation", self.dilation, 1),
-                ("ceil_mode", self.ceil_mode, False),
-            ]
-        )
-        return f"MaxPool2d({arguments.short(self.kernel_size)}{options})"
+        return pool_repr(self, self.kernel_size, self._options())
 
 
 class AvgPool2d(Layer):
@@ -153,7 +144,7 @@ class AvgPool2d(Layer):
         self.stride = self.kernel_size
         if stride is not None:
             self.stride = _checks.pair(stride, "AvgPool2d: stride")
-        self.padding = arguments.pool_padding(padding, self.kernel_size, "AvgPool2d")
+        self.padding = arguments.pool_padding(padding, self.kernel_size, type(self).__name__)
         self.ceil_mode, self.count_include_pad = bool(ceil_mode), bool(count_include_pad)
 
     def _output_shape(self, shape):
@@ -178,18 +169,10 @@ class AvgPool2d(Layer):
                 return None
             return avg_pool2d_backward(dy, shape, self.kernel_size, **self._options())
 
-        return self._apply(x), pull
+        return avg_pool2d(x, self.kernel_size, **self._options()), pull
 
     def __repr__(self) -> str:
-        options = arguments.options_repr(
-            [
-                ("stride", self.stride, arguments.short(self.kernel_size)),
-                ("padding", self.padding, 0),
-                ("ceil_mode", self.ceil_mode, False),
-                ("count_include_pad", self.count_include_pad, True),
-            ]
-        )
-        return f"AvgPool2d({arguments.short(self.kernel_size)}{options})"
+        return pool_repr(self, self.kernel_size, self._options())
 
 
 class GlobalAvgPool2d(Layer):
@@ -216,10 +199,10 @@ class GlobalAvgPool2d(Layer):
         def pull(dy):
             return global_avg_pool2d_backward(dy, shape) if input_grad else None
 
-        return self._apply(x), pull
+        return global_avg_pool2d(x), pull
 
     def __repr__(self) -> str:
-        return "GlobalAvgPool2d()"
+        return f"{type(self).__name__}()"
 
 
 class GlobalMaxPool2d(Layer):
@@ -244,10 +227,10 @@ class GlobalMaxPool2d(Layer):
         def pull(dy):
             return global_max_pool2d_backward(dy, x) if input_grad else None
 
-        return self._apply(x), pull
+        return global_max_pool2d(x), pull
 
     def __repr__(self) -> str:
-        return "GlobalMaxPool2d()"
+        return f"{type(self).__name__}()"
 
 
 def _of_whole_images(layer, shape):
@@ -257,3 +240,14 @@ def _of_whole_images(layer, shape):
     if h < 1 or w < 1:
         raise ValueError(f"{layer!r}: expected images of at least one pixel, got {shape}")
     return n, c
+
+
+_DEFAULTS = {"padding": 0, "dilation": 1, "ceil_mode": False, "count_include_pad": True}
+
+
+def pool_repr(layer, kernel_size, options):
+    """Write a pool as the call that makes it."""
+    kernel_size = arguments.short(kernel_size)
+    defaults = _DEFAULTS | {"stride": kernel_size}
+    shown = arguments.options_repr([(n, v, defaults[n]) for n, v in options.items()])
+    return f"{type(layer).__name__}({kernel_size}{shown})"

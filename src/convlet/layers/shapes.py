@@ -69,6 +69,12 @@ def check_images(layer, shape, channels=None):
         check_channels(layer, shape, channels, expected)
 
 
+def check_sequences(layer, shape, channels="C"):
+    """Raise unless a shape is (N, L, C)."""
+    if len(shape) != 3:
+        raise ValueError(f"{layer!r}: expected x of shape (N, L, {channels}), 3 axes, got {shape}")
+
+
 def check_pixels(layer, shape):
     """Raise unless a shape is (N, H, W, C) with at least one pixel and channel."""
     check_images(layer, shape)

@@ -9,6 +9,7 @@ from ..ops.conv import conv2d_geometry
 from ..ops.conv_transpose import conv_transpose2d_geometry, require_transposed_path
 from ..ops.pool import pool2d_geometry
 from ..ops.resample import upsample2d_geometry
+from .steps.base import as_images
 from .steps.conv import ConvStep
 from .steps.join import AddStep, ConcatStep
 from .steps.norm import NormStep
@@ -145,21 +146,25 @@ def _upsample2d(layer, x_shape, shape):
 
 
 def _max_pool2d(layer, x_shape, shape):
-    geometry = pool2d_geometry(x_shape, layer.kernel_size, **layer._options())
-    return "max_pool2d", (x_shape, geometry), ()
+    images = as_images(x_shape)
+    geometry = pool2d_geometry(images, layer.kernel_size, **layer._options())
+    return "max_pool2d", (images, geometry), ()
 
 
 def _avg_pool2d(layer, x_shape, shape):
-    geometry = pool2d_geometry(x_shape, layer.kernel_size, **layer._options())
-    return "avg_pool2d", (x_shape, geometry), ()
+    images = as_images(x_shape)
+    geometry = pool2d_geometry(images, layer.kernel_size, **layer._options())
+    return "avg_pool2d", (images, geometry), ()
 
 
 def _global_avg_pool2d(layer, x_shape, shape):
-    return "avg_pool2d", (x_shape, pool2d_geometry(x_shape, x_shape[1:3])), ()
+    images = as_images(x_shape)
+    return "avg_pool2d", (images, pool2d_geometry(images, images[1:3])), ()
 
 
 def _global_max_pool2d(layer, x_shape, shape):
-    return "max_pool2d", (x_shape, pool2d_geometry(x_shape, x_shape[1:3])), ()
+    images = as_images(x_shape)
+    return "max_pool2d", (images, pool2d_geometry(images, images[1:3])), ()
 
 
 _OPERATORS = {

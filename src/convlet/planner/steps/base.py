@@ -5,6 +5,11 @@ from __future__ import annotations
 from ...layers.paths import locate
 
 
+def as_images(shape):
+    """Return the shape of sequences as that of images of one row, and any other as it is."""
+    return (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
+
+
 class Step:
     """A step of a plan.
 
@@ -12,6 +17,7 @@ class Step:
     ----------
     index : its place in the plan, and in `run.kept`
     inputs, y : numbers of values
+    images : the shape of x, of sequences as images
     needs : for each input, whether its gradient is wanted
     reads : values that `backward` reads
     wanted : whether `backward` is called
@@ -29,6 +35,7 @@ class Step:
         self.x, self.needs_dx = node.inputs[0], needs[0]
         self.input_shapes = [graph.shapes[value] for value in node.inputs]
         self.x_shape, self.shape = self.input_shapes[0], graph.shapes[node.y]
+        self.images = as_images(self.x_shape)
         self.dtype, self.code, self.parts = dtype, dtype.char, node.parts
         self.dead = self.spent = ()
         self.wanted = wanted
@@ -36,6 +43,10 @@ class Step:
 
     def prepare(self, node):
         """Settle what the shapes decide."""
+
+    def of_images(self, array):
+        """What the core takes for an array of images, or of sequences."""
+        return array if self.images is self.x_shape else array[:, None]
 
     def wants(self):
         """Pairs of an input and whether its gradient is wanted."""

@@ -21,9 +21,8 @@ class ConvStep(Step):
         self.residual = node.inputs[1] if len(node.inputs) == 2 else None
         options, w_shape = layer._options(), layer.weight.shape
         self.rows = len(self.x_shape) == 3
-        self.images = self.x_shape
         if self.rows:
-            self.images, w_shape = (self.x_shape[0], 1, *self.x_shape[1:]), (1, *w_shape)
+            w_shape = (1, *w_shape)
         self.geometry = conv2d_geometry(self.images, w_shape, activation=node.activation, **options)
         self.plain = conv2d_geometry(self.images, w_shape, **options)
         self.needs_dw = layer.weight.trainable
@@ -59,10 +58,6 @@ class ConvStep(Step):
             )
             for direction in self.directions()
         }
-
-    def of_images(self, array):
-        """What the core takes for an array of images, or of sequences."""
-        return array[:, None] if self.rows else array
 
     def of_filters(self, array):
         """What the core takes for filters, or their gradient; None stays."""

@@ -152,7 +152,7 @@ class NormPoolStep(NormStep):
     def prepare(self, node):
         super().prepare(node)
         self.remakable = False
-        self.geometry = pool2d_geometry(self.x_shape, node.pool.kernel_size, **node.pool._options())
+        self.geometry = pool2d_geometry(self.images, node.pool.kernel_size, **node.pool._options())
 
     def infer(self, values, threads):
         self.compute(values, self.given, None, threads)
@@ -169,10 +169,10 @@ class NormPoolStep(NormStep):
         statistics = np.array(self.layer._running()) if given else np.empty((2, self.channels))
         y = values[self.y] = empty(self.shape, self.code)
         _core.batch_norm_max_pool2d_forward(
-            y,
-            winners,
+            self.of_images(y),
+            None if winners is None else self.of_images(winners),
             statistics,
-            values[self.x],
+            self.of_images(values[self.x]),
             *self.layer._scale_and_shift(),
             self.layer.eps,
             self.activation,
@@ -185,7 +185,8 @@ class NormPoolStep(NormStep):
     def backward(self, run):
         mean, var, winners = run.kept[self.index]
         dx = empty(self.x_shape, self.code)
-        _core.max_pool2d_backward_winners(dx, run.take(self.y), winners, self.geometry, run.threads)
+        arrays = map(self.of_images, (dx, run.take(self.y), winners))
+        _core.max_pool2d_backward_winners(*arrays, self.geometry, run.threads)
         run.kept[self.index] = mean, var
         run.give(self.y, dx, fresh=True)
         del dx

@@ -6,8 +6,9 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Positions of a task; channels below which the direct engine wastes less. */
-enum { POSITIONS = 128, FEW = 16 };
+/* Positions of a task; channels below which the direct engine wastes less: but of whole vectors of QUAD,
+ * which no level reads piece by piece, EIGHT are enough. */
+enum { POSITIONS = 128, FEW = 16, EIGHT = 8, QUAD = 4 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -63,7 +64,8 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    return (pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC) >= FEW;
+    const ptrdiff_t K = pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC;
+    return K >= FEW || (K >= EIGHT && K % QUAD == 0);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

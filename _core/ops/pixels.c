@@ -5,9 +5,10 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain. */
 #include "conv2d.h"
 
-/* Pixels of a vector, at least; positions below which other engines are as fast; vectors of a task, and
- * at most of a call of the kernel; rows of a tile; elements of the widest vector. */
-enum { LEAST = 2, FEW = 64, VECTORS = 32, BLOCK = 128, TILE = 8, LANES = 16 };
+/* Pixels of a vector, at least; positions below which other engines are as fast, and channels to a
+ * single one from which on dot.c is faster; vectors of a task, and at most of a call of the kernel;
+ * rows of a tile; elements of the widest vector. */
+enum { LEAST = 2, FEW = 64, MANY = 8, VECTORS = 32, BLOCK = 128, TILE = 8, LANES = 16 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -91,8 +92,9 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    (void)pass;
-    return shape->d.N * shape->d.H * shape->d.W >= FEW;
+    const ptrdiff_t K = pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC;
+    const int alone = K == shape->d.C * shape->d.OC; /* the other side has one channel */
+    return shape->d.N * shape->d.H * shape->d.W >= FEW && !(alone && K >= MANY);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

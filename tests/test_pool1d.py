@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import convlet as cl
+from convlet import ops, reference
 from convlet.gradcheck import gradcheck
 
 # By their representations, the pools of images that they are.
@@ -21,6 +22,12 @@ POOLS = {
     ),
     "GlobalAvgPool1d()": cl.GlobalAvgPool2d,
     "GlobalMaxPool1d()": cl.GlobalMaxPool2d,
+}
+OPERATORS = {
+    "MaxPool1d": "max_pool1d",
+    "AvgPool1d": "avg_pool1d",
+    "GlobalAvgPool1d": "global_avg_pool1d",
+    "GlobalMaxPool1d": "global_max_pool1d",
 }
 
 
@@ -51,6 +58,30 @@ def test_pools_of_images_of_one_row(text, fuse):
     np.testing.assert_array_equal(dx, dx_images[:, 0])
     np.testing.assert_array_equal(layer.fold()(x), y)
     assert layer.fold().plan(x.shape).one_call
+
+
+@pytest.mark.parametrize("text", POOLS)
+def test_operators(text):
+    """An operator is its reference, which finite differences confirm, and the layer's values."""
+    layer, x = eval(text, vars(cl)), draw(3, 11, 4)
+    kind = type(layer).__name__
+    args, options = eval(text, {kind: lambda *args, **options: (args, options)})
+
+    def pair(module):
+        name = OPERATORS[kind]
+        forward, backward = getattr(module, name), getattr(module, f"{name}_backward")
+        return (
+            lambda x: forward(x, *args, **options),
+            lambda dy, x: backward(dy, x if "max" in name else x.shape, *args, **options),
+        )
+
+    (forward, backward), of_reference = pair(ops), pair(reference)
+    y = forward(x)
+    dy = draw(*y.shape)
+    np.testing.assert_array_equal(y, layer(x))
+    np.testing.assert_allclose(y, of_reference[0](x), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(backward(dy, x), of_reference[1](dy, x), rtol=1e-14, atol=1e-15)
+    assert gradcheck(of_reference[0], x, of_reference[1], samples=40) <= 1e-7
 
 
 @pytest.mark.parametrize("text", POOLS)
@@ -138,3 +169,19 @@ def test_refused_shapes(message, layer, shape):
     """Arrays that are no sequences, or too short, are refused by the layer's name."""
     with pytest.raises(ValueError, match=message):
         layer(np.ones(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        (r"max_pool1d: x must be \(N, L, C\), 3 axes", lambda x: ops.max_pool1d(x[0], 2)),
+        (r"dy must be \(N, OL, C\), 3 axes", lambda x: ops.max_pool1d_backward(x[0], x, 2)),
+        (r"x_shape must be \(N, L, C\)", lambda x: ops.avg_pool1d_backward(x, (7, 4), 2)),
+        (r"global_max_pool1d: x must be", lambda x: ops.global_max_pool1d(x[0])),
+        (r"avg_pool1d: kernel_size must be at least 1", lambda x: ops.avg_pool1d(x, 0)),
+    ],
+)
+def test_operators_refuse(message, call):
+    """Arrays that are no sequences are refused by name."""
+    with pytest.raises(ValueError, match=message):
+        call(np.ones((2, 7, 4)))

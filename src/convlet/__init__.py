@@ -53,6 +53,7 @@ from .layers import Tanh as Tanh
 from .layers import Upsample2d as Upsample2d
 from .losses import softmax_cross_entropy as softmax_cross_entropy
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d
+from .ops import avg_pool1d as avg_pool1d
 from .ops import avg_pool2d as avg_pool2d
 from .ops import batch_norm as batch_norm
 from .ops import conv1d as conv1d
@@ -61,12 +62,15 @@ from .ops import conv_transpose2d as conv_transpose2d
 from .ops import dropout as dropout
 from .ops import elu as elu
 from .ops import gelu as gelu
+from .ops import global_avg_pool1d as global_avg_pool1d
 from .ops import global_avg_pool2d as global_avg_pool2d
+from .ops import global_max_pool1d as global_max_pool1d
 from .ops import global_max_pool2d as global_max_pool2d
 from .ops import hard_swish as hard_swish
 from .ops import leaky_relu as leaky_relu
 from .ops import linear as linear
 from .ops import log_softmax as log_softmax
+from .ops import max_pool1d as max_pool1d
 from .ops import max_pool2d as max_pool2d
 from .ops import pad2d as pad2d
 from .ops import relu as relu

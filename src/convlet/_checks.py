@@ -318,9 +318,9 @@ def any_shape(value, name):
     return tuple(size(v, f"{name}[{i}]", 0) for i, v in enumerate(value))
 
 
-def positive_shape(value, name, axes):
-    """Return a shape of four sizes, of which only the first may be 0."""
-    if not isinstance(value, (tuple, list)) or len(value) != 4:
+def positive_shape(value, name, axes, count=4):
+    """Return a shape of `count` sizes, of which only the first may be 0."""
+    if not isinstance(value, (tuple, list)) or len(value) != count:
         raise ValueError(f"{name} must be {axes}, got {value!r}")
     return (size(value[0], name, 0), *(size(v, name) for v in value[1:]))
 

@@ -81,6 +81,14 @@ from .pool import global_max_pool2d as global_max_pool2d
 from .pool import global_max_pool2d_backward as global_max_pool2d_backward
 from .pool import max_pool2d as max_pool2d
 from .pool import max_pool2d_backward as max_pool2d_backward
+from .pool1d import avg_pool1d as avg_pool1d
+from .pool1d import avg_pool1d_backward as avg_pool1d_backward
+from .pool1d import global_avg_pool1d as global_avg_pool1d
+from .pool1d import global_avg_pool1d_backward as global_avg_pool1d_backward
+from .pool1d import global_max_pool1d as global_max_pool1d
+from .pool1d import global_max_pool1d_backward as global_max_pool1d_backward
+from .pool1d import max_pool1d as max_pool1d
+from .pool1d import max_pool1d_backward as max_pool1d_backward
 from .resample import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .resample import adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward
 from .resample import pad2d as pad2d

@@ -17,7 +17,7 @@ class Step:
     ----------
     index : its place in the plan, and in `run.kept`
     inputs, y : numbers of values
-    images : the shape of x, of sequences as images
+    rows, images : whether x is of sequences, and its shape as images, then of one row
     needs : for each input, whether its gradient is wanted
     reads : values that `backward` reads
     wanted : whether `backward` is called
@@ -35,7 +35,7 @@ class Step:
         self.x, self.needs_dx = node.inputs[0], needs[0]
         self.input_shapes = [graph.shapes[value] for value in node.inputs]
         self.x_shape, self.shape = self.input_shapes[0], graph.shapes[node.y]
-        self.images = as_images(self.x_shape)
+        self.rows, self.images = len(self.x_shape) == 3, as_images(self.x_shape)
         self.dtype, self.code, self.parts = dtype, dtype.char, node.parts
         self.dead = self.spent = ()
         self.wanted = wanted
@@ -46,7 +46,7 @@ class Step:
 
     def of_images(self, array):
         """What the core takes for an array of images, or of sequences."""
-        return array if self.images is self.x_shape else array[:, None]
+        return array[:, None] if self.rows else array
 
     def wants(self):
         """Pairs of an input and whether its gradient is wanted."""

@@ -20,7 +20,6 @@ class ConvStep(Step):
         self.activation, self.relu = node.activation, node.activation == "relu"
         self.residual = node.inputs[1] if len(node.inputs) == 2 else None
         options, w_shape = layer._options(), layer.weight.shape
-        self.rows = len(self.x_shape) == 3
         if self.rows:
             w_shape = (1, *w_shape)
         self.geometry = conv2d_geometry(self.images, w_shape, activation=node.activation, **options)

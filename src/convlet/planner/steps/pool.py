@@ -24,33 +24,37 @@ class MaxPoolStep(Step):
         self.reads = (self.x,) * self.keeps_x + (self.y,) * self.masks
 
     def infer(self, values, threads):
-        y = values[self.y] = empty(self.shape, self.code)
-        x = self.of_images(values[self.x])
-        _core.max_pool2d_forward(self.of_images(y), x, self.geometry, threads)
+        x, y = values[self.x], empty(self.shape, self.code)
+        values[self.y] = y
+        if self.rows:
+            x, y = x[:, None], y[:, None]
+        _core.max_pool2d_forward(y, x, self.geometry, threads)
 
     def forward(self, run):
         if self.keeps_x or not self.wanted:
             self.infer(run.values, run.threads)
             return
-        y, winners = empty(self.shape, self.code), empty(self.shape, "B")
-        run.values[self.y], run.kept[self.index] = y, winners
-        of_images = self.of_images
-        x, y, winners = of_images(run.values[self.x]), of_images(y), of_images(winners)
+        x, y, winners = run.values[self.x], empty(self.shape, self.code), empty(self.shape, "B")
+        run.values[self.y] = y
+        if self.rows:
+            x, y, winners = x[:, None], y[:, None], winners[:, None]
+        run.kept[self.index] = winners
         _core.max_pool2d_forward_winners(y, winners, x, self.geometry, run.threads)
 
     def backward(self, run):
         dy = run.take(self.y)
         if self.masks:
             dy = run.masked(dy, self.y)
-        dx = empty(self.x_shape, self.code)
-        dx_images, dy = self.of_images(dx), self.of_images(dy)
+        dx = images = empty(self.x_shape, self.code)
+        if self.rows:
+            images, dy = dx[:, None], dy[:, None]
         if self.keeps_x:
             x = self.of_images(run.value(self.x))
-            _core.max_pool2d_backward(dx_images, dy, x, self.geometry, run.threads)
+            _core.max_pool2d_backward(images, dy, x, self.geometry, run.threads)
             del x
         else:
-            winners = self.of_images(run.kept[self.index])
-            _core.max_pool2d_backward_winners(dx_images, dy, winners, self.geometry, run.threads)
+            winners = run.kept[self.index]
+            _core.max_pool2d_backward_winners(images, dy, winners, self.geometry, run.threads)
         run.release(self.spent)
         run.give(self.x, dx, fresh=True)
 

@@ -34,8 +34,19 @@ INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, c
         }
 }
 
+#define HALF CVL_JOIN5(cvl_winograd_filter, _, CVL_DTYPE, __, avx2)
+#ifdef CVL_LEVEL_AVX512
+extern void HALF(const cvl_winograd_filters *f, T *u, const T *w);
+#endif
+
 void KERNEL(winograd_filter)(const cvl_winograd_filters *f, T *u, const T *w)
 {
+#ifdef CVL_LEVEL_AVX512
+    if (f->u_row == VL / 2) {
+        HALF(f, u, w);
+        return;
+    }
+#endif
     if (f->form == CVL_WINOGRAD_2X3)
         filters_in(CVL_WINOGRAD_2X3, f, u, w);
     else if (f->form == CVL_WINOGRAD_2X5)

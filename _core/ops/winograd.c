@@ -5,6 +5,7 @@
 #define MARGIN 0.85
 enum {
     MIN_TILES = 4,
+    SHORT = 2,             /* multiply-adds that a row of a short product costs besides */
     MOST_WEIGHTS = 1 << 17 /* of one group of several: their transforms are all kept */
 };
 
@@ -140,18 +141,30 @@ static double cost_of(const NAME(winograd) *f)
     };
     const double tiles = (double)NAME(winograd_tiles)(f);
     const double rounded = (double)(cvl_ceil_div((ptrdiff_t)tiles, 4) * 4);
-    const double C = (double)cvl_winograd_pad(f->C) / 16, OC = (double)cvl_winograd_pad(f->OC) / 16;
-    const double filters = (double)f->C * OC;
-    return (double)cvl_winograd_sizes_of(f->form).positions * rounded * filters +
+    const int merges = NAME(winograd_merges)(f);
+    const double C = (double)(merges ? f->C : cvl_winograd_pad(f->C)) / 16;
+    const double OC = (double)(merges ? f->OC : cvl_winograd_pad(f->OC)) / 16;
+    const double filters = (double)f->C * (merges ? (double)cvl_ceil_div(f->OC, 8) / 2 : OC);
+    return (double)cvl_winograd_sizes_of(f->form).positions * rounded *
+               (filters + (merges ? SHORT : 0)) +
            transforms[f->form].filter * filters +
            tiles * (transforms[f->form].data * C + transforms[f->form].output * OC);
 }
 
-/* The direct engine has panels of half a vector too; outputs of backward data are channels. */
+/* Whether groups share a vector in the direct engine. */
+static int shares_vector(const NAME(winograd) *f)
+{
+    return f->groups > 1 && f->C == f->OC && f->OC <= 8 && (f->C & (f->C - 1)) == 0;
+}
+
+/* The direct engine has panels of half a vector too; outputs of backward data are channels. Groups that
+ * fill no more either share a vector, with a permutation to each multiply-add, or leave it empty. */
 static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
 {
     const cvl_conv2d *d = &s->d;
-    const double outputs = f->OC > 8 ? (double)cvl_winograd_pad(f->OC) / 16 : 0.5;
+    const double alone = f->groups == 1 ? 0.5 : 2. / 3;
+    const double half = shares_vector(f) ? (double)f->OC / 12 : alone;
+    const double outputs = f->OC > 8 ? (double)cvl_winograd_pad(f->OC) / 16 : half;
     const double taps = taps_inside(d->H, s->OH, d->KH, d->PT, d->SH) *
                         taps_inside(d->W, s->OW, d->KW, d->PL, d->SW);
     return ((double)d->N * taps + 30) * (double)f->C * outputs;
@@ -168,6 +181,9 @@ int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winogr
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD);
+    /* Their weight gradients would gain 1.2 times on one thread and lose as much on two. */
+    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS && shares_vector(&f))
+        return 0;
     if (!NAME(winograd_beats_direct)(shape, &f))
         return 0;
     if (f.form == CVL_WINOGRAD_2X5)

@@ -6,7 +6,8 @@
  * a partial dw of its own, and the partial ones are added in order. With many, or few tiles, V and D
  * of a span of tiles are made first, by all workers or where they are small by each, and a task takes
  * a block of weights, whose S it makes in scratch, through to dw, which adds up span by span.
- * Groups take the first schedule: each has ranges of its own, or one of all its tiles.
+ * Groups take the first schedule: each has ranges of its own, or one of all its tiles. Those of few
+ * channels are taken several side by side, whose transforms are those of one image.
  *
  * Order of sums: S is one FMA chain per CVL_ORDER_WINOGRAD_TILES tiles, chains added in order
  * within a span or range; where those end, the shape alone decides. */
@@ -20,6 +21,7 @@ enum {
     ROWS = 32,      /* channels of a block of weights, half of it where there are */
     FEW_BLOCKS = 8, /* fewer than so many blocks */
     DATA_BLOCK = 8, /* tiles of a task that makes V and D */
+    MIN_TASKS = 8,  /* fewer groups are side by side where tasks would be fewer */
     CHAIN = CVL_ORDER_WINOGRAD_TILES,
     PRIVATE_BYTES = 2 << 20 /* of V and D, up to which each worker makes what it needs of them */
 };
@@ -32,6 +34,7 @@ typedef struct plan {
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and D */
     ptrdiff_t tiles;
     ptrdiff_t ranges;            /* 0: by spans */
+    ptrdiff_t side;              /* groups side by side, the last perhaps fewer */
     int shares_data;             /* V and D of a span: by all workers */
     ptrdiff_t span, span0;       /* tiles of V and D at a time; the first of them */
     ptrdiff_t s_rows, s_columns; /* of S in one piece */
@@ -50,20 +53,22 @@ typedef struct scratch {
 
 /* V and D of a span are cut as the weights are, so that a task reads its parts from end to end. */
 static ptrdiff_t blocks_of_c(const plan *p) { return cvl_ceil_div(p->f->C, p->s_rows); }
+static ptrdiff_t sets(const plan *p) { return cvl_ceil_div(p->f->groups, p->side); }
 static ptrdiff_t v_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
 static ptrdiff_t panels_of_d(const plan *p) { return p->ranges ? 1 : p->bands.panels; }
 static ptrdiff_t d_size(const plan *p) { return p->sizes.positions * p->y_tiles.plane; }
+static ptrdiff_t s_plane(const plan *p) { return p->s_rows * p->s_columns + LINE; }
+static ptrdiff_t s_size(const plan *p) { return p->sizes.positions * s_plane(p); }
 
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
     scratch w = {NULL, NULL, NULL};
-    const ptrdiff_t positions = p->sizes.positions;
     if (!p->shares_data) {
         w.v = cvl_carve(&s, (size_t)(blocks_of_c(p) * v_size(p)) * sizeof(T));
         w.d = cvl_carve(&s, (size_t)(panels_of_d(p) * d_size(p)) * sizeof(T));
     }
-    w.s = cvl_carve(&s, (size_t)(positions * (p->s_rows * p->s_columns + LINE)) * sizeof(T));
+    w.s = cvl_carve(&s, (size_t)(p->side * s_size(p)) * sizeof(T));
     *bytes = s.used;
     return w;
 }
@@ -83,7 +88,9 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     if (!p->kernels)
         return 0;
     p->sizes = cvl_winograd_sizes_of(f->form);
-    p->bands = NAME(make_bands)(p->kernels->gemm, f->OC);
+    p->bands = NAME(make_bands_of)(p->kernels->gemm,
+                                   f->groups > 1 ? CVL_GEMM_PANELS : CVL_GEMM_WHOLE, f->OC);
+    p->side = 1;
     p->tiles = NAME(winograd_tiles)(f);
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
@@ -98,9 +105,12 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         while (f->groups * p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
                p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges)
             p->ranges *= 2;
+        p->side = NAME(winograd_side)(f, MIN_TASKS);
         p->span = CHAIN;
         p->s_rows = f->C;
         p->s_columns = p->bands.columns;
+        p->x_tiles.ld = cvl_winograd_pad(p->side * f->C);
+        p->y_tiles.ld = cvl_winograd_pad((p->side - 1) * f->OC + p->bands.columns);
     } else {
         p->span = CVL_ORDER_WINOGRAD_SPAN;
         while (p->span > CHAIN && p->span * channels > CVL_ORDER_WINOGRAD_VALUES)
@@ -144,24 +154,29 @@ static scratch scratch_of(const plan *p, int worker)
     return carve_scratch(p, p->worker_scratch + (size_t)worker * p->worker_bytes, &bytes);
 }
 
-/* Of `rows` channels and a panel of NR outputs: S += V^T D over `tiles` tiles, or = with the first. */
-static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t tiles, ptrdiff_t rows,
-                       ptrdiff_t NR, int add)
+/* Of `rows` channels and a panel of NR outputs of each of `groups` groups: S += V^T D over `tiles` tiles,
+ * or = with the first. */
+static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t groups,
+                       ptrdiff_t tiles, ptrdiff_t rows, ptrdiff_t NR, int add)
 {
     p->kernels->winograd_product(&(NAME(winograd_product)){
         .positions = p->sizes.positions,
+        .groups = groups,
         .rows = rows,
         .K = tiles,
         .NR = NR,
         .a = v,
         .a_plane = p->x_tiles.plane,
+        .a_group = p->f->C,
         .a_row = 1,
         .a_step = p->x_tiles.ld,
         .b = d,
         .b_plane = p->y_tiles.plane,
+        .b_group = p->f->OC,
         .b_step = p->y_tiles.ld,
         .c = s,
-        .c_plane = p->s_rows * p->s_columns + LINE,
+        .c_plane = s_plane(p),
+        .c_group = s_size(p),
         .c_row = p->s_columns,
         .add = add,
     });
@@ -179,7 +194,7 @@ static void finish(const plan *p, T *dw, const T *s, ptrdiff_t c0, ptrdiff_t row
         .columns = columns,
         .w_tap = f->C * y_pixel,
         .w_row = y_pixel,
-        .u_plane = p->s_rows * p->s_columns + LINE,
+        .u_plane = s_plane(p),
         .u_row = p->s_columns,
     };
     p->kernels->winograd_filter_gradient(&filters, dw + c0 * y_pixel + oc0, s, add);
@@ -187,30 +202,34 @@ static void finish(const plan *p, T *dw, const T *s, ptrdiff_t c0, ptrdiff_t row
 
 /* ------------------------------------------------------------------- ranges of tiles */
 
-/* Task: a range of tiles of a group, to a dw of its own. */
+/* Task: a range of tiles of groups side by side, to a dw of its own. */
 static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t group = task / p->ranges, range = task % p->ranges;
+        const ptrdiff_t group = task / p->ranges * p->side, range = task % p->ranges;
+        const ptrdiff_t groups = cvl_min(p->side, f->groups - group);
         const ptrdiff_t first = p->tiles * range / p->ranges;
         const ptrdiff_t last = p->tiles * (range + 1) / p->ranges;
         for (ptrdiff_t tile = first; tile < last; tile += CHAIN) {
             cvl_winograd_tiles x_tiles = p->x_tiles, y_tiles = p->y_tiles;
             x_tiles.first = y_tiles.first = tile;
             x_tiles.count = y_tiles.count = cvl_min(CHAIN, last - tile);
+            x_tiles.channels = groups * f->C;
+            y_tiles.channels = groups * f->OC;
             p->kernels->winograd_data(&x_tiles, own.v, f->x + group * f->C, p->zeros);
             p->kernels->winograd_gradient(&y_tiles, own.d, p->dy + group * f->OC);
             for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
                 const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-                accumulate(p, own.s + place.column, own.v, own.d + place.column, x_tiles.count,
-                           f->C, place.NR, tile > first);
+                accumulate(p, own.s + place.column, own.v, own.d + place.column, groups,
+                           x_tiles.count, f->C, place.NR, tile > first);
             }
         }
         T *dw = range ? p->partial + (range - 1) * w_size(p) : p->dw;
-        finish(p, dw + group * f->OC, own.s, 0, f->C, 0, f->OC, 0);
+        for (ptrdiff_t g = 0; g < groups; g++)
+            finish(p, dw + (group + g) * f->OC, own.s + g * s_size(p), 0, f->C, 0, f->OC, 0);
     }
 }
 
@@ -274,7 +293,7 @@ static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t rows = cvl_min(p->s_rows, f->C - c0);
         const T *v = all_v + task / panels * v_size(p), *d = all_d + task % panels * d_size(p);
         for (ptrdiff_t tile = 0; tile < count; tile += CHAIN)
-            accumulate(p, own.s, v + tile * p->x_tiles.ld, d + tile * p->y_tiles.ld,
+            accumulate(p, own.s, v + tile * p->x_tiles.ld, d + tile * p->y_tiles.ld, 1,
                        cvl_min(CHAIN, count - tile), rows, place.NR, tile > 0);
         finish(p, p->dw, own.s, c0, rows, place.column, cvl_min(place.NR, f->OC - place.column),
                p->span0 > 0);
@@ -290,7 +309,7 @@ void NAME(winograd_backward_run)(const NAME(winograd) *f, T *dw, const T *dy, ch
     p.dy = dy;
     memset(p.zeros, 0, (size_t)zeros_size(&p) * sizeof(T));
     if (p.ranges) {
-        cvl_parallel_for(threads, f->groups * p.ranges, f->flops, CVL_FLUSH, ranges, &p);
+        cvl_parallel_for(threads, sets(&p) * p.ranges, f->flops, CVL_FLUSH, ranges, &p);
         NAME(add_partial_sums)(dw, p.partial, p.ranges, w_size(&p), threads);
         return;
     }

@@ -11,7 +11,8 @@
  * at ten times the price of making them, where cores do not share an L3 at a hundred times.
  *
  * Groups take the first schedule, all groups of a block in turn: one group after the other would
- * touch every page as often as there are groups, and is up to 1.13 times as slow.
+ * touch every page as often as there are groups, and is up to 1.13 times as slow. Groups that do
+ * not fill their vectors go through it several side by side, whose transforms are those of one image.
  *
  * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
 #include "winograd.h"
@@ -45,6 +46,7 @@ typedef struct plan {
     cvl_bands bands;
     cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and of the products */
     ptrdiff_t tiles, block;              /* of a task */
+    ptrdiff_t side;                      /* groups side by side, the last perhaps fewer */
     int keeps_u, shares_u, shares_v;
     int has_u;             /* f->u is U */
     ptrdiff_t u_rows;      /* channels of U in one piece */
@@ -70,6 +72,10 @@ static ptrdiff_t chunks(const plan *p)
 
 /* Panels of all groups, one group after the other. */
 static ptrdiff_t all_panels(const plan *p) { return p->f->groups * p->bands.panels; }
+
+/* Of a block: groups side by side are one task, with all their panels. */
+static ptrdiff_t sets(const plan *p) { return cvl_ceil_div(p->f->groups, p->side); }
+static ptrdiff_t tasks_of_block(const plan *p) { return p->side > 1 ? sets(p) : all_panels(p); }
 
 /* U of a panel: what lies between its planes, a chunk of it, and all panels of it. */
 static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
@@ -115,23 +121,28 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     p->keeps_u = f->groups > 1 || (weights <= FEW_WEIGHTS && (ready || p->tiles >= ENOUGH_TILES)) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
     const NAME(gemm_panel) *widest = p->kernels->gemm;
-    const ptrdiff_t pieces = p->keeps_u ? f->groups * cvl_ceil_div(p->tiles, MIN_BLOCK) : 1;
+    const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
+    const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
+    p->side = NAME(winograd_side)(f, cvl_ceil_div(MIN_BLOCKS, blocks));
     while ((!p->keeps_u && widest->NR > OUTER_COLUMNS) ||
            (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
         widest++;
-    p->bands =
-        NAME(make_bands_of)(widest, CVL_GEMM_WHOLE - (int)(widest - p->kernels->gemm), f->OC);
+    const int widths = f->groups > 1 ? CVL_GEMM_PANELS : CVL_GEMM_WHOLE;
+    p->bands = NAME(make_bands_of)(widest, widths - (int)(widest - p->kernels->gemm), f->OC);
     p->NR = p->bands.band[0].NR;
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
 
-    const ptrdiff_t C = cvl_winograd_pad(f->C), positions = p->sizes.positions;
+    const ptrdiff_t C = cvl_winograd_pad(p->side * f->C), positions = p->sizes.positions;
+    p->y_tiles.ld = p->NR;
+    if (p->side > 1)
+        p->y_tiles.ld = cvl_winograd_pad((p->side - 1) * f->OC + p->bands.columns);
     if (p->keeps_u) {
-        const ptrdiff_t tile_bytes = positions * (C + p->NR) * (ptrdiff_t)sizeof(T);
-        p->block = BLOCK;
+        const ptrdiff_t tile_bytes = positions * (C + p->y_tiles.ld) * (ptrdiff_t)sizeof(T);
+        p->block = p->side > 1 ? BLOCK / 2 : BLOCK;
         while (p->block > MIN_BLOCK && (p->block * tile_bytes > BLOCK_BYTES ||
-                                        f->groups * cvl_ceil_div(p->tiles, p->block) < MIN_BLOCKS))
+                                        sets(p) * cvl_ceil_div(p->tiles, p->block) < MIN_BLOCKS))
             p->block /= 2;
         p->u_rows = f->C;
         p->x_tiles.ld = C;
@@ -150,8 +161,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->has_u = ready && p->tiles <= READY_TILES;
         p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     }
-    p->y_tiles.ld = p->NR;
-    p->y_tiles.plane = p->block * p->NR + LINE;
+    p->y_tiles.plane = p->block * p->y_tiles.ld + LINE;
 
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)zeros_size(p) * sizeof(T));
@@ -224,40 +234,43 @@ static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t group, ptr
     }
 }
 
-/* The products of `tiles` tiles of V with channels [c0, c0 + K) of a panel. */
+/* The products of `tiles` tiles of V with channels [c0, c0 + K) of a panel of `groups` groups. */
 static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, const T *u,
-                     ptrdiff_t c0, ptrdiff_t K, ptrdiff_t NR)
+                     ptrdiff_t groups, ptrdiff_t c0, ptrdiff_t K, ptrdiff_t NR)
 {
     p->kernels->winograd_product(&(NAME(winograd_product)){
         .positions = p->sizes.positions,
+        .groups = groups,
         .rows = tiles,
         .K = K,
         .NR = NR,
         .a = v,
         .a_plane = p->x_tiles.plane,
+        .a_group = p->f->C,
         .a_row = p->x_tiles.ld,
         .a_step = 1,
         .b = u,
         .b_plane = u_plane(p, NR),
+        .b_group = p->bands.panels * panel_size(p),
         .b_step = NR,
         .c = products,
         .c_plane = p->y_tiles.plane,
+        .c_group = p->f->OC,
         .c_row = p->y_tiles.ld,
         .streams = p->has_u && !p->keeps_u,
         .add = c0 > 0,
     });
 }
 
-/* y of a panel of a group, of `count` tiles, from their products. */
+/* y of `count` tiles, of so many outputs from `column` on, from their products. */
 static void finish(const plan *p, const T *products, ptrdiff_t first, ptrdiff_t count,
-                   ptrdiff_t group, cvl_panel_place place)
+                   ptrdiff_t column, ptrdiff_t outputs)
 {
-    const ptrdiff_t column = group * p->f->OC + place.column;
     NAME(epilogue) end = p->f->end;
     cvl_winograd_tiles tiles = p->y_tiles;
     tiles.first = first;
     tiles.count = count;
-    tiles.channels = cvl_min(place.NR, p->f->OC - place.column);
+    tiles.channels = outputs;
     if (end.bias)
         end.bias += column;
     p->kernels->winograd_output(&tiles, p->f->y + column, products,
@@ -291,29 +304,42 @@ static void make_all_u(plan *p, int threads)
 
 /* ----------------------------------------------------------------------------- U is kept */
 
-/* Task: a panel of a block of tiles, from x to y. The worker of several of a group keeps V. */
+/* Task: a panel of a block of tiles, from x to y, or groups side by side with all their panels. The
+ * worker of several panels of a group keeps V. */
 static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
+    const ptrdiff_t panels = p->bands.panels, parts = p->side > 1 ? 1 : panels;
     const T *ready = f->u ? f->u : p->shares_u ? p->u : own.u;
     if (!p->has_u && !p->shares_u)
         filters(context, 0, filter_tasks(p), worker);
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t panel = task % all_panels(p);
-        const ptrdiff_t group = panel / p->bands.panels, of_group = panel % p->bands.panels;
-        const cvl_panel_place place = cvl_panel_at(&p->bands, of_group);
-        const T *u = ready + panel * panel_size(p);
+        const ptrdiff_t part = task % parts, group = task / parts % sets(p) * p->side;
+        const ptrdiff_t groups = cvl_min(p->side, f->groups - group);
+        const ptrdiff_t first = parts > 1 ? part : 0, last = parts > 1 ? part : panels - 1;
+        const ptrdiff_t origin = cvl_panel_at(&p->bands, first).column;
+        const ptrdiff_t outputs =
+            parts > 1 ? cvl_min(cvl_panel_at(&p->bands, first).NR, f->OC - origin) : groups * f->OC;
+        /* A panel may reach beyond its group, as long as the next group has not been there. */
+        const ptrdiff_t together = panels == 1 ? groups : 1;
         cvl_winograd_tiles tiles = p->x_tiles;
-        tiles.first = task / all_panels(p) * p->block;
+        tiles.first = task / tasks_of_block(p) * p->block;
         tiles.count = cvl_min(p->block, p->tiles - tiles.first);
-        if (task == begin || of_group == 0)
+        tiles.channels = groups * f->C;
+        if (task == begin || part == 0)
             p->kernels->winograd_data(&tiles, own.v, f->x + group * f->C, p->zeros);
-        for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
-            multiply(p, own.products, own.v + c0, tiles.count, u + c0 * place.NR, c0,
-                     cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
-        finish(p, own.products, tiles.first, tiles.count, group, place);
+        for (ptrdiff_t g = 0; g < groups; g += together)
+            for (ptrdiff_t panel = first; panel <= last; panel++) {
+                const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+                const T *u = ready + ((group + g) * panels + panel) * panel_size(p);
+                for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
+                    multiply(p, own.products + g * f->OC + place.column - origin,
+                             own.v + g * f->C + c0, tiles.count, u + c0 * place.NR, together, c0,
+                             cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+            }
+        finish(p, own.products, tiles.first, tiles.count, group * f->OC + origin, outputs);
     }
 }
 
@@ -365,9 +391,10 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             if (!p->has_u)
                 make_u(p, &own, own.u, 0, c0, K, place);
             multiply(p, own.products, v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles, u,
-                     c0, K, place.NR);
+                     1, c0, K, place.NR);
         }
-        finish(p, own.products, p->span0 + first, tiles, 0, place);
+        finish(p, own.products, p->span0 + first, tiles, place.column,
+               cvl_min(place.NR, f->OC - place.column));
     }
 }
 
@@ -424,7 +451,7 @@ void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int th
     if (p.keeps_u) {
         if (p.shares_u)
             make_all_u(&p, threads);
-        cvl_parallel_for(threads, all_panels(&p) * cvl_ceil_div(p.tiles, p.block), f->flops,
+        cvl_parallel_for(threads, tasks_of_block(&p) * cvl_ceil_div(p.tiles, p.block), f->flops,
                          CVL_FLUSH, blocks, &p);
         return;
     }

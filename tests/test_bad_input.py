@@ -228,6 +228,16 @@ CASES = {
         ["target has 4 at index (0, 0, 0)", "0 to 3"],
     ),
     "labels of bools": (loss(target=LABELS > 1), TypeError, ["bool", "target.astype(np.int64)"]),
+    "labels of names": (
+        loss(target=np.array(["a", "b", "b", "a"])),
+        TypeError,
+        ["classes, target = np.unique(target, return_inverse=True)"],
+    ),
+    "labels for one logit": (
+        loss(logits=LOGITS[:, :1], target=LABELS),
+        ValueError,
+        ["two classes take two logits"],
+    ),
     "labels in a list": (loss(target=[0, 1, 2, 3]), TypeError, ["np.asarray(target, np.int64)"]),
     "labels of floats": (
         loss(target=floats(4)),

@@ -111,11 +111,21 @@ def float64(value, name):
 def labels(value, name):
     """Return an array of any integer dtype as int64; what int64 cannot hold turns negative."""
     if value.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} has dtype {value.dtype}, expected integer labels: use "
-            f"{_short(name)}.astype(np.int64)"
-        )
+        short = _short(name)
+        cure = f"{short}.astype(np.int64)"
+        if value.dtype.kind in "OSU":
+            cure = f"classes, {short} = np.unique({short}, return_inverse=True)"
+        raise TypeError(f"{name} has dtype {value.dtype}, expected integer labels: use {cure}")
     return _dense(value, INT64)
+
+
+def label_cure(value, expected, name, axis=-1):
+    """How to turn labels with an axis of classes into those of a shape, as the end of a message."""
+    if value.shape == (*expected, 1):
+        return f": use {_short(name)}[..., 0]"
+    if value.ndim == len(expected) + 1:
+        return f": where it is one-hot, use {_short(name)}.argmax(axis={axis})"
+    return ""
 
 
 def ignored_label(value, dtype, name):
@@ -139,6 +149,8 @@ def bad_label(value, name, classes, ignored=None):
     index, shown = _first(out, name)
     if value[index] in (-100, -1, 255):
         cure = f"; to leave such rows out use ignore_index={value[index]}"
+    elif classes == 1:
+        cure = "; two classes take two logits"
     raise ValueError(
         f"{name} has {value[index]} at index {shown}, expected labels from 0 to {classes - 1}{cure}"
     )

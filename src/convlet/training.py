@@ -163,8 +163,10 @@ def _step(model, optimizer, loss, x, labels, max_norm, where):
 
 def _check_labels(y, logits_shape, count, name):
     """Raise unless there is a label for each row of logits, and each is one of the classes."""
-    numbers, classes = _checks.labels(y, name), logits_shape[-1]
-    _checks.shape(y, (count, *logits_shape[1:-1]), name, "(one label for each row of logits)")
+    expected, classes = (count, *logits_shape[1:-1]), logits_shape[-1]
+    cure = _checks.label_cure(y, expected, name)
+    _checks.shape(y, expected, name, "(one label for each row of logits)", cure)
+    numbers = _checks.labels(y, name)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         _checks.bad_label(y, name, classes)
 

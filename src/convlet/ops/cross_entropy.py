@@ -200,20 +200,13 @@ class _Rows:
         name = f"{self.where}: target"
         labels = _checks.labels(target, name)
         axes = f"(labels: that of {self.name} without the axis of the classes)"
-        _checks.shape(target, self.shape, name, axes, self._cure(target))
+        cure = _checks.label_cure(target, self.shape, name, self.axis)
+        _checks.shape(target, self.shape, name, axes, cure)
         ignored = _checks.ignored_label(ignore_index, target.dtype, f"{self.where}: ignore_index")
         try:
             return self.call(function, labels.reshape(-1), ignored, *options)
         except IndexError:
             _checks.bad_label(target, name, self.x.shape[-1], ignored)
-
-    def _cure(self, target):
-        """How to turn a target with an axis of classes into labels, as the end of a message."""
-        if target.shape == (*self.shape, 1):
-            return ": use target[..., 0]"
-        if target.ndim == len(self.shape) + 1:
-            return f": where it is one-hot, use target.argmax(axis={self.axis})"
-        return ""
 
     def call(self, function, target, *options):
         """Run a function of the core; its arguments past the weights are `options`."""

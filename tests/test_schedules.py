@@ -161,6 +161,7 @@ def test_plateau_of_what_should_grow():
         seen.append(f(1))
 
     assert [1, 1, 0.1, 0.1, 0.05, 0.05] == seen
+    assert repr(f).startswith("Plateau(0.05, factor=0.1, patience=0, mode='max', ")
 
 
 def test_plateau_cooldown():

@@ -459,6 +459,14 @@ class Plateau:
         self._sign = 1 if mode == "min" else -1
         self._best, self._waited, self._cooling = math.inf, 0, 0  # best: of the signed metrics
 
+    def __repr__(self) -> str:
+        mode = "min" if self._sign == 1 else "max"
+        return (
+            f"Plateau({self._value!r}, factor={self._factor!r}, patience={self._patience}, "
+            f"mode={mode!r}, threshold={self._threshold!r}, cooldown={self._cooldown}, "
+            f"least={self._least!r})"
+        )
+
     def __call__(self, t: int) -> float:
         """Return the current value, for any t."""
         return self._value

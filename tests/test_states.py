@@ -82,6 +82,17 @@ def test_weights_come_in_order_and_in_their_layout(name):
         np.testing.assert_array_equal(before[key] if kept else value, after[key], strict=True)
 
 
+@pytest.mark.parametrize("name", ["a.num_batches_tracked", "weight"])
+def test_a_state_of_pytorch_is_sent_to_its_function(name):
+    """A state that has PyTorch's names or shapes is refused with the function that converts it."""
+    model = cl.Linear(3, 2)
+    with pytest.raises(ValueError, match=r"through convlet\.states\.from_pytorch first"):
+        model.load_state_dict({"bias": np.zeros(2, np.float32), name: np.zeros((2, 3), np.float32)})
+    with pytest.raises(ValueError, match="of another model") as caught:
+        model.load_state_dict({"bias": np.zeros(2), "weight": np.zeros((3, 4))})
+    assert "from_pytorch" not in str(caught.value)
+
+
 def test_a_norm_of_whole_images_takes_channels_from_first_to_last():
     """The numbers of a LayerNorm over several axes move with the channels, also in a cube."""
     theirs = {"weight": np.arange(27.0).reshape(3, 3, 3), "bias": np.zeros((3, 3, 3))}

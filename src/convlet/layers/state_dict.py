@@ -29,12 +29,25 @@ def load_state(model, state):
         if got.dtype.newbyteorder("=") != value.dtype:
             problems.append(f"{key}: expected {value.dtype}, got {got.dtype}")
     if problems:
+        if _is_of_pytorch(given, places):
+            problems.append("a state of PyTorch goes through convlet.states.from_pytorch first")
         raise ValueError(
             f"{model._label()}: the state is of another model; nothing was loaded\n  "
             + "\n  ".join(problems)
         )
     for key, (layer, name, _) in places.items():
         layer._load(name, given[key])
+
+
+def _is_of_pytorch(given, places):
+    """Return whether arrays have names, or weights shapes, that PyTorch gives them."""
+    if any(key.endswith("num_batches_tracked") for key in given):
+        return True
+    weights = {key: value.shape for key, (_, _, value) in places.items() if value.ndim > 1}
+    return any(  # theirs are (OC, C, KH, KW) and (out, in)
+        key in given and given[key].shape == shape[:-3:-1] + shape[:-2] != shape
+        for key, shape in weights.items()
+    )
 
 
 def count_objections(value):

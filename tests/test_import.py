@@ -3,12 +3,15 @@
 import doctest
 import importlib
 import importlib.metadata
+import operator
 import pkgutil
+import re
 import sys
 
 import pytest
 
 import convlet as cl
+from convlet._names import FOREIGN_NAMES
 from processes import run_python
 
 CYTHONS = {"cython_runtime"}  # what Cython enters beside convlet._core
@@ -102,6 +105,16 @@ def test_version():
 def test_public_names(name):
     """What the documentation calls cl.<name> is there."""
     assert hasattr(cl, name)
+
+
+@pytest.mark.parametrize("name", FOREIGN_NAMES)
+def test_names_of_other_libraries(name):
+    """A name that another library has here is an error that says which stands in its place."""
+    with pytest.raises(AttributeError, match=re.escape(FOREIGN_NAMES[name])):
+        getattr(cl, name)
+
+    for path in re.findall(r"convlet\.([\w.]*\w)", FOREIGN_NAMES[name]):
+        assert operator.attrgetter(path)(cl) is not None
 
 
 @pytest.mark.parametrize(

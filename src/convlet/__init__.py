@@ -114,7 +114,10 @@ def __getattr__(name):
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._names import FOREIGN_NAMES
+
+    cure = f"; {FOREIGN_NAMES[name]}" if name in FOREIGN_NAMES else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{cure}")
 
 
 def __dir__():

@@ -19,35 +19,33 @@ INLINE void load_columns(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, cons
     for (int i = top; i < bottom; i++)
 #pragma GCC unroll 3
         for (int kw = first; kw < last; kw++)
-            in[i][kw] = vload(x[i] + at + kw * s->step);
+            in[i][kw] = vload(x[i] + at + kw * s->x_step);
 }
 
-/* Fetches what of the inputs and gradients of a column neither the column nor the strip before had,
- * a strip further. */
-INLINE void fetch_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const T *dy,
-                         const int stride, const int rows, const int bottom, const T *const *x)
+/* Fetches what a column of the next strip needs that neither the column before nor the strip before
+ * had. */
+INLINE void fetch_column(const TYPE(depthwise_strip_sums) *s, const T *x, const T *dy,
+                         const int stride)
 {
-#pragma GCC unroll 5
-    for (int i = 3 - stride; i < bottom; i++)
+#pragma GCC unroll 4
+    for (int i = 0; i < 2 * stride; i++)
 #pragma GCC unroll 2
-        for (int kw = 3 - stride; kw < 3; kw++)
-            __builtin_prefetch(x[i] + at + kw * s->step + s->x_ahead, 0, 2);
-#pragma GCC unroll 2
-    for (int r = 0; r < rows; r++)
-        __builtin_prefetch(dy + r * s->dy_row + s->dy_ahead, 0, 2);
+        for (int kw = 0; kw < stride; kw++)
+            __builtin_prefetch(x + i * s->x_row + kw * s->step, 0, 2);
+    __builtin_prefetch(dy, 0, 2);
+    __builtin_prefetch(dy + s->dy_row, 0, 2);
 }
 
 /* A column of outputs, without the taps of kernel columns outside [first, last). */
 INLINE void add_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const T *dy,
-                       const int stride, const int rows, const int first, const int last,
-                       const int top, const int bottom, const T *const *x, V in[INPUTS][3],
-                       V acc[9])
+                       const int stride, const int first, const int last, const int top,
+                       const int bottom, const T *const *x, V in[INPUTS][3], V acc[9])
 {
 #ifdef CVL_MANY_REGISTERS
     load_columns(s, at, first > 0 ? first : 3 - stride, last, top, bottom, x, in);
 #endif
 #pragma GCC unroll 2
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < CVL_ORDER_STRIP; r++) {
         const V v = vload(dy + r * s->dy_row);
 #ifndef CVL_MANY_REGISTERS
         load_columns(s, at, first, last, top, bottom, x, in);
@@ -68,8 +66,8 @@ INLINE void add_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const 
 }
 
 /* The chains of a vector of channels, over a strip of which the input rows [top, bottom) lie inside. */
-INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int stride, const int rows,
-                 const int top, const int bottom, V acc[9])
+INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int stride, const int top,
+                 const int bottom, V acc[9])
 {
     const T *x[INPUTS], *dy = s->dy + c;
     V in[INPUTS][3];
@@ -79,35 +77,79 @@ INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int str
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++)
         acc[k] = vload(s->sum + k * s->sum_step + c);
-    ptrdiff_t g = 0, at = -s->left * s->step;
+    ptrdiff_t g = 0, at = -s->left * s->x_step;
     if (s->left > 0) {
-        add_column(s, at, dy, stride, rows, 1, 3, top, bottom, x, in, acc);
+        add_column(s, at, dy, stride, 1, 3, top, bottom, x, in, acc);
         g++;
-        at += stride * s->step;
+        at += stride * s->x_step;
         dy += s->step;
     } else {
         load_columns(s, at, 0, 3 - stride, top, bottom, x, in);
     }
+    const T *x_next = s->x_next, *dy_next = s->dy_next;
+    if (x_next) {
+        x_next += c + (g * stride - s->left + 3 - stride) * s->step;
+        dy_next += c + g * s->step;
+    }
     for (; g < s->OW && g * stride - s->left + 2 < s->W; g++) {
-        if (s->x_ahead)
-            fetch_column(s, at, dy, stride, rows, bottom, x);
-        add_column(s, at, dy, stride, rows, 0, 3, top, bottom, x, in, acc);
-        at += stride * s->step;
+        if (x_next) {
+            fetch_column(s, x_next, dy_next, stride);
+            x_next += stride * s->step;
+            dy_next += s->step;
+        }
+        add_column(s, at, dy, stride, 0, 3, top, bottom, x, in, acc);
+        at += stride * s->x_step;
         dy += s->step;
     }
     if (g < s->OW)
-        add_column(s, at, dy, stride, rows, 0, 2, top, bottom, x, in, acc);
+        add_column(s, at, dy, stride, 0, 2, top, bottom, x, in, acc);
+}
+
+/* A column of a row that is alone. */
+INLINE void add_row_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const T *dy,
+                           const int first, const int last, V acc[9])
+{
+    const V v = vload(dy);
+#pragma GCC unroll 3
+    for (int kh = 0; kh < 3; kh++) {
+        if (!s->x[kh])
+            continue;
+#pragma GCC unroll 3
+        for (int kw = first; kw < last; kw++)
+            acc[3 * kh + kw] = vfma(vload(s->x[kh] + at + kw * s->x_step), v, acc[3 * kh + kw]);
+    }
+}
+
+/* The same over one row: nothing is kept, so that one walk does for all that may lie outside. */
+INLINE void walk_row(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, V acc[9])
+{
+    const T *dy = s->dy + c;
+    ptrdiff_t g = 0, at = c - s->left * s->x_step;
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++)
+        acc[k] = vload(s->sum + k * s->sum_step + c);
+    if (s->left > 0) {
+        add_row_column(s, at, dy, 1, 3, acc);
+        g++;
+    }
+    for (; g < s->OW && g * s->stride - s->left + 2 < s->W; g++)
+        add_row_column(s, at + g * s->stride * s->x_step, dy + g * s->step, 0, 3, acc);
+    if (g < s->OW)
+        add_row_column(s, at + g * s->stride * s->x_step, dy + g * s->step, 0, 2, acc);
 }
 
 /* All channels: the last vector begins where the channels end with it, and what it has of channels
- * that are done is dropped. */
-INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, const int rows,
-                     const int top, const int bottom)
+ * that are done is dropped. Without a stride it is a row that is alone. */
+INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, const int top,
+                     const int bottom)
 {
     V acc[9];
     for (ptrdiff_t c = 0; c < s->channels; c += VL) {
         const ptrdiff_t begin = c + VL <= s->channels ? c : s->channels - VL;
-        walk(s, begin, stride, rows, top, bottom, acc);
+        if (stride)
+            walk(s, begin, stride, top, bottom, acc);
+        else
+            walk_row(s, begin, acc);
         if (begin == c) {
 #pragma GCC unroll 9
             for (int k = 0; k < 9; k++)
@@ -125,28 +167,29 @@ INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, cons
 }
 
 /* By which of the first and the last input row lie outside. */
-#define STRIP(stride, rows)                                                  \
-    static void strip_##stride##_##rows(const TYPE(depthwise_strip_sums) *s) \
-    {                                                                        \
-        enum { LAST = (rows - 1) * stride + 2 };                             \
-        if (s->x[0] && s->x[LAST])                                           \
-            channels(s, stride, rows, 0, LAST + 1);                          \
-        else if (s->x[LAST])                                                 \
-            channels(s, stride, rows, 1, LAST + 1);                          \
-        else if (s->x[0])                                                    \
-            channels(s, stride, rows, 0, LAST);                              \
-        else                                                                 \
-            channels(s, stride, rows, 1, LAST);                              \
+#define STRIP(stride)                                               \
+    static void strip_##stride(const TYPE(depthwise_strip_sums) *s) \
+    {                                                               \
+        enum { LAST = (CVL_ORDER_STRIP - 1) * stride + 2 };         \
+        if (s->x[0] && s->x[LAST])                                  \
+            channels(s, stride, 0, LAST + 1);                       \
+        else if (s->x[LAST])                                        \
+            channels(s, stride, 1, LAST + 1);                       \
+        else if (s->x[0])                                           \
+            channels(s, stride, 0, LAST);                           \
+        else                                                        \
+            channels(s, stride, 1, LAST);                           \
     }
-STRIP(1, 1)
-STRIP(1, 2)
-STRIP(2, 1)
-STRIP(2, 2)
+STRIP(1)
+STRIP(2)
 
 void KERNEL(depthwise_strip_weights)(const TYPE(depthwise_strip_sums) *s)
 {
-    static void (*const strips[2][CVL_ORDER_STRIP])(const TYPE(depthwise_strip_sums) *s) = {
-        {strip_1_1, strip_1_2}, {strip_2_1, strip_2_2}};
-    assert(s->channels >= VL && s->rows <= CVL_ORDER_STRIP);
-    strips[s->stride - 1][s->rows - 1](s);
+    assert(s->channels >= VL);
+    if (s->rows == 1)
+        channels(s, 0, 0, 0);
+    else if (s->stride == 1)
+        strip_1(s);
+    else
+        strip_2(s);
 }

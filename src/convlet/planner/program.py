@@ -145,26 +145,15 @@ def _upsample2d(layer, x_shape, shape):
     return "upsample2d", (x_shape, upsample2d_geometry(layer.scale, **layer._options())), ()
 
 
-def _max_pool2d(layer, x_shape, shape):
+def _pool2d(layer, x_shape, shape):
     images = as_images(x_shape)
-    geometry = pool2d_geometry(images, layer.kernel_size, **layer._options())
-    return "max_pool2d", (images, geometry), ()
+    return layer._kind, (images, pool2d_geometry(images, layer.kernel_size, **layer._options())), ()
 
 
-def _avg_pool2d(layer, x_shape, shape):
+def _global_pool2d(layer, x_shape, shape):
     images = as_images(x_shape)
-    geometry = pool2d_geometry(images, layer.kernel_size, **layer._options())
-    return "avg_pool2d", (images, geometry), ()
-
-
-def _global_avg_pool2d(layer, x_shape, shape):
-    images = as_images(x_shape)
-    return "avg_pool2d", (images, pool2d_geometry(images, images[1:3])), ()
-
-
-def _global_max_pool2d(layer, x_shape, shape):
-    images = as_images(x_shape)
-    return "max_pool2d", (images, pool2d_geometry(images, images[1:3])), ()
+    kind = layer._kind.removeprefix("global_")
+    return kind, (images, pool2d_geometry(images, images[1:3])), ()
 
 
 _OPERATORS = {
@@ -185,8 +174,8 @@ _OPERATORS = {
     "group_norm": _norm,
     "layer_norm": _norm,
     "upsample2d": _upsample2d,
-    "max_pool2d": _max_pool2d,
-    "avg_pool2d": _avg_pool2d,
-    "global_avg_pool2d": _global_avg_pool2d,
-    "global_max_pool2d": _global_max_pool2d,
+    "max_pool2d": _pool2d,
+    "avg_pool2d": _pool2d,
+    "global_avg_pool2d": _global_pool2d,
+    "global_max_pool2d": _global_pool2d,
 }

@@ -358,17 +358,17 @@ def machine(options, program=CVLBENCH):
     return json.loads(measured)["runs"][0]
 
 
+def cpu():
+    """Return what this CPU calls itself."""
+    for line in Path("/proc/cpuinfo").read_text().split("\n"):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "an unknown CPU"
+
+
 def description(options, *parts):
     """Return what figures are measured on: the CPU, the threads, and the parts given."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().split("\n")
-            if line.startswith("model name")
-        ),
-        "an unknown CPU",
-    )
-    return "; ".join([f"{model}, {options.threads} threads", *parts])
+    return "; ".join([f"{cpu()}, {options.threads} threads", *parts])
 
 
 def heading(options, *parts):

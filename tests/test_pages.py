@@ -9,7 +9,7 @@ import pytest
 import convlet as cl
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("_core/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("_core/*.md")])
 PAGES += sorted(ROOT.glob("benchmarks/*.md"))
 TABLE = re.compile(r"<!-- peers -->.*<!-- /peers -->", re.DOTALL)
 MEASURED = re.compile(r"\b\d[\d.,]*\s*(?:[numµ]?s|seconds|minutes|[kMG]i?B|GFLOP|times|x|%)(?!\w)")

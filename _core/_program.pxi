@@ -267,8 +267,24 @@ cdef class Program:
         """Bytes of workspace."""
         return cvl_program_workspace_size(self.code, &self.program, threads)
 
-    def run(self, y, x, int threads):
-        """y = the program of x, both of as many elements as values 1 and 0."""
+    cdef int copy(self, char *arena, Py_ssize_t value, array, int flags) except -1:
+        """Copy an array to where a value lies, or from there if `flags` is WRITE."""
+        cdef Gate gate = new_gate()
+        cdef Py_buffer *view = gate.admit(array, "array", self.code, ANY_RANK, flags)
+        if not 1 < value < self.program.values or count_of(view) != self.values[value].elements:
+            raise ValueError(f"expected a value of {shape_of(view)}, got {value}")
+        if view.len and flags == READ:
+            memcpy(arena + self.values[value].place * view.itemsize, view.buf, view.len)
+        elif view.len:
+            memcpy(view.buf, arena + self.values[value].place * view.itemsize, view.len)
+        return 0
+
+    def run(self, y, x, int threads, given=(), made=()):
+        """y = the program of x, both of as many elements as values 1 and 0.
+
+        `given` and `made` are pairs (value, array) of further inputs and outputs, values in the
+        arena: nothing else lies there before they are read, and after they are written.
+        """
         cdef cvl_exec run
         cdef cvl_status status
         cdef size_t bytes = 0
@@ -288,6 +304,10 @@ cdef class Program:
             if 0 < threads < SIZES_KEPT:
                 self.sizes[threads] = bytes
         gate.prepare(&run, threads, bytes)
+        for value, array in given:
+            self.copy(<char *>run.workspace, value, array, READ)
         with nogil:
             status = cvl_program_run(self.code, &self.program, y_view.buf, x_view.buf, &run)
         check(status)
+        for value, array in made:
+            self.copy(<char *>run.workspace, value, array, WRITE)

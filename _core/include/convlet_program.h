@@ -14,7 +14,9 @@ extern "C" {
 /* A program computes y from x by a list of operators, as a network does for inference, in one call.
  * Its arrays are called values and have numbers: value 0 is x, value 1 is y, and the others lie in
  * an arena at the beginning of the workspace, where the caller has placed them. Two values may share
- * a place if one is read for the last time before the other is written.
+ * a place if one is read for the last time before the other is written. A value that no operator
+ * writes is a further input, put there before the call; one whose place no other one shares is a
+ * further output, found there after it.
  *
  * Each operator is the function of convlet.h of that name, with its descriptor and its bits: */
 typedef enum cvl_op_kind {

@@ -14,7 +14,7 @@ from ..threads import get_num_threads
 from .fusion import count_readers, fuse
 from .graph import Graph
 from .plan import PLANS_KEPT, Plan
-from .program import compiled
+from .program import Part, compiled
 from .report import Report
 from .steps import STEPS
 
@@ -28,9 +28,9 @@ class FoldedModel:
     """An immutable copy of a model for inference, made by `Layer.fold`: y = folded(x).
 
     Any number of threads may call it at once. The first call with a shape plans for it. If the core
-    has an operator for every layer, the model then runs as one call of the core; otherwise the
-    layers run one after the other, with batch norms folded all the same. `convlet.options` apply
-    as they are at the call.
+    has an operator for every layer, the model then runs as one call of the core. Any other layer,
+    such as one of your own, is called from Python between those before it and those after it, each
+    of which are one call. `convlet.options` apply as they are at the call.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class FoldedModel:
         for parameter in self._model._all_parameters():
             parameter.drop_grad()
         self._folded = {}  # layers with a batch norm in their weights, by what they are made of
-        self._runs = {}  # (plan, program or None) by shape
+        self._runs = {}  # (plan, program or None) by shape: one program, or the plan runs
 
     def __call__(self, x: Array) -> np.ndarray:
         """Infer: compute y from x.
@@ -90,7 +90,8 @@ class FoldedModel:
 
         Returns
         -------
-        Report : prints as a table; `one_call` says whether it runs as one call of the core
+        Report : prints as a table; `one_call` says whether it runs as one call of the core, and
+            rows that Python calls have `call` True
 
         Raises
         ------
@@ -117,7 +118,9 @@ class FoldedModel:
                 nodes, graph.output, summing=("conv2d", "batch_norm"), pairs=False, pools=False
             )
             plan = Plan(graph, nodes, STEPS, dtype, False, False)
-            run = plan, compiled(plan, dtype)
+            plan.calls = compiled(plan, dtype)
+            whole = len(plan.calls) == 1 and isinstance(plan.calls[0], Part)
+            run = plan, plan.calls[0].program if whole else None
             if len(self._runs) >= PLANS_KEPT:
                 self._runs.clear()
             self._runs[key] = run

@@ -26,7 +26,9 @@ class Plan:
     ----------
     graph : the model flattened, with the shape of every value
     shape, code : of y, its type code
+    training : bool
     steps : list of Step, in the order of computation
+    calls : what `infer` calls in turn: the steps, or programs in place of rows of them
     backward : the steps whose `backward` runs, in that order
     remade : the steps that recompute a value in backward, by value
     """
@@ -44,6 +46,7 @@ class Plan:
             wanted[node.y] = training and trains
             kind = kinds.get(node.kind, LayerStep)
             self.steps.append(kind(index, node, graph, dtype, needs, wanted[node.y]))
+        self.calls, self.training = self.steps, training
         self.backward = self._backward_order() if training else []
         self._settle_lifetimes(dtype)
 
@@ -88,9 +91,9 @@ class Plan:
         """Return y."""
         values, threads = [None] * len(self.graph.shapes), get_num_threads()
         values[0] = x
-        for step in self.steps:
-            step.infer(values, threads)
-            for value in step.dead:
+        for call in self.calls:
+            call.infer(values, threads)
+            for value in call.dead:
                 values[value] = None
         return values[self.graph.output]
 

@@ -1,10 +1,12 @@
-"""Compiles an inference plan into a program of the core: its operators, and where values lie."""
+"""Compiles an inference plan into programs of the core: their operators, and where values lie."""
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from .. import _core
+from .._core import empty
 from ..ops.conv import conv2d_geometry
 from ..ops.conv_transpose import conv_transpose2d_geometry, require_transposed_path
 from ..ops.pool import pool2d_geometry
@@ -20,60 +22,98 @@ _POINTWISE = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 def compiled(plan, dtype):
-    """Return the program of a plan, or None if the core has no operator for one of its steps.
+    """Return the calls that run a plan: each row of steps that the core knows is one Part.
 
-    Returns
-    -------
-    _core.Program, or None
+    The others, such as a layer of a user, stay the steps that they are.
     """
-    ops, same = [], {}  # same: values that are views of another one
-    for step in plan.steps:
-        inputs = tuple(same.get(value, value) for value in step.inputs)
-        if step.layer._is_view or step.layer._kind == "dropout":
-            same[step.y] = inputs[0]
-            continue
-        op = _operator(step)
-        if op is None:
-            return None
-        ops.append((op[0], step.y, inputs, *op[1:]))
-    output = same.get(plan.graph.output, plan.graph.output)
-    if not ops or ops[-1][1] != output:
-        return None
-    elements = [math.prod(shape) for shape in plan.graph.shapes]
-    places, arena = _places(ops, elements, _LINE // dtype.itemsize)
-    # In a program value 0 is x and value 1 is y.
-    numbers = {0: 0, output: 1} | {value: 2 + i for i, value in enumerate(places)}
-    values = [(elements[0], 0), (elements[output], 0)]
-    values += [(elements[value], place) for value, place in places.items()]
-    numbered = [
-        (kind, numbers[y], tuple(numbers[value] for value in inputs), *rest)
-        for kind, y, inputs, *rest in ops
-    ]
-    return _core.Program(dtype.char, values, numbered, arena)
+    calls = []
+    pairs = [(step, _operator(step)) for step in plan.steps]
+    for known, row in itertools.groupby(pairs, lambda pair: pair[1] is not None):
+        steps, ops = zip(*row, strict=True)
+        calls += [Part(steps, ops, plan.graph.shapes, dtype)] if known and any(ops) else steps
+    return calls
 
 
-def _places(ops, elements, line):
-    """The place in the arena of each value but the first and the last, and the arena's elements.
+class Part:
+    """Steps in a row as one program, which a plan calls as it calls a step.
 
-    A value gets the first gap between the values that are still to be read.
+    Attributes
+    ----------
+    program : of the core, from value `x` to value `y`, the last one that it computes
+    given, made : the other values that it reads, and that are read after it, with their numbers in
+        the program
+    views : what Flatten and its like make of values, where it is read later
+    dead : values that are not read after it
+    """
+
+    def __init__(self, steps, ops, shapes, dtype):
+        rows, same = [], {}  # same: values that are views of another one
+        for step, op in zip(steps, ops, strict=True):
+            inputs = tuple(same.get(value, value) for value in step.inputs)
+            if op:
+                rows.append((op[0], step.y, inputs, *op[1:]))
+            else:
+                same[step.y] = inputs[0]
+        written = [row[1] for row in rows]
+        self.x, *given = dict.fromkeys(v for row in rows for v in row[2] if v not in written)
+        self.y, self.shape, self.code = written[-1], shapes[written[-1]], dtype.char
+        self.dead = {value for step in steps for value in step.dead}
+        later = [step.y for step in steps if step.y not in self.dead]
+        self.views = [(value, same[value], shapes[value]) for value in later if value in same]
+        made = [v for v in written[:-1] if v in {same.get(value, value) for value in later}]
+
+        elements = [math.prod(shape) for shape in shapes]
+        places, arena = _places(rows, elements, _LINE // dtype.itemsize, given, made)
+        # In a program value 0 is x and value 1 is y.
+        numbers = {self.x: 0, self.y: 1} | {value: 2 + i for i, value in enumerate(places)}
+        values = [(elements[self.x], 0), (elements[self.y], 0)]
+        values += [(elements[value], place) for value, place in places.items()]
+        numbered = [
+            (kind, numbers[y], tuple(numbers[value] for value in inputs), *rest)
+            for kind, y, inputs, *rest in rows
+        ]
+        self.program = _core.Program(self.code, values, numbered, arena)
+        self.given = [(numbers[value], value) for value in given]
+        self.made = [(numbers[value], value, shapes[value]) for value in made]
+
+    def infer(self, values, threads):
+        """Compute what later steps read, as a step computes its value."""
+        y = values[self.y] = empty(self.shape, self.code)
+        for _, value, shape in self.made:
+            values[value] = empty(shape, self.code)
+        given = [(number, values[value]) for number, value in self.given]
+        made = [(number, values[value]) for number, value, _ in self.made]
+        self.program.run(y, values[self.x], threads, given, made)
+        for view, value, shape in self.views:
+            values[view] = values[value].reshape(shape)
+
+
+def _places(ops, elements, line, given=(), made=()):
+    """The place in the arena of each value but x and y, and the arena's elements.
+
+    A value gets the first gap between the values that are still to be read. Those given are there
+    before the first operator, and those made are read after the last one.
     """
     last = {value: i for i, op in enumerate(ops) for value in op[2]}
+    last |= dict.fromkeys(made, len(ops))
     places, arena = {}, 0
-    for i, op in enumerate(ops[:-1]):
+    for i, value in enumerate([*given, *(op[1] for op in ops[:-1])], start=-len(given)):
         taken = sorted((places[v], elements[v]) for v in places if last[v] >= i)
-        place, size = 0, elements[op[1]]
+        place, size = 0, elements[value]
         for begin, count in taken:
             if place + size <= begin:
                 break
             place = max(place, -(-(begin + count) // line) * line)
-        places[op[1]] = place
+        places[value] = place
         arena = max(arena, place + size)
     return places, arena
 
 
 def _operator(step):
-    """(kind, description, arrays) of the operator of a step, or None."""
+    """(kind, description, arrays) of a step's operator; () for a view; None if there is none."""
     layer, x_shape, shape = step.layer, step.x_shape, step.shape
+    if layer._is_view or layer._kind == "dropout":
+        return ()
     if isinstance(step, ConvStep):
         bias = None if layer.bias is None else layer.bias.value
         return "conv2d", (step.images, shape[-1], step.geometry), (layer.weight.value, bias)

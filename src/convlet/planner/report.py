@@ -12,16 +12,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-HEADINGS = (
-    "layer",
-    "kernel",
-    "output shape",
-    "algorithm",
-    "kept",
-    "multiply-adds",
-    "bytes",
-    "workspace",
-)
+HEADINGS = ("layer", "kernel", "output shape", "algorithm")
+NUMBERS = ("multiply-adds", "bytes", "workspace")
 
 
 class Report:
@@ -41,9 +33,11 @@ class Report:
         workspace : int, the bytes of workspace of a convolution, in the pass that takes most
         kept : bool, whether the output is kept for backward; if not, it is recomputed there or not
             needed
+        call : bool, whether Python calls the kernel by itself; if not, a program of the core does
     multiply_adds, bytes : int, the totals
     kept_bytes : int, the bytes of the outputs that are kept
     workspace : int, the largest workspace
+    calls : int, the calls from Python in one forward pass: the rows that are one each, and programs
     one_call : bool, whether the whole model is one call of the core, as a folded one may be
 
     Examples
@@ -57,10 +51,11 @@ class Report:
     rows: list[dict[str, Any]]
 
     def __init__(self, plan, dtype: np.dtype, *, one_call: bool = False) -> None:
-        self.one_call = one_call
+        self.calls, self.one_call = len(plan.calls), one_call
+        self._training = plan.training
         self.input_shape = plan.graph.shapes[0]
         kept = {value for step in plan.backward for value in step.reads} - plan.remade.keys()
-        self.rows = [_row(step, dtype, step.y in kept) for step in plan.steps]
+        self.rows = [_row(step, dtype, step.y in kept, step in plan.calls) for step in plan.steps]
         self.multiply_adds = sum(row["multiply_adds"] for row in self.rows)
         self.bytes = sum(row["bytes"] for row in self.rows)
         self.kept_bytes = sum(row["bytes"] for row in self.rows if row["kept"])
@@ -71,20 +66,23 @@ class Report:
         return sum(row["kernel"] == kernel for row in self.rows)
 
     def __repr__(self) -> str:
-        lines = [HEADINGS, ("", "input", str(self.input_shape), "", "", "", "", "")]
+        # Inference keeps nothing, and its calls are what tells folded plans apart.
+        mark, total = ("kept", self.kept_bytes) if self._training else ("call", self.calls)
+        headings = (*HEADINGS, mark, *NUMBERS)
+        lines = [headings, ("", "input", str(self.input_shape), "", "", "", "", "")]
         for row in self.rows:
             names = dict.fromkeys(row["algorithms"].values())
-            kept = "yes" if row["kept"] else ""
+            marked = "yes" if row[mark] else ""
             numbers = (f"{row[name]:,}" for name in ("multiply_adds", "bytes", "workspace"))
             shape = str(row["output_shape"])
             path = " + ".join(filter(None, (row["path"], row["second"])))
-            lines.append((path, row["kernel"], shape, "/".join(names), kept, *numbers))
-        totals = (self.kept_bytes, self.multiply_adds, self.bytes, self.workspace)
+            lines.append((path, row["kernel"], shape, "/".join(names), marked, *numbers))
+        totals = (total, self.multiply_adds, self.bytes, self.workspace)
         lines.append(("total", "", "", "", *(f"{total:,}" for total in totals)))
         return table(lines, 4)
 
 
-def _row(step, dtype, kept):
+def _row(step, dtype, kept, call):
     algorithms = step.algorithms()
     return {
         "path": step.where.path,
@@ -96,4 +94,5 @@ def _row(step, dtype, kept):
         "bytes": 0 if step.layer._is_view else math.prod(step.shape) * dtype.itemsize,
         "workspace": max((found["workspace"] for found in algorithms.values()), default=0),
         "kept": kept,
+        "call": call,
     }

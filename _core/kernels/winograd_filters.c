@@ -2,6 +2,10 @@
  * a time. */
 #include "winograd.h"
 
+/* Rows of filters that are fetched before their turn: from one to the next, and from tap to tap, is further
+ * than prefetchers look. */
+enum { AHEAD = 4 };
+
 INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, const T *w)
 {
     const int N = side(form), size = filter_size(form);
@@ -11,6 +15,9 @@ INLINE void filters_in(cvl_winograd form, const cvl_winograd_filters *f, T *u, c
             const T *in = w + i * f->w_row + column;
             T *out = u + i * f->u_row + column;
             V half[SIDE][SIDE];
+#pragma GCC unroll 25
+            for (int tap = 0; tap < size * size; tap++)
+                __builtin_prefetch(in + tap * f->w_tap + AHEAD * f->w_row, 0, 2);
 #pragma GCC unroll 5
             for (int kw = 0; kw < size; kw++) {
                 V d[SIDE];

@@ -40,17 +40,18 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
  * at g*a_group, g*b_group and g*c_group: a product of matrices
  *   c[p*c_plane + i*c_row + j] = (add ? itself : 0)
  *       + sum over k < K of a[p*a_plane + i*a_row + k*a_step] * b[p*b_plane + k*b_step + j]
- * the sum being one FMA chain. At a position, the columns of a group may cover some of those after it.
- * Where b streams from memory, each position fetches the next one's. */
+ * the sum being one FMA chain for `chain` of the k, the chains added in order. At a position, the columns
+ * of a group may cover some of those after it. What a and b read for a chain is fetched during the one
+ * before it, where they are said to stream: to come from far, and to lie in one piece. */
 typedef struct CVL_DTYPE_NAME(cvl_winograd_product) {
-    ptrdiff_t positions, groups, rows, K, NR; /* NR: that of a gemm panel */
+    ptrdiff_t positions, groups, rows, K, chain, NR; /* NR: that of a gemm panel */
     const T *a;
     ptrdiff_t a_plane, a_group, a_row, a_step;
     const T *b;
     ptrdiff_t b_plane, b_group, b_step;
     T *c;
     ptrdiff_t c_plane, c_group, c_row;
-    int add, streams;
+    int add, a_streams, b_streams;
 } CVL_DTYPE_NAME(cvl_winograd_product);
 
 /* Taps [first, last) of one kernel row of a depthwise convolution: the input row and the weights

@@ -7,15 +7,66 @@
 #define PREFETCH(p) __builtin_prefetch((p), 1, 3)
 #define HALF CVL_JOIN5(cvl_winograd_product, _, CVL_DTYPE, __, avx2)
 
-/* `ahead` is fetched, ahead_step further at each k, unless it is NULL. */
-INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const T *b, T *c,
-                       ptrdiff_t rows, const T *ahead, ptrdiff_t ahead_step, const int MR,
-                       const int NV)
+/* A chain of FMAs of a group at a position, and where the next one begins. */
+typedef struct part {
+    const T *a, *b, *next_a, *next_b;
+    T *c;
+    ptrdiff_t K;
+    int add;
+} part;
+
+INLINE part part_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t group, ptrdiff_t k)
 {
-    const ptrdiff_t a_step = g->a_step, b_step = g->b_step, end = g->K * a_step;
+    const T *a = g->a + p * g->a_plane + group * g->a_group;
+    const T *b = g->b + p * g->b_plane + group * g->b_group;
+    const ptrdiff_t next = k + g->chain;
+    const int last = next >= g->K;
+    return (part){
+        .a = a + k * g->a_step,
+        .b = b + k * g->b_step,
+        .next_a = a + (last ? g->a_plane : next * g->a_step),
+        .next_b = b + (last ? g->b_plane : next * g->b_step),
+        .c = g->c + p * g->c_plane + group * g->c_group,
+        .K = last ? g->K - k : g->chain,
+        .add = g->add || k > 0,
+    };
+}
+
+/* What a micro-tile fetches while it multiplies: `step` further at each k. */
+typedef struct stream {
+    const T *at;
+    ptrdiff_t step;
+} stream;
+
+/* The share of `rows` rows from `row` on of what lies at next, `width` elements for each k; or, where
+ * that does not come from far, nothing but `here`. */
+INLINE stream share_of(const TYPE(winograd_product) *g, int streams, const T *next, const T *here,
+                       ptrdiff_t width, ptrdiff_t K, ptrdiff_t row, ptrdiff_t rows)
+{
+    if (!streams)
+        return (stream){here, 0};
+    return (stream){next + row * width * K / g->rows,
+                    rows < g->rows ? width * rows / g->rows : width};
+}
+
+/* Rows from `row` on, MR at most. Where a or b come from far they fetch their share of the next ones. */
+INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_t row, const int MR,
+                       const int NV, const int streams)
+{
+    const ptrdiff_t rows = g->rows - row, K = at->K;
+    const ptrdiff_t a_step = g->a_step, b_step = g->b_step, end = K * a_step;
+    const T *a[8], *b = at->b;
+    T *c = at->c + row * g->c_row;
+    stream ahead_a = {NULL, 0}, ahead_b = {NULL, 0};
+    if (streams) {
+        const ptrdiff_t a_width = a_step == 1 ? g->rows * g->a_row / K : a_step;
+        ahead_a = share_of(g, g->a_streams, at->next_a, at->a, a_width, K, row, MR);
+        ahead_b = share_of(g, g->b_streams, at->next_b, at->b, b_step, K, row, MR);
+    }
     V acc[8][4];
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++) {
+        a[i] = at->a + (row + (i < rows ? i : 0)) * g->a_row;
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++)
             acc[i][j] = vzero();
@@ -25,9 +76,11 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const
 #pragma GCC unroll 1
     for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
         V bv[4];
-        if (ahead) {
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += ahead_step;
+        if (streams) {
+            __builtin_prefetch(ahead_a.at, 0, 2);
+            __builtin_prefetch(ahead_b.at, 0, 2);
+            ahead_a.at += ahead_a.step;
+            ahead_b.at += ahead_b.step;
         }
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++)
@@ -46,73 +99,51 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const T *const *a, const
             continue;
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++) {
-            T *at = c + i * g->c_row + j * VL;
-            vstore(at, g->add ? vadd(vload(at), acc[i][j]) : acc[i][j]);
+            T *to = c + i * g->c_row + j * VL;
+            vstore(to, at->add ? vadd(vload(to), acc[i][j]) : acc[i][j]);
         }
     }
 }
 
-/* Rows from `row` on, MR at most, of a group at position p. Of a B that streams they fetch their share
- * of the next position's. */
-INLINE void rows_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t group, ptrdiff_t row,
-                    const int MR, const int NV, const int streams)
-{
-    const ptrdiff_t rows = g->rows - row;
-    const T *a[8];
-#pragma GCC unroll 8
-    for (int i = 0; i < MR; i++)
-        a[i] = g->a + p * g->a_plane + group * g->a_group + (row + (i < rows ? i : 0)) * g->a_row;
-    const T *b = g->b + p * g->b_plane + group * g->b_group, *ahead = NULL;
-    ptrdiff_t step = 0;
-    if (streams) {
-        ahead = b + g->b_plane + row * g->b_step * g->K / g->rows;
-        step = g->rows < MR ? g->b_step : g->b_step * MR / g->rows;
-    }
-    micro_tile(g, a, b, g->c + p * g->c_plane + group * g->c_group + row * g->c_row, rows, ahead,
-               step, MR, NV);
-}
-
 /* The last rows are often half a tile at most. */
-#define PRODUCT(name, MR, NV, STREAMS)                                                             \
-    static __attribute__((noinline)) void name##_half(const TYPE(winograd_product) *g,             \
-                                                      ptrdiff_t p, ptrdiff_t group, ptrdiff_t row) \
-    {                                                                                              \
-        rows_of(g, p, group, row, (MR + 1) / 2, NV, STREAMS);                                      \
-    }                                                                                              \
-    static void name(const TYPE(winograd_product) *g)                                              \
-    {                                                                                              \
-        const int half = (g->rows - 1) % MR < (MR + 1) / 2;                                        \
-        const ptrdiff_t end = g->rows - (half ? (g->rows - 1) % MR + 1 : 0);                       \
-        for (ptrdiff_t p = 0; p < g->positions; p++)                                               \
-            for (ptrdiff_t group = 0; group < g->groups; group++) {                                \
-                for (ptrdiff_t row = 0; row < end; row += MR)                                      \
-                    rows_of(g, p, group, row, MR, NV, STREAMS);                                    \
-                if (half)                                                                          \
-                    name##_half(g, p, group, end);                                                 \
-            }                                                                                      \
+#define PRODUCT(name, MR, NV, STREAMS)                                                 \
+    static __attribute__((noinline)) void name##_half(const TYPE(winograd_product) *g, \
+                                                      const part *at, ptrdiff_t row)   \
+    {                                                                                  \
+        micro_tile(g, at, row, (MR + 1) / 2, NV, STREAMS);                             \
+    }                                                                                  \
+    static void name(const TYPE(winograd_product) *g)                                  \
+    {                                                                                  \
+        const int half = (g->rows - 1) % MR < (MR + 1) / 2;                            \
+        const ptrdiff_t end = g->rows - (half ? (g->rows - 1) % MR + 1 : 0);           \
+        for (ptrdiff_t p = 0; p < g->positions; p++)                                   \
+            for (ptrdiff_t group = 0; group < g->groups; group++)                      \
+                for (ptrdiff_t k = 0; k < g->K; k += g->chain) {                       \
+                    const part at = part_of(g, p, group, k);                           \
+                    for (ptrdiff_t row = 0; row < end; row += MR)                      \
+                        micro_tile(g, &at, row, MR, NV, STREAMS);                      \
+                    if (half)                                                          \
+                        name##_half(g, &at, end);                                      \
+                }                                                                      \
     }
 
-/* The tiles of gemm.c: as many accumulators as the registers hold. A B that streams has panels of NS
- * vectors, and tiles of its own: to fetch costs the others up to 5 %. */
+/* The tiles of gemm.c: as many accumulators as the registers hold. What streams has tiles of its own: to
+ * fetch costs the others up to 5 %. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
 PRODUCT(narrow, 8, 1, 0)
 PRODUCT(middle, 8, 2, 0)
+PRODUCT(middle_streamed, 8, 2, 1)
 PRODUCT(wide, 4, 4, 0)
+PRODUCT(wide_streamed, 4, 4, 1)
 #else
 PRODUCT(narrow, 6, 1, 0)
 PRODUCT(middle, 6, 2, 0)
+PRODUCT(middle_streamed, 6, 2, 1)
 PRODUCT(wide, 3, 4, 0)
+PRODUCT(wide_streamed, 3, 4, 1)
 #endif
 #ifdef CVL_LEVEL_AVX512
-enum { NS = 2 };
-PRODUCT(streamed, 8, 2, 1)
 extern void HALF(const TYPE(winograd_product) *g);
-#elif defined(CVL_LEVEL_NEON)
-enum { NS = 4 };
-PRODUCT(streamed, 4, 4, 1)
-#else
-enum { NS = 2 };
-PRODUCT(streamed, 6, 2, 1)
 #endif
 
 #if VL >= 8
@@ -178,12 +209,11 @@ void KERNEL(winograd_product)(const TYPE(winograd_product) *g)
     if (keep(g))
         return;
 #endif
-    if (g->streams && g->NR == NS * VL)
-        streamed(g);
-    else if (g->NR == VL)
+    const int streams = g->a_streams || g->b_streams;
+    if (g->NR == VL)
         narrow(g);
     else if (g->NR == 2 * VL)
-        middle(g);
+        (streams ? middle_streamed : middle)(g);
     else
-        wide(g);
+        (streams ? wide_streamed : wide)(g);
 }

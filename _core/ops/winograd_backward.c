@@ -164,6 +164,7 @@ static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t gr
         .groups = groups,
         .rows = rows,
         .K = tiles,
+        .chain = CHAIN,
         .NR = NR,
         .a = v,
         .a_plane = p->x_tiles.plane,
@@ -179,6 +180,8 @@ static void accumulate(const plan *p, T *s, const T *v, const T *d, ptrdiff_t gr
         .c_group = s_size(p),
         .c_row = p->s_columns,
         .add = add,
+        .a_streams = p->shares_data,
+        .b_streams = p->shares_data,
     });
 }
 
@@ -292,9 +295,7 @@ static void weights(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t c0 = task / panels * p->s_rows;
         const ptrdiff_t rows = cvl_min(p->s_rows, f->C - c0);
         const T *v = all_v + task / panels * v_size(p), *d = all_d + task % panels * d_size(p);
-        for (ptrdiff_t tile = 0; tile < count; tile += CHAIN)
-            accumulate(p, own.s, v + tile * p->x_tiles.ld, d + tile * p->y_tiles.ld, 1,
-                       cvl_min(CHAIN, count - tile), rows, place.NR, tile > 0);
+        accumulate(p, own.s, v, d, 1, count, rows, place.NR, 0);
         finish(p, p->dw, own.s, c0, rows, place.column, cvl_min(place.NR, f->OC - place.column),
                p->span0 > 0);
     }

@@ -28,15 +28,15 @@ enum {
     ROWS = 16,               /* channels of a task that makes U */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule */
-    BLOCK_BYTES = 640 * 1024,
+    BLOCK_BYTES = 768 * 1024,
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
-    MIN_TASKS = 2,      /* panels are narrower where tasks would be fewer */
-    OUTER_BLOCK = 128,  /* tiles of a task of the second schedule */
-    OUTER_COLUMNS = 32, /* and its outputs at most: U and products fill L2 as they are */
-    DATA_BLOCK = 8,     /* tiles of a task that makes V */
+    MIN_TASKS = 2,     /* panels are narrower where tasks would be fewer */
+    OUTER_BLOCK = 128, /* tiles of a task of the second schedule */
+    FAR_COLUMNS = 32,  /* outputs of a panel at most where U, or V, comes from L3 */
+    DATA_BLOCK = 8,    /* tiles of a task that makes V */
     DATA_BYTES = 32 << 20,
-    PRIVATE_BYTES = 1 << 20 /* of U or V, up to which each worker makes it for itself */
+    PRIVATE_BYTES = 1 << 20 /* of U or V, up to which each worker makes it for itself, in its L2 */
 };
 
 typedef struct plan {
@@ -49,6 +49,7 @@ typedef struct plan {
     ptrdiff_t side;                      /* groups side by side, the last perhaps fewer */
     int keeps_u, shares_u, shares_v;
     int has_u;             /* f->u is U */
+    int u_streams;         /* from L3 or memory */
     ptrdiff_t u_rows;      /* channels of U in one piece */
     ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
     ptrdiff_t NR;          /* of the widest panel */
@@ -120,11 +121,16 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     p->has_u = ready;
     p->keeps_u = f->groups > 1 || (weights <= FEW_WEIGHTS && (ready || p->tiles >= ENOUGH_TILES)) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
+    const ptrdiff_t u_bytes = p->sizes.positions * weights * f->groups * (ptrdiff_t)sizeof(T);
+    if (p->keeps_u)
+        p->u_streams = u_bytes > PRIVATE_BYTES;
+    else
+        p->u_streams = p->has_u = ready && p->tiles <= READY_TILES;
     const NAME(gemm_panel) *widest = p->kernels->gemm;
     const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
     const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
     p->side = NAME(winograd_side)(f, cvl_ceil_div(MIN_BLOCKS, blocks));
-    while ((!p->keeps_u && widest->NR > OUTER_COLUMNS) ||
+    while (((!p->keeps_u || p->u_streams) && widest->NR > FAR_COLUMNS) ||
            (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
         widest++;
@@ -158,7 +164,6 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->span = DATA_BYTES / (positions * C * (ptrdiff_t)sizeof(T));
         p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
         p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
-        p->has_u = ready && p->tiles <= READY_TILES;
         p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     }
     p->y_tiles.plane = p->block * p->y_tiles.ld + LINE;
@@ -234,15 +239,17 @@ static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t group, ptr
     }
 }
 
-/* The products of `tiles` tiles of V with channels [c0, c0 + K) of a panel of `groups` groups. */
+/* The products of `tiles` tiles of V with K channels of a panel of `groups` groups, or what these add to
+ * them. */
 static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, const T *u,
-                     ptrdiff_t groups, ptrdiff_t c0, ptrdiff_t K, ptrdiff_t NR)
+                     ptrdiff_t groups, ptrdiff_t K, ptrdiff_t NR, int add)
 {
     p->kernels->winograd_product(&(NAME(winograd_product)){
         .positions = p->sizes.positions,
         .groups = groups,
         .rows = tiles,
         .K = K,
+        .chain = CVL_ORDER_WINOGRAD_C,
         .NR = NR,
         .a = v,
         .a_plane = p->x_tiles.plane,
@@ -257,8 +264,9 @@ static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, co
         .c_plane = p->y_tiles.plane,
         .c_group = p->f->OC,
         .c_row = p->y_tiles.ld,
-        .streams = p->has_u && !p->keeps_u,
-        .add = c0 > 0,
+        .add = add,
+        .a_streams = p->shares_v,
+        .b_streams = p->u_streams,
     });
 }
 
@@ -334,10 +342,8 @@ static void blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             for (ptrdiff_t panel = first; panel <= last; panel++) {
                 const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
                 const T *u = ready + ((group + g) * panels + panel) * panel_size(p);
-                for (ptrdiff_t c0 = 0; c0 < f->C; c0 += CVL_ORDER_WINOGRAD_C)
-                    multiply(p, own.products + g * f->OC + place.column - origin,
-                             own.v + g * f->C + c0, tiles.count, u + c0 * place.NR, together, c0,
-                             cvl_min(CVL_ORDER_WINOGRAD_C, f->C - c0), place.NR);
+                multiply(p, own.products + g * f->OC + place.column - origin, own.v + g * f->C,
+                         tiles.count, u, together, f->C, place.NR, 0);
             }
         finish(p, own.products, tiles.first, tiles.count, group * f->OC + origin, outputs);
     }
@@ -391,7 +397,7 @@ static void panels(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             if (!p->has_u)
                 make_u(p, &own, own.u, 0, c0, K, place);
             multiply(p, own.products, v + chunk * chunk_size(p) + first * p->x_tiles.ld, tiles, u,
-                     1, c0, K, place.NR);
+                     1, K, place.NR, chunk > 0);
         }
         finish(p, own.products, p->span0 + first, tiles, place.column,
                cvl_min(place.NR, f->OC - place.column));

@@ -2,7 +2,7 @@
  *
  * Packing the weights would be a tenth of the work at 64 positions, and most of it at few. So the
  * micro-kernel reads w as it lies (forward), or a panel of it that its worker has just turned
- * (backward data). A task is a few rows of a panel; neighbours of one panel are run together, so that
+ * (backward data), or, of a call of many, one that was packed before it. A task is a few rows of a panel; neighbours of one panel are run together, so that
  * a worker reads each piece of its panel once.
  *
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
@@ -20,6 +20,7 @@ typedef struct product {
     const NAME(kernels) *kernels;
     ptrdiff_t M, K, columns;
     const T *a, *w; /* w is B or, transposed, its columns one after the other */
+    const T *ready; /* B in panels, or NULL */
     T *c;
     NAME(epilogue) end;
     cvl_bands bands;
@@ -43,7 +44,7 @@ static void run_segment(const product *p, ptrdiff_t k0, ptrdiff_t k, ptrdiff_t r
         .runs = 1,
         .run = &run,
         .a = a,
-        .packed = p->transposed,
+        .packed = p->transposed || p->ready,
         .b = b,
         .b_step = b_step,
         .nr = (int)cvl_min(place.NR, p->columns - place.column),
@@ -74,6 +75,11 @@ static void run_panel(const product *p, ptrdiff_t row, ptrdiff_t end, cvl_panel_
     T *turned = p->turned ? p->turned + worker * CVL_ORDER_K * p->kernels->gemm[0].NR : small;
     for (ptrdiff_t k0 = 0; k0 < p->K; k0 += CVL_ORDER_K) {
         const ptrdiff_t k = cvl_min(CVL_ORDER_K, p->K - k0);
+        if (p->ready) {
+            run_segment(p, k0, k, row, end, place, p->ready + place.column * p->K + k0 * place.NR,
+                        place.NR);
+            continue;
+        }
         if (!p->transposed) {
             run_segment(p, k0, k, row, end, place, p->w + k0 * p->columns + place.column,
                         p->columns);
@@ -139,6 +145,7 @@ static void run(const NAME(conv2d_call) *call)
         .columns = transposed ? d->C : d->OC,
         .a = transposed ? call->dy : call->x,
         .w = call->w,
+        .ready = call->packed,
         .c = call->out,
         .end = call->end,
         .transposed = transposed,
@@ -150,6 +157,32 @@ static void run(const NAME(conv2d_call) *call)
                      shape->flops, CVL_FLUSH, run_tasks, &p);
 }
 
+static cvl_bands bands_of(const cvl_conv2d_shape *shape)
+{
+    return NAME(make_bands)(kernels()->gemm, shape->d.OC);
+}
+
+/* A panel as wide as w is w. */
+static size_t packed_size(const cvl_conv2d_shape *shape)
+{
+    const cvl_bands bands = bands_of(shape);
+    return bands.panels == 1 && bands.columns == shape->d.OC
+               ? 0
+               : (size_t)(shape->d.C * bands.columns) * sizeof(T);
+}
+
+static void pack(const NAME(conv2d_call) *call, T *packed)
+{
+    const cvl_bands bands = bands_of(call->shape);
+    const ptrdiff_t K = call->shape->d.C, OC = call->shape->d.OC;
+    memset(packed, 0, packed_size(call->shape));
+    for (ptrdiff_t panel = 0; panel < bands.panels; panel++) {
+        const cvl_panel_place place = cvl_panel_at(&bands, panel);
+        kernels()->copy_pixels(K, cvl_min(place.NR, OC - place.column), packed + place.column * K,
+                               place.NR, call->w + place.column, OC);
+    }
+}
+
 const NAME(conv2d_engine) NAME(product_engine) = {
     .algorithm = CVL_CONV2D_IM2COL,
     .reason = "a matrix product of few rows",
@@ -157,4 +190,6 @@ const NAME(conv2d_engine) NAME(product_engine) = {
     .pays = pays,
     .workspace = workspace,
     .run = run,
+    .packed_size = packed_size,
+    .pack = pack,
 };

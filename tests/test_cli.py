@@ -317,3 +317,22 @@ def test_command_reads_no_optional_package_at_import():
     code = "import sys, convlet._cli; sys.exit('tqdm' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of another kind")
+@pytest.mark.parametrize("arguments", [["train", "digits"], ["config"]])
+def test_nobody_reads_on(arguments):
+    """As after `convlet ... | head -1`, the command ends without a word, by a status of its own."""
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [sys.executable, "-m", "convlet", *arguments],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+    )
+    os.close(write)
+
+    assert "" == process.stderr
+    assert 141 == process.returncode

@@ -116,8 +116,12 @@ def __getattr__(name):
         return import_module(f"{__name__}.{name}")
     from ._names import FOREIGN_NAMES
 
-    cure = f"; {FOREIGN_NAMES[name]}" if name in FOREIGN_NAMES else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{cure}")
+    # Names alike but for upper case, such as Conv2D; of Conv2d and conv2d the first.
+    alike = [f"use {__name__}.{known}" for known in __dir__() if known.lower() == name.lower()]
+    cure = FOREIGN_NAMES.get(name) or (alike[0] if alike else None)
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}" + (f"; {cure}" if cure else "")
+    )
 
 
 def __dir__():

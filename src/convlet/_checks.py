@@ -87,9 +87,10 @@ def as_ndarray(value, name, dtype="float32"):
 
 def _floats(value, name):
     if value.dtype.kind != "f" or value.dtype.itemsize not in (4, 8):
+        bytes_ = " / 255 for images of bytes" if value.dtype == np.uint8 else ""
         raise TypeError(
             f"{name} has dtype {value.dtype}, expected float32 or float64: use "
-            f"{_short(name)}.astype(np.float32)"
+            f"{_short(name)}.astype(np.float32){bytes_}"
         )
     return value
 

@@ -28,8 +28,9 @@ Ctrl-C ends the training early and is no failure: what was reached is evaluated,
 written as usual, and the exit status is 0; the history then covers the completed epochs.
 The last two lines of the output are a checksum of the weights and the accuracy on the test images.
 Exit status: 0 success, 1 the training or the writing of a file failed, 2 a bad argument,
-130 Ctrl-C before the training has begun or after it has ended.
+130 Ctrl-C before the training has begun or after it has ended, 141 nobody reads the output on.
 """
+BROKEN_PIPE = 141
 
 OPTIMIZERS = {
     "sgd": lambda parameters, lr: convlet.SGD(parameters, lr, momentum=0.9),
@@ -84,6 +85,17 @@ MODELS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command on the given arguments, sys.argv's by default; return the exit status."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has left, as head does: end like other commands, quietly
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -91,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))
+    except BrokenPipeError:
+        raise
     except (FloatingPointError, OSError) as error:
         print(f"convlet: error: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,9 @@ import threading
 
 import numpy as np
 
+from ._calls import explain_attribute
 from ._checks import FLOAT32, FLOAT64, array
+from ._names import PARAMETER_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,6 +142,11 @@ class Parameter:
     @grad.setter
     def grad(self, grad: Array) -> None:
         self._copy_in(self.grad, grad, "grad")
+
+    if not TYPE_CHECKING:  # else a type checker would accept any attribute
+
+        def __getattr__(self, name):
+            return explain_attribute(self, name, PARAMETER_NAMES)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """Return value itself, so that NumPy's functions accept a parameter as an array."""

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from . import _checks
+from ._calls import explained
 from .data import Batches
 from .layers import Layer, Sequential, Softmax
 from .losses import softmax_cross_entropy
@@ -30,6 +31,7 @@ class Progress(NamedTuple):
     test_loss: float | None = None  # likewise
 
 
+@explained
 def fit(
     model: Layer,
     optimizer: Optimizer,

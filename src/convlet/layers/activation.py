@@ -46,6 +46,9 @@ class ReLU(Layer):
 
     _kind = "relu"
 
+    def __init__(self) -> None:  # so that options are errors with the cure
+        pass
+
     def _output_shape(self, shape):
         return shape
 
@@ -68,6 +71,9 @@ class _Pointwise(Layer):
     """A function of each element: `_forward(x)`, and `_backward(dy, y)` or `_backward(dy, x)`."""
 
     _keeps = "y"  # or "x": what the pullback keeps, and _backward takes
+
+    def __init__(self) -> None:  # so that options are errors with the cure
+        pass
 
     def _output_shape(self, shape):
         return shape

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 
 from .. import planner
+from .._calls import explain_attribute, explain_init
 from .._checks import any_shape, array
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
@@ -91,6 +92,7 @@ class Layer:
                 f"{cls.__name__}: forward would never be called, since {cls.__base__.__name__} "
                 "runs without one; derive from Layer instead"
             )
+        explain_init(cls)
 
     def __call__(self, x: Array) -> np.ndarray:
         """Infer: compute y from x with running statistics; nothing is saved or changed.
@@ -503,13 +505,7 @@ class Layer:
     if not TYPE_CHECKING:  # else a type checker would accept any attribute
 
         def __getattr__(self, name):
-            if hasattr(type(self), name):  # a property failed: let it raise its own error
-                return object.__getattribute__(self, name)
-            kind = type(self).__name__
-            cure = f"; {FOREIGN_NAMES[name]}" if name in FOREIGN_NAMES else ""
-            raise AttributeError(
-                f"{kind!r} object has no attribute {name!r}{cure}", name=name, obj=self
-            )
+            return explain_attribute(self, name, FOREIGN_NAMES)
 
     def _array(self, x):
         if type(x) is np.ndarray and x.dtype in FLOATS and x.flags.carray:

@@ -8,7 +8,9 @@ import operator
 
 import numpy as np
 
+from .._calls import explain_attribute, explain_init
 from .._checks import state_arrays
+from .._names import OPTIMIZER_NAMES
 from ..parameter import Parameter, line_zeros
 from ..threads import get_num_threads
 from .gradient_norm import check_limit, finite_squares, root_of_sum
@@ -65,6 +67,10 @@ class Optimizer:
         self._histories = {}
         self._plan = self._planned_for = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse attributes of other libraries, such as `lr`, that would have no effect here."""
         if not name.startswith("_") and not hasattr(type(self), name):
@@ -73,6 +79,11 @@ class Optimizer:
                 f"function of the step t, such as lr=lambda t: 0.1 if t < 1000 else 0.01"
             )
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # else a type checker would accept any attribute
+
+        def __getattr__(self, name):
+            return explain_attribute(self, name, OPTIMIZER_NAMES)
 
     def __repr__(self) -> str:
         groups = []

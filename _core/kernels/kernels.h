@@ -26,9 +26,8 @@ typedef struct cvl_depthwise_tap {
     ptrdiff_t x, w, column;
 } cvl_depthwise_tap;
 
-/* Most rows of a strip of depthwise outputs, at stride 1 and 2, and of inputs that it reads; bytes of
- * two vectors of channels of a column of outputs. */
-enum { CVL_STRIP_ROWS = 4, CVL_STRIP_ROWS_2 = 2, CVL_STRIP_INPUTS = 6, CVL_STRIP_LATE = 512 };
+/* Most rows of a strip of depthwise outputs, at stride 1 and 2, and of inputs that it reads. */
+enum { CVL_STRIP_ROWS = 4, CVL_STRIP_ROWS_2 = 2, CVL_STRIP_INPUTS = 6 };
 enum { CVL_LINE = 64 }; /* bytes of a cache line */
 
 /* The taps of the outputs of one axis: output i is the sum of weight * input `from` over

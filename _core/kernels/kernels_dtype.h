@@ -78,20 +78,18 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise);
 
-/* A strip of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows, columns
- * [begin, end), of `channels` channels, which are a vector or more.
- *   y[r*y_row + g*y_step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
- *       * x[r*stride + kh][(g*stride - left + kw)*x_step + c]
- * the sum being one FMA chain, without the taps of columns outside [0, W); then, where `ended`, the
- * epilogue. The first or the last row of x may lie outside: then it is NULL, and so left out. Unless
- * they are 0, what lies `ahead` elements after the inputs and `y_ahead` after the outputs is fetched
- * into L2. Unless `late` is NULL, outputs may wait there, CVL_STRIP_LATE bytes a column, until the
- * channels after theirs are computed; of vectors of channels there is then an even number. */
+/* A strip of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows of OW
+ * columns, of `channels` channels, which are a vector or more.
+ *   y[r*y_row + g*step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
+ *       * x[r*stride + kh][(g*stride - left + kw)*step + c]
+ * the sum being one FMA chain, without the taps of columns outside [0, W), of which an output has at
+ * most one; then, where `ended`, the epilogue. The first or the last row of x may lie outside: then
+ * it is NULL, and so left out. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     const T *x[CVL_STRIP_INPUTS], *w;
-    T *y, *late;
-    ptrdiff_t stride, rows, begin, end, left, W;
-    ptrdiff_t x_step, y_step, y_row, w_step, channels, ahead, y_ahead;
+    T *y;
+    ptrdiff_t stride, rows, OW, left, W;
+    ptrdiff_t step, y_row, w_step, channels;
     int ended;
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_strip);

@@ -19,8 +19,6 @@ static inline int depthwise_is_large(const cvl_conv2d_shape *shape)
 }
 
 int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
-size_t NAME(depthwise_strips_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
-                                        int threads);
 void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call);
 void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call);
 size_t NAME(depthwise_strip_weights_workspace)(const cvl_conv2d_shape *shape, int threads);

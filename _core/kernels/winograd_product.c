@@ -147,35 +147,36 @@ extern void HALF(const TYPE(winograd_product) *g);
 #endif
 
 #if VL >= 8
-/* A panel of one vector and so few rows of B that they stay in registers, while the rows of A pass. K is
- * constant where this is inlined. */
+/* So few rows of B that a vector of each stays in registers, while the rows of A pass. K is constant
+ * where this is inlined. */
 INLINE void kept(const TYPE(winograd_product) *g, const int K)
 {
     const ptrdiff_t rows = g->rows, a_row = g->a_row, c_row = g->c_row;
     for (ptrdiff_t p = 0; p < g->positions; p++)
-        for (ptrdiff_t group = 0; group < g->groups; group++) {
-            const T *a = g->a + p * g->a_plane + group * g->a_group;
-            const T *b = g->b + p * g->b_plane + group * g->b_group;
-            T *c = g->c + p * g->c_plane + group * g->c_group;
-            V bv[12];
-#pragma GCC unroll 12
-            for (int k = 0; k < K; k++)
-                bv[k] = vload(b + k * g->b_step);
-#pragma GCC unroll 1
-            for (ptrdiff_t row = 0; row < rows; row++, a += a_row, c += c_row) {
-                V acc = vzero();
-#pragma GCC unroll 12
+        for (ptrdiff_t group = 0; group < g->groups; group++)
+            for (ptrdiff_t column = 0; column < g->NR; column += VL) {
+                const T *a = g->a + p * g->a_plane + group * g->a_group;
+                const T *b = g->b + p * g->b_plane + group * g->b_group + column;
+                T *c = g->c + p * g->c_plane + group * g->c_group + column;
+                V bv[16];
+#pragma GCC unroll 16
                 for (int k = 0; k < K; k++)
-                    acc = vfma(vset1(a[k]), bv[k], acc);
-                vstore(c, acc);
+                    bv[k] = vload(b + k * g->b_step);
+#pragma GCC unroll 1
+                for (ptrdiff_t row = 0; row < rows; row++, a += a_row, c += c_row) {
+                    V acc = vzero();
+#pragma GCC unroll 16
+                    for (int k = 0; k < K; k++)
+                        acc = vfma(vset1(a[k]), bv[k], acc);
+                    vstore(c, acc);
+                }
             }
-        }
 }
 
 /* Whether there is such a product, which is then done. */
 static int keep(const TYPE(winograd_product) *g)
 {
-    if (g->NR != VL || g->a_step != 1 || g->add)
+    if (g->NR > 2 * VL || g->a_step != 1 || g->add)
         return 0;
     switch (g->K) {
 #define CASE(K)     \
@@ -189,6 +190,7 @@ static int keep(const TYPE(winograd_product) *g)
 #ifdef CVL_MANY_REGISTERS
         CASE(10)
         CASE(12)
+        CASE(16)
 #endif
 #undef CASE
     }

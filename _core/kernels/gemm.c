@@ -297,15 +297,52 @@ static __attribute__((noinline)) void groups_tile(const TYPE(gemm_tile) *t, ptrd
     finish(t, acc, MR, 1);
 }
 
+/* Of one group the inputs are broadcast. Runs are short: few of their steps ask whether there are more. */
+static __attribute__((noinline)) void group_tile(const TYPE(gemm_tile) *t)
+{
+    enum { MR = 8, STEPS = 4 };
+    const T *a[MR];
+    V acc[8][4];
+    begin(t, acc, MR, 1);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++)
+        a[i] = t->a[i];
+    for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
+        const T *b = t->b + run->k0 * VL;
+        ptrdiff_t k = t->a0 + run->a;
+        const ptrdiff_t end = k + run->k;
+        if (t->ahead)
+#pragma GCC unroll 8
+            for (int i = 0; i < MR; i++)
+                PREFETCH(t->a[MR + i] + k, 0);
+#pragma GCC unroll 1
+        for (; end - k >= STEPS; k += STEPS, b += STEPS * VL) {
+            __asm__("" : "+r"(k));
+#pragma GCC unroll 4
+            for (int s = 0; s < STEPS; s++)
+                step(t, acc, a, k + s, b + s * VL, MR, 1, 1);
+        }
+#pragma GCC unroll 1
+        for (; k != end; k++, b += VL) {
+            __asm__("" : "+r"(k));
+            step(t, acc, a, k, b, MR, 1, 1);
+        }
+    }
+    finish(t, acc, MR, 1);
+}
+
 void KERNEL(gemm_groups)(const TYPE(gemm_tile) *all)
 {
     enum { MR = 8 };
-    const int S = all->runs > 0 ? (int)all->run->k : 1;
-    const U first = upick((int)all->b_step, S);
+    const int S = all->runs > 0 ? (int)all->run->k : 1, one = all->nr <= all->b_step;
+    const U first = one ? uset1(0) : upick((int)all->b_step, S);
     TYPE(gemm_tile) t = *all;
     for (int left = all->mr; left > 0; left -= MR, t.a += MR, t.c += MR) {
         t.mr = left < MR ? left : MR;
-        groups_tile(&t, S, first);
+        if (one)
+            group_tile(&t);
+        else
+            groups_tile(&t, S, first);
     }
 }
 

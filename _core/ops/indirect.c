@@ -29,6 +29,7 @@ typedef struct plan {
     ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group, or: */
     ptrdiff_t merged;                   /* so many groups, side by side, fill a panel */
     ptrdiff_t groups, taps, K;          /* groups, or sets of these; K = taps * C */
+    int vectors;                        /* a panel is a vector of outputs of a group or set */
     ptrdiff_t x_pixel, y_pixel;         /* elements of what is read and written */
     int single;                         /* runs would be so short that they are cut to elements */
     int ahead;                          /* tiles of one tap fetch what the next tile reads, */
@@ -133,6 +134,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->gaps = p->groups > 1 && p->C * (ptrdiff_t)sizeof(T) <= GAPS;
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
     p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
+    p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
+                 p->bands.band[0].NR == p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
     p->quantum = CVL_GEMM_MR_MAX;
     for (int i = 0; i < p->bands.count; i++)
         while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)
@@ -321,11 +324,11 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
         .single = p->single,
         .packed = 1,
         .b = b,
-        .b_step = p->merged > 1 ? p->C : place.NR,
+        .b_step = p->vectors ? p->OC / p->merged : place.NR,
         .nr = (int)cvl_min(place.NR, p->OC - place.column),
         .c0 = column,
     };
-    const ptrdiff_t rows = p->merged > 1 ? count : panel->MR;
+    const ptrdiff_t rows = p->vectors ? count : panel->MR;
     for (ptrdiff_t first = 0; first < count; first += rows) {
         job.a = w->a + first;
         job.c = w->c + first;
@@ -337,7 +340,7 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
             job.runs = stop - done;
             job.add = s > 0;
             job.end = s + 1 >= w->segments ? end : (NAME(epilogue)){0};
-            if (p->merged > 1)
+            if (p->vectors)
                 p->kernels->gemm_groups(&job);
             else
                 panel->kernel(&job);

@@ -6,7 +6,7 @@
 #include "simd.h"
 
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = ROWS };
+enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = 16 };
 #else
 enum { ROWS = 6, ROWS_1 = 8 };
 #endif
@@ -26,7 +26,7 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
     const T *const b0 =
         o->b + (o->b_panel ? j0 / CVL_OUTER_COLUMNS * o->b_panel + j0 % CVL_OUTER_COLUMNS : j0);
     V acc[ROWS_1][2];
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = vzero();
     for (ptrdiff_t r = 0; r < o->runs; r++) {
@@ -44,7 +44,7 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
             bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
             if (NV == 2)
                 bv[0] = vload(b);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
                 const V av = vset1(x[i]);
                 acc[i][0] = vfma(av, bv[0], acc[i][0]);
@@ -53,7 +53,7 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
             }
         }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         T *c = o->c + (i0 + i) * o->c_step + j0;
 #pragma GCC unroll 2
@@ -104,7 +104,7 @@ void KERNEL(outer)(const TYPE(outer) *o)
 {
     ptrdiff_t fetched = 0;
     /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
-    const ptrdiff_t most = o->columns > VL ? ROWS : ROWS_1;
+    const ptrdiff_t most = o->columns > VL || o->packed ? ROWS : ROWS_1;
     for (ptrdiff_t i = 0, tiles = (o->rows + most - 1) / most; tiles > 0; tiles--) {
         const ptrdiff_t rows = (o->rows - i + tiles - 1) / tiles;
         const ptrdiff_t a_step = o->packed ? rows : o->a_step;
@@ -128,6 +128,10 @@ void KERNEL(outer)(const TYPE(outer) *o)
             TILE(10)
             TILE(11)
             TILE(12)
+            TILE(13)
+            TILE(14)
+            TILE(15)
+            TILE(16)
 #endif
 #undef TILE
         }

@@ -91,8 +91,9 @@ INLINE void step(const TYPE(gemm_tile) *t, V acc[8][4], const T *const a[8], ptr
     V bv[4];
 #pragma GCC unroll 4
     for (int j = 0; j < NV; j++)
-        bv[j] =
-            whole ? vload(b + j * VL) : vload_part(b + j * VL, j * VL < t->nr ? t->nr - j * VL : 0);
+        bv[j] = whole     ? vload(b + j * VL)
+                : NV == 1 ? vload_n(b, t->nr)
+                          : vload_part(b + j * VL, j * VL < t->nr ? t->nr - j * VL : 0);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++) {
         V av = vset1(a[i][k]);

@@ -9,11 +9,12 @@
 #include "bands.h"
 #include "conv2d.h"
 
-/* Rows of a task, and of what passes under all panels together. Rows of w further apart than FAR
- * elements meet in the same sets of a cache, where more than FEW rows would read them again; for
- * more than MOST rows packing is cheap. A panel of at most SMALL elements is turned onto the stack: to
- * borrow a workspace is a good part of so small a product. */
-enum { ROWS = 16, BLOCK = 256, FAR = 512, FEW = 16, MOST = 512, SMALL = 1024 };
+/* Rows of a task, and of what passes under all panels together: few where panels are quickly turned, lest
+ * threads share rows, since each would fetch the lines beside its own. Rows of w further apart than FAR
+ * elements meet in the same sets of a cache, where more than FEW rows would read them again; for more
+ * than MOST rows packing is cheap. A panel of at most SMALL elements is turned onto the stack: to borrow a
+ * workspace is a good part of so small a product. */
+enum { ROWS = 16, BLOCK = 256, BLOCK_SMALL = 64, FAR = 512, FEW = 16, MOST = 512, SMALL = 1024 };
 
 /* C = A B: A (M,K), B (K,columns). */
 typedef struct product {
@@ -25,7 +26,7 @@ typedef struct product {
     NAME(epilogue) end;
     cvl_bands bands;
     int transposed;
-    ptrdiff_t tasks; /* of a panel, in a block */
+    ptrdiff_t tasks; /* of a panel, in a block: blocks are even */
     T *turned;       /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL */
 } product;
 
@@ -96,7 +97,7 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const product *p = context;
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
-        const ptrdiff_t panel = task / p->tasks, block = panel / p->bands.panels * BLOCK;
+        const ptrdiff_t panel = task / p->tasks, block = panel / p->bands.panels * p->tasks * ROWS;
         stop = cvl_min(end, (panel + 1) * p->tasks);
         const ptrdiff_t first = block + (task - panel * p->tasks) * ROWS;
         const ptrdiff_t last = block + (stop - panel * p->tasks) * ROWS;
@@ -152,9 +153,10 @@ static void run(const NAME(conv2d_call) *call)
         .turned = workspace(shape, call->pass, call->threads) ? (T *)(void *)call->workspace : NULL,
     };
     p.bands = NAME(make_bands)(p.kernels->gemm, p.columns);
-    p.tasks = cvl_ceil_div(cvl_min(BLOCK, p.M), ROWS);
-    cvl_parallel_for(call->threads, cvl_ceil_div(p.M, BLOCK) * p.bands.panels * p.tasks,
-                     shape->flops, CVL_FLUSH, run_tasks, &p);
+    const ptrdiff_t blocks = cvl_ceil_div(p.M, transposed && !p.turned ? BLOCK_SMALL : BLOCK);
+    p.tasks = cvl_ceil_div(p.M, blocks * ROWS);
+    cvl_parallel_for(call->threads, blocks * p.bands.panels * p.tasks, shape->flops, CVL_FLUSH,
+                     run_tasks, &p);
 }
 
 static cvl_bands bands_of(const cvl_conv2d_shape *shape)

@@ -134,9 +134,11 @@ void KERNEL(batch_norm_affine)(T *restrict planes, ptrdiff_t channels, ptrdiff_t
     }
 }
 
-INLINE void apply_group(T *y, const ptrdiff_t *shape, const T *x, const T *residual,
-                        const T *planes, const int relu, const int add, ptrdiff_t column,
-                        const int NV, const int lanes)
+/* In the first `early` rows what is stored `ahead` elements later is asked for: not in slabs, which
+ * then take 1.2 to 1.4 times as long. */
+INLINE void apply_group(T *y, const ptrdiff_t *shape, ptrdiff_t early, ptrdiff_t ahead, const T *x,
+                        const T *residual, const T *planes, const int relu, const int add,
+                        ptrdiff_t column, const int NV, const int lanes)
 {
     const ptrdiff_t ld = shape[2];
     V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
@@ -146,6 +148,8 @@ INLINE void apply_group(T *y, const ptrdiff_t *shape, const T *x, const T *resid
     for (ptrdiff_t row = 0; row < shape[0]; row++) {
         const ptrdiff_t at = row * ld + column;
         V v[SWEEP_VECTORS];
+        if (row < early)
+            prefetch_stores(y + at + ahead, NV);
         EACH (j)
             v[j] = vsub(load_lanes(x + at + j * VL, lanes), high[j]);
         EACH (j)
@@ -165,10 +169,13 @@ INLINE void apply_rows(T *y, const ptrdiff_t *shape, const T *x, const T *residu
                        const int relu, const int add)
 {
     const ptrdiff_t rows = wider_than_group(shape[1]) ? 1 : shape[0], ld = shape[2];
-    const ptrdiff_t strip[] = {rows, shape[1], ld};
-    for (ptrdiff_t at = 0; at < shape[0] * ld; at += rows * ld)
-        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y + at, strip, x + at,
+    const ptrdiff_t strip[] = {rows, shape[1], ld}, ahead = rows_ahead(ld);
+    const ptrdiff_t all_early = shape[1] == ld ? shape[0] - ahead : 0;
+    for (ptrdiff_t row = 0; row < shape[0]; row += rows) {
+        const ptrdiff_t at = row * ld, early = all_early - row;
+        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y + at, strip, early, ahead * ld, x + at,
               add ? residual + at : NULL, planes, relu, add);
+    }
 }
 
 void KERNEL(batch_norm_apply)(T *y, const ptrdiff_t *shape, const T *x, const T *residual,

@@ -166,6 +166,22 @@ CASES = {
         ValueError,
         ["conv2d: activation: slope", "nan"],
     ),
+    "slope that is complex": (
+        lambda: ops.leaky_relu(X, slope=np.complex64(1 + 2j)),
+        TypeError,
+        ["leaky_relu: slope", "1+2j"],
+    ),
+    "several slopes": (
+        lambda: ops.leaky_relu(X, slope=np.array([0.1, 0.2])),
+        TypeError,
+        ["leaky_relu: slope", "array([0.1, 0.2])"],
+    ),
+    "several axes": (
+        lambda: ops.softmax(X, axis=np.array([1, 2])),
+        TypeError,
+        ["softmax: axis", "array([1, 2])"],
+    ),
+    "stride of an array": (conv(stride=np.array([2, 2])), TypeError, ["stride", "array([2, 2])"]),
     "slope of text": (conv(activation=("leaky_relu", "x")), TypeError, ["slope", "'x'"]),
     "unknown algorithm": (
         conv(algorithm="fft"),

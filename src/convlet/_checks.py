@@ -7,6 +7,7 @@ native byte order and float32 or float64; one that is all this already is return
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 
 import numpy as np
@@ -133,9 +134,7 @@ def ignored_label(value, dtype, name):
     """Return the label to ignore, converted as by `labels`; None if no label can equal it."""
     if value is None:
         return None
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer or None, got {value!r}")
-    value, limits = operator.index(value), np.iinfo(dtype)
+    value, limits = integer(value, name, "an integer or None"), np.iinfo(dtype)
     if not limits.min <= value <= limits.max:
         return None
     return int(np.array(value, dtype).astype(INT64))
@@ -270,12 +269,20 @@ def output(out, expected, dtype, name, inputs):
 # ---------------------------------------------------------------- sizes
 
 
+def integer(value, name, expected="an integer") -> int:
+    """Return an integer of any type as an int; a float or bool is a TypeError."""
+    try:
+        if not isinstance(value, (bool, np.bool_)):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name} must be {expected}, got {value!r}")
+
+
 def size(value, name, minimum=1) -> int:
     """Return an integer from `minimum` to 2**30; a float or bool is a TypeError."""
     if type(value) is not int:
-        if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-        value = operator.index(value)
+        value = integer(value, name)
     if not minimum <= value <= _LARGEST_SIZE:
         bound = f"at least {minimum}" if value < minimum else "at most 2**30"
         raise ValueError(f"{name} must be {bound}, got {value}")
@@ -340,9 +347,7 @@ def positive_shape(value, name, axes, count=4):
 
 def class_axis(axis, shape, where):
     """Return the axis of the classes, counted from the front."""
-    if isinstance(axis, (bool, np.bool_)) or not hasattr(axis, "__index__"):
-        raise TypeError(f"{where}: axis must be an integer, got {axis!r}")
-    index = operator.index(axis)
+    index = integer(axis, f"{where}: axis")
     if not -len(shape) <= index < len(shape):
         raise ValueError(f"{where}: axis {index} is out of range for an array of shape {shape}")
     index %= len(shape)
@@ -385,9 +390,14 @@ def conv_activation(value, name):
     )
 
 
+def is_number(value) -> bool:
+    """Whether a value is a real number; a bool is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def number(value, name) -> float:
     """Return any number as a float."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__float__"):
+    if not is_number(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 

@@ -15,6 +15,7 @@ import itertools
 import math
 import numbers
 
+from ._checks import is_number
 from ._schedule import recorded
 
 TYPE_CHECKING = False
@@ -524,7 +525,7 @@ def _check_shape(shape, where):
 
 
 def _number(value, where):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not is_number(value):
         raise TypeError(f"{where} to be a number, got {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{where} to be finite, got {value}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 from contextvars import ContextVar
+
+from ._checks import integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ class num_threads:  # noqa: N801 (reads as a function)
     """
 
     def __init__(self, n: int):
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"num_threads: expected an integer, got {n!r}")
-        self._n = operator.index(n)
+        self._n = integer(n, "num_threads: n")
         if not 1 <= self._n <= _LARGEST:
             raise ValueError(f"num_threads: expected 1 to {_LARGEST} threads, got {n}")
         self._tokens = []

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import math
-import numbers
 
-from .._checks import padding_form
-
-
-def real(value, name) -> float:
-    """Return a float; anything but a number is a TypeError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
+from .._checks import number, padding_form
 
 
 def epsilon(value, layer) -> float:
     """Return the eps of a norm as a float, finite and above 0."""
-    number = real(value, f"{layer}: eps")
-    if not 0 < number < math.inf:
+    eps = number(value, f"{layer}: eps")
+    if not 0 < eps < math.inf:
         raise ValueError(f"{layer}: expected a finite eps above 0, got {value}")
-    return number
+    return eps
 
 
 def check_groups(groups, in_channels, out_channels, layer):

@@ -343,7 +343,7 @@ class BatchNorm(Layer):
 
 def _weight(momentum, where):
     """Return a momentum from 0 to 1."""
-    number = arguments.real(momentum, f"{where}: momentum")
+    number = _checks.number(momentum, f"{where}: momentum")
     if not 0 <= number <= 1:
         raise ValueError(f"{where}: expected a momentum from 0 to 1, got {momentum}")
     return number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 
 from .. import _checks, _core
@@ -118,9 +116,7 @@ def probability(value, name):
 
 def word(value, name):
     """Return an integer from 0 to 2**64 - 1."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    value = operator.index(value)
+    value = _checks.integer(value, name)
     if not 0 <= value < 2**64:
         raise ValueError(f"{name} must be from 0 to 2**64 - 1, got {value}")
     return value

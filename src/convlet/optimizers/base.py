@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 import operator
 
 import numpy as np
 
 from .._calls import explain_attribute, explain_init
-from .._checks import state_arrays
+from .._checks import is_number, state_arrays
 from .._names import OPTIMIZER_NAMES
 from ..parameter import Parameter, line_zeros
 from ..threads import get_num_threads
@@ -223,7 +222,7 @@ class Optimizer:
         else:
             when = ""
         where = type(self).__name__
-        if isinstance(option, (bool, np.bool_)) or not isinstance(option, numbers.Real):
+        if not is_number(option):
             raise TypeError(f"{where}: expected {name} to be a number{when}, got {option!r}")
         below = 1 if name.split("[")[0] in self.fractions else math.inf
         if not 0 <= option < below:

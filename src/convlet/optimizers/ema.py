@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import numbers
 
 import numpy as np
 
 from .. import _core
-from .._checks import state_arrays
+from .._checks import is_number, state_arrays
 from ..threads import get_num_threads
 from .base import parameter_list
 
@@ -154,7 +153,7 @@ class EMA:
     def _evaluate(self, t):
         decay = self._decay(t) if callable(self._decay) else self._decay
         when = f" at t = {t}" if callable(self._decay) else ""
-        if isinstance(decay, (bool, np.bool_)) or not isinstance(decay, numbers.Real):
+        if not is_number(decay):
             raise TypeError(f"EMA: expected decay to be a number{when}, got {decay!r}")
         if not 0 <= decay <= 1:
             raise ValueError(f"EMA: expected decay to be from 0 to 1{when}, got {decay}")

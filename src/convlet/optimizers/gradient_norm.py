@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 
 import numpy as np
 
 from .. import _core
+from .._checks import is_number
 from ..threads import get_num_threads
 
 
@@ -53,7 +53,7 @@ def finite_squares(parameters, where):
 
 def check_limit(value, where, finite):
     """Return a limit of norms or gradients as a float; raise if it is out of range."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if not is_number(value):
         raise TypeError(f"{where} to be a number, got {value!r}")
     if not value >= 0 or (finite and math.isinf(value)):
         raise ValueError(f"{where} to be at least 0{' and finite' * finite}, got {value}")

@@ -38,7 +38,7 @@
  *    Subnormals are flushed inside convolution, linear, the norms, pooling and the optimizers, and
  *               kept in activations, add, softmax and the losses. The caller's floating-point state
  *               is restored.
- *    Every function exists for both types; only the _f32 form is described.
+ *    Every function that ends in _f32 has one for double, in _f64; only the former is described.
  *
  * 4. In a program
  *        cc program.c $(convlet config --cflags --libs)
@@ -85,7 +85,7 @@ typedef enum cvl_status {
     CVL_OK = 0,
     CVL_ERR_ARGUMENT,  /* a NULL pointer, a descriptor without its INIT, an unknown enumerator */
     CVL_ERR_SHAPE,     /* a size, stride, padding or group count the operator cannot have */
-    CVL_ERR_OVERFLOW,  /* a single size above 2^30, or arrays of more bytes than PTRDIFF_MAX */
+    CVL_ERR_OVERFLOW,  /* over PTRDIFF_MAX bytes; a size of images, kernels or layers over 2^30 */
     CVL_ERR_WORKSPACE, /* run->workspace is NULL, misaligned or too small */
     CVL_ERR_LABEL,     /* a class label outside [0, C), or a target outside [0, 1] */
     CVL_ERR_ISA,       /* CONVLET_ISA names a level unknown or lacking on this CPU */
@@ -501,7 +501,7 @@ typedef struct cvl_softmax {
 
 /* cvl_softmax_forward_f32: y[n,c] = exp(z[n,c] - m_n) / sum_k exp(z[n,k] - m_n), m_n = max_k z[n,k].
  * Shapes   z, y (N,C)
- * Numerics the sum over 64 fixed lanes; a row with a NaN or +inf is NaN */
+ * Numerics the sum over 64 fixed lanes; a row with a NaN or +inf, or of -inf alone, is NaN */
 CVL_API cvl_status cvl_softmax_forward_f32(const cvl_softmax *d, float *y, const float *z,
                                            const cvl_exec *run);
 CVL_API cvl_status cvl_softmax_forward_f64(const cvl_softmax *d, double *y, const double *z,

@@ -112,7 +112,8 @@ CVL_API size_t cvl_nll_workspace_size_f64(const cvl_nll *d, int threads);
  * Shapes   loss: 1 double (sum, mean) or n (none); dx, x, y (n)
  * Numerics each value and gradient in the type of x; values summed in double, in blocks of 4096 and
  *          64 lanes. NaN propagates.
- * Workspace one function for all of them: cvl_loss_workspace_size_f32 */
+ * Workspace one function for all of them: cvl_loss_workspace_size_f32
+ * Returns  also CVL_ERR_WEIGHT when `positive` or `negative` is below 0 or not finite */
 typedef struct cvl_loss {
     size_t size;
     ptrdiff_t n;             /* elements, >= 0 */

@@ -38,7 +38,7 @@ typedef struct cvl_segment_f64 {
     double *m, *v, *extra;
 } cvl_segment_f64;
 
-/* g' = g + l2 w;  momentum: m = first ? g' : momentum m + (1 - dampening) g',
+/* g' = g + l2 w;  where there is an m: m = first ? g' : momentum m + (1 - dampening) g',
  * g' = nesterov ? g' + momentum m : m;  w = (1 - lr weight_decay) w - lr g'. */
 typedef struct cvl_sgd {
     size_t size;
@@ -104,7 +104,7 @@ CVL_API cvl_status cvl_nadam_step_f64(const cvl_nadam *d, const cvl_segment_f64 
                                       ptrdiff_t count, const cvl_exec *run);
 
 /* g' = g + l2 w;  v = alpha v + (1 - alpha) g'^2;  u = g' / (sqrt(v) + eps);
- * momentum: m = momentum m + u, u = m;  w = w - lr u.
+ * where there is an m: m = momentum m + u, u = m;  w = w - lr u.
  * centered: v is E[g'^2] - E[g']^2, kept as v = alpha v + alpha (1 - alpha) (g' - extra)^2 with
  * extra = extra + (1 - alpha) (g' - extra): never negative, and free of cancellation.
  * Source   Hinton 2012, lecture 6e; Graves 2013, arXiv:1308.0850 (centered) */

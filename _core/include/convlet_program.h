@@ -95,7 +95,8 @@ CVL_API cvl_status cvl_program_run_f64(const cvl_program *p, double *y, const do
 CVL_API size_t cvl_program_workspace_size_f32(const cvl_program *p, int threads);
 CVL_API size_t cvl_program_workspace_size_f64(const cvl_program *p, int threads);
 
-/* cvl_program_check_f32: whether the program is one: what running it would find wrong with it. */
+/* cvl_program_check_f32: whether the program is one: what cvl_program_run_f32 finds before its first
+ * operator runs. What an operator refuses by itself, as a NULL w or an eps below 0, it does not see. */
 CVL_API cvl_status cvl_program_check_f32(const cvl_program *p);
 CVL_API cvl_status cvl_program_check_f64(const cvl_program *p);
 

@@ -70,7 +70,8 @@ static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
     } else if (op->kind == CVL_OP_GROUP_NORM) {
         cvl_group_norm d = CVL_GROUP_NORM_INIT;
         status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
-        fits = CVL_PRODUCT(y, d.N, d.M, d.C);
+        /* Its statistics are part of the workspace. */
+        fits = CVL_PRODUCT(y, d.N, d.M, d.C) && d.groups >= 1 && d.groups <= d.C;
         *x = *y;
     } else if (op->kind == CVL_OP_UPSAMPLE2D) {
         cvl_upsample2d d = CVL_UPSAMPLE2D_INIT;

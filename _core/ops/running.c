@@ -33,10 +33,13 @@ cvl_status NAME(running_move)(const cvl_running *from, T *next_mean, T *next_var
 {
     cvl_running d = CVL_RUNNING_INIT;
     cvl_exec exec;
+    ptrdiff_t elements;
     if (!cvl_read(&d, from) || !isfinite(d.weight) || !isfinite(d.unbias))
         return CVL_ERR_ARGUMENT;
     if (d.C < 0)
         return CVL_ERR_SHAPE;
+    if (!CVL_PRODUCT(&elements, d.C))
+        return CVL_ERR_OVERFLOW;
     if (d.C > 0 && (!next_mean || !next_var || !running_mean || !running_var || !mean || !var))
         return CVL_ERR_ARGUMENT;
     const cvl_status status = cvl_read_exec(&exec, run, 0);

@@ -17,6 +17,8 @@ static cvl_phase forward_phase(const cvl_conv2d_shape *s, int axis)
     };
 }
 
+static ptrdiff_t gcd(ptrdiff_t a, ptrdiff_t b) { return b == 0 ? a : gcd(b, a % b); }
+
 /* Input i receives, by tap k, from the output (i + P - k*D)/S where S divides it. The inputs
  * i = phase, phase + S, ... have the same taps, which lie S/gcd(S, D) apart. */
 static cvl_phase backward_phase(const cvl_conv2d_shape *s, int axis, ptrdiff_t phase)
@@ -24,11 +26,10 @@ static cvl_phase backward_phase(const cvl_conv2d_shape *s, int axis, ptrdiff_t p
     const cvl_conv2d *d = &s->d;
     const ptrdiff_t K = axis ? d->KW : d->KH, S = axis ? d->SW : d->SH;
     const ptrdiff_t D = axis ? d->DW : d->DH, P = axis ? d->PL : d->PT;
-    ptrdiff_t k0 = 0, k_step = 1;
+    const ptrdiff_t k_step = S / gcd(S, D);
+    ptrdiff_t k0 = 0;
     while (k0 < K && (phase + P - k0 * D) % S != 0)
         k0++;
-    while (k_step * D % S != 0)
-        k_step++;
     return (cvl_phase){
         .grid = cvl_ceil_div((axis ? d->W : d->H) - phase, S),
         .first = phase,

@@ -387,6 +387,10 @@ static void test_growers(void)
     g.norm.M += 1;
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
     g.norm.M -= 1;
+    g.norm.groups = PTRDIFF_MAX;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
+    CHECK(NAME(program_workspace_size)(&g.program, 1) == 0);
+    g.norm.groups = 2;
     g.larger.SW += 1;
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
     g.op[2].descriptor = NULL;

@@ -60,6 +60,10 @@ static void test_refused(void)
     d.unbias = 1.5;
     CHECK(NAME(running_move)(&d, next_mean, next_var, running, running, fine, other, &run) ==
           CVL_ERR_FINITE);
+    d.C = PTRDIFF_MAX / 4;
+    CHECK(NAME(running_move)(&d, next_mean, next_var, running, running, fine, fine, &run) ==
+          CVL_ERR_OVERFLOW);
+    d.C = COUNT;
     CHECK(NAME(running_move)(NULL, next_mean, next_var, running, running, fine, fine, &run) ==
           CVL_ERR_ARGUMENT);
     CHECK(NAME(running_move)(&d, NULL, next_var, running, running, fine, fine, &run) ==

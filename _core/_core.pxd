@@ -519,6 +519,8 @@ cdef cvl_status cvl_conv_transpose2d_backward_weights(
 cdef size_t cvl_conv_transpose2d_backward_weights_workspace_size(
     char dtype, const cvl_conv_transpose2d *d, int threads) noexcept nogil
 
+cdef cvl_status cvl_concat_forward(
+    char dtype, const cvl_concat *d, void *y, const void **x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_pad_shortcut_forward(
     char dtype, const cvl_pad_shortcut *d, void *y, const void *x,
     const cvl_exec *run) noexcept nogil
@@ -549,8 +551,7 @@ cdef size_t cvl_adaptive_avg_pool2d_workspace_size(
     char dtype, const cvl_adaptive_avg_pool2d *d, int threads) noexcept nogil
 cdef cvl_status cvl_dropout_apply(
     char dtype, const cvl_dropout *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
-cdef size_t cvl_dropout_workspace_size(
-    char dtype, const cvl_dropout *d, int threads) noexcept nogil
+cdef size_t cvl_dropout_workspace_size(char dtype, const cvl_dropout *d, int threads) noexcept nogil
 
 # `segments` is an array of cvl_segment_f32 or cvl_segment_f64, as dtype says.
 cdef cvl_status cvl_sgd_step(
@@ -595,6 +596,5 @@ cdef cvl_status cvl_conv2d_forward_packed(
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_program_run(
     char dtype, const cvl_program *p, void *y, const void *x, const cvl_exec *run) noexcept nogil
-cdef size_t cvl_program_workspace_size(
-    char dtype, const cvl_program *p, int threads) noexcept nogil
+cdef size_t cvl_program_workspace_size(char dtype, const cvl_program *p, int threads) noexcept nogil
 cdef cvl_status cvl_program_check(char dtype, const cvl_program *p) noexcept nogil

@@ -34,6 +34,10 @@ cdef extern from "convlet.h" nogil:
         const cvl_conv_transpose2d *d, int threads)
     size_t cvl_conv_transpose2d_backward_weights_workspace_size_f64(
         const cvl_conv_transpose2d *d, int threads)
+    cvl_status cvl_concat_forward_f32(
+        const cvl_concat *d, float *y, const float **x, const cvl_exec *run)
+    cvl_status cvl_concat_forward_f64(
+        const cvl_concat *d, double *y, const double **x, const cvl_exec *run)
     cvl_status cvl_pad_shortcut_forward_f32(
         const cvl_pad_shortcut *d, float *y, const float *x, const cvl_exec *run)
     cvl_status cvl_pad_shortcut_forward_f64(
@@ -133,6 +137,14 @@ cdef size_t cvl_conv_transpose2d_backward_weights_workspace_size(
     if dtype == b'f':
         return cvl_conv_transpose2d_backward_weights_workspace_size_f32(d, threads)
     return cvl_conv_transpose2d_backward_weights_workspace_size_f64(d, threads)
+
+
+cdef cvl_status cvl_concat_forward(
+        char dtype, const cvl_concat *d, void *y, const void **x,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_concat_forward_f32(d, <float *>y, <const float **>x, run)
+    return cvl_concat_forward_f64(d, <double *>y, <const double **>x, run)
 
 
 cdef cvl_status cvl_pad_shortcut_forward(

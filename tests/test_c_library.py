@@ -144,6 +144,33 @@ def test_library_has_what_the_header_says():
     }
 
 
+def test_cython_has_what_the_header_says():
+    """The pxd has each pair of functions and each type, with the fields of the header in order."""
+    text = re.sub(r"/\*.*?\*/", "", "".join(h.read_text() for h in HEADERS), flags=re.DOTALL)
+    pxd = (Path(convlet.__file__).parent / "_core.pxd").read_text()
+    renamed = {
+        "cvl_dropout": "cvl_dropout_apply",
+        "cvl_nll": "cvl_nll_labels",
+        "cvl_softmax_cross_entropy": "cvl_softmax_cross_entropy_labels",
+    }
+    pairs = {n.removesuffix("_f32") for n in functions() if n.endswith("_f32")}
+    offered = set(re.findall(r"^cdef [\w ]+?(cvl_\w+)\(", pxd, re.MULTILINE))
+
+    assert {renamed.get(name, name) for name in pairs} - offered == set()
+
+    def fields(block, end):
+        declarations = [re.sub(r"\bconst\b|\*", "", line) for line in block.split(end)]
+        names = [re.sub(r"^\s*\w+\s", "", line) for line in declarations if line.strip()]
+        return [name.strip() for line in names for name in line.split(",")]
+
+    structs = dict(re.findall(r"typedef struct (\w+) \{(.*?)\}", text, re.DOTALL))
+    found = dict(re.findall(r"ctypedef struct (\w+):\n((?: {8}.*\n)+)", pxd))
+
+    assert {name: fields(block, ";") for name, block in structs.items()} == {
+        name: fields(block, "\n") for name, block in found.items()
+    }
+
+
 def test_library_is_quiet():
     """The library refers to nothing that prints, ends the process or takes memory."""
     loud = re.compile(

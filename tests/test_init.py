@@ -164,3 +164,11 @@ def test_bad_options_are_refused(call, message):
     """Options out of range are errors that name the function and the value."""
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_options_that_are_no_numbers_are_refused():
+    """So are those that are no numbers."""
+    with pytest.raises(TypeError, match="he_normal: slope must be a number, got '0'"):
+        init.he_normal((2, 2), slope="0")
+    with pytest.raises(TypeError, match="normal: std must be a number, got None"):
+        init.normal((2,), std=None)

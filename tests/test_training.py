@@ -190,6 +190,17 @@ def test_fit_ends_where_its_callback_says_so(digits, images, completed, answer):
     assert {completed} == {len(values) for values in history.values()}
 
 
+def test_fit_goes_on_whatever_else_its_callback_returns(digits):
+    """A callback that returns something without meaning to, as a progress bar, ends nothing."""
+    model, optimizer = start()
+
+    history = training.fit(
+        model, optimizer, *digits[0], epochs=2, batch_size=100, rng=0, progress=lambda _: 1
+    )
+
+    assert 2 == len(history["loss"])
+
+
 def test_fit_interrupted_within_a_step_zeroes_the_gradients(digits):
     """An interruption between pullback and step leaves no gradient for a later training."""
     model, optimizer = start()

@@ -17,6 +17,8 @@ import math
 
 import numpy as np
 
+from ._checks import number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
@@ -233,7 +235,7 @@ def normal(
 
     Raises
     ------
-    ValueError : mean is not finite, or std is not finite or below 0.
+    TypeError, ValueError : mean or std is not a finite number, or std is below 0.
 
     Examples
     --------
@@ -260,7 +262,7 @@ def uniform(
 
     Raises
     ------
-    ValueError : low or high is not finite, or low is above high.
+    TypeError, ValueError : low or high is not a finite number, or low is above high.
 
     Examples
     --------
@@ -359,6 +361,7 @@ def _uniform(shape, variance, rng, dtype):
 
 
 def _finite(name, value):
+    value = number(value, name)
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
     return value

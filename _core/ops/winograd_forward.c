@@ -118,10 +118,12 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     p->sizes = cvl_winograd_sizes_of(f->form);
     p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
     const ptrdiff_t weights = f->C * f->OC;
-    p->has_u = ready;
-    p->keeps_u = f->groups > 1 || (weights <= FEW_WEIGHTS && (ready || p->tiles >= ENOUGH_TILES)) ||
-                 (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
     const ptrdiff_t u_bytes = p->sizes.positions * weights * f->groups * (ptrdiff_t)sizeof(T);
+    p->has_u = ready;
+    /* Of few tiles only what stays in L2: the second schedule reads U once, not for each block. */
+    p->keeps_u = f->groups > 1 || (ready && u_bytes <= PRIVATE_BYTES) ||
+                 (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
+                 (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
     if (p->keeps_u)
         p->u_streams = u_bytes > PRIVATE_BYTES;
     else

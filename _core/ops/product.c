@@ -2,8 +2,9 @@
  *
  * Packing the weights would be a tenth of the work at 64 positions, and most of it at few. So the
  * micro-kernel reads w as it lies (forward), or a panel of it that its worker has just turned
- * (backward data), or, of a call of many, one that was packed before it. A task is a few rows of a panel; neighbours of one panel are run together, so that
- * a worker reads each piece of its panel once.
+ * (backward data); but of a program, which packs once for many calls, panels that are packed. A task is
+ * a few rows of a panel; neighbours of one panel are run together, so that a worker reads each piece of
+ * its panel once.
  *
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "bands.h"

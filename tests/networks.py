@@ -3,6 +3,7 @@
 import numpy as np
 
 import convlet as cl
+from convlet import _core
 
 
 def images(*shape, seed=1, dtype=np.float64):
@@ -20,3 +21,14 @@ def digits_like(rng=0):
         cl.Linear(12, 2),
         rng=rng,
     )
+
+
+def assert_allocates_nothing_later(call):
+    """From the third call on, for the second may still hold the result of the first."""
+    for _ in range(2):
+        call()
+    misses = _core.cache_info()["misses"]
+    for _ in range(10):
+        call()
+
+    assert misses == _core.cache_info()["misses"]

@@ -7,6 +7,7 @@ import pytest
 
 import convlet as cl
 from convlet import _core
+from networks import assert_allocates_nothing_later
 
 
 def network(rng=0):
@@ -159,26 +160,16 @@ def test_training_allocates_nothing_after_the_first_step(make):
         optimizer.zero_grad()
 
     cl.clear_cache()
-    for _ in range(2):
-        step()  # the second one may still hold the result of the first
-    misses = _core.cache_info()["misses"]
-    for _ in range(10):
-        step()
 
-    assert misses == _core.cache_info()["misses"]
+    assert_allocates_nothing_later(step)
 
 
 def test_inference_allocates_nothing_after_the_first_call():
     """The same batch size is served from the cache."""
     model = network()
     x, _ = batch(0)
-    for _ in range(2):
-        model(x)
-    misses = _core.cache_info()["misses"]
-    for _ in range(10):
-        model(x)
 
-    assert misses == _core.cache_info()["misses"]
+    assert_allocates_nothing_later(lambda: model(x))
 
 
 def test_cache_stays_below_its_limit():

@@ -103,7 +103,8 @@ INLINE void pack(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t rows)
 void KERNEL(outer)(const TYPE(outer) *o)
 {
     ptrdiff_t fetched = 0;
-    /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
+    /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. A copy of
+     * rows has room for ROWS of them. */
     const ptrdiff_t most = o->columns > VL || o->packed ? ROWS : ROWS_1;
     for (ptrdiff_t i = 0, tiles = (o->rows + most - 1) / most; tiles > 0; tiles--) {
         const ptrdiff_t rows = (o->rows - i + tiles - 1) / tiles;

@@ -135,9 +135,16 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
                 for (int i = 0; i < MR; i++)
                     PREFETCH(t->a[MR + i] + k, 0);
             }
+            /* One index for all rows, which the compiler would turn into a pointer each; and two k at
+             * a time, or counting them takes turns with the products. */
+#pragma GCC unroll 1
+            for (; stop - k >= 2 && kind != RAGGED; k += 2, b += 2 * b_step) {
+                __asm__("" : "+r"(k));
+                step(t, acc, a, k, b, MR, NV, 1);
+                step(t, acc, a, k + 1, b + b_step, MR, NV, 1);
+            }
 #pragma GCC unroll 1
             for (; k != stop; k++, b += b_step) {
-                /* One index for all rows, which the compiler would turn into a pointer each. */
                 __asm__("" : "+r"(k));
                 step(t, acc, a, k, b, MR, NV, kind != RAGGED);
             }
@@ -175,11 +182,12 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
     }
 #define PANEL_NAME(name) KERNEL(gemm_##name)
 
-/* 32 vector registers hold 16 to 24 accumulators, 3 or 4 of B and the broadcast; 16 hold 12, 2 and
- * 1. The last panel of avx512 is the last of avx2: half a vector takes half the time where a CPU has
+/* 32 vector registers hold 24 accumulators, 3 or 4 of B and the broadcast; 16 hold 12, 2 and 1. Fewer
+ * accumulators would do for the latency of their sums, but read B more often: 4 rows of 4 vectors
+ * take all that L2 gives where a CPU has two units of 512 bits. The last panel of avx512 is the last of avx2: half a vector takes half the time where a CPU has
  * two units of 256 bits that make one of 512. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-PANEL(static, wide, 4, 4, 2, 1)
+PANEL(static, wide, 6, 4, 4, 2)
 PANEL(static, three, 8, 3, 4, 2)
 PANEL(static, middle, 8, 2, 4, 2)
 PANEL(static, narrow, 8, 1, 4, 2)
@@ -254,7 +262,7 @@ static void halves(const TYPE(gemm_tile) *t)
 #define HALVES LAST
 #endif
 #define PANELS                                                          \
-    {{4, 4 * VL, KERNEL(gemm_wide)},  {8, 2 * VL, KERNEL(gemm_middle)}, \
+    {{6, 4 * VL, KERNEL(gemm_wide)},  {8, 2 * VL, KERNEL(gemm_middle)}, \
      {8, VL, KERNEL(gemm_narrow)},    LAST,                             \
      {8, 3 * VL, KERNEL(gemm_three)}, HALVES}
 #else

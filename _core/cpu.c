@@ -66,6 +66,14 @@ static int runs_here(const cvl_level *level)
     return (b7 & avx512) == avx512 && (saved & SAVES_AVX512) == SAVES_AVX512;
 }
 
+static int reports_half_units(void)
+{
+    /* Where CPUs report the width of their units at all: those of AMD, at first of 256 bits. */
+    const unsigned int widths = 0x8000001au, fp512 = 1u << 3;
+    unsigned int a, b, c, d;
+    return __get_cpuid(widths, &a, &b, &c, &d) && !(a & fp512);
+}
+
 #else
 
 static int runs_here(const cvl_level *level)
@@ -73,6 +81,8 @@ static int runs_here(const cvl_level *level)
     (void)level;
     return 1;
 }
+
+static int reports_half_units(void) { return 0; }
 
 #endif
 
@@ -96,6 +106,18 @@ const cvl_level *cvl_active_level(void)
         atomic_store_explicit(&chosen, level, memory_order_release);
     }
     return level;
+}
+
+int cvl_has_half_units(void)
+{
+    /* Asked once: virtual machines take longer to answer than many a call. */
+    static _Atomic int answer = -1;
+    int half = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (half < 0) {
+        half = reports_half_units();
+        atomic_store_explicit(&answer, half, memory_order_relaxed);
+    }
+    return half;
 }
 
 const char *cvl_isa(void)

@@ -14,6 +14,9 @@ typedef struct cvl_level {
 /* The level in use, or NULL if CONVLET_ISA names one that is unknown or that this CPU lacks. */
 const cvl_level *cvl_active_level(void);
 
+/* Whether operations on 512 bits are two on halves, so that half a vector takes half the time. */
+int cvl_has_half_units(void);
+
 /* The control word of the calling thread (MXCSR, FPCR). */
 typedef unsigned long long cvl_fp_state;
 

@@ -46,7 +46,8 @@ INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const in
 #pragma GCC unroll 8
         for (int i = 0; i < MR; i++)
             c[i] = t->c[i] + t->c0;
-        if (nr == NV * VL) {
+        const int last = nr - (NV - 1) * VL;
+        if (last == VL) {
 #pragma GCC unroll 8
             for (int i = 0; i < MR; i++)
 #pragma GCC unroll 4
@@ -54,10 +55,14 @@ INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const in
                     vstore(c[i] + j * VL, acc[i][j]);
             return;
         }
-        if (NV == 1) {
+        if (last > 0) {
 #pragma GCC unroll 8
-            for (int i = 0; i < MR; i++)
-                vstore_n(c[i], acc[i][0], nr);
+            for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 4
+                for (int j = 0; j < NV - 1; j++)
+                    vstore(c[i] + j * VL, acc[i][j]);
+                vstore_n(c[i] + (NV - 1) * VL, acc[i][NV - 1], last);
+            }
             return;
         }
     }

@@ -142,11 +142,13 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             }
             /* One index for all rows, which the compiler would turn into a pointer each; and two k at
              * a time, or counting them takes turns with the products. */
+            if (kind != RAGGED) {
 #pragma GCC unroll 1
-            for (; stop - k >= 2 && kind != RAGGED; k += 2, b += 2 * b_step) {
-                __asm__("" : "+r"(k));
-                step(t, acc, a, k, b, MR, NV, 1);
-                step(t, acc, a, k + 1, b + b_step, MR, NV, 1);
+                for (; stop - k >= 2; k += 2, b += 2 * b_step) {
+                    __asm__("" : "+r"(k));
+                    step(t, acc, a, k, b, MR, NV, 1);
+                    step(t, acc, a, k + 1, b + b_step, MR, NV, 1);
+                }
             }
 #pragma GCC unroll 1
             for (; k != stop; k++, b += b_step) {

@@ -3,8 +3,8 @@
  * Packing the weights would be a tenth of the work at 64 positions, and most of it at few. So the
  * micro-kernel reads w as it lies (forward), or a panel of it that its worker has just turned
  * (backward data); but of a program, which packs once for many calls, panels that are packed. A task is
- * a few rows of a panel; neighbours of one panel are run together, so that a worker reads each piece of
- * its panel once.
+ * a few rows of a vector of columns; neighbours of one panel are run together, so that a worker reads
+ * each piece of its panel once.
  *
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "bands.h"
@@ -12,98 +12,180 @@
 
 /* Rows of a task, and of what passes under all panels together: few where panels are quickly turned, lest
  * threads share rows, since each would fetch the lines beside its own. Rows of w further apart than FAR
- * elements meet in the same sets of a cache, where more than FEW rows would read them again; for more
- * than MOST rows packing is cheap. A panel of at most SMALL elements is turned onto the stack: to borrow a
- * workspace is a good part of so small a product. */
-enum { ROWS = 16, BLOCK = 256, BLOCK_SMALL = 64, FAR = 512, FEW = 16, MOST = 512, SMALL = 1024 };
+ * elements meet in the same sets of a cache, where more than FEW rows would read them again: they are
+ * copied, up to a BLOCK. For more than MOST rows packing is cheap. A panel of at most SMALL elements is
+ * turned onto the stack: to borrow a workspace is a good part of so small a product. Of more than
+ * FETCHED elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during
+ * the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. */
+enum {
+    ROWS = 16,
+    BLOCK = 256,
+    BLOCK_SMALL = 64,
+    FAR = 512,
+    FEW = 16,
+    MOST = 512,
+    SMALL = 1024,
+    FETCHED = 1 << 16,
+    FETCHED_W = 1 << 18,
+    LONG = 64
+};
+
+/* How the micro-kernel comes by B. */
+typedef enum source {
+    READY,  /* packed before the call */
+    PLACE,  /* from w, as it lies */
+    COPIED, /* from w, a segment at a time */
+    TURNED  /* likewise, and the columns of B are rows of w */
+} source;
 
 /* C = A B: A (M,K), B (K,columns). */
 typedef struct product {
     const NAME(kernels) *kernels;
     ptrdiff_t M, K, columns;
-    const T *a, *w; /* w is B or, transposed, its columns one after the other */
-    const T *ready; /* B in panels, or NULL */
+    const T *a, *b; /* B as its source has it */
     T *c;
     NAME(epilogue) end;
     cvl_bands bands;
-    int transposed;
-    ptrdiff_t tasks; /* of a panel, in a block: blocks are even */
-    T *turned;       /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL */
+    source source;
+    ptrdiff_t VL, vectors;    /* of the columns, empty ones too */
+    ptrdiff_t blocks, pieces; /* of the rows, and of a block; a task is a piece of a vector */
+    T *segments;              /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL */
 } product;
+
+/* Reduction indices [k0, k0 + k) of a panel. */
+typedef struct segment {
+    cvl_panel_place place;
+    ptrdiff_t k0, k, columns; /* columns that exist */
+} segment;
+
+/* What the tiles of a segment fetch of the next one: a row of A fetches a row of this, as long. */
+typedef struct fetch {
+    ptrdiff_t rows, step;
+    const T *row;
+} fetch;
 
 /* ------------------------------------------------------------------------------ the product */
 
-/* Reduction indices [k0, k0 + k) of rows [row, end) of a panel. */
-static void run_segment(const product *p, ptrdiff_t k0, ptrdiff_t k, ptrdiff_t row, ptrdiff_t end,
-                        cvl_panel_place place, const T *b, ptrdiff_t b_step)
+static segment segment_at(const product *p, ptrdiff_t panel, ptrdiff_t k0)
 {
-    const NAME(gemm_panel) *panel = &p->kernels->gemm[place.width];
-    const cvl_gemm_run run = {.k0 = 0, .k = k, .a = k0};
-    const T *a[CVL_GEMM_MR_MAX];
+    const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+    return (segment){place, k0, cvl_min(CVL_ORDER_K, p->K - k0),
+                     cvl_min(place.NR, p->columns - place.column)};
+}
+
+static fetch fetch_of(const product *p, const segment *s, const segment *next)
+{
+    const T *panel = p->b + next->place.column * p->K;
+    const ptrdiff_t elements = p->K * p->columns;
+    if (p->source == READY && p->K >= LONG && elements > FETCHED)
+        return (fetch){next->k * next->place.NR / s->k, s->k, panel + next->k0 * next->place.NR};
+    if (p->source == TURNED && p->K >= LONG && elements > FETCHED_W)
+        return (fetch){next->columns, p->K, panel + next->k0};
+    return (fetch){0};
+}
+
+/* Points a tile at B, of which a copy may be made at `copy`. */
+static void find_b(const product *p, const segment *s, NAME(gemm_tile) *tile, T *copy)
+{
+    const T *panel = p->b + s->place.column * p->K;
+    const T *w = p->b + s->k0 * p->columns + s->place.column;
+    tile->b = copy;
+    tile->b_step = s->place.NR;
+    tile->packed = p->source != PLACE;
+    if (p->source == READY) {
+        tile->b = panel + s->k0 * s->place.NR;
+    } else if (p->source == TURNED) {
+        p->kernels->transpose(s->k, s->columns, copy, s->place.NR, panel + s->k0, p->K);
+    } else if (p->source == COPIED) {
+        for (ptrdiff_t k = 0; k < s->k; k++)
+            memcpy(copy + k * s->place.NR, w + k * p->columns, (size_t)s->columns * sizeof(T));
+    } else {
+        tile->b = w;
+        tile->b_step = p->columns;
+    }
+}
+
+/* Rows [row, end) of a segment. */
+static void run_segment(const product *p, const segment *s, fetch f, ptrdiff_t row, ptrdiff_t end,
+                        T *copy)
+{
+    const NAME(gemm_panel) *panel = &p->kernels->gemm[s->place.width];
+    const cvl_gemm_run run = {.k0 = 0, .k = s->k, .a = 0};
+    const T *a[2 * CVL_GEMM_MR_MAX];
     T *c[CVL_GEMM_MR_MAX];
     NAME(gemm_tile)
     tile = {
         .runs = 1,
         .run = &run,
         .a = a,
-        .packed = p->transposed || p->ready,
-        .b = b,
-        .b_step = b_step,
-        .nr = (int)cvl_min(place.NR, p->columns - place.column),
+        .nr = (int)s->columns,
         .c = c,
-        .c0 = place.column,
-        .add = k0 > 0,
+        .c0 = s->place.column,
+        .add = s->k0 > 0,
     };
-    if (k0 + k == p->K) {
+    find_b(p, s, &tile, copy);
+    if (s->k0 + s->k == p->K) {
         tile.end = p->end;
         if (p->end.bias)
-            tile.end.bias += place.column;
+            tile.end.bias += s->place.column;
     }
-    for (; row < end; row += panel->MR) {
-        tile.mr = (int)cvl_min(panel->MR, end - row);
-        for (int i = 0; i < panel->MR; i++) {
-            const ptrdiff_t at = row + (i < tile.mr ? i : 0);
-            a[i] = p->a + at * p->K;
-            c[i] = p->c + at * p->columns;
+    const ptrdiff_t MR = panel->MR, K = p->K, columns = p->columns;
+    const T *in = p->a + row * K + s->k0;
+    T *out = p->c + row * columns;
+    for (ptrdiff_t done = 0, left; (left = end - row - done) > 0; done += MR) {
+        tile.mr = (int)cvl_min(MR, left);
+        for (ptrdiff_t i = 0; i < MR; i++) {
+            const ptrdiff_t m = done + (i < tile.mr ? i : 0);
+            a[i] = in + m * K;
+            c[i] = out + m * columns;
         }
+        tile.ahead = done < f.rows;
+        for (ptrdiff_t i = 0; tile.ahead && i < MR; i++)
+            a[MR + i] = f.row + cvl_min(done + i, f.rows - 1) * f.step;
         panel->kernel(&tile);
     }
 }
 
-static void run_panel(const product *p, ptrdiff_t row, ptrdiff_t end, cvl_panel_place place,
-                      int worker)
+/* The panel that a column belongs to. */
+static ptrdiff_t panel_of(const cvl_bands *bands, ptrdiff_t column)
 {
-    _Alignas(64) T small[SMALL];
-    T *turned = p->turned ? p->turned + worker * CVL_ORDER_K * p->kernels->gemm[0].NR : small;
-    for (ptrdiff_t k0 = 0; k0 < p->K; k0 += CVL_ORDER_K) {
-        const ptrdiff_t k = cvl_min(CVL_ORDER_K, p->K - k0);
-        if (p->ready) {
-            run_segment(p, k0, k, row, end, place, p->ready + place.column * p->K + k0 * place.NR,
-                        place.NR);
-            continue;
-        }
-        if (!p->transposed) {
-            run_segment(p, k0, k, row, end, place, p->w + k0 * p->columns + place.column,
-                        p->columns);
-            continue;
-        }
-        p->kernels->transpose(k, cvl_min(place.NR, p->columns - place.column), turned, place.NR,
-                              p->w + place.column * p->K + k0, p->K);
-        run_segment(p, k0, k, row, end, place, turned, place.NR);
-    }
+    const cvl_band *band = bands->band;
+    while (column >= band->column + band->panels * band->NR)
+        band++;
+    return band->first + (column - band->column) / band->NR;
 }
 
-/* Tasks by blocks of rows, panels, rows. */
+/* Where part i of so many begins: at an even row, since tiles of an odd number of rows waste one. */
+static ptrdiff_t part_of(ptrdiff_t rows, ptrdiff_t i, ptrdiff_t parts)
+{
+    return i == parts ? rows : rows * i / parts / 2 * 2;
+}
+
+/* Tasks by blocks of rows, vectors, pieces. */
 static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const product *p = context;
+    _Alignas(64) T small[SMALL];
+    T *copy = p->segments ? p->segments + worker * CVL_ORDER_K * p->kernels->gemm[0].NR : small;
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
-        const ptrdiff_t panel = task / p->tasks, block = panel / p->bands.panels * p->tasks * ROWS;
-        stop = cvl_min(end, (panel + 1) * p->tasks);
-        const ptrdiff_t first = block + (task - panel * p->tasks) * ROWS;
-        const ptrdiff_t last = block + (stop - panel * p->tasks) * ROWS;
-        run_panel(p, first, cvl_min(last, p->M), cvl_panel_at(&p->bands, panel % p->bands.panels),
-                  worker);
+        const ptrdiff_t block = task / p->pieces / p->vectors;
+        const ptrdiff_t vector = task / p->pieces % p->vectors;
+        const ptrdiff_t panel = panel_of(&p->bands, vector * p->VL);
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+        const ptrdiff_t first = (block * p->vectors + place.column / p->VL) * p->pieces;
+        const ptrdiff_t tasks = place.NR / p->VL * p->pieces;
+        const ptrdiff_t top = part_of(p->M, block, p->blocks);
+        const ptrdiff_t rows = part_of(p->M, block + 1, p->blocks) - top;
+        stop = cvl_min(end, first + tasks);
+        for (ptrdiff_t k0 = 0; k0 < p->K; k0 += CVL_ORDER_K) {
+            const segment s = segment_at(p, panel, k0);
+            const int last = k0 + s.k == p->K;
+            const segment next = last ? segment_at(p, (panel + 1) % p->bands.panels, 0)
+                                      : segment_at(p, panel, k0 + s.k);
+            const fetch f = last && stop == end ? (fetch){0} : fetch_of(p, &s, &next);
+            run_segment(p, &s, f, top + part_of(rows, task - first, tasks),
+                        top + part_of(rows, stop - first, tasks), copy);
+        }
     }
 }
 
@@ -119,45 +201,68 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return NULL;
 }
 
-static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+/* Positions, which are the rows. */
+static ptrdiff_t rows_of(const cvl_conv2d_shape *shape)
 {
-    const cvl_conv2d *d = &shape->d;
-    const ptrdiff_t M = d->N * d->H * d->W;
-    return M <= FEW || (M <= MOST && (pass == CVL_CONV2D_BACKWARD_DATA || d->OC <= FAR));
+    return shape->d.N * shape->d.H * shape->d.W;
 }
 
-/* Bytes of `turned`. */
+static source source_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    if (pass == CVL_CONV2D_BACKWARD_DATA)
+        return TURNED;
+    return shape->d.OC > FAR && rows_of(shape) > FEW ? COPIED : PLACE;
+}
+
+static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
+{
+    return rows_of(shape) <= (source_of(shape, pass) == COPIED ? BLOCK : MOST);
+}
+
+/* Bytes of the segments that are made. */
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     const NAME(kernels) *k = kernels();
-    if (!k || pass != CVL_CONV2D_BACKWARD_DATA || shape->d.OC <= SMALL / k->gemm[0].NR)
+    const ptrdiff_t K = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.OC : shape->d.C;
+    if (!k || source_of(shape, pass) == PLACE || K <= SMALL / k->gemm[0].NR)
         return 0;
     return (size_t)threads * CVL_ORDER_K * (size_t)k->gemm[0].NR * sizeof(T);
+}
+
+/* Whether workers share the rows, and not the columns: what they read of A and write of C then mostly
+ * stays in caches of their own, for which all of them read all of B. */
+static int by_rows(const product *p, int threads)
+{
+    return (p->source == READY || p->source == PLACE) && p->M >= threads * ROWS &&
+           p->K * p->columns <= 2 * p->M * (p->K + p->columns);
 }
 
 static void run(const NAME(conv2d_call) *call)
 {
     const cvl_conv2d_shape *shape = call->shape;
     const cvl_conv2d *d = &shape->d;
-    const int transposed = call->pass == CVL_CONV2D_BACKWARD_DATA;
+    const int transposed = call->pass == CVL_CONV2D_BACKWARD_DATA, threads = call->threads;
     product p = {
         .kernels = kernels(),
-        .M = d->N * d->H * d->W,
+        .M = rows_of(shape),
         .K = transposed ? d->OC : d->C,
         .columns = transposed ? d->C : d->OC,
         .a = transposed ? call->dy : call->x,
-        .w = call->w,
-        .ready = call->packed,
+        .b = call->packed ? call->packed : call->w,
         .c = call->out,
         .end = call->end,
-        .transposed = transposed,
-        .turned = workspace(shape, call->pass, call->threads) ? (T *)(void *)call->workspace : NULL,
+        .source = call->packed ? READY : source_of(shape, call->pass),
+        .segments = workspace(shape, call->pass, threads) ? (T *)(void *)call->workspace : NULL,
     };
     p.bands = NAME(make_bands)(p.kernels->gemm, p.columns);
-    const ptrdiff_t blocks = cvl_ceil_div(p.M, transposed && !p.turned ? BLOCK_SMALL : BLOCK);
-    p.tasks = cvl_ceil_div(p.M, blocks * ROWS);
-    cvl_parallel_for(call->threads, blocks * p.bands.panels * p.tasks, shape->flops, CVL_FLUSH,
-                     run_tasks, &p);
+    p.VL = p.kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
+    p.vectors = p.bands.columns / p.VL;
+    p.blocks = cvl_ceil_div(p.M, p.source >= COPIED && !p.segments ? BLOCK_SMALL : BLOCK);
+    if (by_rows(&p, threads))
+        p.blocks = cvl_ceil_div(p.blocks, threads) * threads;
+    p.pieces = cvl_ceil_div(p.M, p.blocks * ROWS);
+    cvl_parallel_for(threads, p.blocks * p.vectors * p.pieces, shape->flops, CVL_FLUSH, run_tasks,
+                     &p);
 }
 
 static cvl_bands bands_of(const cvl_conv2d_shape *shape)

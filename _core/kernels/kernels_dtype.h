@@ -144,6 +144,20 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
     ptrdiff_t sum_step, x_step, x_row, dy_row, step, channels;
 } CVL_DTYPE_NAME(cvl_depthwise_strip_sums);
 
+/* Elements that will be read; the end of a list of such where there are 0. */
+typedef struct CVL_DTYPE_NAME(cvl_stretch) {
+    const T *at;
+    ptrdiff_t count;
+} CVL_DTYPE_NAME(cvl_stretch);
+
+/* How far such a list has been fetched: the next `left` steps begin at `at`, and then comes the stretch
+ * `next`, or nothing where it is NULL. Begins as {.next = list}. */
+typedef struct CVL_DTYPE_NAME(cvl_ahead) {
+    const T *at;
+    ptrdiff_t left, step;
+    const CVL_DTYPE_NAME(cvl_stretch) *next;
+} CVL_DTYPE_NAME(cvl_ahead);
+
 /* A sum of outer products, rows of C being rows of A:
  *   c[i*c_step + j] = (add ? c[i*c_step + j] : 0)
  *                   + sum over runs r, k < r.count of a[r.a + k*a_step + i] * b[r.b + k*b_step + j]
@@ -161,10 +175,7 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     T *c;
     ptrdiff_t c_step;
     int add;
-    /* Unless 0: cache lines a row, of matrices that will be read next and have about as many rows as
-     * there are k: to be fetched into L2 on the way. */
-    ptrdiff_t ahead_lines[2], ahead_step[2];
-    const T *ahead[2];
+    CVL_DTYPE_NAME(cvl_ahead) ahead; /* to be fetched into L2 on the way, as far as it goes */
 } CVL_DTYPE_NAME(cvl_outer);
 
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */

@@ -11,16 +11,31 @@ enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = 16 };
 enum { ROWS = 6, ROWS_1 = 8 };
 #endif
 
-/* Lines ahead are fetched one per k, down a column of them for each tile: beside so many rows that
- * costs little. */
-enum { LINE = 64 / (int)sizeof(T), FETCHING = ROWS - 2 };
+/* Lines ahead are fetched in the order of memory, so that the CPU finds out and fetches most of them
+ * itself; half of a line for each k leaves the loads of the tile their share of what may be under way. */
+enum { HALF = 32 / (int)sizeof(T) };
 
-/* `rows` is constant where this is inlined, and so are NV, full and fetch: whether B has NV whole
- * vectors, and whether something is fetched, from `ahead` on. */
-INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
-                 const int rows, const int NV, const int full, const int fetch, const T *ahead,
-                 ptrdiff_t ahead_step)
+/* Once all is fetched, the last line is, again and again, to the end of the tile. */
+INLINE void next_stretch(TYPE(ahead) *f)
 {
+    if (f->next->count > 0) {
+        f->at = f->next->at;
+        f->left = f->next->count / HALF + 1;
+        f->step = HALF;
+        f->next++;
+    } else {
+        f->left = PTRDIFF_MAX;
+        f->step = 0;
+        f->next = NULL;
+    }
+}
+
+/* `rows` is constant where this is inlined, and so are NV, full, whether B has NV whole vectors, and
+ * whether there is something to be fetched, or f is NULL. */
+INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
+                 const int rows, const int NV, const int full, TYPE(ahead) *f)
+{
+    const int fetch = f != NULL;
     const ptrdiff_t b_step = o->b_step, left = o->columns - j0;
     const int last = left >= NV * VL ? VL : (int)(left - (NV - 1) * VL);
     const T *const b0 =
@@ -32,26 +47,36 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
     for (ptrdiff_t r = 0; r < o->runs; r++) {
         const T *x = o->packed ? a : o->a + o->run[r].a + i0;
         const T *b = b0 + o->run[r].b;
-        const ptrdiff_t count = o->run[r].count;
+        ptrdiff_t count = o->run[r].count;
         a += count * a_step;
-#pragma GCC unroll 1
-        for (ptrdiff_t k = 0; k < count; k++, x += a_step, b += b_step) {
-            V bv[2];
+        do {
+            ptrdiff_t stop = count;
             if (fetch) {
-                __builtin_prefetch(ahead, 0, 2);
-                ahead += ahead_step;
+                if (f->left == 0)
+                    next_stretch(f);
+                stop = f->left < count ? f->left : count;
+                f->left -= stop;
+                count -= stop;
             }
-            bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
-            if (NV == 2)
-                bv[0] = vload(b);
-#pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) {
-                const V av = vset1(x[i]);
-                acc[i][0] = vfma(av, bv[0], acc[i][0]);
+#pragma GCC unroll 1
+            for (ptrdiff_t k = 0; k < stop; k++, x += a_step, b += b_step) {
+                V bv[2];
+                if (fetch) {
+                    __builtin_prefetch(f->at, 0, 2);
+                    f->at += f->step;
+                }
+                bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
                 if (NV == 2)
-                    acc[i][1] = vfma(av, bv[1], acc[i][1]);
+                    bv[0] = vload(b);
+#pragma GCC unroll 16
+                for (int i = 0; i < rows; i++) {
+                    const V av = vset1(x[i]);
+                    acc[i][0] = vfma(av, bv[0], acc[i][0]);
+                    if (NV == 2)
+                        acc[i][1] = vfma(av, bv[1], acc[i][1]);
+                }
             }
-        }
+        } while (fetch && count > 0);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
@@ -65,27 +90,22 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
     }
 }
 
-INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0,
-                   ptrdiff_t *fetched, const int rows)
+INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, TYPE(ahead) *f,
+                   const int rows)
 {
     ptrdiff_t j = 0;
     for (; rows <= ROWS && j + 2 * VL <= o->columns; j += 2 * VL) {
-        const int which = *fetched >= o->ahead_lines[0];
-        const ptrdiff_t line = *fetched - (which ? o->ahead_lines[0] : 0);
-        if (rows >= FETCHING && line < o->ahead_lines[which]) {
-            tile(o, a, a_step, i0, j, rows, 2, 1, 1, o->ahead[which] + line * LINE,
-                 o->ahead_step[which]);
-            ++*fetched;
-        } else {
-            tile(o, a, a_step, i0, j, rows, 2, 1, 0, NULL, 0);
-        }
+        if (rows >= ROWS - 2 && f->next)
+            tile(o, a, a_step, i0, j, rows, 2, 1, f);
+        else
+            tile(o, a, a_step, i0, j, rows, 2, 1, NULL);
     }
     if (rows <= ROWS && j + VL < o->columns)
-        tile(o, a, a_step, i0, j, rows, 2, 0, 0, NULL, 0);
+        tile(o, a, a_step, i0, j, rows, 2, 0, NULL);
     else if (j + VL == o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 1, 0, NULL, 0);
+        tile(o, a, a_step, i0, j, rows, 1, 1, NULL);
     else if (j < o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 0, 0, NULL, 0);
+        tile(o, a, a_step, i0, j, rows, 1, 0, NULL);
 }
 
 /* Copies rows [i0, i0 + rows) of A, pixel by pixel, to where the panels find them in L1. */
@@ -100,9 +120,9 @@ INLINE void pack(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t rows)
     }
 }
 
-void KERNEL(outer)(const TYPE(outer) *o)
+void KERNEL(outer)(TYPE(outer) *o)
 {
-    ptrdiff_t fetched = 0;
+    TYPE(ahead) f = o->ahead;
     /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. A copy of
      * rows has room for ROWS of them. */
     const ptrdiff_t most = o->columns > VL || o->packed ? ROWS : ROWS_1;
@@ -112,9 +132,9 @@ void KERNEL(outer)(const TYPE(outer) *o)
         if (o->packed)
             pack(o, i, rows);
         switch (rows) {
-#define TILE(count)                                       \
-    case count:                                           \
-        panels(o, o->packed, a_step, i, &fetched, count); \
+#define TILE(count)                                 \
+    case count:                                     \
+        panels(o, o->packed, a_step, i, &f, count); \
         break;
             TILE(1)
             TILE(2)
@@ -138,6 +158,7 @@ void KERNEL(outer)(const TYPE(outer) *o)
         }
         i += rows;
     }
+    o->ahead = f;
 }
 
 /* Columns j .. j + 2 VL of groups of S, which is constant where this is inlined. */

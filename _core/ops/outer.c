@@ -13,22 +13,24 @@
 #include "outer.h"
 #include "partial_sums.h"
 
-/* The part of dw of a task lies in L2. x and dy of up to CACHED bytes stay in cache from call to call;
- * beyond, with APART outputs, the pixels of dy lie on so many pages that a copy of it in panels pays
- * where WORTH rows of dw read it. Such a copy has SKEW rows more than it needs, lest all panels begin
- * in the same set of L1. */
+/* The part of dw of a task lies in L2. x and dy of more than FAR bytes do not, and each block has the
+ * next one fetched. Beyond CACHED bytes, with APART outputs, the pixels of dy lie on so many pages that
+ * a copy of it in panels pays where WORTH rows of dw read it. Such a copy has SKEW rows more than it
+ * needs, lest all panels begin in the same set of L1. */
 enum {
-    FEW = 16,         /* channels below which kernel rows are taken whole */
-    DEPTH = 128,      /* channels of a task */
-    WIDTH = 512,      /* outputs of a task, at most, */
-    WIDTH_MIN = 32,   /* and at least, where they would be more than */
-    PART = 98304,     /* elements of dw */
-    REUSED = 128,     /* outputs from which on a copy of the rows in L1 pays */
-    CACHED = 4 << 20, /* bytes */
-    APART = 256,      /* outputs */
-    WORTH = 64,       /* rows of dw */
-    SKEW = 2,         /* rows of a panel */
-    LANES = 16        /* of the widest vector */
+    FEW = 16,       /* channels below which kernel rows are taken whole */
+    DEPTH = 128,    /* channels of a task */
+    WIDTH = 512,    /* outputs of a task, at most, */
+    WIDTH_MIN = 32, /* and at least, where they would be more than */
+    PART = 98304,   /* elements of dw */
+    REUSED = 128,   /* outputs from which on a copy of the rows in L1 pays */
+    FAR = 1 << 20,  /* bytes */
+    CACHED = 4 << 20,
+    APART = 256,  /* outputs */
+    WORTH = 128,  /* rows of dw */
+    SKEW = 2,     /* rows of a panel */
+    AHEAD = 1280, /* stretches of memory */
+    LANES = 16    /* of the widest vector */
 };
 
 typedef struct plan {
@@ -42,7 +44,7 @@ typedef struct plan {
     ptrdiff_t C, OC;        /* per group */
     ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
-    int far;                /* one tap, and x and dy come from memory */
+    int far;                /* what comes next is fetched ahead */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
     ptrdiff_t groups;       /* of which a task has one: merged, the channels of a copy */
     ptrdiff_t depth, depths, width, widths, splits;
@@ -63,12 +65,13 @@ typedef struct row {
 } row;
 
 typedef struct tables {
-    row *row;           /* (rows) */
-    cvl_outer_run *run; /* (rows) */
-    T *packed;          /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
-    T *copy;            /* (images, image_rows, copy_width) */
-    T *dy;              /* (dy_rows, dy_columns), by panels */
-    T *turned;          /* (taps, width, depth): dw of a task */
+    row *row;             /* (rows) */
+    cvl_outer_run *run;   /* (rows) */
+    T *packed;            /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
+    T *copy;              /* (images, image_rows, copy_width) */
+    T *dy;                /* (dy_rows, dy_columns), by panels */
+    T *turned;            /* (taps, width, depth): dw of a task */
+    NAME(stretch) *ahead; /* (AHEAD + 1) */
 } tables;
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
@@ -83,6 +86,7 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     t.copy = cvl_carve(&s, (size_t)(p->images * p->image_rows * p->copy_width) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
     t.turned = cvl_carve(&s, p->aside ? (size_t)(p->taps * p->width * p->depth) * sizeof(T) : 0);
+    t.ahead = cvl_carve(&s, p->far ? (AHEAD + 1) * sizeof *t.ahead : 0);
     *bytes = s.used;
     return t;
 }
@@ -151,7 +155,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     }
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
-    p->far = p->taps == 1 && x_bytes > CACHED - y_bytes;
+    p->far = !p->merged && x_bytes > FAR - y_bytes;
     p->b_step = d->OC;
     if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
         p->b_step = CVL_OUTER_COLUMNS;
@@ -306,44 +310,73 @@ static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, pt
 typedef struct part {
     const plan *p;
     const tables *t;
-    ptrdiff_t c, x, y; /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
+    ptrdiff_t c, x, y;  /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
+    ptrdiff_t channels; /* of x */
     T *dw;
+    ptrdiff_t row0, rows, blocks; /* what it sums over, which is cut into even blocks */
     NAME(outer) job;
 } part;
 
-/* Cache lines that `count` elements may touch. */
-static ptrdiff_t lines(ptrdiff_t count) { return (count * (ptrdiff_t)sizeof(T) + 63) / 64 + 1; }
+/* The first row of a block of it. */
+static ptrdiff_t block_row(const part *w, ptrdiff_t block)
+{
+    return w->row0 + w->rows * block / w->blocks;
+}
 
-/* Has the job fetch what the next block, which begins at `position`, will read. */
-static void look_ahead(part *w, ptrdiff_t position)
+/* Lists `count` pixels, `step` apart, of `width` elements each. */
+static NAME(stretch) *list_pixels(const tables *t, NAME(stretch) *next, const T *at,
+                                  ptrdiff_t count, ptrdiff_t step, ptrdiff_t width)
+{
+    if (step == width) {
+        width *= count;
+        count = count > 0;
+    }
+    for (; count > 0 && next < t->ahead + AHEAD; count--, at += step)
+        *next++ = (NAME(stretch)){at, width};
+    return next;
+}
+
+/* Lists what a block of a part will be the first to read, in the order of memory. */
+static void look_ahead(const part *w, ptrdiff_t block)
 {
     const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    w->job.ahead[0] = p->dy + position * d->OC + w->y;
-    w->job.ahead_step[0] = d->OC;
-    w->job.ahead_lines[0] = lines(w->job.columns);
-    if (p->shape->OH == 1 && d->SW == 1) {
-        w->job.ahead[1] = p->x + position * d->C + w->x;
-        w->job.ahead_step[1] = d->C;
-        w->job.ahead_lines[1] = lines(w->job.rows);
+    const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
+    const ptrdiff_t from = position_of(p, first), to = position_of(p, last);
+    const ptrdiff_t step = d->KW == 1 ? d->SW : 1;
+    NAME(stretch) *next = list_pixels(w->t, w->t->ahead, p->dy + from * d->OC + w->y, to - from,
+                                      d->OC, w->job.columns);
+    for (ptrdiff_t i = first; i < last; i++) {
+        const row r = row_at(p, i);
+        const ptrdiff_t end = cvl_min(d->H, r.oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
+        const ptrdiff_t begin = cvl_max(0, r.oh > 0 ? end - cvl_min(d->SH, d->KH) : 0);
+        const ptrdiff_t left = cvl_max(0, r.from * d->SW - d->PL);
+        const ptrdiff_t right = cvl_min(d->W, (r.to - 1) * d->SW - d->PL + (d->KW - 1) * d->DW + 1);
+        for (ptrdiff_t ih = begin; ih < end; ih++)
+            next = list_pixels(w->t, next, p->x + ((r.n * d->H + ih) * d->W + left) * d->C + w->x,
+                               cvl_ceil_div(right - left, step), step * d->C,
+                               p->whole ? d->C : w->channels);
     }
+    next->count = 0;
 }
 
 /* The groups of a copy one by one. */
-static void run_groups(const plan *p, NAME(outer) job)
+static void run_groups(part *w)
 {
-    const ptrdiff_t columns = job.columns;
+    const plan *p = w->p;
+    NAME(outer) job = w->job;
     job.columns = p->OC;
-    for (ptrdiff_t g = 0; g < columns; g += p->OC) {
+    for (ptrdiff_t g = 0; g < w->job.columns; g += p->OC) {
         p->kernels->outer(&job);
         job.a += p->C;
         job.b += p->OC;
         job.c += p->OC;
     }
+    w->job.ahead = job.ahead;
 }
 
 /* A tap with the roles of x and dy exchanged. */
-static void run_turned(const part *w, ptrdiff_t tap)
+static void run_turned(part *w, ptrdiff_t tap)
 {
     const plan *p = w->p;
     NAME(outer) job = w->job;
@@ -362,14 +395,16 @@ static void run_turned(const part *w, ptrdiff_t tap)
         job.c_step = p->depth;
     }
     p->kernels->outer(&job);
+    w->job.ahead = job.ahead;
 }
 
-/* The block of rows [first, last), all taps; `more`: another follows. */
-static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
+/* A block, all taps. */
+static void run_block(part *w, ptrdiff_t block)
 {
     const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
     const tables *t = w->t;
+    const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
     const ptrdiff_t count = last - first, from = position_of(p, first), to = position_of(p, last);
     list_rows(p, t, first, last);
     if (p->whole)
@@ -384,9 +419,6 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
         p->kernels->outer_panels(to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
     if (p->dy_rows)
         w->job.b = t->dy;
-    w->job.ahead_lines[0] = w->job.ahead_lines[1] = 0;
-    if (more && p->far)
-        look_ahead(w, to);
     for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
@@ -394,7 +426,7 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
         if (p->shared)
             p->kernels->outer_groups(&w->job);
         else if (p->merged)
-            run_groups(p, w->job);
+            run_groups(w);
         else if (p->turned)
             run_turned(w, tap);
         else
@@ -403,8 +435,44 @@ static void run_block(part *w, ptrdiff_t first, ptrdiff_t last, int more)
     w->job.add = 1;
 }
 
-/* Task: the channels and outputs of one part of a group, all taps, over the rows of one split, which
- * are cut into even blocks. */
+/* The channels and outputs of one part of a group, all taps, over the rows of one split. */
+static part part_of(const plan *p, const tables *t, ptrdiff_t task)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t oc = task % p->widths * p->width;
+    const ptrdiff_t c = task / p->widths % p->depths * p->depth;
+    const ptrdiff_t group = task / p->widths / p->depths % p->groups;
+    const ptrdiff_t split = task / p->widths / p->depths / p->groups;
+    const ptrdiff_t row0 = p->all_rows * split / p->splits;
+    const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
+    const ptrdiff_t channels = cvl_min(p->depth, p->C_tap - c);
+    return (part){
+        .p = p,
+        .t = t,
+        .c = c,
+        .x = p->merged ? group * CVL_OUTER_COLUMNS : group * p->C + c,
+        .y = p->merged ? group * CVL_OUTER_COLUMNS : group * p->OC + oc,
+        .channels = p->merged ? CVL_OUTER_COLUMNS : channels,
+        .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
+        .row0 = row0,
+        .rows = rows,
+        .blocks = cvl_ceil_div(rows, p->rows),
+        .job =
+            {
+                .run = t->run,
+                .rows = channels,
+                .columns = p->merged ? p->width : cvl_min(p->width, p->OC - oc),
+                .a = p->whole || p->merged ? t->copy : p->x + group * p->C + c,
+                .a_step = d->SW * (p->merged ? CVL_OUTER_COLUMNS : d->C),
+                .b_step = p->b_step,
+                .b_panel = p->dy_rows * CVL_OUTER_COLUMNS,
+                .packed = t->packed,
+                .c_step = d->OC,
+            },
+    };
+}
+
+/* Tasks: parts one after the other, each block of which has what comes after it fetched. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
@@ -412,39 +480,20 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     size_t bytes;
     const tables t = carve_tables(p, p->worker + (size_t)worker * p->worker_bytes, &bytes);
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t oc = task % p->widths * p->width;
-        const ptrdiff_t c = task / p->widths % p->depths * p->depth;
-        const ptrdiff_t group = task / p->widths / p->depths % p->groups;
-        const ptrdiff_t split = task / p->widths / p->depths / p->groups;
-        part w = {
-            .p = p,
-            .t = &t,
-            .c = c,
-            .x = p->merged ? group * CVL_OUTER_COLUMNS : group * p->C + c,
-            .y = p->merged ? group * CVL_OUTER_COLUMNS : group * p->OC + oc,
-            .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
-            .job =
-                {
-                    .run = t.run,
-                    .rows = cvl_min(p->depth, p->C_tap - c),
-                    .columns = p->merged ? p->width : cvl_min(p->width, p->OC - oc),
-                    .a = p->whole || p->merged ? t.copy : p->x + group * p->C + c,
-                    .a_step = d->SW * (p->merged ? CVL_OUTER_COLUMNS : d->C),
-                    .b_step = p->b_step,
-                    .b_panel = p->dy_rows * CVL_OUTER_COLUMNS,
-                    .packed = t.packed,
-                    .c_step = d->OC,
-                },
-        };
-        const ptrdiff_t row0 = p->all_rows * split / p->splits;
-        const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
-        const ptrdiff_t blocks = cvl_ceil_div(rows, p->rows);
-        for (ptrdiff_t block = 0; block < blocks; block++)
-            run_block(&w, row0 + rows * block / blocks, row0 + rows * (block + 1) / blocks,
-                      block + 1 < blocks);
+        part w = part_of(p, &t, task);
+        for (ptrdiff_t block = 0; block < w.blocks; block++) {
+            w.job.ahead = (NAME(ahead)){0};
+            if (p->far && (block + 1 < w.blocks || task + 1 < end)) {
+                const int more = block + 1 < w.blocks;
+                const part next = more ? w : part_of(p, &t, task + 1);
+                look_ahead(&next, more ? block + 1 : 0);
+                w.job.ahead.next = t.ahead;
+            }
+            run_block(&w, block);
+        }
         for (ptrdiff_t tap = 0; p->aside && tap < p->taps; tap++)
             p->kernels->transpose(w.job.rows, w.job.columns,
-                                  w.dw + (tap * p->C_tap + c) * d->OC + w.y, d->OC,
+                                  w.dw + (tap * p->C_tap + w.c) * d->OC + w.y, d->OC,
                                   t.turned + tap * p->width * p->depth, p->depth);
     }
 }

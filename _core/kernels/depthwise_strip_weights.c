@@ -19,21 +19,7 @@ INLINE void load_columns(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, cons
     for (int i = top; i < bottom; i++)
 #pragma GCC unroll 3
         for (int kw = first; kw < last; kw++)
-            in[i][kw] = vload(x[i] + at + kw * s->x_step);
-}
-
-/* Fetches what a column of the next strip needs that neither the column before nor the strip before
- * had. */
-INLINE void fetch_column(const TYPE(depthwise_strip_sums) *s, const T *x, const T *dy,
-                         const int stride)
-{
-#pragma GCC unroll 4
-    for (int i = 0; i < 2 * stride; i++)
-#pragma GCC unroll 2
-        for (int kw = 0; kw < stride; kw++)
-            __builtin_prefetch(x + i * s->x_row + kw * s->step, 0, 2);
-    __builtin_prefetch(dy, 0, 2);
-    __builtin_prefetch(dy + s->dy_row, 0, 2);
+            in[i][kw] = vload(x[i] + at + kw * s->step);
 }
 
 /* A column of outputs, without the taps of kernel columns outside [first, last). */
@@ -65,11 +51,13 @@ INLINE void add_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, const 
             in[i][kw] = in[i][kw + stride];
 }
 
-/* The chains of a vector of channels, over a strip of which the input rows [top, bottom) lie inside. */
-INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int stride, const int top,
-                 const int bottom, V acc[9])
+/* The chains of a vector of channels, over the columns [g, end) of a strip of which the input rows
+ * [top, bottom) lie inside. */
+INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, ptrdiff_t g, ptrdiff_t end,
+                 const int stride, const int top, const int bottom, V acc[9])
 {
-    const T *x[INPUTS], *dy = s->dy + c;
+    const T *x[INPUTS], *dy = s->dy + g * s->step + c;
+    ptrdiff_t at = (g * stride - s->left) * s->step;
     V in[INPUTS][3];
 #pragma GCC unroll 5
     for (int i = top; i < bottom; i++)
@@ -77,31 +65,20 @@ INLINE void walk(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, const int str
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++)
         acc[k] = vload(s->sum + k * s->sum_step + c);
-    ptrdiff_t g = 0, at = -s->left * s->x_step;
-    if (s->left > 0) {
+    if (at < 0) {
         add_column(s, at, dy, stride, 1, 3, top, bottom, x, in, acc);
         g++;
-        at += stride * s->x_step;
+        at += stride * s->step;
         dy += s->step;
     } else {
         load_columns(s, at, 0, 3 - stride, top, bottom, x, in);
     }
-    const T *x_next = s->x_next, *dy_next = s->dy_next;
-    if (x_next) {
-        x_next += c + (g * stride - s->left + 3 - stride) * s->step;
-        dy_next += c + g * s->step;
-    }
-    for (; g < s->OW && g * stride - s->left + 2 < s->W; g++) {
-        if (x_next) {
-            fetch_column(s, x_next, dy_next, stride);
-            x_next += stride * s->step;
-            dy_next += s->step;
-        }
+    for (; g < end && g * stride - s->left + 2 < s->W; g++) {
         add_column(s, at, dy, stride, 0, 3, top, bottom, x, in, acc);
-        at += stride * s->x_step;
+        at += stride * s->step;
         dy += s->step;
     }
-    if (g < s->OW)
+    if (g < end)
         add_column(s, at, dy, stride, 0, 2, top, bottom, x, in, acc);
 }
 
@@ -116,40 +93,41 @@ INLINE void add_row_column(const TYPE(depthwise_strip_sums) *s, ptrdiff_t at, co
             continue;
 #pragma GCC unroll 3
         for (int kw = first; kw < last; kw++)
-            acc[3 * kh + kw] = vfma(vload(s->x[kh] + at + kw * s->x_step), v, acc[3 * kh + kw]);
+            acc[3 * kh + kw] = vfma(vload(s->x[kh] + at + kw * s->step), v, acc[3 * kh + kw]);
     }
 }
 
 /* The same over one row: nothing is kept, so that one walk does for all that may lie outside. */
-INLINE void walk_row(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, V acc[9])
+INLINE void walk_row(const TYPE(depthwise_strip_sums) *s, ptrdiff_t c, ptrdiff_t g, ptrdiff_t end,
+                     V acc[9])
 {
     const T *dy = s->dy + c;
-    ptrdiff_t g = 0, at = c - s->left * s->x_step;
+    const ptrdiff_t at = c - s->left * s->step;
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++)
         acc[k] = vload(s->sum + k * s->sum_step + c);
-    if (s->left > 0) {
+    if (g * s->stride < s->left) {
         add_row_column(s, at, dy, 1, 3, acc);
         g++;
     }
-    for (; g < s->OW && g * s->stride - s->left + 2 < s->W; g++)
-        add_row_column(s, at + g * s->stride * s->x_step, dy + g * s->step, 0, 3, acc);
-    if (g < s->OW)
-        add_row_column(s, at + g * s->stride * s->x_step, dy + g * s->step, 0, 2, acc);
+    for (; g < end && g * s->stride - s->left + 2 < s->W; g++)
+        add_row_column(s, at + g * s->stride * s->step, dy + g * s->step, 0, 3, acc);
+    if (g < end)
+        add_row_column(s, at + g * s->stride * s->step, dy + g * s->step, 0, 2, acc);
 }
 
-/* All channels: the last vector begins where the channels end with it, and what it has of channels
- * that are done is dropped. Without a stride it is a row that is alone. */
-INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, const int top,
-                     const int bottom)
+/* All channels of the columns [g, end): the last vector begins where the channels end with it, and what
+ * it has of channels that are done is dropped. Without a stride it is a row that is alone. */
+INLINE void channels(const TYPE(depthwise_strip_sums) *s, ptrdiff_t g, ptrdiff_t end,
+                     const int stride, const int top, const int bottom)
 {
     V acc[9];
     for (ptrdiff_t c = 0; c < s->channels; c += VL) {
         const ptrdiff_t begin = c + VL <= s->channels ? c : s->channels - VL;
         if (stride)
-            walk(s, begin, stride, top, bottom, acc);
+            walk(s, begin, g, end, stride, top, bottom, acc);
         else
-            walk_row(s, begin, acc);
+            walk_row(s, begin, g, end, acc);
         if (begin == c) {
 #pragma GCC unroll 9
             for (int k = 0; k < 9; k++)
@@ -167,18 +145,18 @@ INLINE void channels(const TYPE(depthwise_strip_sums) *s, const int stride, cons
 }
 
 /* By which of the first and the last input row lie outside. */
-#define STRIP(stride)                                               \
-    static void strip_##stride(const TYPE(depthwise_strip_sums) *s) \
-    {                                                               \
-        enum { LAST = (CVL_ORDER_STRIP - 1) * stride + 2 };         \
-        if (s->x[0] && s->x[LAST])                                  \
-            channels(s, stride, 0, LAST + 1);                       \
-        else if (s->x[LAST])                                        \
-            channels(s, stride, 1, LAST + 1);                       \
-        else if (s->x[0])                                           \
-            channels(s, stride, 0, LAST);                           \
-        else                                                        \
-            channels(s, stride, 1, LAST);                           \
+#define STRIP(stride)                                                                           \
+    static void strip_##stride(const TYPE(depthwise_strip_sums) *s, ptrdiff_t g, ptrdiff_t end) \
+    {                                                                                           \
+        enum { LAST = (CVL_ORDER_STRIP - 1) * stride + 2 };                                     \
+        if (s->x[0] && s->x[LAST])                                                              \
+            channels(s, g, end, stride, 0, LAST + 1);                                           \
+        else if (s->x[LAST])                                                                    \
+            channels(s, g, end, stride, 1, LAST + 1);                                           \
+        else if (s->x[0])                                                                       \
+            channels(s, g, end, stride, 0, LAST);                                               \
+        else                                                                                    \
+            channels(s, g, end, stride, 1, LAST);                                               \
     }
 STRIP(1)
 STRIP(2)
@@ -186,10 +164,13 @@ STRIP(2)
 void KERNEL(depthwise_strip_weights)(const TYPE(depthwise_strip_sums) *s)
 {
     assert(s->channels >= VL);
-    if (s->rows == 1)
-        channels(s, 0, 0, 0);
-    else if (s->stride == 1)
-        strip_1(s);
-    else
-        strip_2(s);
+    for (ptrdiff_t g = 0, end; g < s->OW; g = end) {
+        end = s->OW - g > s->columns ? g + s->columns : s->OW;
+        if (s->rows == 1)
+            channels(s, g, end, 0, 0, 0);
+        else if (s->stride == 1)
+            strip_1(s, g, end);
+        else
+            strip_2(s, g, end);
+    }
 }

@@ -130,18 +130,16 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_sums) {
 
 /* Chains over a strip of up to CVL_ORDER_STRIP output rows of depthwise filters of 3x3 taps at stride
  * 1 or 2, for `channels` channels, which are a vector or more:
- *   sum[(3*kh + kw)*sum_step + c] = fma(x[r*stride + kh][(g*stride - left + kw)*x_step + c],
+ *   sum[(3*kh + kw)*sum_step + c] = fma(x[r*stride + kh][(g*stride - left + kw)*step + c],
  *                                       dy[r*dy_row + g*step + c], itself)
  * column by column g < OW and row by row, without the taps of columns outside [0, W), of which an
- * output has at most one. The first and the last row of x may be NULL: they lie outside. Unless
- * `x_next` is NULL, a whole strip fetches into L2 what the next one reads first: 2*stride rows of
- * inputs from there on, and two of gradients from `dy_next`; their pixels lie `step` apart, rows
- * x_row and dy_row. */
+ * output has at most one. The first and the last row of x may be NULL: they lie outside. All channels
+ * of `columns` columns are done before the next. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
     T *sum;
-    const T *x[CVL_STRIP_INPUTS], *dy, *x_next, *dy_next;
-    ptrdiff_t stride, rows, OW, left, W;
-    ptrdiff_t sum_step, x_step, x_row, dy_row, step, channels;
+    const T *x[CVL_STRIP_INPUTS], *dy;
+    ptrdiff_t stride, rows, OW, columns, left, W;
+    ptrdiff_t sum_step, dy_row, step, channels;
 } CVL_DTYPE_NAME(cvl_depthwise_strip_sums);
 
 /* Elements that will be read; the end of a list of such where there are 0. */

@@ -59,13 +59,14 @@ static inline cvl_bands NAME(make_bands_of)(const NAME(gemm_panel) gemm[CVL_GEMM
 }
 
 /* The same with panels of three vectors, where the level has them, for what those of four leave:
- * narrower panels take longer for their work; and with no half vectors where the CPU gains nothing by
- * them, or, where `halves` are wanted, with one of a vector and a half in place of both. */
+ * narrower panels take longer for their work; and with no half vectors beside whole ones where the CPU
+ * gains nothing by them, or, where `halves` are wanted, with one of a vector and a half in place of both. */
 static inline cvl_bands NAME(make_even_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS + 2],
                                               ptrdiff_t columns, int halves)
 {
     const ptrdiff_t VL = gemm[CVL_GEMM_WHOLE - 1].NR;
-    const ptrdiff_t step = cvl_has_half_units() ? gemm[CVL_GEMM_PANELS - 1].NR : VL;
+    const ptrdiff_t half = gemm[CVL_GEMM_PANELS - 1].NR;
+    const ptrdiff_t step = cvl_has_half_units() || columns <= half ? half : VL;
     const ptrdiff_t rounded = cvl_ceil_div(columns, step) * step;
     const int last = halves && rounded > VL && rounded % VL != 0;
     const ptrdiff_t vectors = rounded / VL - last;

@@ -190,9 +190,9 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
 #define PANEL_NAME(name) KERNEL(gemm_##name)
 
 /* 32 vector registers hold 24 accumulators, 3 or 4 of B and the broadcast; 16 hold 12, 2 and 1. Fewer
- * accumulators would do for the latency of their sums, but read B more often: 4 rows of 4 vectors
- * take all that L2 gives where a CPU has two units of 512 bits. The last panel of avx512 is the last of avx2: half a vector takes half the time where a CPU has
- * two units of 256 bits that make one of 512. */
+ * accumulators would do for the latency of their sums, but read B more often: 4 rows of 4 vectors take
+ * all that L2 gives where a CPU has two units of 512 bits. The last panel of avx512 is the last of
+ * avx2: half a vector takes half the time where a CPU has two units of 256 bits that make one of 512. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
 PANEL(static, wide, 6, 4, 4, 2)
 PANEL(static, three, 8, 3, 4, 2)

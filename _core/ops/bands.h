@@ -60,7 +60,8 @@ static inline cvl_bands NAME(make_bands_of)(const NAME(gemm_panel) gemm[CVL_GEMM
 
 /* The same with panels of three vectors, where the level has them, for what those of four leave:
  * narrower panels take longer for their work; and with no half vectors beside whole ones where the CPU
- * gains nothing by them, or, where `halves` are wanted, with one of a vector and a half in place of both. */
+ * gains nothing by them, or, where `halves` are wanted, with one of a vector and a half in place of
+ * both. */
 static inline cvl_bands NAME(make_even_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS + 2],
                                               ptrdiff_t columns, int halves)
 {

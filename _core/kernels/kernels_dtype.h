@@ -101,7 +101,7 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
  *       of w[(3*kh + kw)*step + c] * x[kh < 2][(j - kw)/2*step + c]
  * the sum being one FMA chain; then bias[c] is added, unless that is NULL. Columns outside [0, OW) of
  * x are left out, and those outside [0, W) of y; and one row of each may be NULL: it lies outside.
- * With `fetch`, what the next two rows of outputs need is fetched into L2. */
+ * With `fetch`, outputs are fetched before they are written. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_data) {
     const T *x[2], *w, *bias;
     T *y[2];

@@ -10,14 +10,6 @@ void NAME(depthwise_sums_run)(const NAME(conv2d_call) *call);
 
 /* Filters of 3x3 taps: whether a pass can go this way; forward and backward data, backward data of
  * stride 2, which needs no workspace, and weight gradients: bytes of workspace, and a run. */
-/* Whether inputs and outputs are too large for caches. What the next strip reads and writes is then
- * fetched on the way: in images of many channels, one vector of a pixel after another looks like no
- * stream to the processor. */
-static inline int depthwise_is_large(const cvl_conv2d_shape *shape)
-{
-    return (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > 16 << 20;
-}
-
 int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
 void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call);
 void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call);

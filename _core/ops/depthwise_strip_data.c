@@ -1,24 +1,23 @@
 /* depthwise_strip_data.c: backward data of depthwise filters of 3x3 taps at stride 2.
  *
- * Input gradients are computed in strips of two rows that read the same two rows of dy, and a strip
- * in short pieces that take all channels in turn: what is read and written then lies in runs.
+ * Input gradients are computed in strips of two rows that read the same two rows of dy.
  *
  * Order of sums: the taps of an input in the order of k. */
 #include "depthwise.h"
 
 enum {
-    TASKS = 32, /* bands are no higher than makes so many, if that leaves a strip */
-    SPAN = 64,  /* else these are cut into so many channels */
-    RUN = 4096, /* bytes of dy of a piece: more of them drive each other out of L1, */
-    PIECE = 2   /* and fewer columns do not pay for the loads of the filter */
+    CACHES = 4 << 20, /* bytes of x and y: beyond them fetching pays */
+    TASKS = 32,       /* bands are no higher than makes so many, if that leaves a strip */
+    SPAN = 64         /* else these are cut into so many channels */
 };
 
 typedef struct strips {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
     ptrdiff_t first, strips, band, bands; /* of an image; strips of a task */
-    ptrdiff_t begin, end, piece;          /* blocks of a strip; of them at once */
-    ptrdiff_t span, spans;  /* channels of a task; the last has what is left besides */
+    ptrdiff_t begin, end;                 /* blocks of a strip */
+    ptrdiff_t span, spans; /* channels of a task; the last has what is left besides */
+    int fetch;
     const T *dy, *w, *bias; /* of a transposed convolution, or NULL */
     T *dx;
 } strips;
@@ -37,16 +36,15 @@ static void compute_strip(const strips *s, ptrdiff_t n, ptrdiff_t strip, ptrdiff
            .w = s->w + c,
            .bias = s->bias ? s->bias + c : NULL,
            .y = {h >= 0 ? dx : NULL, h + 1 < d->H ? dx + d->W * d->C : NULL},
+           .begin = s->begin,
+           .end = s->end,
            .left = d->PL,
            .W = d->W,
            .OW = OW,
            .step = d->C,
            .channels = channels,
-           .fetch = depthwise_is_large(s->shape)};
-    for (job.begin = s->begin; job.begin < s->end; job.begin = job.end) {
-        job.end = cvl_min(s->end, job.begin + s->piece);
-        s->kernels->depthwise_strip_data(&job);
-    }
+           .fetch = s->fetch};
+    s->kernels->depthwise_strip_data(&job);
 }
 
 /* Task: a band of strips of an image and a span of channels. */
@@ -75,11 +73,11 @@ void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call)
                 .w = call->w,
                 .bias = call->end.bias,
                 .dx = call->out};
+    s.fetch = (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
     s.first = d->PT / 2;
     s.strips = (d->H - 1 + d->PT) / 2 + 1 - s.first;
     s.begin = d->PL / 2;
     s.end = (d->W - 1 + d->PL) / 2 + 1;
-    s.piece = cvl_max(PIECE, RUN / (d->C * (ptrdiff_t)sizeof(T)));
     s.span = d->N * s.strips < TASKS ? cvl_min(d->C, SPAN) : d->C;
     s.spans = d->C / s.span;
     s.band = cvl_max(1, cvl_min(s.strips, d->N * s.spans * s.strips / TASKS));

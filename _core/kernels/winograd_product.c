@@ -32,6 +32,9 @@ INLINE part part_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t grou
     };
 }
 
+/* What comes from far: nothing; a and b, which are fetched into L2; or b alone, into L1. */
+enum { NEAR, FAR, FAR_B };
+
 /* What a micro-tile fetches while it multiplies: `step` further at each k. */
 typedef struct stream {
     const T *at;
@@ -58,11 +61,12 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
     const T *a[8], *b = at->b;
     T *c = at->c + row * g->c_row;
     stream ahead_a = {NULL, 0}, ahead_b = {NULL, 0};
-    if (streams) {
+    if (streams == FAR) {
         const ptrdiff_t a_width = a_step == 1 ? g->rows * g->a_row / K : a_step;
         ahead_a = share_of(g, g->a_streams, at->next_a, at->a, a_width, K, row, MR);
-        ahead_b = share_of(g, g->b_streams, at->next_b, at->b, b_step, K, row, MR);
     }
+    if (streams)
+        ahead_b = share_of(g, g->b_streams, at->next_b, at->b, b_step, K, row, MR);
     V acc[8][4];
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++) {
@@ -76,10 +80,12 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
 #pragma GCC unroll 1
     for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
         V bv[4];
-        if (streams) {
+        if (streams == FAR) {
             __builtin_prefetch(ahead_a.at, 0, 2);
-            __builtin_prefetch(ahead_b.at, 0, 2);
             ahead_a.at += ahead_a.step;
+        }
+        if (streams) {
+            __builtin_prefetch(ahead_b.at, 0, streams == FAR ? 2 : 3);
             ahead_b.at += ahead_b.step;
         }
 #pragma GCC unroll 4
@@ -130,17 +136,19 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
 /* The tiles of gemm.c: as many accumulators as the registers hold. What streams has tiles of its own: to
  * fetch costs the others up to 5 %. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-PRODUCT(narrow, 8, 1, 0)
-PRODUCT(middle, 8, 2, 0)
-PRODUCT(middle_streamed, 8, 2, 1)
-PRODUCT(wide, 4, 4, 0)
-PRODUCT(wide_streamed, 4, 4, 1)
+PRODUCT(narrow, 8, 1, NEAR)
+PRODUCT(middle, 8, 2, NEAR)
+PRODUCT(middle_far, 8, 2, FAR)
+PRODUCT(middle_far_b, 8, 2, FAR_B)
+PRODUCT(wide, 4, 4, NEAR)
+PRODUCT(wide_far, 4, 4, FAR)
 #else
-PRODUCT(narrow, 6, 1, 0)
-PRODUCT(middle, 6, 2, 0)
-PRODUCT(middle_streamed, 6, 2, 1)
-PRODUCT(wide, 3, 4, 0)
-PRODUCT(wide_streamed, 3, 4, 1)
+PRODUCT(narrow, 6, 1, NEAR)
+PRODUCT(middle, 6, 2, NEAR)
+PRODUCT(middle_far, 6, 2, FAR)
+PRODUCT(middle_far_b, 6, 2, FAR_B)
+PRODUCT(wide, 3, 4, NEAR)
+PRODUCT(wide_far, 3, 4, FAR)
 #endif
 #ifdef CVL_LEVEL_AVX512
 extern void HALF(const TYPE(winograd_product) *g);
@@ -211,11 +219,11 @@ void KERNEL(winograd_product)(const TYPE(winograd_product) *g)
     if (keep(g))
         return;
 #endif
-    const int streams = g->a_streams || g->b_streams;
+    const int far = g->a_streams || g->b_streams;
     if (g->NR == VL)
         narrow(g);
     else if (g->NR == 2 * VL)
-        (streams ? middle_streamed : middle)(g);
+        (g->a_streams ? middle_far : far ? middle_far_b : middle)(g);
     else
-        (streams ? wide_streamed : wide)(g);
+        (far ? wide_far : wide)(g);
 }

@@ -267,7 +267,7 @@ static void multiply(const plan *p, T *products, const T *v, ptrdiff_t tiles, co
         .c_group = p->f->OC,
         .c_row = p->y_tiles.ld,
         .add = add,
-        .a_streams = p->shares_v,
+        .a_streams = p->shares_v && !p->u_streams, /* fetching both costs more than it saves */
         .b_streams = p->u_streams,
     });
 }

@@ -19,6 +19,9 @@
  *   vany(m) vall(m)    whether the mask holds anywhere, everywhere
  *   vselect(m, a, b)   a where m, else b
  *   vtranspose(r)      r[i][j] = r[j][i] of VL vectors
+ *   vload_turned(r, p, step, rows)                 r[i][j] = p[j*step + i] of LANE vectors, of which
+ *                      j < rows count: nothing else is read
+ *   vload_lanes(p)     a vector of VL / LANE lanes, from p[i] on each
  *   vldexp(a, n)       a * 2^n for whole n, |n| <= 250 (f64: 2000), rounded once, but for an a or n
  *                      so small that a * 2^(n/2) is subnormal
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
@@ -103,6 +106,9 @@ INLINE V zip_high(V a, V b) { return OP(unpackhi)(a, b); }
 #endif
 
 #if !defined(CVL_LEVEL_AVX512) && !defined(CVL_LEVEL_AVX2)
+/* A vector is one lane. */
+INLINE V vload_lanes(const T *const *p) { return vload(*p); }
+
 /* Levels without masked memory access go through a copy. */
 INLINE V vload_n(const T *p, int n)
 {
@@ -179,27 +185,38 @@ INLINE V vldexp(V a, V n)
 }
 #endif
 
-/* Vectors are lanes of 128 bits, of LANE elements; zips stay within them. So squares of LANE rows are
- * turned first, by zipping the first half of their rows with the second once for each doubling of
- * LANE; then the square of lanes, by parting even lanes from odd. */
-INLINE void vtranspose(V r[VL])
+/* Vectors are lanes of 128 bits, of LANE elements; zips stay within them. LANE vectors have a square of
+ * LANE rows in each lane, which is turned by zipping the first half of the rows with the second once for
+ * each doubling of LANE. */
+enum { LANE = VL * sizeof(T) < 16 ? VL : 16 / (int)sizeof(T) };
+INLINE void turn_lanes(V r[LANE])
 {
 #if VL > 1
-    enum { LANE = 16 / (int)sizeof(T), HALF = LANE / 2 };
-    V t[VL];
+    V t[LANE];
 #pragma GCC unroll 2
     for (int width = 1; width < LANE; width *= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < VL / 2; i++) {
-            const int square = i / HALF * LANE, row = i % HALF;
-            t[square + 2 * row] = zip_low(r[square + row], r[square + row + HALF]);
-            t[square + 2 * row + 1] = zip_high(r[square + row], r[square + row + HALF]);
+#pragma GCC unroll 2
+        for (int i = 0; i < LANE / 2; i++) {
+            t[2 * i] = zip_low(r[i], r[i + LANE / 2]);
+            t[2 * i + 1] = zip_high(r[i], r[i + LANE / 2]);
         }
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++)
+#pragma GCC unroll 4
+        for (int i = 0; i < LANE; i++)
             r[i] = t[i];
     }
+#else
+    (void)r;
+#endif
+}
+
+/* Of squares that are turned the lanes themselves are, by parting even ones from odd. */
+INLINE void vtranspose(V r[VL])
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < VL; i += LANE)
+        turn_lanes(r + i);
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_AVX2)
+    V t[VL];
 #pragma GCC unroll 2
     for (int width = LANE; width < VL; width *= 2) {
 #pragma GCC unroll 8
@@ -214,9 +231,23 @@ INLINE void vtranspose(V r[VL])
             r[i] = t[i];
     }
 #endif
-#else
-    (void)r;
-#endif
+}
+
+/* Loads put lanes where they belong, so that half the shuffles are left. The compiler would keep a list of
+ * all rows in memory, were their pointers known to it beforehand. */
+INLINE void vload_turned(V r[LANE], const T *p, ptrdiff_t step, ptrdiff_t rows)
+{
+    const T *row = p;
+#pragma GCC unroll 4
+    for (int i = 0; i < LANE; i++, row += step) {
+        const T *lane[VL / LANE];
+        __asm__("" : "+r"(row));
+#pragma GCC unroll 4
+        for (int j = 0; j < VL / LANE; j++)
+            lane[j] = i + j * LANE < rows ? row + j * LANE * step : p;
+        r[i] = vload_lanes(lane);
+    }
+    turn_lanes(r);
 }
 
 INLINE T sfma(T a, T b, T c) { return CVL_SFMA(a, b, c); }

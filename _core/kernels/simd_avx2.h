@@ -18,6 +18,10 @@ INLINE V vpow2(V t)
 }
 INLINE V even_lanes(V a, V b) { return _mm256_permute2f128_ps(a, b, 0x20); }
 INLINE V odd_lanes(V a, V b) { return _mm256_permute2f128_ps(a, b, 0x31); }
+INLINE V vload_lanes(const T *const *p)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p[0])), _mm_loadu_ps(p[1]), 1);
+}
 INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
 INLINE __m128i narrow_to_words(V v)
 {
@@ -39,6 +43,10 @@ INLINE V vpow2(V t)
 }
 INLINE V even_lanes(V a, V b) { return _mm256_permute2f128_pd(a, b, 0x20); }
 INLINE V odd_lanes(V a, V b) { return _mm256_permute2f128_pd(a, b, 0x31); }
+INLINE V vload_lanes(const T *const *p)
+{
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p[0])), _mm_loadu_pd(p[1]), 1);
+}
 INLINE V widen_bytes(__m128i bytes) { return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(bytes)); }
 INLINE __m128i narrow_to_words(V v)
 {

@@ -45,11 +45,25 @@ INLINE M vgt(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f32x4(a, b, 0x88); }
 INLINE V odd_lanes(V a, V b) { return _mm512_shuffle_f32x4(a, b, 0xdd); }
+INLINE V vload_lanes(const T *const *p)
+{
+    V v = _mm512_castps128_ps512(_mm_loadu_ps(p[0]));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p[1]), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p[2]), 2);
+    return _mm512_insertf32x4(v, _mm_loadu_ps(p[3]), 3);
+}
 #else
 INLINE M vgt(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0x88); }
 INLINE V odd_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0xdd); }
+INLINE V vload_lanes(const T *const *p)
+{
+    V v = _mm512_castpd128_pd512(_mm_loadu_pd(p[0]));
+    v = _mm512_insertf64x2(v, _mm_loadu_pd(p[1]), 1);
+    v = _mm512_insertf64x2(v, _mm_loadu_pd(p[2]), 2);
+    return _mm512_insertf64x2(v, _mm_loadu_pd(p[3]), 3);
+}
 #endif
 typedef __m512i U;
 #define UL 8

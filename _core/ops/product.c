@@ -16,7 +16,8 @@
  * copied, up to a BLOCK. For more than MOST rows packing is cheap. A panel of at most SMALL elements is
  * turned onto the stack: to borrow a workspace is a good part of so small a product. Of more than
  * FETCHED elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during
- * the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. */
+ * the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. A task of rows of few
+ * elements has THIN columns. */
 enum {
     ROWS = 16,
     BLOCK = 256,
@@ -27,7 +28,8 @@ enum {
     SMALL = 1024,
     FETCHED = 1 << 16,
     FETCHED_W = 1 << 18,
-    LONG = 64
+    LONG = 64,
+    THIN = 64
 };
 
 /* How the micro-kernel comes by B. */
@@ -189,6 +191,31 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     }
 }
 
+/* --------------------------------------------------------------------------- rows of few elements */
+
+static int is_thin(const product *p)
+{
+    return p->source == TURNED && p->K >= CVL_THIN_LEAST && p->K <= CVL_THIN && p->columns >= THIN;
+}
+
+/* Tasks by THIN columns, of which the last has what is left, and blocks of rows. */
+static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const product *p = context;
+    (void)worker;
+    for (ptrdiff_t task = begin, stop; task < end; task = stop) {
+        const ptrdiff_t first = task / p->blocks * p->blocks, column = task / p->blocks * THIN;
+        const ptrdiff_t columns = p->columns - column < 2 * THIN ? p->columns - column : THIN;
+        const ptrdiff_t row = (task - first) * BLOCK_SMALL;
+        stop = cvl_min(end, first + p->blocks);
+        _Alignas(64) T b[CVL_THIN * 2 * THIN];
+        p->kernels->transpose(p->K, columns, b, 2 * THIN, p->b + column * p->K, p->K);
+        p->kernels->thin_product(cvl_min(p->M, (stop - first) * BLOCK_SMALL) - row, columns, p->K,
+                                 p->c + row * p->columns + column, p->columns, p->a + row * p->K, b,
+                                 2 * THIN);
+    }
+}
+
 /* ------------------------------------------------------------------------------- the engine */
 
 /* A matrix product once it is flattened (shapes.h). */
@@ -254,6 +281,12 @@ static void run(const NAME(conv2d_call) *call)
         .source = call->packed ? READY : source_of(shape, call->pass),
         .segments = workspace(shape, call->pass, threads) ? (T *)(void *)call->workspace : NULL,
     };
+    if (is_thin(&p)) {
+        p.blocks = cvl_ceil_div(p.M, BLOCK_SMALL);
+        cvl_parallel_for(threads, p.columns / THIN * p.blocks, shape->flops, CVL_FLUSH, run_thin,
+                         &p);
+        return;
+    }
     p.bands = NAME(make_bands)(p.kernels->gemm, p.columns);
     p.VL = p.kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
     p.vectors = p.bands.columns / p.VL;

@@ -20,6 +20,15 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 21,  33,  65},
     {sizeof(cvl_linear), 21,  9,   128},
     {sizeof(cvl_linear), 21,  9,   129},
+    {sizeof(cvl_linear), 5,   64,  4}, /* backward: rows that are held in registers */
+    {sizeof(cvl_linear), 5,   65,  5},
+    {sizeof(cvl_linear), 64,  71,  6},
+    {sizeof(cvl_linear), 65,  127, 7},
+    {sizeof(cvl_linear), 5,   128, 8},
+    {sizeof(cvl_linear), 70,  150, 9},
+    {sizeof(cvl_linear), 130, 333, 10},
+    {sizeof(cvl_linear), 200, 97,  11},
+    {sizeof(cvl_linear), 33,  130, 12},
     {sizeof(cvl_linear), 513, 400, 1},
     {sizeof(cvl_linear), 5,   2,   770},
 };

@@ -11,6 +11,10 @@ enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = 16 };
 enum { ROWS = 6, ROWS_1 = 8 };
 #endif
 
+/* Of so many rows one pixel of A fills a line, whose loads come as close as may be: the line of a few
+ * pixels on is fetched. */
+enum { NEXT = 4 };
+
 /* Lines ahead are fetched in the order of memory, so that the CPU finds out and fetches most of them
  * itself; half of a line for each k leaves the loads of the tile their share of what may be under way. */
 enum { HALF = 32 / (int)sizeof(T) };
@@ -65,6 +69,8 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
                     __builtin_prefetch(f->at, 0, 2);
                     f->at += f->step;
                 }
+                if (rows > ROWS)
+                    __builtin_prefetch(x + NEXT * a_step, 0, 3);
                 bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
                 if (NV == 2)
                     bv[0] = vload(b);
@@ -206,18 +212,15 @@ void KERNEL(outer_groups)(const TYPE(outer) *o)
     }
 }
 
-void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, T *out, ptrdiff_t panel, const T *in,
-                          ptrdiff_t in_step)
+void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, ptrdiff_t width, T *out,
+                          ptrdiff_t panel, const T *in, ptrdiff_t in_step)
 {
-    enum { WIDTH = CVL_OUTER_COLUMNS };
-    for (ptrdiff_t k = 0; k < count; k++, in += in_step, out += WIDTH) {
+    for (ptrdiff_t k = 0; k < count; k++, in += in_step, out += width) {
         T *to = out;
-        ptrdiff_t j = 0;
-        for (; j + WIDTH <= columns; j += WIDTH, to += panel)
-#pragma GCC unroll 8
-            for (int i = 0; i < WIDTH; i += VL)
-                vstore(to + i, vload(in + j + i));
-        for (int i = 0; j + i < columns; i += VL)
-            vstore(to + i, vload_part(in + j + i, columns - j - i));
+        for (ptrdiff_t j = 0; j < columns; j += width, to += panel) {
+            const ptrdiff_t n = columns - j < width ? columns - j : width;
+            for (ptrdiff_t i = 0; i < n; i += VL)
+                vstore_part(to + i, vload_part(in + j + i, n - i), n - i);
+        }
     }
 }

@@ -5,6 +5,8 @@
  * are taken together: KW*C neighbouring elements of a copy of x with its padding. Elsewhere the
  * positions whose tap lies in the padding are left out, so no zeros are multiplied. Where outputs are
  * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end.
+ * Groups of few channels read copies of x and dy, of several groups at once: 256 bytes of each pixel
+ * come twice as fast as 128. A group, or those that share vectors, has a panel of its own there.
  *
  * Order of sums: output positions are dealt to even blocks of at most CVL_ORDER_PIXELS (whole rows,
  * or pieces of one), one FMA chain each, added to dw in order. Where dw is small the rows are first
@@ -29,6 +31,7 @@ enum {
     APART = 256,  /* outputs */
     WORTH = 128,  /* rows of dw */
     SKEW = 2,     /* rows of a panel */
+    BESIDE = 64,  /* channels of copies side by side: of strides, where all threads have as many */
     AHEAD = 1280, /* stretches of memory */
     LANES = 16    /* of the widest vector */
 };
@@ -37,7 +40,7 @@ typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
     int whole;              /* kernel rows are taken whole */
-    int merged;             /* groups of few channels side by side, from copies of x and dy; */
+    ptrdiff_t merged;       /* channels of a panel of copies of x and dy, of groups of few; or 0 */
     int shared;             /* several of them to a vector */
     int turned;             /* outputs are the rows and channels the columns, */
     int aside;              /* of what is put in its place at the end */
@@ -46,10 +49,11 @@ typedef struct plan {
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
     int far;                /* what comes next is fetched ahead */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
-    ptrdiff_t groups;       /* of which a task has one: merged, the channels of a copy */
+    ptrdiff_t groups;       /* of which a task has one: merged, those of a copy */
     ptrdiff_t depth, depths, width, widths, splits;
     ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
     ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
+    ptrdiff_t copies, copy_size;   /* panels of the copy; elements of one */
     ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
     ptrdiff_t dy_rows, dy_columns; /* of the copy of dy in panels; or 0: read where it is */
     T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
@@ -68,7 +72,7 @@ typedef struct tables {
     row *row;             /* (rows) */
     cvl_outer_run *run;   /* (rows) */
     T *packed;            /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
-    T *copy;              /* (images, image_rows, copy_width) */
+    T *copy;              /* (copies, images, image_rows, copy_width) */
     T *dy;                /* (dy_rows, dy_columns), by panels */
     T *turned;            /* (taps, width, depth): dw of a task */
     NAME(stretch) *ahead; /* (AHEAD + 1) */
@@ -83,7 +87,7 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     t.packed = NULL;
     if (!p->whole && !p->turned && p->width >= REUSED)
         t.packed = cvl_carve(&s, CVL_ORDER_PIXELS * CVL_OUTER_ROWS * sizeof(T));
-    t.copy = cvl_carve(&s, (size_t)(p->images * p->image_rows * p->copy_width) * sizeof(T));
+    t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
     t.turned = cvl_carve(&s, p->aside ? (size_t)(p->taps * p->width * p->depth) * sizeof(T) : 0);
     t.ahead = cvl_carve(&s, p->far ? (AHEAD + 1) * sizeof *t.ahead : 0);
@@ -130,6 +134,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         p->copy_width = ((columns - 1) * d->SW + d->KW) * d->C;
         p->images = (p->rows - 1) / shape->OH + 2;
         p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
+        p->copies = 1;
     }
 
     p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
@@ -143,22 +148,25 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
            4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
         p->splits *= 2;
     p->groups = d->groups;
-    p->merged = merges(p);
-    p->shared = p->merged && 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-    if (p->merged) {
-        p->groups = d->C / CVL_OUTER_COLUMNS;
-        p->width = CVL_OUTER_COLUMNS;
-        p->copy_width = d->W * CVL_OUTER_COLUMNS;
+    if (merges(p)) {
+        p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
+        p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
+        const int beside = d->SH * d->SW > 1 && d->C % (BESIDE * threads) == 0;
+        p->width = beside ? BESIDE : CVL_OUTER_COLUMNS;
+        p->groups = d->C / p->width;
+        p->copies = p->width / p->merged;
+        p->copy_width = d->W * p->merged;
         p->images = (p->rows - 1) / shape->OH + 2;
         p->image_rows =
             cvl_min(d->H, (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1);
     }
+    p->copy_size = p->images * p->image_rows * p->copy_width;
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = !p->merged && x_bytes > FAR - y_bytes;
     p->b_step = d->OC;
     if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
-        p->b_step = CVL_OUTER_COLUMNS;
+        p->b_step = p->merged ? p->merged : CVL_OUTER_COLUMNS;
         p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
         p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
     }
@@ -240,7 +248,7 @@ static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrd
             continue;
         const ptrdiff_t column = begin * d->SW + left;
         t->run[runs++] = (cvl_outer_run){
-            p->merged ? copied_row(p, t, r, ih) + column * CVL_OUTER_COLUMNS
+            p->merged ? copied_row(p, t, r, ih) + column * p->merged
                       : ((r->n * d->H + ih) * d->W + column) * d->C,
             (r->position + begin - r->from) * p->b_step,
             end - begin,
@@ -285,9 +293,9 @@ static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdi
         const ptrdiff_t ih0 = first_copied(p, t->row, r);
         const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
         if (ih0 < ih1)
-            p->kernels->copy_pixels((ih1 - ih0) * d->W, CVL_OUTER_COLUMNS,
-                                    t->copy + copied_row(p, t, r, ih0), CVL_OUTER_COLUMNS,
-                                    p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
+            p->kernels->outer_panels((ih1 - ih0) * d->W, p->width, p->merged,
+                                     t->copy + copied_row(p, t, r, ih0), p->copy_size,
+                                     p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
     }
 }
 
@@ -360,19 +368,21 @@ static void look_ahead(const part *w, ptrdiff_t block)
     next->count = 0;
 }
 
-/* The groups of a copy one by one. */
-static void run_groups(part *w)
+/* The panels of copies one by one. */
+static void run_panels(part *w)
 {
     const plan *p = w->p;
     NAME(outer) job = w->job;
-    job.columns = p->OC;
-    for (ptrdiff_t g = 0; g < w->job.columns; g += p->OC) {
-        p->kernels->outer(&job);
-        job.a += p->C;
-        job.b += p->OC;
-        job.c += p->OC;
+    job.columns = p->merged;
+    for (ptrdiff_t i = 0; i < p->copies; i++) {
+        if (p->shared)
+            p->kernels->outer_groups(&job);
+        else
+            p->kernels->outer(&job);
+        job.a += p->copy_size;
+        job.b += job.b_panel;
+        job.c += p->merged;
     }
-    w->job.ahead = job.ahead;
 }
 
 /* A tap with the roles of x and dy exchanged. */
@@ -412,21 +422,17 @@ static void run_block(part *w, ptrdiff_t block)
     if (p->merged)
         copy_channels(p, t, count, w->x);
     w->job.b = p->dy + from * d->OC + w->y;
-    if (p->merged)
-        p->kernels->copy_pixels(to - from, CVL_OUTER_COLUMNS, t->dy, CVL_OUTER_COLUMNS, w->job.b,
-                                d->OC);
-    else if (p->dy_rows)
-        p->kernels->outer_panels(to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
-    if (p->dy_rows)
+    if (p->dy_rows) {
+        p->kernels->outer_panels(to - from, w->job.columns, p->b_step, t->dy, w->job.b_panel,
+                                 w->job.b, d->OC);
         w->job.b = t->dy;
+    }
     for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
         w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
-        if (p->shared)
-            p->kernels->outer_groups(&w->job);
-        else if (p->merged)
-            run_groups(w);
+        if (p->merged)
+            run_panels(w);
         else if (p->turned)
             run_turned(w, tap);
         else
@@ -450,9 +456,9 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
         .p = p,
         .t = t,
         .c = c,
-        .x = p->merged ? group * CVL_OUTER_COLUMNS : group * p->C + c,
-        .y = p->merged ? group * CVL_OUTER_COLUMNS : group * p->OC + oc,
-        .channels = p->merged ? CVL_OUTER_COLUMNS : channels,
+        .x = p->merged ? group * p->width : group * p->C + c,
+        .y = p->merged ? group * p->width : group * p->OC + oc,
+        .channels = p->merged ? p->width : channels,
         .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
         .row0 = row0,
         .rows = rows,
@@ -463,9 +469,9 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
                 .rows = channels,
                 .columns = p->merged ? p->width : cvl_min(p->width, p->OC - oc),
                 .a = p->whole || p->merged ? t->copy : p->x + group * p->C + c,
-                .a_step = d->SW * (p->merged ? CVL_OUTER_COLUMNS : d->C),
+                .a_step = d->SW * (p->merged ? p->merged : d->C),
                 .b_step = p->b_step,
-                .b_panel = p->dy_rows * CVL_OUTER_COLUMNS,
+                .b_panel = p->dy_rows * p->b_step,
                 .packed = t->packed,
                 .c_step = d->OC,
             },

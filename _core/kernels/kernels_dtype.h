@@ -142,19 +142,12 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
     ptrdiff_t sum_step, dy_row, step, channels;
 } CVL_DTYPE_NAME(cvl_depthwise_strip_sums);
 
-/* Elements that will be read; the end of a list of such where there are 0. */
+/* Memory that will be read, to be fetched: so many times the line at `at`, which then moves on by
+ * `step` elements. The last of a list has no end and a step of 0. */
 typedef struct CVL_DTYPE_NAME(cvl_stretch) {
     const T *at;
-    ptrdiff_t count;
-} CVL_DTYPE_NAME(cvl_stretch);
-
-/* How far such a list has been fetched: the next `left` steps begin at `at`, and then comes the stretch
- * `next`, or nothing where it is NULL. Begins as {.next = list}. */
-typedef struct CVL_DTYPE_NAME(cvl_ahead) {
-    const T *at;
     ptrdiff_t left, step;
-    const CVL_DTYPE_NAME(cvl_stretch) *next;
-} CVL_DTYPE_NAME(cvl_ahead);
+} CVL_DTYPE_NAME(cvl_stretch);
 
 /* A sum of outer products, rows of C being rows of A:
  *   c[i*c_step + j] = (add ? c[i*c_step + j] : 0)
@@ -173,7 +166,8 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     T *c;
     ptrdiff_t c_step;
     int add;
-    CVL_DTYPE_NAME(cvl_ahead) ahead; /* to be fetched into L2 on the way, as far as it goes */
+    CVL_DTYPE_NAME(cvl_stretch)
+        *ahead; /* fetched into L2 on the way, one of it for each k of a tile */
 } CVL_DTYPE_NAME(cvl_outer);
 
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */

@@ -11,37 +11,28 @@ enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = 16 };
 enum { ROWS = 6, ROWS_1 = 8 };
 #endif
 
-/* Of so many rows one pixel of A fills a line, whose loads come as close as may be: the line of a few
- * pixels on is fetched. */
+/* Whether masks serve parts of vectors and whole ones: one for B costs nothing where there are as many
+ * loads as multiply-adds, and for C a branch for each row would double the code. */
+#ifdef CVL_LEVEL_AVX512
+enum { MASKS = 1 };
+#else
+enum { MASKS = 0 };
+#endif
+
+/* Of more rows than ROWS one pixel of A fills a line, whose loads come as close as may be: the line of
+ * a few pixels on is fetched. */
 enum { NEXT = 4 };
 
-/* Lines ahead are fetched in the order of memory, so that the CPU finds out and fetches most of them
- * itself; half of a line for each k leaves the loads of the tile their share of what may be under way. */
-enum { HALF = 32 / (int)sizeof(T) };
-
-/* Once all is fetched, the last line is, again and again, to the end of the tile. */
-INLINE void next_stretch(TYPE(ahead) *f)
-{
-    if (f->next->count > 0) {
-        f->at = f->next->at;
-        f->left = f->next->count / HALF + 1;
-        f->step = HALF;
-        f->next++;
-    } else {
-        f->left = PTRDIFF_MAX;
-        f->step = 0;
-        f->next = NULL;
-    }
-}
-
-/* `rows` is constant where this is inlined, and so are NV, full, whether B has NV whole vectors, and
- * whether there is something to be fetched, or f is NULL. */
+/* `rows` is constant where this is inlined, and so are NV and full, whether it has NV whole vectors to
+ * load. Of two the second may overlap the first, and then both hold the same sums. */
 INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
-                 const int rows, const int NV, const int full, TYPE(ahead) *f)
+                 const int rows, const int NV, const int full, TYPE(stretch) **ahead)
 {
-    const int fetch = f != NULL;
     const ptrdiff_t b_step = o->b_step, left = o->columns - j0;
-    const int last = left >= NV * VL ? VL : (int)(left - (NV - 1) * VL);
+    const int part = left < NV * VL ? (int)(left - (NV - 1) * VL) : VL;
+    const int overlaps = NV == 2 && !o->b_panel;
+    const ptrdiff_t second = overlaps ? part : VL;
+    const int n = overlaps ? VL : part;
     const T *const b0 =
         o->b + (o->b_panel ? j0 / CVL_OUTER_COLUMNS * o->b_panel + j0 % CVL_OUTER_COLUMNS : j0);
     V acc[ROWS_1][2];
@@ -54,26 +45,23 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
         ptrdiff_t count = o->run[r].count;
         a += count * a_step;
         do {
-            ptrdiff_t stop = count;
-            if (fetch) {
-                if (f->left == 0)
-                    next_stretch(f);
-                stop = f->left < count ? f->left : count;
-                f->left -= stop;
-                count -= stop;
-            }
+            TYPE(stretch) *const f = *ahead += (*ahead)->left == 0;
+            const ptrdiff_t stop = f->left < count ? f->left : count;
+            const ptrdiff_t step = f->step;
+            const T *at = f->at;
+            f->left -= stop;
+            f->at += stop * step;
+            count -= stop;
 #pragma GCC unroll 1
             for (ptrdiff_t k = 0; k < stop; k++, x += a_step, b += b_step) {
                 V bv[2];
-                if (fetch) {
-                    __builtin_prefetch(f->at, 0, 2);
-                    f->at += f->step;
-                }
+                __builtin_prefetch(at, 0, 2);
+                at += step;
                 if (rows > ROWS)
                     __builtin_prefetch(x + NEXT * a_step, 0, 3);
-                bv[NV - 1] = full ? vload(b + (NV - 1) * VL) : vload_n(b + (NV - 1) * VL, last);
+                bv[0] = full ? vload(b) : vload_n(b, part);
                 if (NV == 2)
-                    bv[0] = vload(b);
+                    bv[1] = vload(b + second);
 #pragma GCC unroll 16
                 for (int i = 0; i < rows; i++) {
                     const V av = vset1(x[i]);
@@ -82,36 +70,40 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
                         acc[i][1] = vfma(av, bv[1], acc[i][1]);
                 }
             }
-        } while (fetch && count > 0);
+        } while (count > 0);
     }
+    const ptrdiff_t c_step = o->c_step;
+    const int add = o->add;
+    T *c = o->c + i0 * c_step + j0;
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) {
-        T *c = o->c + (i0 + i) * o->c_step + j0;
-#pragma GCC unroll 2
-        for (int j = 0; j < NV; j++) {
-            const int n = j == NV - 1 ? last : VL;
-            const V v = o->add ? vadd(vload_part(c + j * VL, n), acc[i][j]) : acc[i][j];
-            vstore_part(c + j * VL, v, n);
+    for (int i = 0; i < rows; i++, c += c_step) {
+        T *const last = NV == 2 ? c + second : c;
+        if (add) {
+            acc[i][NV - 1] = vadd(MASKS ? vload_n(last, n) : vload_part(last, n), acc[i][NV - 1]);
+            if (NV == 2)
+                acc[i][0] = vadd(vload(c), acc[i][0]);
         }
+        if (MASKS)
+            vstore_n(last, acc[i][NV - 1], n);
+        else
+            vstore_part(last, acc[i][NV - 1], n);
+        if (NV == 2)
+            vstore(c, acc[i][0]);
     }
 }
 
-INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, TYPE(ahead) *f,
-                   const int rows)
+INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0,
+                   TYPE(stretch) **ahead, const int rows)
 {
     ptrdiff_t j = 0;
-    for (; rows <= ROWS && j + 2 * VL <= o->columns; j += 2 * VL) {
-        if (rows >= ROWS - 2 && f->next)
-            tile(o, a, a_step, i0, j, rows, 2, 1, f);
-        else
-            tile(o, a, a_step, i0, j, rows, 2, 1, NULL);
-    }
-    if (rows <= ROWS && j + VL < o->columns)
-        tile(o, a, a_step, i0, j, rows, 2, 0, NULL);
-    else if (j + VL == o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 1, NULL);
-    else if (j < o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 0, NULL);
+    for (; rows <= ROWS && j + VL < o->columns; j += 2 * VL)
+        tile(o, a, a_step, i0, j, rows, 2, 1, ahead);
+    if (j >= o->columns)
+        return;
+    if (MASKS || j + VL > o->columns)
+        tile(o, a, a_step, i0, j, rows, 1, 0, ahead);
+    else
+        tile(o, a, a_step, i0, j, rows, 1, 1, ahead);
 }
 
 /* Copies rows [i0, i0 + rows) of A, pixel by pixel, to where the panels find them in L1. */
@@ -128,7 +120,6 @@ INLINE void pack(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t rows)
 
 void KERNEL(outer)(TYPE(outer) *o)
 {
-    TYPE(ahead) f = o->ahead;
     /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. A copy of
      * rows has room for ROWS of them. */
     const ptrdiff_t most = o->columns > VL || o->packed ? ROWS : ROWS_1;
@@ -138,9 +129,9 @@ void KERNEL(outer)(TYPE(outer) *o)
         if (o->packed)
             pack(o, i, rows);
         switch (rows) {
-#define TILE(count)                                 \
-    case count:                                     \
-        panels(o, o->packed, a_step, i, &f, count); \
+#define TILE(count)                                        \
+    case count:                                            \
+        panels(o, o->packed, a_step, i, &o->ahead, count); \
         break;
             TILE(1)
             TILE(2)
@@ -164,7 +155,6 @@ void KERNEL(outer)(TYPE(outer) *o)
         }
         i += rows;
     }
-    o->ahead = f;
 }
 
 /* Columns j .. j + 2 VL of groups of S, which is constant where this is inlined. */

@@ -90,7 +90,7 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
     t.turned = cvl_carve(&s, p->aside ? (size_t)(p->taps * p->width * p->depth) * sizeof(T) : 0);
-    t.ahead = cvl_carve(&s, p->far ? (AHEAD + 1) * sizeof *t.ahead : 0);
+    t.ahead = cvl_carve(&s, (p->far ? AHEAD + 1 : 1) * sizeof *t.ahead);
     *bytes = s.used;
     return t;
 }
@@ -331,16 +331,20 @@ static ptrdiff_t block_row(const part *w, ptrdiff_t block)
     return w->row0 + w->rows * block / w->blocks;
 }
 
-/* Lists `count` pixels, `step` apart, of `width` elements each. */
-static NAME(stretch) *list_pixels(const tables *t, NAME(stretch) *next, const T *at,
-                                  ptrdiff_t count, ptrdiff_t step, ptrdiff_t width)
+/* Lists `count` pixels, `step` apart, of `width` elements each. They are fetched in the order of
+ * memory, so that the CPU finds out and fetches some itself, and at a rate that goes with the
+ * multiply-adds of a tile: half a vector for each k is too slow, a whole one no faster. */
+static NAME(stretch) *list_pixels(const part *w, NAME(stretch) *next, const T *at, ptrdiff_t count,
+                                  ptrdiff_t step, ptrdiff_t width)
 {
     if (step == width) {
         width *= count;
         count = count > 0;
     }
-    for (; count > 0 && next < t->ahead + AHEAD; count--, at += step)
-        *next++ = (NAME(stretch)){at, width};
+    const ptrdiff_t far = w->p->kernels->vector * 3 / 4 / (ptrdiff_t)sizeof(T);
+    const ptrdiff_t fetches = cvl_ceil_div(width, far);
+    for (; count > 0 && next < w->t->ahead + AHEAD; count--, at += step)
+        *next++ = (NAME(stretch)){at, fetches, far};
     return next;
 }
 
@@ -352,8 +356,8 @@ static void look_ahead(const part *w, ptrdiff_t block)
     const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
     const ptrdiff_t from = position_of(p, first), to = position_of(p, last);
     const ptrdiff_t step = d->KW == 1 ? d->SW : 1;
-    NAME(stretch) *next = list_pixels(w->t, w->t->ahead, p->dy + from * d->OC + w->y, to - from,
-                                      d->OC, w->job.columns);
+    NAME(stretch) *next =
+        list_pixels(w, w->t->ahead, p->dy + from * d->OC + w->y, to - from, d->OC, w->job.columns);
     for (ptrdiff_t i = first; i < last; i++) {
         const row r = row_at(p, i);
         const ptrdiff_t end = cvl_min(d->H, r.oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
@@ -361,11 +365,11 @@ static void look_ahead(const part *w, ptrdiff_t block)
         const ptrdiff_t left = cvl_max(0, r.from * d->SW - d->PL);
         const ptrdiff_t right = cvl_min(d->W, (r.to - 1) * d->SW - d->PL + (d->KW - 1) * d->DW + 1);
         for (ptrdiff_t ih = begin; ih < end; ih++)
-            next = list_pixels(w->t, next, p->x + ((r.n * d->H + ih) * d->W + left) * d->C + w->x,
+            next = list_pixels(w, next, p->x + ((r.n * d->H + ih) * d->W + left) * d->C + w->x,
                                cvl_ceil_div(right - left, step), step * d->C,
                                p->whole ? d->C : w->channels);
     }
-    next->count = 0;
+    *next = (NAME(stretch)){p->x, PTRDIFF_MAX, 0};
 }
 
 /* The panels of copies one by one. */
@@ -374,13 +378,14 @@ static void run_panels(part *w)
     const plan *p = w->p;
     NAME(outer) job = w->job;
     job.columns = p->merged;
+    job.b_panel = 0;
     for (ptrdiff_t i = 0; i < p->copies; i++) {
         if (p->shared)
             p->kernels->outer_groups(&job);
         else
             p->kernels->outer(&job);
         job.a += p->copy_size;
-        job.b += job.b_panel;
+        job.b += w->job.b_panel;
         job.c += p->merged;
     }
 }
@@ -488,12 +493,12 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         part w = part_of(p, &t, task);
         for (ptrdiff_t block = 0; block < w.blocks; block++) {
-            w.job.ahead = (NAME(ahead)){0};
+            w.job.ahead = t.ahead;
+            *t.ahead = (NAME(stretch)){p->x, PTRDIFF_MAX, 0};
             if (p->far && (block + 1 < w.blocks || task + 1 < end)) {
                 const int more = block + 1 < w.blocks;
                 const part next = more ? w : part_of(p, &t, task + 1);
                 look_ahead(&next, more ? block + 1 : 0);
-                w.job.ahead.next = t.ahead;
             }
             run_block(&w, block);
         }

@@ -162,12 +162,12 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     const T *b;
     ptrdiff_t b_step;
     ptrdiff_t b_panel; /* unless 0: B lies in panels of CVL_OUTER_COLUMNS columns, so far apart */
-    T *packed; /* CVL_OUTER_ROWS elements per k for a copy of rows of A, or NULL: read where it is */
+    T *packed;         /* room for a copy of A, or NULL: it is read where it is */
     T *c;
     ptrdiff_t c_step;
     int add;
     CVL_DTYPE_NAME(cvl_stretch)
-        *ahead; /* fetched into L2 on the way, one of it for each k of a tile */
+    *ahead; /* fetched into L2 on the way, one of it for each k of a tile */
 } CVL_DTYPE_NAME(cvl_outer);
 
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */

@@ -106,32 +106,51 @@ INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t
         tile(o, a, a_step, i0, j, rows, 1, 1, ahead);
 }
 
-/* Copies rows [i0, i0 + rows) of A, pixel by pixel, to where the panels find them in L1. */
-INLINE void pack(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t rows)
+/* Copies `tiles` times `rows` elements to places `apart`. */
+INLINE const T *deal(T *to, ptrdiff_t apart, const T *from, ptrdiff_t tiles, ptrdiff_t rows)
 {
-    T *to = o->packed;
-    for (ptrdiff_t r = 0; r < o->runs; r++) {
-        const T *from = o->a + o->run[r].a + i0;
-        for (ptrdiff_t k = 0; k < o->run[r].count; k++, from += o->a_step, to += rows)
-            for (ptrdiff_t i = 0; i < rows; i += VL)
-                vstore_part(to + i, vload_part(from + i, rows - i), rows - i);
+    const ptrdiff_t whole = rows / VL * VL;
+    for (; tiles > 0; tiles--, to += apart, from += rows) {
+        for (ptrdiff_t i = 0; i < whole; i += VL)
+            vstore(to + i, vload(from + i));
+        vstore_n(to + whole, vload_n(from + whole, (int)(rows - whole)), (int)(rows - whole));
     }
+    return from;
+}
+
+/* Copies A, pixel by pixel, to where tiles find their rows one after the other: the first `more` of
+ * them have one more than `rows`. Returns the number of pixels. */
+static ptrdiff_t pack(const TYPE(outer) *o, ptrdiff_t tiles, ptrdiff_t rows, ptrdiff_t more)
+{
+    ptrdiff_t depth = 0, k = 0;
+    for (ptrdiff_t r = 0; r < o->runs; r++)
+        depth += o->run[r].count;
+    T *const rest = o->packed + more * depth * (rows + 1);
+    for (ptrdiff_t r = 0; r < o->runs; r++) {
+        const T *from = o->a + o->run[r].a;
+        for (const ptrdiff_t end = k + o->run[r].count; k < end; k++, from += o->a_step) {
+            const T *x = deal(o->packed + k * (rows + 1), depth * (rows + 1), from, more, rows + 1);
+            deal(rest + k * rows, depth * rows, x, tiles - more, rows);
+        }
+    }
+    return depth;
 }
 
 void KERNEL(outer)(TYPE(outer) *o)
 {
-    /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. A copy of
-     * rows has room for ROWS of them. */
-    const ptrdiff_t most = o->columns > VL || o->packed ? ROWS : ROWS_1;
-    for (ptrdiff_t i = 0, tiles = (o->rows + most - 1) / most; tiles > 0; tiles--) {
-        const ptrdiff_t rows = (o->rows - i + tiles - 1) / tiles;
+    /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
+    const ptrdiff_t most = o->columns > VL ? ROWS : ROWS_1;
+    const ptrdiff_t tiles = (o->rows + most - 1) / most;
+    const ptrdiff_t least = o->rows / tiles, more = o->rows % tiles;
+    const ptrdiff_t depth = o->packed ? pack(o, tiles, least, more) : 0;
+    for (ptrdiff_t i = 0, t = 0; t < tiles; t++) {
+        const ptrdiff_t rows = least + (t < more);
         const ptrdiff_t a_step = o->packed ? rows : o->a_step;
-        if (o->packed)
-            pack(o, i, rows);
+        const T *const a = o->packed + i * depth;
         switch (rows) {
-#define TILE(count)                                        \
-    case count:                                            \
-        panels(o, o->packed, a_step, i, &o->ahead, count); \
+#define TILE(count)                                \
+    case count:                                    \
+        panels(o, a, a_step, i, &o->ahead, count); \
         break;
             TILE(1)
             TILE(2)

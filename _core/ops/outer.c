@@ -25,7 +25,7 @@ enum {
     WIDTH = 512,    /* outputs of a task, at most, */
     WIDTH_MIN = 32, /* and at least, where they would be more than */
     PART = 98304,   /* elements of dw */
-    REUSED = 128,   /* outputs from which on a copy of the rows in L1 pays */
+    REUSED = 128,   /* outputs from which on a copy of a block of x pays */
     FAR = 1 << 20,  /* bytes */
     CACHED = 4 << 20,
     APART = 256,  /* outputs */
@@ -71,7 +71,7 @@ typedef struct row {
 typedef struct tables {
     row *row;             /* (rows) */
     cvl_outer_run *run;   /* (rows) */
-    T *packed;            /* (CVL_ORDER_PIXELS, CVL_OUTER_ROWS) */
+    T *packed;            /* (CVL_ORDER_PIXELS, depth), by tiles */
     T *copy;              /* (copies, images, image_rows, copy_width) */
     T *dy;                /* (dy_rows, dy_columns), by panels */
     T *turned;            /* (taps, width, depth): dw of a task */
@@ -86,7 +86,7 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
     t.packed = NULL;
     if (!p->whole && !p->turned && p->width >= REUSED)
-        t.packed = cvl_carve(&s, CVL_ORDER_PIXELS * CVL_OUTER_ROWS * sizeof(T));
+        t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->depth) * sizeof(T));
     t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
     t.turned = cvl_carve(&s, p->aside ? (size_t)(p->taps * p->width * p->depth) * sizeof(T) : 0);

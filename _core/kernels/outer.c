@@ -28,6 +28,7 @@ enum { NEXT = 4 };
 INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
                  const int rows, const int NV, const int full, TYPE(stretch) **ahead)
 {
+    const int fetch = NV == 2; /* one vector waits for its loads as it is */
     const ptrdiff_t b_step = o->b_step, left = o->columns - j0;
     const int part = left < NV * VL ? (int)(left - (NV - 1) * VL) : VL;
     const int overlaps = NV == 2 && !o->b_panel;
@@ -45,18 +46,24 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
         ptrdiff_t count = o->run[r].count;
         a += count * a_step;
         do {
-            TYPE(stretch) *const f = *ahead += (*ahead)->left == 0;
-            const ptrdiff_t stop = f->left < count ? f->left : count;
-            const ptrdiff_t step = f->step;
-            const T *at = f->at;
-            f->left -= stop;
-            f->at += stop * step;
+            ptrdiff_t stop = count, step = 0;
+            const T *at = NULL;
+            if (fetch) {
+                TYPE(stretch) *const f = *ahead += (*ahead)->left == 0;
+                stop = f->left < count ? f->left : count;
+                step = f->step;
+                at = f->at;
+                f->left -= stop;
+                f->at += stop * step;
+            }
             count -= stop;
 #pragma GCC unroll 1
             for (ptrdiff_t k = 0; k < stop; k++, x += a_step, b += b_step) {
                 V bv[2];
-                __builtin_prefetch(at, 0, 2);
-                at += step;
+                if (fetch) {
+                    __builtin_prefetch(at, 0, 2);
+                    at += step;
+                }
                 if (rows > ROWS)
                     __builtin_prefetch(x + NEXT * a_step, 0, 3);
                 bv[0] = full ? vload(b) : vload_n(b, part);
@@ -228,7 +235,12 @@ void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, ptrdiff_t width, T
         T *to = out;
         for (ptrdiff_t j = 0; j < columns; j += width, to += panel) {
             const ptrdiff_t n = columns - j < width ? columns - j : width;
-            for (ptrdiff_t i = 0; i < n; i += VL)
+            ptrdiff_t i = 0;
+            for (; i + VL <= n; i += VL)
+                vstore(to + i, vload(in + j + i));
+            if (i < n && i + VL <= width) /* zeros in the lanes that tiles load besides */
+                vstore(to + i, vload_part(in + j + i, n - i));
+            else if (i < n)
                 vstore_part(to + i, vload_part(in + j + i, n - i), n - i);
         }
     }

@@ -283,6 +283,17 @@ static void copy_input(const plan *p, const tables *t, ptrdiff_t count)
     }
 }
 
+/* Copies `columns` channels of pixels to panels `apart`. */
+static void copy_panels(const plan *p, ptrdiff_t pixels, ptrdiff_t columns, T *out, ptrdiff_t apart,
+                        const T *in, ptrdiff_t in_step)
+{
+    const ptrdiff_t width = p->b_step;
+    if (columns > width)
+        p->kernels->outer_panels(pixels, columns, width, out, apart, in, in_step);
+    else
+        p->kernels->copy_pixels(pixels, columns, out, width, in, in_step);
+}
+
 /* Copies the channels from c on of whole rows that the first `count` listed rows read. */
 static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
 {
@@ -293,9 +304,8 @@ static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdi
         const ptrdiff_t ih0 = first_copied(p, t->row, r);
         const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
         if (ih0 < ih1)
-            p->kernels->outer_panels((ih1 - ih0) * d->W, p->width, p->merged,
-                                     t->copy + copied_row(p, t, r, ih0), p->copy_size,
-                                     p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
+            copy_panels(p, (ih1 - ih0) * d->W, p->width, t->copy + copied_row(p, t, r, ih0),
+                        p->copy_size, p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
     }
 }
 
@@ -428,8 +438,7 @@ static void run_block(part *w, ptrdiff_t block)
         copy_channels(p, t, count, w->x);
     w->job.b = p->dy + from * d->OC + w->y;
     if (p->dy_rows) {
-        p->kernels->outer_panels(to - from, w->job.columns, p->b_step, t->dy, w->job.b_panel,
-                                 w->job.b, d->OC);
+        copy_panels(p, to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
         w->job.b = t->dy;
     }
     for (ptrdiff_t tap = 0; tap < p->taps; tap++) {

@@ -193,9 +193,11 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 
 /* --------------------------------------------------------------------------- rows of few elements */
 
+/* A bias, which a transposed convolution may have, is for the tiles to add. */
 static int is_thin(const product *p)
 {
-    return p->source == TURNED && p->K >= CVL_THIN_LEAST && p->K <= CVL_THIN && p->columns >= THIN;
+    return p->source == TURNED && p->K >= CVL_THIN_LEAST && p->K <= CVL_THIN &&
+           p->columns >= THIN && !p->end.bias;
 }
 
 /* Tasks by THIN columns, of which the last has what is left, and blocks of rows. */

@@ -17,6 +17,7 @@ static const cvl_conv_transpose2d cases[] = {
     CASE(1, 4, 3, 3, 2, 1, 2, 1, 1, 3, 2, 0, 0, 0, 0, 2, 1, 1),    /* more pixels than a 1x1 reads */
     CASE(2, 4, 3, 5, 6, 1, 1, 1, 1, 2, 2, 0, 0, 0, 0, 1, 1, 1),
     CASE(3, 6, 5, 17, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* a plain matrix product */
+    CASE(3, 6, 5, 10, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* from few channels */
     CASE(2, 3, 5, 12, 18, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0, 3),  /* groups */
     CASE(1, 5, 4, 23, 23, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 23), /* depthwise */
     CASE(2, 5, 4, 23, 23, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 23), /* and in strips */

@@ -136,20 +136,16 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
 /* The tiles of gemm.c: as many accumulators as the registers hold. What streams has tiles of its own: to
  * fetch costs the others up to 5 %. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-PRODUCT(narrow, 8, 1, NEAR)
-PRODUCT(middle, 8, 2, NEAR)
-PRODUCT(middle_far, 8, 2, FAR)
-PRODUCT(middle_far_b, 8, 2, FAR_B)
-PRODUCT(wide, 4, 4, NEAR)
-PRODUCT(wide_far, 4, 4, FAR)
+enum { ROWS = 8, ROWS_WIDE = 4 };
 #else
-PRODUCT(narrow, 6, 1, NEAR)
-PRODUCT(middle, 6, 2, NEAR)
-PRODUCT(middle_far, 6, 2, FAR)
-PRODUCT(middle_far_b, 6, 2, FAR_B)
-PRODUCT(wide, 3, 4, NEAR)
-PRODUCT(wide_far, 3, 4, FAR)
+enum { ROWS = 6, ROWS_WIDE = 3 };
 #endif
+PRODUCT(narrow, ROWS, 1, NEAR)
+PRODUCT(middle, ROWS, 2, NEAR)
+PRODUCT(middle_far, ROWS, 2, FAR)
+PRODUCT(middle_far_b, ROWS, 2, FAR_B)
+PRODUCT(wide, ROWS_WIDE, 4, NEAR)
+PRODUCT(wide_far, ROWS_WIDE, 4, FAR)
 #ifdef CVL_LEVEL_AVX512
 extern void HALF(const TYPE(winograd_product) *g);
 #endif

@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     options = turns.parse(parser)
     shape = options.batch, *SHAPES[options.model]
-    fixed = turns.environment(options)
+    fixed = turns.environment(options) | {"OMP_PROC_BIND": "false"}  # threads may dodge others
     one = fixed | {"OMP_NUM_THREADS": "1", "CONVLET_NUM_THREADS": "1"}
     contestants = {
         "adaptive": (training.Ours, fixed | {"CONVLET_ADAPTIVE": "1"}, "step"),

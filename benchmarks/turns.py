@@ -1,10 +1,11 @@
 """What the benchmarks against other libraries share: contestants that take turns, and tables.
 
 Every contestant lives in a process of its own, so that no two thread pools wait for work beside
-each other: a process that is not asked sleeps in a pipe, and its idle workers follow it a few
-milliseconds later. A round gives each contestant in turn a burst of calls, of which the least time
-counts; the ratio of two is the median over rounds of the ratios within a round. Rounds in which
-processes that do not belong to the benchmark used more than 6 % of the CPUs are repeated.
+each other: a process that is not asked sleeps in a pipe, and its idle workers follow it some
+milliseconds later, which the next one waits for. A round gives each contestant in turn a burst of
+calls, of which the least time counts; the ratio of two is the median over rounds of the ratios
+within a round. Rounds in which processes that do not belong to the benchmark used more than 6 % of
+the CPUs are repeated.
 """
 
 import argparse
@@ -27,6 +28,7 @@ CVLBENCH = FOLDER.parent / "build" / "benchmarks" / "cvlbench"
 FOREIGN_SHARE = 0.06
 ATTEMPTS = 4  # per round that is asked for
 PAUSE = 0.3  # seconds before another attempt
+ASLEEP = 0.02  # seconds before a burst, in which the other team stops spinning and falls asleep
 COLUMNS = {"ours": 9, "theirs": 9, "configuration": 24, "ratio": 6, "min/min": 7}
 
 # Without these glibc gives large blocks back to the kernel when they die, and PyTorch, which
@@ -86,7 +88,8 @@ class Worker:
         call, times = self.calls[name], []
         gc.collect()
         gc.disable()
-        warm = time.perf_counter() + seconds / 4  # and the other team falls asleep meanwhile
+        time.sleep(ASLEEP)
+        warm = time.perf_counter() + seconds / 4
         while time.perf_counter() < warm:
             call()
         start = time.perf_counter()
@@ -342,9 +345,18 @@ def parse(parser):
 
 
 def environment(options):
-    """Variables for the process of a contestant: threads and level, come what may."""
+    """Variables for the process of a contestant: threads and level, come what may.
+
+    Threads are bound to cores: otherwise a kernel may wake a worker on its master's core, where
+    each waits for the other's slice of the time to end, for a whole burst.
+    """
     threads = str(options.threads)
-    fixed = {"OMP_NUM_THREADS": threads, "CONVLET_NUM_THREADS": threads, "CONVLET_ADAPTIVE": "0"}
+    fixed = {
+        "OMP_NUM_THREADS": threads,
+        "OMP_PROC_BIND": "close",
+        "CONVLET_NUM_THREADS": threads,
+        "CONVLET_ADAPTIVE": "0",
+    }
     return fixed | LEVELS.get(options.isa, {})
 
 

@@ -110,7 +110,8 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->s_rows = f->C;
         p->s_columns = p->bands.columns;
         p->x_tiles.ld = cvl_winograd_pad(p->side * f->C);
-        p->y_tiles.ld = cvl_winograd_pad((p->side - 1) * f->OC + p->bands.columns);
+        p->y_tiles.ld = cvl_winograd_pad(p->side > 1 ? (p->side - 1) * f->OC + p->bands.columns
+                                                     : p->bands.band[0].NR);
     } else {
         p->span = CVL_ORDER_WINOGRAD_SPAN;
         while (p->span > CHAIN && p->span * channels > CVL_ORDER_WINOGRAD_VALUES)
@@ -205,12 +206,14 @@ static void finish(const plan *p, T *dw, const T *s, ptrdiff_t c0, ptrdiff_t row
 
 /* ------------------------------------------------------------------- ranges of tiles */
 
-/* Task: a range of tiles of groups side by side, to a dw of its own. */
+/* Task: a range of tiles of groups side by side, to a dw of its own. D is made a panel at a time, to
+ * stay in the caches, but at once where groups are side by side. */
 static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
+    const int at_once = p->side > 1;
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t group = task / p->ranges * p->side, range = task % p->ranges;
         const ptrdiff_t groups = cvl_min(p->side, f->groups - group);
@@ -221,12 +224,15 @@ static void ranges(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             x_tiles.first = y_tiles.first = tile;
             x_tiles.count = y_tiles.count = cvl_min(CHAIN, last - tile);
             x_tiles.channels = groups * f->C;
-            y_tiles.channels = groups * f->OC;
             p->kernels->winograd_data(&x_tiles, own.v, f->x + group * f->C, p->zeros);
-            p->kernels->winograd_gradient(&y_tiles, own.d, p->dy + group * f->OC);
             for (ptrdiff_t panel = 0; panel < p->bands.panels; panel++) {
                 const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-                accumulate(p, own.s + place.column, own.v, own.d + place.column, groups,
+                const ptrdiff_t oc0 = at_once ? 0 : place.column;
+                y_tiles.channels =
+                    at_once ? groups * f->OC : cvl_min(place.NR, f->OC - place.column);
+                if (panel == 0 || !at_once)
+                    p->kernels->winograd_gradient(&y_tiles, own.d, p->dy + group * f->OC + oc0);
+                accumulate(p, own.s + place.column, own.v, own.d + place.column - oc0, groups,
                            x_tiles.count, f->C, place.NR, tile > first);
             }
         }

@@ -24,6 +24,9 @@ enum { CVL_OUTER_ROWS = 12, CVL_OUTER_COLUMNS = 32 };
 /* What thin.c takes: elements of a row, and columns. */
 enum { CVL_THIN_LEAST = 4, CVL_THIN = 12, CVL_THIN_COLUMNS = 32 };
 
+/* What tall.c takes: rows at least, and columns at most where rows lie in the lanes. */
+enum { CVL_TALL_ROWS = 32, CVL_TALL_FEW = 4 };
+
 /* A tap of a kernel row: where its input and weight lie beside the row's, and its input column. */
 typedef struct cvl_depthwise_tap {
     ptrdiff_t x, w, column;

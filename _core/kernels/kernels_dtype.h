@@ -36,6 +36,17 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
     void (*kernel)(const CVL_DTYPE_NAME(cvl_gemm_tile) *tile);
 } CVL_DTYPE_NAME(cvl_gemm_panel);
 
+/* c (rows, columns) = a b of a (rows, K), dense, and b; then the epilogue. Columns are up to two vectors,
+ * and b is (K, those vectors); or, `turned`, up to CVL_TALL_FEW, and b is (K, columns). */
+typedef struct CVL_DTYPE_NAME(cvl_tall) {
+    ptrdiff_t rows, columns, K;
+    int turned;
+    const T *a, *b;
+    T *c;
+    ptrdiff_t c_step;
+    CVL_DTYPE_NAME(cvl_epilogue) end;
+} CVL_DTYPE_NAME(cvl_tall);
+
 /* A panel of NR columns, at each of `positions` positions p and of each of `groups` groups, which begin
  * at g*a_group, g*b_group and g*c_group: a product of matrices
  *   c[p*c_plane + i*c_row + j] = (add ? itself : 0)

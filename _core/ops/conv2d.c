@@ -17,7 +17,7 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(stem_engine),
     &NAME(row_engine),
     &NAME(dot_engine),
-    &NAME(few_engine),
+    &NAME(tall_engine),
     &NAME(product_engine),
     &NAME(direct_engine),
 };

@@ -1,0 +1,266 @@
+/* tall.c: many rows times a few columns, row after row of dense memory: no tile needs pointers, and
+ * none a call through one.
+ *
+ * Columns lie in the lanes, up to two vectors of them; but where they leave most of a vector empty, rows
+ * do: LANE of their elements at a time are turned on their way to the multiply-adds. Either way an
+ * output is one FMA chain over each CVL_ORDER_K, and these are added in order. */
+#include "epilogue.h"
+#include "order.h"
+#include "simd.h"
+
+/* Rows of a tile: as many as registers hold, found three by three from a pointer and their stride, for
+ * registers do not hold a pointer each. One vector of them is more chains than two units have latency
+ * for; 8, which are no more, take 1.1 times as long. Vectors of a tile whose rows lie in the lanes: one
+ * alone waits for its sums. STEPS of k that the loop counts at once. */
+enum { ROWS_1 = 12, THIRD = 3, VECTORS = 2, STEPS = 4 };
+#ifdef CVL_MANY_REGISTERS
+enum { ROWS_2 = 12 };
+#else
+enum { ROWS_2 = 6 };
+#endif
+_Static_assert((int)ROWS_1 <= (int)CVL_TALL_ROWS && VECTORS * VL <= CVL_TALL_ROWS,
+               "rows of a tile");
+
+/* Fetches the elements [at, at + count) past the tile, which the next one begins with. */
+INLINE void fetch(const T *at, const int count)
+{
+    enum { LINE = CVL_LINE / (int)sizeof(T) };
+#pragma GCC unroll 8
+    for (int i = 0; i < count; i += LINE)
+        __builtin_prefetch(at + i, 0, 3);
+}
+
+/* ------------------------------------------------------------------------- columns in the lanes */
+
+/* Writes sums (R, NV) with whatever is asked for on the way. */
+static __attribute__((noinline)) void finish_any(const TYPE(tall) *t, T *c, const V *sums,
+                                                 ptrdiff_t k0, int R, int NV)
+{
+    const int last = t->K - k0 <= CVL_ORDER_K;
+    for (int j = 0; j < NV; j++) {
+        const ptrdiff_t columns = t->columns - j * VL;
+        const V bias = last && t->end.bias ? vload_part(t->end.bias + j * VL, columns) : vzero();
+        T *at = c + j * VL;
+        for (int i = 0; i < R; i++, at += t->c_step) {
+            V v = sums[i * NV + j];
+            if (k0 > 0)
+                v = vadd(vload_part(at, columns), v);
+            if (last && t->end.bias)
+                v = vadd(v, bias);
+            vstore_part(at, last ? activate(v, &t->end) : v, columns);
+        }
+    }
+}
+
+INLINE void finish(const TYPE(tall) *t, T *c, V *acc, ptrdiff_t k0, const int R, const int NV)
+{
+    const ptrdiff_t step = t->c_step;
+    const int left = (int)(t->columns - (NV - 1) * VL);
+    if (t->K > CVL_ORDER_K || t->end.bias || t->end.activation != CVL_ACTIVATION_NONE) {
+        V sums[ROWS_1 * 2];
+#pragma GCC unroll 24
+        for (int i = 0; i < R * NV; i++)
+            sums[i] = acc[i];
+        finish_any(t, c, sums, k0, R, NV);
+    } else if (left == VL) {
+#pragma GCC unroll 12
+        for (int i = 0; i < R; i++, c += step)
+#pragma GCC unroll 2
+            for (int j = 0; j < NV; j++)
+                vstore(c + j * VL, acc[i * NV + j]);
+    } else {
+#pragma GCC unroll 12
+        for (int i = 0; i < R; i++, c += step) {
+            if (NV == 2)
+                vstore(c, acc[i * NV]);
+            vstore_n(c + (NV - 1) * VL, acc[i * NV + NV - 1], left);
+        }
+    }
+}
+
+/* One k: row i, of those from the pointers on, has its element at [k]. */
+INLINE void step(V *acc, const T *const *third, ptrdiff_t row, int k, const T *b, const int R,
+                 const int NV)
+{
+    V bv[2];
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; j++)
+        bv[j] = vload(b + j * VL);
+#pragma GCC unroll 12
+    for (int i = 0; i < R; i++) {
+        const V av = vset1((third[i / THIRD] + i % THIRD * row)[k]);
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; j++)
+            acc[i * NV + j] = vfma(av, bv[j], acc[i * NV + j]);
+    }
+}
+
+/* Tiles of R rows; the last overlaps the one before it. */
+INLINE void tiles(const TYPE(tall) *t, const int R, const int NV)
+{
+    const ptrdiff_t row = t->K;
+    const T *a = t->a;
+    T *c = t->c;
+#pragma GCC unroll 1
+    for (ptrdiff_t rows = t->rows; rows > 0; rows -= R) {
+        if (rows < R) {
+            a -= (R - rows) * row;
+            c -= (R - rows) * t->c_step;
+        }
+        const T *b = t->b, *third[ROWS_1 / THIRD], *next = a + R * row;
+#pragma GCC unroll 4
+        for (int i = 0; i < R / THIRD; i++)
+            third[i] = a + i * THIRD * row;
+#pragma GCC unroll 1
+        for (ptrdiff_t k0 = 0; k0 < row; k0 += CVL_ORDER_K) {
+            V acc[ROWS_1 * 2];
+#pragma GCC unroll 24
+            for (int i = 0; i < R * NV; i++)
+                acc[i] = vzero();
+            ptrdiff_t left = row - k0 < CVL_ORDER_K ? row - k0 : CVL_ORDER_K;
+#pragma GCC unroll 1
+            for (; left >= STEPS; left -= STEPS, b += STEPS * NV * VL, next += STEPS * R) {
+                fetch(next, STEPS * R);
+#pragma GCC unroll 4
+                for (int k = 0; k < STEPS; k++)
+                    step(acc, third, row, k, b + k * NV * VL, R, NV);
+#pragma GCC unroll 4
+                for (int i = 0; i < R / THIRD; i++) {
+                    third[i] += STEPS;
+                    __asm__("" : "+r"(third[i]));
+                }
+            }
+#pragma GCC unroll 1
+            for (; left > 0; left--, b += NV * VL) {
+                step(acc, third, row, 0, b, R, NV);
+#pragma GCC unroll 4
+                for (int i = 0; i < R / THIRD; i++)
+                    third[i]++;
+            }
+            finish(t, c, acc, k0, R, NV);
+        }
+        a += R * row;
+        c += R * t->c_step;
+    }
+}
+
+/* ---------------------------------------------------------------------------- rows in the lanes */
+
+/* Sums of VL rows, column by column: bias, then activation. */
+static __attribute__((noinline)) void end_columns(const TYPE(tall) *t, V *sum)
+{
+    for (ptrdiff_t j = 0; j < t->columns; j++) {
+        if (t->end.bias)
+            sum[j] = vadd(sum[j], vset1(t->end.bias[j]));
+        sum[j] = activate(sum[j], &t->end);
+    }
+}
+
+/* Writes the sums of VL rows and N columns. */
+INLINE void put(const TYPE(tall) *t, T *c, V *sum, const int N)
+{
+    const ptrdiff_t step = t->c_step;
+    if (t->end.bias || t->end.activation != CVL_ACTIVATION_NONE)
+        end_columns(t, sum);
+#pragma GCC unroll 4
+    for (int first = 0; first < N; first += LANE) {
+        const int count = N - first < LANE ? N - first : LANE;
+        V r[LANE];
+        T rows[LANE * VL];
+#pragma GCC unroll 4
+        for (int j = 0; j < LANE; j++)
+            r[j] = sum[first + (j < count ? j : count - 1)];
+        turn_lanes(r);
+#pragma GCC unroll 4
+        for (int j = 0; j < LANE; j++)
+            vstore(rows + j * VL, r[j]);
+        T *row = c + first;
+#pragma GCC unroll 1
+        for (int lane = 0; lane < VL; lane += LANE)
+#pragma GCC unroll 4
+            for (int i = 0; i < LANE; i++, row += step)
+#pragma GCC unroll 4
+                for (int j = 0; j < count; j++)
+                    row[j] = rows[i * VL + lane + j];
+    }
+}
+
+INLINE void turned_tile(const TYPE(tall) *t, const T *a, T *c, const int N)
+{
+    enum { R = VECTORS * VL };
+    const ptrdiff_t row = t->K;
+    const T *next = a + R * row;
+    V sum[VECTORS][CVL_TALL_FEW] = {{vzero()}};
+#pragma GCC unroll 1
+    for (ptrdiff_t k0 = 0; k0 < row; k0 += CVL_ORDER_K) {
+        V acc[VECTORS][CVL_TALL_FEW];
+        ptrdiff_t k = k0;
+        const ptrdiff_t end = row - k0 < CVL_ORDER_K ? row : k0 + CVL_ORDER_K;
+#pragma GCC unroll 2
+        for (int g = 0; g < VECTORS; g++)
+#pragma GCC unroll 4
+            for (int j = 0; j < N; j++)
+                acc[g][j] = vzero();
+        while (k < end) {
+            /* The last elements are turned with those before them. */
+            const ptrdiff_t from = end - k < LANE ? end - LANE : k;
+            const T *b = t->b + from * N;
+            fetch(next, LANE * R);
+            next += LANE * R;
+#pragma GCC unroll 2
+            for (int g = 0; g < VECTORS; g++) {
+                V r[LANE];
+                vload_turned(r, a + g * VL * row + from, row, VL);
+#pragma GCC unroll 4
+                for (int i = 0; i < LANE; i++)
+                    if (from + i >= k)
+#pragma GCC unroll 4
+                        for (int j = 0; j < N; j++)
+                            acc[g][j] = vfma(r[i], vset1(b[i * N + j]), acc[g][j]);
+            }
+            k = from + LANE;
+        }
+#pragma GCC unroll 2
+        for (int g = 0; g < VECTORS; g++)
+#pragma GCC unroll 4
+            for (int j = 0; j < N; j++)
+                sum[g][j] = k0 == 0 ? acc[g][j] : vadd(sum[g][j], acc[g][j]);
+    }
+#pragma GCC unroll 1
+    for (int g = 0; g < VECTORS; g++)
+        put(t, c + g * VL * t->c_step, sum[g], N);
+}
+
+/* ------------------------------------------------------------------------------------ all rows */
+
+INLINE void turned_tiles(const TYPE(tall) *t, const int N)
+{
+    enum { R = VECTORS * VL };
+#pragma GCC unroll 1
+    for (ptrdiff_t i = 0; i < t->rows; i += R) {
+        const ptrdiff_t row = i < t->rows - R ? i : t->rows - R;
+        turned_tile(t, t->a + row * t->K, t->c + row * t->c_step, N);
+    }
+}
+
+/* Functions of their own, or the compiler runs out of registers. */
+#define TILES(name, call) \
+    static __attribute__((noinline)) void name(const TYPE(tall) *t) { call; }
+TILES(tiles_1, tiles(t, ROWS_1, 1))
+TILES(tiles_2, tiles(t, ROWS_2, 2))
+TILES(turned_1, turned_tiles(t, 1))
+TILES(turned_2, turned_tiles(t, 2))
+TILES(turned_3, turned_tiles(t, 3))
+TILES(turned_4, turned_tiles(t, 4))
+
+void KERNEL(tall)(const TYPE(tall) *t)
+{
+    static void (*const turned[])(const TYPE(tall) *t) = {turned_1, turned_2, turned_3, turned_4};
+    assert(t->rows >= CVL_TALL_ROWS && t->K >= LANE);
+    if (t->turned)
+        turned[t->columns - 1](t);
+    else if (t->columns > VL)
+        tiles_2(t);
+    else
+        tiles_1(t);
+}

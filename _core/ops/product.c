@@ -17,7 +17,8 @@
  * turned onto the stack: to borrow a workspace is a good part of so small a product. Of more than
  * FETCHED elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during
  * the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. A task of rows of few
- * elements has THIN columns. */
+ * elements has THIN columns. Panels that are read from w take each part of the sum TOGETHER, so many
+ * columns of them, for which rows of A stay in L2. */
 enum {
     ROWS = 16,
     BLOCK = 256,
@@ -29,7 +30,8 @@ enum {
     FETCHED = 1 << 16,
     FETCHED_W = 1 << 18,
     LONG = 64,
-    THIN = 64
+    THIN = 64,
+    TOGETHER = 512
 };
 
 /* How the micro-kernel comes by B. */
@@ -163,6 +165,37 @@ static ptrdiff_t part_of(ptrdiff_t rows, ptrdiff_t i, ptrdiff_t parts)
     return i == parts ? rows : rows * i / parts / 2 * 2;
 }
 
+/* Rows [row, end) of a panel: the tasks up to `stop`. */
+typedef struct strip {
+    ptrdiff_t panel, row, end, stop;
+} strip;
+
+/* From `task` on, up to `end` at most. */
+static strip strip_at(const product *p, ptrdiff_t task, ptrdiff_t end)
+{
+    const ptrdiff_t block = task / p->pieces / p->vectors;
+    const ptrdiff_t vector = task / p->pieces % p->vectors;
+    const ptrdiff_t panel = panel_of(&p->bands, vector * p->VL);
+    const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
+    const ptrdiff_t first = (block * p->vectors + place.column / p->VL) * p->pieces;
+    const ptrdiff_t tasks = place.NR / p->VL * p->pieces;
+    const ptrdiff_t top = part_of(p->M, block, p->blocks);
+    const ptrdiff_t rows = part_of(p->M, block + 1, p->blocks) - top;
+    const ptrdiff_t stop = cvl_min(end, first + tasks);
+    return (strip){panel, top + part_of(rows, task - first, tasks),
+                   top + part_of(rows, stop - first, tasks), stop};
+}
+
+/* The end of the tasks from `task` on, up to `end` at most, that take each part of the sum together. */
+static ptrdiff_t end_together(const product *p, ptrdiff_t task, ptrdiff_t end)
+{
+    if (p->source != PLACE && p->source != COPIED)
+        return strip_at(p, task, end).stop;
+    const ptrdiff_t of_block = p->vectors * p->pieces, together = TOGETHER / p->VL * p->pieces;
+    const ptrdiff_t first = task / of_block * of_block;
+    return cvl_min(end, first + cvl_min(of_block, ((task - first) / together + 1) * together));
+}
+
 /* Tasks by blocks of rows, vectors, pieces. */
 static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
@@ -170,24 +203,17 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     _Alignas(64) T small[SMALL];
     T *copy = p->segments ? p->segments + worker * CVL_ORDER_K * p->kernels->gemm[0].NR : small;
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
-        const ptrdiff_t block = task / p->pieces / p->vectors;
-        const ptrdiff_t vector = task / p->pieces % p->vectors;
-        const ptrdiff_t panel = panel_of(&p->bands, vector * p->VL);
-        const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-        const ptrdiff_t first = (block * p->vectors + place.column / p->VL) * p->pieces;
-        const ptrdiff_t tasks = place.NR / p->VL * p->pieces;
-        const ptrdiff_t top = part_of(p->M, block, p->blocks);
-        const ptrdiff_t rows = part_of(p->M, block + 1, p->blocks) - top;
-        stop = cvl_min(end, first + tasks);
-        for (ptrdiff_t k0 = 0; k0 < p->K; k0 += CVL_ORDER_K) {
-            const segment s = segment_at(p, panel, k0);
-            const int last = k0 + s.k == p->K;
-            const segment next = last ? segment_at(p, (panel + 1) % p->bands.panels, 0)
-                                      : segment_at(p, panel, k0 + s.k);
-            const fetch f = last && stop == end ? (fetch){0} : fetch_of(p, &s, &next);
-            run_segment(p, &s, f, top + part_of(rows, task - first, tasks),
-                        top + part_of(rows, stop - first, tasks), copy);
-        }
+        stop = end_together(p, task, end);
+        for (ptrdiff_t k0 = 0; k0 < p->K; k0 += CVL_ORDER_K)
+            for (strip at = {.stop = task}; at.stop < stop;) {
+                at = strip_at(p, at.stop, stop);
+                const segment s = segment_at(p, at.panel, k0);
+                const int last = k0 + s.k == p->K;
+                const segment next = last ? segment_at(p, (at.panel + 1) % p->bands.panels, 0)
+                                          : segment_at(p, at.panel, k0 + s.k);
+                const fetch f = last && at.stop == end ? (fetch){0} : fetch_of(p, &s, &next);
+                run_segment(p, &s, f, at.row, at.end, copy);
+            }
     }
 }
 

@@ -233,6 +233,11 @@ void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, ptrdiff_t width, T
 {
     for (ptrdiff_t k = 0; k < count; k++, in += in_step, out += width) {
         T *to = out;
+        if (width < VL) {
+            for (ptrdiff_t j = 0; j < columns; j += width, to += panel)
+                vstore_n(to, vload_n(in + j, (int)width), (int)width);
+            continue;
+        }
         for (ptrdiff_t j = 0; j < columns; j += width, to += panel) {
             const ptrdiff_t n = columns - j < width ? columns - j : width;
             ptrdiff_t i = 0;

@@ -5,8 +5,9 @@
  * are taken together: KW*C neighbouring elements of a copy of x with its padding. Elsewhere the
  * positions whose tap lies in the padding are left out, so no zeros are multiplied. Where outputs are
  * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end.
- * Groups of few channels read copies of x and dy, of several groups at once: 256 bytes of each pixel
- * come twice as fast as 128. A group, or those that share vectors, has a panel of its own there.
+ * Groups whose channels are a power of 2 read copies of x and dy, of several groups at once: 256 bytes
+ * of each pixel come twice as fast as 128. A group, or those that share vectors, has a panel of its own
+ * there. Other groups of few channels take their turns at a block, which comes from far only once.
  *
  * Order of sums: output positions are dealt to even blocks of at most CVL_ORDER_PIXELS (whole rows,
  * or pieces of one), one FMA chain each, added to dw in order. Where dw is small the rows are first
@@ -49,11 +50,12 @@ typedef struct plan {
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
     int far;                /* what comes next is fetched ahead */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
-    ptrdiff_t groups;       /* of which a task has one: merged, those of a copy */
+    ptrdiff_t groups;       /* of which a task has one: merged, those of a copy; or sets of */
+    ptrdiff_t side;         /* groups that take turns at each block */
     ptrdiff_t depth, depths, width, widths, splits;
     ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
     ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
-    ptrdiff_t copies, copy_size;   /* panels of the copy; elements of one */
+    ptrdiff_t copies, copy_size;   /* panels of the copy, or groups of it; elements of one */
     ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
     ptrdiff_t dy_rows, dy_columns; /* of the copy of dy in panels; or 0: read where it is */
     T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
@@ -74,9 +76,12 @@ typedef struct tables {
     T *packed;            /* (CVL_ORDER_PIXELS, depth), by tiles */
     T *copy;              /* (copies, images, image_rows, copy_width) */
     T *dy;                /* (dy_rows, dy_columns), by panels */
-    T *turned;            /* (taps, width, depth): dw of a task */
+    T *turned;            /* (side, taps, width, depth): dw of a task */
     NAME(stretch) *ahead; /* (AHEAD + 1) */
 } tables;
+
+/* Elements of dw of one group, turned. */
+static ptrdiff_t turned_size(const plan *p) { return p->taps * p->width * p->depth; }
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
 {
@@ -89,7 +94,7 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
         t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->depth) * sizeof(T));
     t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
-    t.turned = cvl_carve(&s, p->aside ? (size_t)(p->taps * p->width * p->depth) * sizeof(T) : 0);
+    t.turned = cvl_carve(&s, p->aside ? (size_t)(p->side * turned_size(p)) * sizeof(T) : 0);
     t.ahead = cvl_carve(&s, (p->far ? AHEAD + 1 : 1) * sizeof *t.ahead);
     *bytes = s.used;
     return t;
@@ -101,7 +106,7 @@ static int merges(const plan *p)
 {
     const cvl_conv2d *d = &p->shape->d;
     const ptrdiff_t lanes = CVL_LINE / (ptrdiff_t)sizeof(T);
-    return p->taps > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && lanes % p->C == 0 &&
+    return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && lanes % p->C == 0 &&
            2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
 }
 
@@ -114,6 +119,16 @@ static int turns(const plan *p)
     return !p->merged && p->dy_rows == 0 && 5 * channels < 4 * outputs;
 }
 
+/* How many groups take turns at a block: all, but for as many tasks as keep the threads busy. */
+static ptrdiff_t groups_of_task(const plan *p, int threads)
+{
+    const ptrdiff_t groups = p->shape->d.groups, tasks = threads > 1 ? 2 * threads : 1;
+    ptrdiff_t side = p->whole ? groups : 1;
+    while (side > 1 && (groups % side != 0 || groups / side * p->splits < tasks))
+        side--;
+    return side;
+}
+
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
 {
@@ -123,18 +138,17 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         return 0;
     p->C = d->C / d->groups;
     p->OC = d->OC / d->groups;
-    p->whole = d->groups == 1 && d->C < FEW && d->KW > 1 && d->DW == 1;
+    p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !merges(p);
     p->taps = p->whole ? d->KH : d->KH * d->KW;
-    p->C_tap = p->whole ? d->KW * d->C : p->C;
+    p->C_tap = p->whole ? d->KW * p->C : p->C;
     p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
     p->all_rows = d->N * shape->OH * p->pieces;
     if (p->whole) {
         const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
-        p->copy_width = ((columns - 1) * d->SW + d->KW) * d->C;
+        p->copy_width = ((columns - 1) * d->SW + d->KW) * p->C;
         p->images = (p->rows - 1) / shape->OH + 2;
         p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
-        p->copies = 1;
     }
 
     p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
@@ -147,7 +161,9 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
            4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
         p->splits *= 2;
-    p->groups = d->groups;
+    p->side = groups_of_task(p, threads);
+    p->copies = p->whole ? p->side : 0;
+    p->groups = d->groups / p->side;
     if (merges(p)) {
         p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
         p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
@@ -257,9 +273,9 @@ static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrd
     return runs;
 }
 
-/* Copies what the first `count` listed rows read, padding included: of each image one stretch of
- * rows. */
-static void copy_input(const plan *p, const tables *t, ptrdiff_t count)
+/* Copies what the first `count` listed rows read of the groups of a task, whose channels begin at c,
+ * padding included: of each image one stretch of rows. */
+static void copy_input(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
 {
     const cvl_conv2d *d = &p->shape->d;
     const row *first = t->row;
@@ -275,10 +291,17 @@ static void copy_input(const plan *p, const tables *t, ptrdiff_t count)
         const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
         T *to = t->copy + (r->n - first->n) * p->image_rows * p->copy_width;
         for (ptrdiff_t ih = ih0; ih < ih1; ih++, to += p->copy_width) {
-            memset(to, 0, (size_t)((begin - left) * d->C) * sizeof(T));
-            memcpy(to + (begin - left) * d->C, p->x + ((r->n * d->H + ih) * d->W + begin) * d->C,
-                   (size_t)((end - begin) * d->C) * sizeof(T));
-            memset(to + (end - left) * d->C, 0, (size_t)((right - end) * d->C) * sizeof(T));
+            const T *from = p->x + ((r->n * d->H + ih) * d->W + begin) * d->C + c;
+            T *inside = to + (begin - left) * p->C, *outside = to + (end - left) * p->C;
+            for (ptrdiff_t g = 0; g < p->side; g++) {
+                memset(to + g * p->copy_size, 0, (size_t)((begin - left) * p->C) * sizeof(T));
+                memset(outside + g * p->copy_size, 0, (size_t)((right - end) * p->C) * sizeof(T));
+            }
+            if (d->groups == 1)
+                memcpy(inside, from, (size_t)((end - begin) * p->C) * sizeof(T));
+            else
+                p->kernels->outer_panels(end - begin, p->side * p->C, p->C, inside, p->copy_size,
+                                         from, d->C);
         }
     }
 }
@@ -328,9 +351,9 @@ static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, pt
 typedef struct part {
     const plan *p;
     const tables *t;
-    ptrdiff_t c, x, y;  /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
-    ptrdiff_t channels; /* of x */
-    T *dw;
+    ptrdiff_t c, x, y; /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
+    ptrdiff_t channels, outputs; /* of x and dy, of all groups of a task */
+    T *dw, *turned;
     ptrdiff_t row0, rows, blocks; /* what it sums over, which is cut into even blocks */
     NAME(outer) job;
 } part;
@@ -367,7 +390,7 @@ static void look_ahead(const part *w, ptrdiff_t block)
     const ptrdiff_t from = position_of(p, first), to = position_of(p, last);
     const ptrdiff_t step = d->KW == 1 ? d->SW : 1;
     NAME(stretch) *next =
-        list_pixels(w, w->t->ahead, p->dy + from * d->OC + w->y, to - from, d->OC, w->job.columns);
+        list_pixels(w, w->t->ahead, p->dy + from * d->OC + w->y, to - from, d->OC, w->outputs);
     for (ptrdiff_t i = first; i < last; i++) {
         const row r = row_at(p, i);
         const ptrdiff_t end = cvl_min(d->H, r.oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
@@ -376,8 +399,7 @@ static void look_ahead(const part *w, ptrdiff_t block)
         const ptrdiff_t right = cvl_min(d->W, (r.to - 1) * d->SW - d->PL + (d->KW - 1) * d->DW + 1);
         for (ptrdiff_t ih = begin; ih < end; ih++)
             next = list_pixels(w, next, p->x + ((r.n * d->H + ih) * d->W + left) * d->C + w->x,
-                               cvl_ceil_div(right - left, step), step * d->C,
-                               p->whole ? d->C : w->channels);
+                               cvl_ceil_div(right - left, step), step * d->C, w->channels);
     }
     *next = (NAME(stretch)){p->x, PTRDIFF_MAX, 0};
 }
@@ -416,24 +438,20 @@ static void run_turned(part *w, ptrdiff_t tap)
     job.b = w->job.a;
     job.b_step = w->job.a_step;
     if (p->aside) {
-        job.c = w->t->turned + tap * p->width * p->depth;
+        job.c = w->turned + tap * p->width * p->depth;
         job.c_step = p->depth;
     }
     p->kernels->outer(&job);
     w->job.ahead = job.ahead;
 }
 
-/* A block, all taps. */
-static void run_block(part *w, ptrdiff_t block)
+/* `count` listed rows of a block, from output `from` to output `to`: all taps of a group, or of those
+ * of a copy. */
+static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
 {
     const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
     const tables *t = w->t;
-    const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
-    const ptrdiff_t count = last - first, from = position_of(p, first), to = position_of(p, last);
-    list_rows(p, t, first, last);
-    if (p->whole)
-        copy_input(p, t, count);
     if (p->merged)
         copy_channels(p, t, count, w->x);
     w->job.b = p->dy + from * d->OC + w->y;
@@ -452,6 +470,33 @@ static void run_block(part *w, ptrdiff_t block)
         else
             p->kernels->outer(&w->job);
     }
+}
+
+/* A part for its group of that number. */
+static part group_of(const part *w, ptrdiff_t number)
+{
+    const plan *p = w->p;
+    part group = *w;
+    group.x += number * p->C;
+    group.y += number * p->OC;
+    group.turned += number * turned_size(p);
+    group.job.a += number * p->copy_size;
+    return group;
+}
+
+/* A block, all taps. */
+static void run_block(part *w, ptrdiff_t block)
+{
+    const plan *p = w->p;
+    const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
+    list_rows(p, w->t, first, last);
+    if (p->whole)
+        copy_input(p, w->t, last - first, w->x);
+    for (ptrdiff_t g = 0; g < p->side; g++) {
+        part group = group_of(w, g);
+        run_group(&group, last - first, position_of(p, first), position_of(p, last));
+        w->job.ahead = group.job.ahead;
+    }
     w->job.add = 1;
 }
 
@@ -466,13 +511,16 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
     const ptrdiff_t row0 = p->all_rows * split / p->splits;
     const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
     const ptrdiff_t channels = cvl_min(p->depth, p->C_tap - c);
+    const ptrdiff_t outputs = p->merged ? p->width : cvl_min(p->width, p->OC - oc);
     return (part){
         .p = p,
         .t = t,
         .c = c,
-        .x = p->merged ? group * p->width : group * p->C + c,
-        .y = p->merged ? group * p->width : group * p->OC + oc,
-        .channels = p->merged ? p->width : channels,
+        .x = p->merged ? group * p->width : group * p->side * p->C + c,
+        .y = p->merged ? group * p->width : group * p->side * p->OC + oc,
+        .channels = p->whole ? p->side * p->C : channels,
+        .outputs = p->whole ? p->side * p->OC : outputs,
+        .turned = t->turned,
         .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
         .row0 = row0,
         .rows = rows,
@@ -481,9 +529,11 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
             {
                 .run = t->run,
                 .rows = channels,
-                .columns = p->merged ? p->width : cvl_min(p->width, p->OC - oc),
+                .columns = outputs,
                 .a = p->whole || p->merged ? t->copy : p->x + group * p->C + c,
-                .a_step = d->SW * (p->merged ? p->merged : d->C),
+                .a_step = d->SW * (p->merged  ? p->merged
+                                   : p->whole ? p->C
+                                              : d->C),
                 .b_step = p->b_step,
                 .b_panel = p->dy_rows * p->b_step,
                 .packed = t->packed,
@@ -511,10 +561,13 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             }
             run_block(&w, block);
         }
-        for (ptrdiff_t tap = 0; p->aside && tap < p->taps; tap++)
-            p->kernels->transpose(w.job.rows, w.job.columns,
-                                  w.dw + (tap * p->C_tap + w.c) * d->OC + w.y, d->OC,
-                                  t.turned + tap * p->width * p->depth, p->depth);
+        for (ptrdiff_t g = 0; p->aside && g < p->side; g++) {
+            const part group = group_of(&w, g);
+            for (ptrdiff_t tap = 0; tap < p->taps; tap++)
+                p->kernels->transpose(w.job.rows, w.job.columns,
+                                      w.dw + (tap * p->C_tap + w.c) * d->OC + group.y, d->OC,
+                                      group.turned + tap * p->width * p->depth, p->depth);
+        }
     }
 }
 

@@ -5,8 +5,10 @@
 #define MARGIN 0.85
 enum {
     MIN_TILES = 4,
-    SHORT = 2,             /* multiply-adds that a row of a short product costs besides */
-    MOST_WEIGHTS = 1 << 17 /* of one group of several: their transforms are all kept */
+    SHORT = 2,              /* multiply-adds that a row of a short product costs besides */
+    MOST_WEIGHTS = 1 << 17, /* of one group of several: their transforms are all kept */
+    STRIDED = 48, /* channels from which on groups that leave lanes empty pay at stride 2, */
+    OUTER = 12    /* and from which on weight gradients of groups do */
 };
 
 static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
@@ -170,21 +172,30 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
     return ((double)d->N * taps + 30) * (double)f->C * outputs;
 }
 
-/* Both costs are of a group. */
+/* Both costs are of a group. At stride 2 the transforms of few channels cost more than they say: there
+ * the direct engine is 1.1 to 1.6 times as fast. */
 int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
 {
     if (f->groups > 1 && f->C * f->OC > MOST_WEIGHTS)
         return 0;
+    const int strided = f->form == CVL_WINOGRAD_STRIDED || f->form == CVL_WINOGRAD_FRACTIONAL;
+    if (strided && NAME(winograd_merges)(f) && cvl_max(f->C, f->OC) < STRIDED)
+        return 0;
     return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape, f);
+}
+
+/* Of groups of few channels the direct engine takes all taps of a kernel row at once, 1.2 to 3 times as
+ * fast. Those that share vectors would gain 1.2 times on one thread and lose as much on two. */
+static int outer_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
+{
+    return pass == CVL_CONV2D_BACKWARD_WEIGHTS && f->groups > 1 && f->C < OUTER &&
+           f->OC <= 2 * f->C;
 }
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD);
-    /* Their weight gradients would gain 1.2 times on one thread and lose as much on two. */
-    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS && shares_vector(&f))
-        return 0;
-    if (!NAME(winograd_beats_direct)(shape, &f))
+    if (outer_wins(&f, pass) || !NAME(winograd_beats_direct)(shape, &f))
         return 0;
     if (f.form == CVL_WINOGRAD_2X5)
         return 1;
@@ -195,7 +206,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static int pays2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
-    return NAME(winograd_beats_direct)(shape, &f);
+    return !outer_wins(&f, pass) && NAME(winograd_beats_direct)(shape, &f);
 }
 
 /* --------------------------------------------------------------------------- the engines */

@@ -87,42 +87,28 @@ INLINE void inner(const lane *l, ptrdiff_t g, const int outputs, const int full)
     finish(l, g, acc, outputs, full);
 }
 
-/* Adds a row of inputs, from x on, to WIDE outputs of two lines: with the kernel row at w0 to those of
- * the first, with the one at w1 to those of the second; either may be NULL. From tap to tap inputs
- * move by one output, to the next or, with `back`, the one before: they stay in registers, and a tap
- * loads one of them. */
-INLINE void add_row(const lane *l, const T *x, const T *w0, const T *w1,
-                    const TYPE(depthwise_row) *row, const int back, V acc[2][WIDE])
+/* WIDE outputs from g on, of which every tap lies inside, where from tap to tap inputs move to the next
+ * output: they stay in registers, and a tap loads one of them. */
+INLINE void inner_sliding(const lane *l, ptrdiff_t g)
 {
     const TYPE(depthwise) *d = l->d;
     const ptrdiff_t x_step = d->x_step;
-    const T *after = x + WIDE * x_step;
-    V in[WIDE];
+    V acc[WIDE], in[WIDE];
 #pragma GCC unroll 8
     for (int i = 0; i < WIDE; i++)
-        in[i] = vload(x + i * x_step);
-    for (ptrdiff_t t = row->first;;) {
-        if (w0) {
-            const V w = vload(w0 + d->tap[t].w + l->c);
+        acc[i] = vzero();
+    for (const TYPE(depthwise_row) *row = d->row; row < d->row + d->rows; row++) {
+        const T *x = row->x + l->x + g * x_step + d->tap[row->first].x, *after = x + WIDE * x_step;
+#pragma GCC unroll 8
+        for (int i = 0; i < WIDE; i++)
+            in[i] = vload(x + i * x_step);
+        for (ptrdiff_t t = row->first;;) {
+            const V w = vload(row->w + d->tap[t].w + l->c);
 #pragma GCC unroll 8
             for (int i = 0; i < WIDE; i++)
-                acc[0][i] = vfma(in[i], w, acc[0][i]);
-        }
-        if (w1) {
-            const V w = vload(w1 + d->tap[t].w + l->c);
-#pragma GCC unroll 8
-            for (int i = 0; i < WIDE; i++)
-                acc[1][i] = vfma(in[i], w, acc[1][i]);
-        }
-        if (++t == row->last)
-            break;
-        if (back) {
-#pragma GCC unroll 8
-            for (int i = WIDE - 1; i > 0; i--)
-                in[i] = in[i - 1];
-            x -= x_step;
-            in[0] = vload(x);
-        } else {
+                acc[i] = vfma(in[i], w, acc[i]);
+            if (++t == row->last)
+                break;
 #pragma GCC unroll 8
             for (int i = 0; i + 1 < WIDE; i++)
                 in[i] = in[i + 1];
@@ -130,65 +116,17 @@ INLINE void add_row(const lane *l, const T *x, const T *w0, const T *w1,
             after += x_step;
         }
     }
+    finish(l, g, acc, WIDE, 1);
 }
 
-/* WIDE outputs from g on, of which every tap lies inside, where inputs move so. */
-INLINE void inner_sliding(const lane *l, ptrdiff_t g, const int back)
-{
-    const TYPE(depthwise) *d = l->d;
-    V acc[2][WIDE];
-#pragma GCC unroll 8
-    for (int i = 0; i < WIDE; i++)
-        acc[0][i] = vzero();
-    for (const TYPE(depthwise_row) *row = d->row; row < d->row + d->rows; row++)
-        add_row(l, row->x + l->x + g * d->x_step + d->tap[row->first].x, row->w, NULL, row, back,
-                acc);
-    finish(l, g, acc[0], WIDE, 1);
-}
-
-/* Likewise of two lines that share all rows but one: each comes from the caches once. The first
- * line is the one that reads first what both do. */
-INLINE void inner_pair(const lane *l, ptrdiff_t g, const int back)
-{
-    const TYPE(depthwise) *d = l->d;
-    const TYPE(depthwise_row) *row = d->row, *last = row + d->rows - 1;
-    const ptrdiff_t at = l->x + g * d->x_step + d->tap[row->first].x;
-    lane line[2] = {*l, *l};
-    line[!back].y += d->y_line;
-    const ptrdiff_t x0 = at + (back ? d->x_line : 0), x1 = at + (back ? 0 : d->x_line);
-    V acc[2][WIDE];
-#pragma GCC unroll 8
-    for (int i = 0; i < WIDE; i++)
-        acc[0][i] = acc[1][i] = vzero();
-    add_row(l, row->x + x0, row->w, NULL, row, back, acc);
-    for (; row < last; row++)
-        add_row(l, row[1].x + x0, row[1].w, row[0].w, row, back, acc);
-    add_row(l, last->x + x1, NULL, last->w, row, back, acc);
-    finish(&line[0], g, acc[0], WIDE, 1);
-    finish(&line[1], g, acc[1], WIDE, 1);
-}
-
-/* Whether, where sliding_taps says `sliding`, a line reads the rows of the line before it but one. */
-static int pairs_of_lines(const TYPE(depthwise) *d, int sliding)
-{
-    for (ptrdiff_t r = 1; r < d->rows; r++)
-        if (d->row[r].first != d->row[0].first || d->row[r].last != d->row[0].last ||
-            d->row[r].x - d->row[r - 1].x != sliding * d->x_line)
-            return 0;
-    return sliding != 0;
-}
-
-/* Whether the inputs of a kernel row's taps lie an output's apart: 1, or -1 in the other order. */
+/* Whether the inputs of a kernel row's taps lie an output's apart. */
 static int sliding_taps(const TYPE(depthwise) *d)
 {
-    if (d->rows == 0 || d->row[0].last - d->row[0].first < 2)
-        return 0;
-    const ptrdiff_t hop = d->tap[d->row[0].first + 1].x - d->tap[d->row[0].first].x;
     for (ptrdiff_t r = 0; r < d->rows; r++)
         for (ptrdiff_t t = d->row[r].first + 1; t < d->row[r].last; t++)
-            if (d->tap[t].x - d->tap[t - 1].x != hop)
+            if (d->tap[t].x - d->tap[t - 1].x != d->x_step)
                 return 0;
-    return hop == d->x_step ? 1 : hop == -d->x_step ? -1 : 0;
+    return 1;
 }
 
 /* One output of `vectors` vectors of channels, whose chains hide each other's latency, without the
@@ -224,26 +162,17 @@ INLINE void edge(const lane *l, ptrdiff_t g, const int vectors, const int full)
  * channels make them, neighbouring outputs would wait for stores to addresses that look like those
  * they read. */
 INLINE void block(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t g, const int outputs,
-                  const int lines, int sliding)
+                  int sliding)
 {
     lane l = {d, line * d->x_line, line * d->y_line, 0, VL};
     for (; l.c + VL <= d->channels; advance(&l, VL))
-        if (lines == 2 && sliding == 1)
-            inner_pair(&l, g, 0);
-        else if (lines == 2)
-            inner_pair(&l, g, 1);
-        else if (outputs == WIDE && sliding == 1)
-            inner_sliding(&l, g, 0);
-        else if (outputs == WIDE && sliding == -1)
-            inner_sliding(&l, g, 1);
+        if (outputs == WIDE && sliding)
+            inner_sliding(&l, g);
         else
             inner(&l, g, outputs, 1);
     l.n = (int)(d->channels - l.c);
-    for (int i = 0; i < lines && l.n > 0; i++) {
+    if (l.n > 0)
         inner(&l, g, outputs, 0);
-        l.x += d->x_line;
-        l.y += d->y_line;
-    }
 }
 
 static void edges(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t begin, ptrdiff_t end)
@@ -260,44 +189,33 @@ static void edges(const TYPE(depthwise) *d, ptrdiff_t line, ptrdiff_t begin, ptr
     }
 }
 
-/* A line, or with `lines` 2 that and the next, which share rows. */
-static void any_lines(const TYPE(depthwise) *d, ptrdiff_t line, int lines, int sliding)
+static void one_line(const TYPE(depthwise) *d, ptrdiff_t line, int sliding)
 {
     const ptrdiff_t begin = d->begin > d->inner_begin ? d->begin : d->inner_begin;
     const ptrdiff_t inside = d->end < d->inner_end ? d->end : d->inner_end;
     const ptrdiff_t first = begin < d->end ? begin : d->end, last = inside > first ? inside : first;
     ptrdiff_t g = first;
-    if (lines == 2)
-        for (; g + WIDE <= last; g += WIDE)
-            block(d, line, g, WIDE, 2, sliding);
-    const ptrdiff_t paired = g;
-    for (ptrdiff_t i = line; i < line + lines; i++) {
-        edges(d, i, d->begin, first);
-        for (g = paired; g + WIDE <= last; g += WIDE)
-            block(d, i, g, WIDE, 1, sliding);
-        if (WIDE > 4 && g + 4 <= last) {
-            block(d, i, g, 4, 1, sliding);
-            g += 4;
-        }
-        if (g + 2 <= last) {
-            block(d, i, g, 2, 1, sliding);
-            g += 2;
-        }
-        if (g < last)
-            block(d, i, g, 1, 1, sliding);
-        edges(d, i, last, d->end);
+    edges(d, line, d->begin, first);
+    for (; g + WIDE <= last; g += WIDE)
+        block(d, line, g, WIDE, sliding);
+    if (WIDE > 4 && g + 4 <= last) {
+        block(d, line, g, 4, sliding);
+        g += 4;
     }
+    if (g + 2 <= last) {
+        block(d, line, g, 2, sliding);
+        g += 2;
+    }
+    if (g < last)
+        block(d, line, g, 1, sliding);
+    edges(d, line, last, d->end);
 }
 
 void KERNEL(depthwise)(const TYPE(depthwise) *d)
 {
     const int sliding = sliding_taps(d);
-    const int pairs = pairs_of_lines(d, sliding);
-    for (ptrdiff_t line = 0; line < d->lines;) {
-        const int lines = 1 + (pairs && line + 1 < d->lines);
-        any_lines(d, line, lines, sliding);
-        line += lines;
-    }
+    for (ptrdiff_t line = 0; line < d->lines; line++)
+        one_line(d, line, sliding);
 }
 
 void KERNEL(copy_pixels)(ptrdiff_t pixels, ptrdiff_t channels, T *out, ptrdiff_t ld, const T *in,

@@ -89,6 +89,24 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise) {
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise);
 
+/* One or two rows of outputs of a depthwise convolution, of copied inputs:
+ *   y[g*y_step + c] = sum over taps t < first + both of w[t][c] * x[t][g*x_step + c]
+ *   y[y_row + g*y_step + c] = sum over the `both` taps t from `first` on, and `second` after them, of
+ *       w[t][c - w_row] * x[t][g*x_step + c]
+ * the sums being one FMA chain each; then the epilogue. Whole vectors of x, w and the bias are readable;
+ * of y `channels` channels are written, of the last output `last`. */
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_copied) {
+    const T *x, *w;
+} CVL_DTYPE_NAME(cvl_depthwise_copied);
+typedef struct CVL_DTYPE_NAME(cvl_depthwise_pair) {
+    const CVL_DTYPE_NAME(cvl_depthwise_copied) *tap;
+    ptrdiff_t first, both, second, w_row, x_step;
+    ptrdiff_t rows, outputs, channels, last;
+    T *y;
+    ptrdiff_t y_step, y_row;
+    CVL_DTYPE_NAME(cvl_epilogue) ending;
+} CVL_DTYPE_NAME(cvl_depthwise_pair);
+
 /* A strip of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows of OW
  * columns, of `channels` channels, which are a vector or more.
  *   y[r*y_row + g*step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]

@@ -26,6 +26,7 @@
  *                      so small that a * 2^(n/2) is subnormal
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
+ *   vkeep(a)           a, once it is in a register: compilers load again what has several uses
  *   sfma(a, b, c)      vfma for one element
  *   H, HL              half a vector, of HL elements, on avx512 alone: hzero() hset1(s) hload(p)
  *                      hstore(p, h) hstore_n(p, h, n) hfma(a, b, c)
@@ -140,6 +141,17 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
 }
 #endif
 
+INLINE V vkeep(V a)
+{
+#if defined(CVL_LEVEL_AVX512)
+    __asm__("" : "+v"(a));
+#elif defined(CVL_LEVEL_AVX2)
+    __asm__("" : "+x"(a));
+#elif defined(CVL_LEVEL_NEON)
+    __asm__("" : "+w"(a));
+#endif
+    return a;
+}
 INLINE V vload_part(const T *p, ptrdiff_t n) { return n >= VL ? vload(p) : vload_n(p, (int)n); }
 INLINE void vstore_part(T *p, V v, ptrdiff_t n)
 {

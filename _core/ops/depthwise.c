@@ -133,7 +133,7 @@ static size_t plan_gather(gather *g, const cvl_conv2d_shape *shape, cvl_conv2d_p
     const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T), row = d->KH * g->columns.in;
     g->chunk = cvl_min(CHUNK, L1 / (ptrdiff_t)sizeof(T) / row / line * line);
     if (d->C * (ptrdiff_t)sizeof(T) >= FAR && g->chunk > 0 && g->M == 1 && g->segments == 1 &&
-        g->phases == 1 && g->pieces == 1 && d->DH == 1 && (!backward || d->SH == 1)) {
+        g->pieces == 1 && d->DH == 1 && !backward) {
         g->ring = d->KH;
         g->worker_planes = row * g->chunk;
     }
@@ -301,13 +301,9 @@ static void compute_copied(const gather *g, const tables *t, ptrdiff_t n, ptrdif
     if (ending.bias)
         ending.bias += c;
     for (ptrdiff_t next = 0; o < stop; o++) {
-        ptrdiff_t first = g->rows.in, last = -1, i;
-        for (ptrdiff_t kh = 0; kh < g->shape->d.KH; kh++)
-            if (reads(&g->rows, o, kh, &i) && i >= 0 && i < g->rows.in) {
-                first = cvl_min(first, i);
-                last = cvl_max(last, i);
-            }
-        for (next = cvl_max(next, first); next <= last; next++)
+        const ptrdiff_t first = o * g->rows.S - g->rows.P;
+        const ptrdiff_t last = cvl_min(first + g->ring - 1, g->rows.in - 1);
+        for (next = cvl_max(next, cvl_max(0, first)); next <= last; next++)
             g->kernels->copy_pixels(W, channels, t->planes + next % g->ring * row, g->chunk,
                                     g->in + (n * g->rows.in + next) * W * g->C + c, g->C);
         compute_lines(g, 0, t, o, 1, 0, channels, t->planes, g->w + c,
@@ -391,14 +387,14 @@ static void run_gather(const NAME(conv2d_call) *call)
 
 /* ---------------------------------------------------------------------------------- the engine */
 
-/* Ways of filters of 3x3 taps, and of all others. */
-typedef enum way { STRIPS, STRIP_DATA, STRIP_WEIGHTS, GATHER, SUMS } way;
+/* Ways of filters of 3x3 taps, of stride 1, and of all others. */
+typedef enum way { STRIPS, STRIP_DATA, STRIP_WEIGHTS, PAIRS, GATHER, SUMS } way;
 
 static way way_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const int weights = pass == CVL_CONV2D_BACKWARD_WEIGHTS;
     if (!NAME(depthwise_strips_take)(shape, pass))
-        return weights ? SUMS : GATHER;
+        return weights ? SUMS : NAME(depthwise_pairs_take)(shape) ? PAIRS : GATHER;
     if (weights)
         return STRIP_WEIGHTS;
     return pass == CVL_CONV2D_BACKWARD_DATA && shape->d.SH == 2 ? STRIP_DATA : STRIPS;
@@ -407,6 +403,7 @@ static way way_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     gather g;
+    size_t pairs, least;
     switch (way_of(shape, pass)) {
     case STRIPS:
     case STRIP_DATA:
@@ -415,9 +412,30 @@ static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int
         return NAME(depthwise_strip_weights_workspace)(shape, threads);
     case SUMS:
         return NAME(depthwise_sums_workspace)(shape, threads);
+    case PAIRS:
+        pairs = NAME(depthwise_pairs_workspace)(shape, pass, threads);
+        least = plan_gather(&g, shape, pass, NULL, threads);
+        return pairs > least ? pairs : least;
     default:
         return plan_gather(&g, shape, pass, NULL, threads);
     }
+}
+
+/* Padding of zeros must leave no trace: with an infinite weight it would be NaN. */
+static int finite(const T *w, ptrdiff_t size)
+{
+    int all = 1;
+    for (ptrdiff_t i = 0; i < size; i++)
+        all &= w[i] - w[i] == 0;
+    return all;
+}
+
+static void run_pairs(const NAME(conv2d_call) *call)
+{
+    if (finite(call->w, call->shape->w_size))
+        NAME(depthwise_pairs_run)(call);
+    else
+        run_gather(call);
 }
 
 static void run(const NAME(conv2d_call) *call)
@@ -426,6 +444,7 @@ static void run(const NAME(conv2d_call) *call)
         [STRIPS] = NAME(depthwise_strips_run),
         [STRIP_DATA] = NAME(depthwise_strip_data_run),
         [STRIP_WEIGHTS] = NAME(depthwise_strip_weights_run),
+        [PAIRS] = run_pairs,
         [GATHER] = run_gather,
         [SUMS] = NAME(depthwise_sums_run),
     };

@@ -8,6 +8,13 @@
 size_t NAME(depthwise_sums_workspace)(const cvl_conv2d_shape *shape, int threads);
 void NAME(depthwise_sums_run)(const NAME(conv2d_call) *call);
 
+/* Forward and backward data of stride 1 with finite weights: whether they can go this way; bytes of
+ * workspace, and a run. */
+int NAME(depthwise_pairs_take)(const cvl_conv2d_shape *shape);
+size_t NAME(depthwise_pairs_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                                       int threads);
+void NAME(depthwise_pairs_run)(const NAME(conv2d_call) *call);
+
 /* Filters of 3x3 taps: whether a pass can go this way; forward and backward data, backward data of
  * stride 2, which needs no workspace, and weight gradients: bytes of workspace, and a run. */
 int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);

@@ -1,5 +1,5 @@
-/* test_depthwise.c: depthwise filters of 3x3 taps, against six loops: every small image, and the
- * channels that decide how the engine cuts its work. */
+/* test_depthwise.c: depthwise filters, against six loops: of 3x3 taps every small image, and the
+ * channels that decide how the engine cuts its work; of other sizes fewer. */
 #include <math.h>
 
 #include "conv2d_check.h"
@@ -30,8 +30,8 @@ static cvl_conv2d problem(ptrdiff_t N, ptrdiff_t H, ptrdiff_t W, ptrdiff_t C, pt
 
 static void name_case(const char *what, const cvl_conv2d *d)
 {
-    check_case("%s N%td H%td W%td C%td S%td P%td,%td,%td,%td", what, d->N, d->H, d->W, d->C, d->SH,
-               d->PT, d->PB, d->PL, d->PR);
+    check_case("%s N%td H%td W%td C%td K%td,%td S%td P%td,%td,%td,%td", what, d->N, d->H, d->W,
+               d->C, d->KH, d->KW, d->SH, d->PT, d->PB, d->PL, d->PR);
 }
 
 /* Small integers, on which every pass is exact. */
@@ -88,7 +88,7 @@ static void test_infinite_weights(const cvl_conv2d *d)
     T *x = output(a.x), *w = output(a.w), *y = output(a.y), *dx = output(a.x);
     for (ptrdiff_t i = 0; i < a.x; i++)
         x[i] = 1;
-    for (ptrdiff_t tap = 0; tap < 9; tap++) {
+    for (ptrdiff_t tap = 0; tap < d->KH * d->KW; tap++) {
         for (ptrdiff_t i = 0; i < a.w; i++)
             w[i] = i / d->C == tap ? (T)INFINITY : 1;
         T *dy = output(a.y);
@@ -111,6 +111,32 @@ static void test_problem(const cvl_conv2d *d)
 {
     test_forward(*d, CVL_ACTIVATION_NONE);
     test_backward(d);
+}
+
+/* Vectors that span pixels, chunks of channels, pieces of columns, rows and columns of padding alone. */
+static void test_kernels(ptrdiff_t stride)
+{
+    static const ptrdiff_t kernels[][2] = {{2, 3}, {3, 3}, {5, 5}, {7, 7}, {1, 7}, {5, 1}};
+    static const ptrdiff_t channels[] = {3, 8, 10, 12, 40, 520};
+    static const ptrdiff_t images[][3] = {{1, 7, 5}, {2, 5, 13}, {1, 4, 37}, {1, 3, 131}};
+    for (size_t k = 0; k < sizeof kernels / sizeof kernels[0]; k++)
+        for (size_t c = 0; c < sizeof channels / sizeof channels[0]; c++)
+            for (size_t i = 0; i < sizeof images / sizeof images[0]; i++) {
+                const ptrdiff_t KH = kernels[k][0], KW = kernels[k][1];
+                const ptrdiff_t even[] = {KH / 2, KH / 2, KW / 2, KW / 2};
+                const ptrdiff_t uneven[] = {KH + 1, KH - 1, 0, KW};
+                cvl_conv2d d = problem(images[i][0], images[i][1], images[i][2], channels[c],
+                                       stride, (c + i) % 2 ? uneven : even);
+                d.KH = KH;
+                d.KW = KW;
+                test_problem(&d);
+                if (i > 0)
+                    continue;
+                for (int activation = 1; activation <= CVL_ACTIVATION_RELU6; activation++)
+                    test_forward(d, activation);
+                if (channels[c] < 100)
+                    test_infinite_weights(&d);
+            }
 }
 
 static void test_all(void)
@@ -141,6 +167,8 @@ static void test_all(void)
                     test_forward(d, activation);
                 test_infinite_weights(&d);
             }
+    test_kernels(1);
+    test_kernels(2);
 }
 
 int main(void) { return check_main(test_all); }

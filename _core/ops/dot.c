@@ -54,12 +54,9 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    const cvl_conv2d *d = &shape->d;
-    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        return "weight gradients are sums over positions";
-    if (!cvl_conv2d_is_product(shape))
-        return "not a matrix product";
-    return (pass == CVL_CONV2D_FORWARD ? d->OC : d->C) == 1 ? NULL : "more than one channel";
+    if ((pass == CVL_CONV2D_FORWARD ? shape->d.OC : shape->d.C) != 1)
+        return "more than one channel";
+    return cvl_conv2d_refuses_product(shape, pass);
 }
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)

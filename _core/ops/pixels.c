@@ -82,12 +82,9 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        return "weight gradients are sums over positions";
-    if (!cvl_conv2d_is_product(shape))
-        return "not a matrix product";
-    return LEAST * cvl_max(shape->d.C, shape->d.OC) <= vector_size() ? NULL
-                                                                     : "more than a few channels";
+    if (LEAST * cvl_max(shape->d.C, shape->d.OC) > vector_size())
+        return "more than a few channels";
+    return cvl_conv2d_refuses_product(shape, pass);
 }
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)

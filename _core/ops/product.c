@@ -247,15 +247,6 @@ static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 /* ------------------------------------------------------------------------------- the engine */
 
 /* A matrix product once it is flattened (shapes.h). */
-static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
-{
-    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        return "weight gradients are sums over positions";
-    if (!cvl_conv2d_is_product(shape))
-        return "not a matrix product";
-    return NULL;
-}
-
 /* Positions, which are the rows. */
 static ptrdiff_t rows_of(const cvl_conv2d_shape *shape)
 {
@@ -355,7 +346,7 @@ static void pack(const NAME(conv2d_call) *call, T *packed)
 const NAME(conv2d_engine) NAME(product_engine) = {
     .algorithm = CVL_CONV2D_IM2COL,
     .reason = "a matrix product of few rows",
-    .refuses = refuses,
+    .refuses = cvl_conv2d_refuses_product,
     .pays = pays,
     .workspace = workspace,
     .run = run,

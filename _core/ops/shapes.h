@@ -15,13 +15,19 @@ typedef struct cvl_conv2d_shape {
 /* Reads and checks `from`. */
 cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from);
 
-/* Whether it is a matrix product over its pixels: one tap, stride 1, no padding and one group. Fields
- * are compared one by one, since products of sizes might overflow. */
-static inline int cvl_conv2d_is_product(const cvl_conv2d_shape *shape)
+/* Why a pass is no matrix product with a row for each pixel, or NULL where it is: forward or backward
+ * data of one tap, stride 1, no padding and one group. Fields are compared one by one, since products
+ * of sizes might overflow. */
+static inline const char *cvl_conv2d_refuses_product(const cvl_conv2d_shape *shape,
+                                                     cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
-    return d->groups == 1 && d->KH == 1 && d->KW == 1 && d->SH == 1 && d->SW == 1 && d->PT == 0 &&
-           d->PL == 0 && shape->OH == d->H && shape->OW == d->W;
+    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
+        return "weight gradients are sums over positions";
+    if (d->groups == 1 && d->KH == 1 && d->KW == 1 && d->SH == 1 && d->SW == 1 && d->PT == 0 &&
+        d->PL == 0 && shape->OH == d->H && shape->OW == d->W)
+        return NULL;
+    return "not a matrix product";
 }
 
 /* Makes a 1x1 convolution with stride 1 and no padding, a matrix product over its pixels, the same

@@ -109,11 +109,8 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
-    if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        return "weight gradients are sums over positions";
-    if (!cvl_conv2d_is_product(shape))
-        return "not a matrix product";
-    return d->N * d->H * d->W >= CVL_TALL_ROWS ? NULL : "too few rows";
+    const char *reason = cvl_conv2d_refuses_product(shape, pass);
+    return reason || d->N * d->H * d->W >= CVL_TALL_ROWS ? reason : "too few rows";
 }
 
 /* Several panels pay where the last is turned: of the others the direct engine has wider ones, and of half

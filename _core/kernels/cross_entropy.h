@@ -75,10 +75,11 @@ static __attribute__((noinline)) double loss_of(const line *l, const cvl_class_s
     const double all = s->rest + s->e, distance = (double)r->largest - (double)r->a[l->target];
     if (!(all < INFINITY))
         return all;
+    const int leads = l->soft || distance == 0;
+    const double log = log1p_positive(leads ? s->rest : (s->rest - 1) + s->e);
     if (!l->soft)
-        return l->own * (distance == 0 ? log1p_positive(s->rest)
-                                       : distance + log1p_positive((s->rest - 1) + s->e));
-    double loss = s->distances + totals_of(l, s).all * log1p_positive(s->rest);
+        return l->own * (distance + log);
+    double loss = s->distances + totals_of(l, s).all * log;
     if (l->peak > 0)
         loss += l->peak * distance;
     return loss * l->own;

@@ -52,31 +52,50 @@ INLINE V weighted_distance(const row *r, ptrdiff_t c, ptrdiff_t n)
     return vselect(veq(u, vzero()), vzero(), vmul(u, distance));
 }
 
+/* Adds the terms from c to `end` to the lanes, as many as come in whole groups of lanes. */
+INLINE void add_groups(V lanes[VECTORS], const row *r, term *of, ptrdiff_t c, ptrdiff_t end)
+{
+    V sums[VECTORS]; /* in registers */
+#pragma GCC unroll 8
+    for (int j = 0; j < VECTORS; j++)
+        sums[j] = lanes[j];
+    for (; c < end; c += LANES)
+#pragma GCC unroll 8
+        for (int j = 0; j < VECTORS; j++)
+            sums[j] = vadd(sums[j], of(r, c + j * VL, VL));
+#pragma GCC unroll 8
+    for (int j = 0; j < VECTORS; j++)
+        lanes[j] = sums[j];
+}
+
+/* The same of one group, of which n terms exist, all but the one numbered `skip`. */
+INLINE void add_part(V lanes[VECTORS], const row *r, term *of, ptrdiff_t c, ptrdiff_t n,
+                     ptrdiff_t skip)
+{
+    const V end = vset1((T)n), skipped = vset1((T)skip);
+#pragma GCC unroll 1
+    for (ptrdiff_t j = 0; j * VL < n; j++) {
+        const V number = vload(lane_numbers + j * VL);
+        V v = vselect(vgt(end, number), of(r, c + j * VL, n - j * VL), vzero());
+        v = vselect(veq(number, skipped), vzero(), v);
+        lanes[j] = vadd(lanes[j], v);
+    }
+}
+
 /* The sum of a row's terms but the one numbered `skip` (-1: of all). `of` is inlined. */
 INLINE T sum(const row *r, term *of, ptrdiff_t skip)
 {
+    const ptrdiff_t whole = r->C / LANES * LANES;
     V lanes[VECTORS];
     T lane[VL];
     for (int j = 0; j < VECTORS; j++)
         lanes[j] = vzero();
     for (ptrdiff_t c = 0; c < r->C; c += LANES) {
-        const ptrdiff_t n = r->C - c, skipped = skip - c;
-        if (n >= LANES && !(skipped >= 0 && skipped < LANES)) {
-#pragma GCC unroll 8
-            for (int j = 0; j < VECTORS; j++)
-                lanes[j] = vadd(lanes[j], of(r, c + j * VL, VL));
-            continue;
-        }
-        const V end = vset1((T)(n < LANES ? n : LANES)), omitted = vset1((T)skipped);
-#pragma GCC unroll 8
-        for (int j = 0; j < VECTORS; j++) {
-            if (j * VL >= n)
-                break;
-            const V number = vload(lane_numbers + j * VL);
-            V v = vselect(vgt(end, number), of(r, c + j * VL, n - j * VL), vzero());
-            v = vselect(veq(number, omitted), vzero(), v);
-            lanes[j] = vadd(lanes[j], v);
-        }
+        const ptrdiff_t end = skip >= c && skip < whole ? skip / LANES * LANES : whole;
+        add_groups(lanes, r, of, c, end);
+        c = end;
+        if (c < r->C)
+            add_part(lanes, r, of, c, r->C - c < LANES ? r->C - c : LANES, skip - c);
     }
 #pragma GCC unroll 6
     for (int half = VECTORS / 2; half > 0; half /= 2)
@@ -127,11 +146,20 @@ INLINE ptrdiff_t place(ptrdiff_t C, const T *z, T value)
     return 0;
 }
 
-/* e, and the sum of all but the one numbered `skip`. Not inlined, as it has many callers. */
-static T exponentials(ptrdiff_t C, const T *a, T largest, T *e, ptrdiff_t skip)
+/* These are not inlined: they are long and have many callers. The first also stores e. */
+static __attribute__((noinline)) T sum_exponentials(const row *r, ptrdiff_t skip)
 {
-    const row r = {.C = C, .a = a, .largest = largest, .e = e};
-    return sum(&r, exponential, skip);
+    return sum(r, exponential, skip);
+}
+
+static __attribute__((noinline)) T sum_coefficients(const row *r, ptrdiff_t skip)
+{
+    return sum(r, coefficient, skip);
+}
+
+static __attribute__((noinline)) T sum_distances(const row *r)
+{
+    return sum(r, weighted_distance, -1);
 }
 
 /* y = x * factor, in place. */
@@ -147,7 +175,8 @@ INLINE void scale(ptrdiff_t C, T *y, T factor)
 void KERNEL(softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
 {
     for (; rows > 0; rows--, y += C, z += C) {
-        scale(C, y, 1 / exponentials(C, z, largest(C, z), y, -1));
+        const row r = {.C = C, .a = z, .largest = largest(C, z), .e = y};
+        scale(C, y, 1 / sum_exponentials(&r, -1));
     }
 }
 
@@ -157,7 +186,8 @@ void KERNEL(log_softmax_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, const T *z)
     for (; rows > 0; rows--, y += C, z += C) {
         const T most = largest(C, z);
         const ptrdiff_t first = place(C, z, most);
-        const T rest = exponentials(C, z, most, y, first);
+        const row r = {.C = C, .a = z, .largest = most, .e = y};
+        const T rest = sum_exponentials(&r, first);
         /* y[first] is 1, or NaN where the row becomes NaN. */
         const V log_sum = vset1((T)log1p_positive((double)rest + ((double)y[first] - 1)));
         for (ptrdiff_t c = 0; c < C; c += VL) {
@@ -238,10 +268,10 @@ INLINE cvl_class_sums sum_block(const line *l, ptrdiff_t c, ptrdiff_t n)
     ptrdiff_t skip = l->target - c;
     if (l->soft)
         skip = c == l->leader ? place(n, r.a, r.largest) : -1;
-    sums.rest = exponentials(n, r.a, r.largest, r.e, skip);
+    sums.rest = sum_exponentials(&r, skip);
     if (l->soft) {
-        sums.coefficients = sum(&r, coefficient, skip);
-        sums.distances = sum(&r, weighted_distance, -1);
+        sums.coefficients = sum_coefficients(&r, skip);
+        sums.distances = sum_distances(&r);
     }
     if (skip >= 0 && skip < n) {
         sums.skipped = c + skip;
@@ -274,8 +304,10 @@ INLINE void write_block(const line *l, ptrdiff_t skipped, gradient g, ptrdiff_t 
 /* Rows whose logarithms are taken together, of rows so long: none then waits for another. */
 enum { TOGETHER = 8 };
 
-INLINE void whole_rows(const TYPE(class_rows) *s, const int soft, ptrdiff_t begin, ptrdiff_t end,
-                       double *loss, T *dz, const T *z)
+INLINE int is_soft(const TYPE(class_rows) *s) { return s->q || s->smoothing > 0; }
+
+void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
+                           T *dz, const T *z)
 {
     const ptrdiff_t C = s->C, block = s->block;
     line lines[TOGETHER];
@@ -283,7 +315,7 @@ INLINE void whole_rows(const TYPE(class_rows) *s, const int soft, ptrdiff_t begi
     for (ptrdiff_t n = begin, rows; n < end; n += rows) {
         rows = end - n < TOGETHER ? end - n : TOGETHER;
         for (ptrdiff_t i = 0; i < rows; i++) {
-            line l = line_of(s, soft, n + i, dz, z);
+            line l = line_of(s, is_soft(s), n + i, dz, z);
             cvl_class_sums all = {.skipped = -1};
             lines[i] = l;
             if (l.own == 0) {
@@ -306,17 +338,6 @@ INLINE void whole_rows(const TYPE(class_rows) *s, const int soft, ptrdiff_t begi
             if (lines[i].own != 0)
                 loss[n + i] = loss_of(&lines[i], &sums[i]);
     }
-}
-
-INLINE int is_soft(const TYPE(class_rows) *s) { return s->q || s->smoothing > 0; }
-
-void KERNEL(cross_entropy)(const TYPE(class_rows) *s, ptrdiff_t begin, ptrdiff_t end, double *loss,
-                           T *dz, const T *z)
-{
-    if (is_soft(s))
-        whole_rows(s, 1, begin, end, loss, dz, z);
-    else
-        whole_rows(s, 0, begin, end, loss, dz, z);
 }
 
 /* The same, shared out: each caller joins for itself what the blocks of its rows have come to. */

@@ -139,13 +139,23 @@ def test_without_fusion_layers_run_as_they_are():
         cl.options(fuse=0)
 
 
+@pytest.mark.parametrize("name", ["digits", "lenet", "mobilenet_small", "resnet20"])
+@pytest.mark.parametrize("folded", [False, True])
+def test_multiply_adds(name, folded):
+    """Those of a plan are those of the layers, whatever is fused."""
+    model = getattr(models, name)()
+    shape = (2, *{"digits": (8, 8, 1), "lenet": (28, 28, 1)}.get(name, (32, 32, 3)))
+    plan = (model.fold() if folded else model).plan(shape)
+
+    assert model.summary(shape).multiply_adds == plan.multiply_adds
+
+
 def test_report():
     """The costs of a plan, and the table it prints."""
     model = models.digits(rng=0)
     plan = model.plan((32, 8, 8, 1))
     conv = plan.rows[2]
 
-    assert model.summary((32, 8, 8, 1)).multiply_adds == plan.multiply_adds
     assert ("3", "Conv2d", (32, 8, 8, 32)) == tuple(
         conv[name] for name in ("path", "kernel", "output_shape")
     )

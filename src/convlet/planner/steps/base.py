@@ -54,7 +54,7 @@ class Step:
 
     def multiply_adds(self):
         """Multiplications by a weight in `infer` or `forward`."""
-        return self.layer._multiply_adds(self.x_shape) if len(self.inputs) == 1 else 0
+        return self.layer._multiply_adds(self.x_shape)
 
     def algorithms(self):
         """The algorithms of a convolution, by direction: dicts as of `conv2d_choice`."""

@@ -11,7 +11,14 @@ from ..._core import empty
 from .base import Step
 
 
-class AddStep(Step):
+class JoinStep(Step):
+    """What joins values; its layer holds those that make them, which have steps of their own."""
+
+    def multiply_adds(self):
+        return 0
+
+
+class AddStep(JoinStep):
     """The sum of two values, with ReLU where it follows."""
 
     def prepare(self, node):
@@ -37,7 +44,7 @@ class AddStep(Step):
                 run.give(value, dy)
 
 
-class ConcatStep(Step):
+class ConcatStep(JoinStep):
     """Values side by side on the last axis."""
 
     def prepare(self, node):

@@ -21,6 +21,9 @@ typedef struct cvl_outer_run {
 } cvl_outer_run;
 enum { CVL_OUTER_ROWS = 12, CVL_OUTER_COLUMNS = 32 };
 
+/* Cells that cells.c takes besides those it is told of. */
+enum { CVL_CELLS_MORE = 5 };
+
 /* What thin.c takes: elements of a row, and columns. */
 enum { CVL_THIN_LEAST = 4, CVL_THIN = 12, CVL_THIN_COLUMNS = 32 };
 

@@ -171,6 +171,24 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
     ptrdiff_t sum_step, dy_row, step, channels;
 } CVL_DTYPE_NAME(cvl_depthwise_strip_sums);
 
+/* Input gradients of a convolution of 3x3 taps at stride 2, a vector of channels of cells of 2x2 inputs.
+ * Input (r,s) of a cell is number 2r+s, and so are the outputs beside it, of which those with a bit in
+ * `outputs` exist:
+ *   c[(2r+s)*step + i][c0 + j] = bias[j]
+ *       + sum over r', s', kh = 1 + r - 2r' in 0..2, kw = 1 + s - 2s' in 0..2, k < K, in that order of kh and kw
+ *         of a[(2r'+s')*step + i][a0 + k] * w[((3*kh + kw)*K + k)*VL + j]
+ * the sum being one FMA chain. A few cells more than `cells` are read and written: they repeat the last. */
+typedef struct CVL_DTYPE_NAME(cvl_cells) {
+    ptrdiff_t cells, step;
+    unsigned outputs;
+    const T *const *a;
+    T *const *c;
+    ptrdiff_t a0, c0, K;
+    const T *w, *bias;
+    const T *ahead; /* fetched into L2 on the way, */
+    ptrdiff_t far;  /* and so much further for each k of an output */
+} CVL_DTYPE_NAME(cvl_cells);
+
 /* Memory that will be read, to be fetched: so many times the line at `at`, which then moves on by
  * `step` elements. The last of a list has no end and a step of 0. */
 typedef struct CVL_DTYPE_NAME(cvl_stretch) {

@@ -15,6 +15,7 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(pixels_engine),
     &NAME(depthwise_engine),
     &NAME(stem_engine),
+    &NAME(cells_engine),
     &NAME(row_engine),
     &NAME(dot_engine),
     &NAME(tall_engine),

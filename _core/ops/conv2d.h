@@ -54,6 +54,9 @@ extern const NAME(conv2d_engine) NAME(depthwise_engine);
 /* Backward data to few channels: stem.c. */
 extern const NAME(conv2d_engine) NAME(stem_engine);
 
+/* Backward data of 3x3 taps at stride 2 to a vector of channels: cells.c. */
+extern const NAME(conv2d_engine) NAME(cells_engine);
+
 /* 1x1 convolutions of one position: row.c. */
 extern const NAME(conv2d_engine) NAME(row_engine);
 

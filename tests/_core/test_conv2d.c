@@ -63,6 +63,15 @@ static const cvl_conv2d cases[] = {
     CASE(5, 9,  7,  64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 4),
     CASE(2, 7,  6,  12, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),
     CASE(2, 7,  6,  16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8),
+    /* Backward data at stride 2 to vectors of 16, 8, 4 and 2 channels, by cells: all edges, odd sizes,
+     * padding of every kind, inputs that no window reads. */
+    CASE(3, 15, 14, 32, 24, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 2),
+    CASE(2, 11, 22, 16, 40, 3, 3, 2, 2, 1, 1, 0, 3, 3, 0, 1),
+    CASE(2, 9,  12, 24, 15, 3, 3, 2, 2, 1, 1, 1, 0, 2, 1, 3),
+    CASE(1, 13, 10, 8,  11, 3, 3, 2, 2, 1, 1, 0, 0, 0, 1, 1),
+    CASE(2, 5,  24, 8,  6,  3, 3, 2, 2, 1, 1, 5, 4, 6, 5, 2),
+    CASE(1, 3,  2,  6,  9,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 3),
+    CASE(2, 1,  1,  16, 9,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
     /* Outer products: rows taken whole and rows copied, rows longer than a block, many tiles. */
     CASE(1, 2,  700, 3, 10, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     CASE(2, 12, 13, 70, 150, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),

@@ -18,6 +18,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from libc.float cimport DBL_MAX
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
@@ -70,6 +71,7 @@ include "_fast_linear.pxi"
 include "_activations.pxi"
 include "_images.pxi"
 include "_batch_norm.pxi"
+include "_fast_batch_norm.pxi"
 include "_group_norm.pxi"
 include "_losses.pxi"
 include "_program.pxi"

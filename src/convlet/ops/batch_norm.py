@@ -66,6 +66,9 @@ def batch_norm(
     >>> y.ravel(), mean, var
     (array([-1.,  1.]), array([2.]), array([1.]))
     """
+    results = _core.batch_norm(x, gamma, beta, residual, eps, activation, get_num_threads)
+    if results is not None:
+        return results
     y, mean, var = batch_norm_training(x, gamma, beta, eps, residual, activation)
     if y.dtype == _checks.FLOAT32:
         mean, var = rounded(mean), rounded(var)
@@ -191,6 +194,11 @@ def batch_norm_backward(
     >>> dx.ravel(), dgamma, dbeta  # two values are -1 and 1 whatever they were
     (array([0., 0.]), array([1.]), array([3.]))
     """
+    results = _core.batch_norm_gradients(
+        dy, x, gamma, mean, var, eps, beta, y, activation, residual, frozen, get_num_threads
+    )
+    if results is not None:
+        return results
     return batch_norm_gradients(
         dy, x, gamma, mean, var, eps, beta, y, activation, residual, frozen, needs_dx=True
     )

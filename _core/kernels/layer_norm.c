@@ -16,21 +16,25 @@ typedef struct sums {
     double first, second;
 } sums;
 
+/* The lanes' sum by a tree, in double. Loops of constant length and arrays of their own let compilers
+ * keep all but the lanes in registers. */
+INLINE double fold(const T *lanes)
+{
+    static_assert(LANES == 64, "eight lanes are left for the last line");
+    double a[LANES / 2], b[LANES / 4], c[LANES / 8];
+    for (int i = 0; i < LANES / 2; i++)
+        a[i] = (double)lanes[i] + (double)lanes[i + LANES / 2];
+    for (int i = 0; i < LANES / 4; i++)
+        b[i] = a[i] + a[i + LANES / 4];
+    for (int i = 0; i < LANES / 8; i++)
+        c[i] = b[i] + b[i + LANES / 8];
+    return ((c[0] + c[4]) + (c[2] + c[6])) + ((c[1] + c[5]) + (c[3] + c[7]));
+}
+
 static __attribute__((noinline)) void fold_into(sums *total, const T *first, const T *second)
 {
-    double a[LANES], b[LANES];
-    for (int i = 0; i < LANES; i++) {
-        a[i] = (double)first[i];
-        b[i] = (double)second[i];
-    }
-#pragma GCC unroll 1
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) {
-            a[i] += a[i + half];
-            b[i] += b[i + half];
-        }
-    total->first += a[0];
-    total->second += b[0];
+    total->first += fold(first);
+    total->second += fold(second);
 }
 
 /* A parameter per column, or one for all, VL times: `mask` is 0. One loop serves both. */
@@ -194,12 +198,21 @@ void KERNEL(layer_norm_forward)(ptrdiff_t rows, ptrdiff_t C, T *y, double *mean,
     vstore(one, vset1(1));
     vstore(zero, vzero());
     row r = {.C = C, .gamma = parameter_of(gamma, one), .beta = parameter_of(beta, zero)};
-    for (ptrdiff_t n = 0; n < rows; n++) {
-        r.out = y + n * C;
-        r.x = x + n * C;
-        row_moments(&r, mean + n, var + n);
-        set_moments(&r, mean[n], var[n], eps);
-        finish_row(&r, forward_group);
+    /* As many rows as lie in L1 are summed before they are finished, so that a row does not wait for
+     * its own sums. */
+    const ptrdiff_t each = C < CVL_ORDER_PIECE ? CVL_ORDER_PIECE / C : 1;
+    for (ptrdiff_t begin = 0; begin < rows; begin += each) {
+        const ptrdiff_t end = rows - begin < each ? rows : begin + each;
+        for (ptrdiff_t n = begin; n < end; n++) {
+            r.x = x + n * C;
+            row_moments(&r, mean + n, var + n);
+        }
+        for (ptrdiff_t n = begin; n < end; n++) {
+            r.out = y + n * C;
+            r.x = x + n * C;
+            set_moments(&r, mean[n], var[n], eps);
+            finish_row(&r, forward_group);
+        }
     }
 }
 

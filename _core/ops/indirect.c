@@ -15,8 +15,8 @@
 /* How B reaches the micro-kernel. */
 typedef enum packing {
     PACK_SHARED, /* packed before all else, by all workers */
-    PACK_PANEL,  /* a task has one panel, which its worker packs just before it is used */
-    PACK_NONE,   /* w is a panel */
+    PACK_OWN,    /* each worker packs the panels of its part, just before they are used */
+    PACK_NONE,   /* w is read as it is */
     PACK_READY   /* packed before the call */
 } packing;
 
@@ -38,12 +38,14 @@ typedef struct plan {
     cvl_bands bands;
     cvl_positions positions;
     packing packing;
-    ptrdiff_t quantum;       /* positions that are whole tiles of every panel */
-    ptrdiff_t block;         /* positions that pass under all panels together */
-    ptrdiff_t parts, pieces; /* tasks: parts (panels, or 1) by pieces of the positions */
-    int cells;               /* a position stands for a cell, all of which but itself is 0 */
-    T *packed;               /* what PACK_SHARED writes */
-    const T *ready;          /* B in panels */
+    ptrdiff_t quantum; /* positions that are whole tiles of every panel */
+    ptrdiff_t block;   /* positions that pass under all panels together */
+    ptrdiff_t panels;  /* of all groups */
+    ptrdiff_t parts;   /* tasks are parts, a panel each or one of all, ... */
+    ptrdiff_t pieces;  /* ... by pieces of the positions */
+    int cells;         /* a position stands for a cell, all of which but itself is 0 */
+    T *packed;         /* what PACK_SHARED writes */
+    const T *ready;    /* B in panels */
     char *worker_memory;
     size_t worker_bytes;
 } plan;
@@ -57,11 +59,13 @@ typedef struct worker {
     ptrdiff_t in0; /* where the first tap of a class reads, from the input of offset (0, 0) */
     const T **a;   /* (block + 2 MR) */
     T **c;         /* (block + MR) */
-    T *packed;     /* the panel of a part */
+    T *packed;     /* the panels of a part */
 } worker;
 
 /* Blocks are small enough for what they read to stay in L2 under all panels. Weights that would not
- * stay there either are worth a pass per panel over FEW positions: 5 to 26 % at 512 channels, 7x7.
+ * stay there either, or are more than what is read, are worth a pass per panel over FEW positions: 5 to
+ * 26 % at 512 channels, 7x7. Small ones each worker packs for itself: from another core's cache they
+ * come at ten times the price, up to half the time of a small image.
  * A 1x1 convolution of stride 1 reads on where the last tile ended: pixels of up to NEAR bytes, CACHED
  * in all, reach the tiles in time by themselves, and fetching them costs up to 10 %; of more it gains
  * up to 20 %. A group of up to GAPS bytes of a pixel reads a line or two of each, too far apart for the
@@ -70,13 +74,24 @@ enum {
     BLOCK = 96,         /* positions that pass under all panels together, */
     BLOCK_1X1 = 240,    /* and of one tap */
     PIECES = 240,       /* of the positions, at most */
-    LARGE = 256 * 1024, /* weights */
-    FEW = 4096,         /* positions, of the whole batch */
+    LARGE = 256 * 1024, /* weights that leave L2, */
+    SMALL = 128 * 1024, /* that take little of it, */
+    TINY = 4096,        /* and that no pass pays for */
+    FEW = 4096,         /* positions, of the whole batch, */
+    FEWER = 256,        /* and up to which packing costs more than it saves, */
+    NARROW = 512,       /* where the rows of w are so long at most */
     SHORT = 12,         /* elements of a run up to which it is cut into single ones */
     NEAR = 160,         /* bytes of a pixel, */
     GAPS = 128,         /* and of a group of it */
     CACHED = 8 << 20    /* bytes of what is read */
 };
+
+/* Of all panels, and of those of a part at most. */
+static ptrdiff_t packed_size(const plan *p) { return p->groups * p->K * p->bands.columns; }
+static ptrdiff_t part_size(const plan *p)
+{
+    return p->parts > 1 ? p->K * p->kernels->gemm[0].NR : packed_size(p);
+}
 
 static worker carve_worker(const plan *p, char *base, size_t *bytes)
 {
@@ -86,8 +101,8 @@ static worker carve_worker(const plan *p, char *base, size_t *bytes)
     w.segment_end = cvl_carve(&s, (size_t)p->segments_most * sizeof *w.segment_end);
     w.a = cvl_carve(&s, (size_t)(p->block + 2 * CVL_GEMM_MR_MAX) * sizeof *w.a);
     w.c = cvl_carve(&s, (size_t)(p->block + CVL_GEMM_MR_MAX) * sizeof *w.c);
-    if (p->packing == PACK_PANEL)
-        w.packed = cvl_carve(&s, (size_t)(p->K * p->kernels->gemm[0].NR) * sizeof(T));
+    if (p->packing == PACK_OWN)
+        w.packed = cvl_carve(&s, (size_t)part_size(p) * sizeof(T));
     *bytes = s.used;
     return w;
 }
@@ -136,18 +151,23 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
     p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
                  p->bands.band[0].NR == p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-    p->quantum = CVL_GEMM_MR_MAX;
-    for (int i = 0; i < p->bands.count; i++)
+    p->quantum = p->kernels->gemm[p->bands.band[0].width].MR;
+    for (int i = 1; i < p->bands.count; i++) {
+        const ptrdiff_t step = p->quantum;
         while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)
-            p->quantum += CVL_GEMM_MR_MAX;
+            p->quantum += step;
+    }
 
-    const ptrdiff_t panels = p->groups * p->bands.panels, count = d->N * p->OH * p->OW;
-    p->packing = PACK_SHARED;
-    if (panels == 1 && p->bands.columns == p->OC && !transposed)
+    const ptrdiff_t count = d->N * p->OH * p->OW, read = d->N * p->H * p->W * p->x_pixel;
+    const int more = !p->vectors && shape->w_size > cvl_max(read, TINY);
+    const int by_panel = count <= FEW && (shape->w_size > LARGE || more);
+    p->panels = p->groups * p->bands.panels;
+    p->parts = by_panel ? p->panels : 1;
+    p->packing = by_panel || packed_size(p) <= SMALL ? PACK_OWN : PACK_SHARED;
+    const int pays_packing =
+        p->panels > 1 && (!by_panel || shape->w_size > LARGE || count > FEWER || p->OC > NARROW);
+    if (p->bands.columns == p->OC && p->groups == 1 && !transposed && !pays_packing)
         p->packing = PACK_NONE;
-    else if (shape->w_size > LARGE && count <= FEW)
-        p->packing = PACK_PANEL;
-    p->parts = p->packing == PACK_PANEL ? panels : 1;
     if (ready)
         p->packing = PACK_READY;
     p->pieces = cvl_max(1, cvl_min(PIECES, count / (2 * CVL_GEMM_MR_MAX)));
@@ -156,7 +176,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     cvl_scratch s = {base, 0};
     p->positions = cvl_list_positions(&s, shape, transposed, (double)p->C / 16);
     if (p->packing == PACK_SHARED)
-        p->packed = cvl_carve(&s, (size_t)(p->groups * p->K * p->bands.columns) * sizeof(T));
+        p->packed = cvl_carve(&s, (size_t)packed_size(p) * sizeof(T));
     carve_worker(p, NULL, &p->worker_bytes);
     p->worker_memory = cvl_carve(&s, p->worker_bytes * (size_t)threads);
     return s.used;
@@ -190,6 +210,12 @@ static void pack_tap(const plan *p, T *out, ptrdiff_t group, cvl_panel_place pla
     }
 }
 
+/* Where a panel of a group lies among all of them. */
+static ptrdiff_t packed_at(const plan *p, ptrdiff_t group, cvl_panel_place place)
+{
+    return (group * p->bands.columns + place.column) * p->K;
+}
+
 /* Task: one tap of one panel of one group. */
 static void pack(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
 {
@@ -199,22 +225,41 @@ static void pack(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
         const ptrdiff_t tap = task % p->taps, panel = task / p->taps % p->bands.panels;
         const ptrdiff_t group = task / p->taps / p->bands.panels;
         const cvl_panel_place place = cvl_panel_at(&p->bands, panel);
-        T *out = p->packed + (group * p->bands.columns + place.column) * p->K;
+        T *out = p->packed + packed_at(p, group, place);
         pack_tap(p, out + tap * p->C * place.NR, group, place, tap);
+    }
+}
+
+/* The first panel of a part, and where a panel lies among those of its part. */
+static ptrdiff_t first_panel(const plan *p, ptrdiff_t part) { return part * p->panels / p->parts; }
+static ptrdiff_t own_at(const plan *p, ptrdiff_t group, cvl_panel_place place)
+{
+    return p->parts > 1 ? 0 : packed_at(p, group, place);
+}
+
+/* Packs the panels of a part. */
+static void pack_part(const plan *p, T *packed, ptrdiff_t part)
+{
+    for (ptrdiff_t panel = first_panel(p, part); panel < first_panel(p, part + 1); panel++) {
+        const ptrdiff_t group = panel / p->bands.panels;
+        const cvl_panel_place place = cvl_panel_at(&p->bands, panel % p->bands.panels);
+        T *out = packed + own_at(p, group, place);
+        for (ptrdiff_t tap = 0; tap < p->taps; tap++)
+            pack_tap(p, out + tap * p->C * place.NR, group, place, tap);
     }
 }
 
 static void pack_all(plan *p)
 {
-    cvl_parallel_for(p->call->threads, p->groups * p->bands.panels * p->taps,
-                     (double)(p->groups * p->K * p->bands.columns) * sizeof(T), CVL_FLUSH, pack, p);
+    cvl_parallel_for(p->call->threads, p->panels * p->taps, (double)packed_size(p) * sizeof(T),
+                     CVL_FLUSH, pack, p);
 }
 
 size_t NAME(gather_packed_size)(const cvl_conv2d_shape *shape)
 {
     plan p;
     make_plan(&p, shape, CVL_CONV2D_FORWARD, 0, NULL, 1);
-    return p.packing == PACK_NONE ? 0 : (size_t)(p.groups * p.K * p.bands.columns) * sizeof(T);
+    return p.packing == PACK_NONE ? 0 : (size_t)packed_size(&p) * sizeof(T);
 }
 
 void NAME(gather_pack)(const NAME(conv2d_call) *call, T *packed)
@@ -324,7 +369,9 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
         .single = p->single,
         .packed = 1,
         .b = b,
-        .b_step = p->vectors ? p->OC / p->merged : place.NR,
+        .b_step = p->vectors                ? p->OC / p->merged
+                  : p->packing == PACK_NONE ? p->y_pixel
+                                            : place.NR,
         .nr = (int)cvl_min(place.NR, p->OC - place.column),
         .c0 = column,
     };
@@ -391,15 +438,13 @@ static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdi
             memset(w->c[i], 0, (size_t)p->y_pixel * sizeof(T));
         return;
     }
-    /* One panel, or all of them. */
-    const ptrdiff_t panels = p->groups * p->bands.panels;
-    const ptrdiff_t first = p->parts > 1 ? part : 0, end = p->parts > 1 ? part + 1 : panels;
-    for (ptrdiff_t panel = first; panel < end; panel++) {
+    const ptrdiff_t end = first_panel(p, part + 1);
+    for (ptrdiff_t panel = first_panel(p, part); panel < end; panel++) {
         const ptrdiff_t group = panel / p->bands.panels;
         const cvl_panel_place place = cvl_panel_at(&p->bands, panel % p->bands.panels);
-        const T *b = p->packing == PACK_NONE ? p->call->w : w->packed;
-        if (p->packing == PACK_SHARED || p->packing == PACK_READY)
-            b = p->ready + (group * p->bands.columns + place.column) * p->K;
+        const T *b = p->packing == PACK_NONE  ? p->call->w + place.column
+                     : p->packing == PACK_OWN ? w->packed + own_at(p, group, place)
+                                              : p->ready + packed_at(p, group, place);
         run_panel(p, w, count, group, place, b);
     }
 }
@@ -413,11 +458,8 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
     for (ptrdiff_t task = begin, next; task < end; task = next) {
         const ptrdiff_t part = task / p->pieces, piece = task % p->pieces;
         next = cvl_min(end, (part + 1) * p->pieces);
-        if (p->packing == PACK_PANEL) {
-            const cvl_panel_place place = cvl_panel_at(&p->bands, part % p->bands.panels);
-            for (ptrdiff_t tap = 0; tap < p->taps; tap++)
-                pack_tap(p, w.packed + tap * p->C * place.NR, part / p->bands.panels, place, tap);
-        }
+        if (p->packing == PACK_OWN)
+            pack_part(p, w.packed, part);
         const double pieces = (double)p->pieces;
         cvl_place at = cvl_place_of_share(&p->positions, (double)piece / pieces, p->quantum);
         const cvl_place last =

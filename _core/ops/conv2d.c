@@ -75,19 +75,19 @@ size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
     return engine && kernels() ? engine->workspace(shape, pass, threads) : 0;
 }
 
-/* Finds the engine of a call, and gives the call its threads and its workspace, of `bytes` or what the
- * engine needs, whichever is more. */
-static cvl_status prepare(NAME(conv2d_call) *call, const NAME(conv2d_engine) **engine, size_t bytes,
-                          const cvl_exec *run)
+/* Gives a call its engine, its threads and its workspace, of `bytes` or what the engine needs, whichever
+ * is more. */
+static cvl_status prepare(NAME(conv2d_call) *call, size_t bytes, const cvl_exec *run)
 {
     const char *reason;
     cvl_exec exec;
-    *engine = NAME(conv2d_engine_of)(call->shape, call->pass, &reason);
-    if (!*engine)
+    if (!call->engine)
+        call->engine = NAME(conv2d_engine_of)(call->shape, call->pass, &reason);
+    if (!call->engine)
         return CVL_ERR_ALGORITHM;
     if (!kernels())
         return CVL_ERR_ISA;
-    const size_t own = (*engine)->workspace(call->shape, call->pass, run->threads);
+    const size_t own = call->engine->workspace(call->shape, call->pass, run->threads);
     const cvl_status status = cvl_read_exec(&exec, run, own > bytes ? own : bytes);
     if (status != CVL_OK)
         return status;
@@ -98,14 +98,13 @@ static cvl_status prepare(NAME(conv2d_call) *call, const NAME(conv2d_engine) **e
 
 cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run)
 {
-    const NAME(conv2d_engine) *engine;
     const T *in = call.pass == CVL_CONV2D_FORWARD ? call.x : call.dy;
     const int some = call.shape->d.N > 0;
     if (!run || run->threads < 1 || !(call.w || call.packed) || (some && (!in || !call.out)))
         return CVL_ERR_ARGUMENT;
-    const cvl_status status = prepare(&call, &engine, 0, run);
+    const cvl_status status = prepare(&call, 0, run);
     if (status == CVL_OK && some)
-        engine->run(&call);
+        call.engine->run(&call);
     return status;
 }
 
@@ -120,17 +119,15 @@ size_t NAME(conv2d_gradients_workspace)(const cvl_conv2d_shape *shape, ptrdiff_t
 cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *sums, ptrdiff_t M,
                                       ptrdiff_t channels, const cvl_exec *run)
 {
-    const NAME(conv2d_engine) *engine;
     const int some = call.shape->d.N > 0;
     if (!run || run->threads < 1 ||
         (some && ((db && !sums) || (call.out && (!call.x || !call.dy)))))
         return CVL_ERR_ARGUMENT;
-    const cvl_status status =
-        prepare(&call, &engine, NAME(column_sums_workspace)(M, channels), run);
+    const cvl_status status = prepare(&call, NAME(column_sums_workspace)(M, channels), run);
     if (status != CVL_OK)
         return status;
     if (call.out && some)
-        engine->run(&call);
+        call.engine->run(&call);
     else if (call.out)
         memset(call.out, 0, (size_t)call.shape->w_size * sizeof(T));
     if (db)
@@ -222,10 +219,12 @@ cvl_status NAME(conv2d_forward_packed)(const cvl_conv2d *d, T *y, const T *x, co
     const cvl_status status = read_shape(&shape, d);
     if (status != CVL_OK)
         return status;
-    if (!packing_engine(&shape))
+    const NAME(conv2d_engine) *engine = packing_engine(&shape);
+    if (!engine)
         return CVL_ERR_ALGORITHM;
     const NAME(epilogue) end = {b, shape.d.activation, (T)shape.d.slope};
-    return NAME(conv2d_run)((NAME(conv2d_call)){.shape = &shape,
+    return NAME(conv2d_run)((NAME(conv2d_call)){.engine = engine,
+                                                .shape = &shape,
                                                 .pass = CVL_CONV2D_FORWARD,
                                                 .out = y,
                                                 .x = x,
@@ -243,11 +242,14 @@ cvl_status NAME(conv2d_forward_sum)(const cvl_conv2d *d, T *y, const NAME(conv2d
     cvl_status status = read_shape(&shape, d);
     if (status != CVL_OK)
         return status;
-    const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(&shape, CVL_CONV2D_FORWARD, &reason);
-    if (!engine || (from->packed && !packing_engine(&shape)))
+    const NAME(conv2d_engine) *engine =
+        from->packed ? packing_engine(&shape)
+                     : NAME(conv2d_engine_of)(&shape, CVL_CONV2D_FORWARD, &reason);
+    if (!engine)
         return CVL_ERR_ALGORITHM;
     NAME(conv2d_call)
     call = {
+        .engine = engine,
         .shape = &shape,
         .pass = CVL_CONV2D_FORWARD,
         .out = y,

@@ -12,6 +12,7 @@
  * w, backward weights out = dw from x and dy. The shape is that of the convolution in every pass.
  * A shape may have fewer outputs than windows fit (with the output padding of a transposed one). */
 typedef struct NAME(conv2d_call) {
+    const struct NAME(conv2d_engine) *engine; /* or NULL: to be found */
     const cvl_conv2d_shape *shape;
     cvl_conv2d_pass pass;
     T *out;

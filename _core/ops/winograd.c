@@ -200,7 +200,9 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     if (f.form == CVL_WINOGRAD_2X5)
         return 1;
     const NAME(winograd) f2 = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
-    return cost_of(&f) <= cost_of(&f2);
+    /* U of few tiles takes longer to come than to multiply, and F(2x2) has less than half of it. */
+    const int few = pass != CVL_CONV2D_BACKWARD_WEIGHTS && NAME(winograd_tiles)(&f) <= MIN_TILES;
+    return cost_of(&f) * (few ? 1.02 : 1) <= cost_of(&f2);
 }
 
 static int pays2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)

@@ -36,8 +36,8 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
     void (*kernel)(const CVL_DTYPE_NAME(cvl_gemm_tile) *tile);
 } CVL_DTYPE_NAME(cvl_gemm_panel);
 
-/* c (rows, columns) = a b of a (rows, K), dense, and b; then the epilogue. Columns are up to two vectors,
- * and b is (K, those vectors); or, `turned`, up to CVL_TALL_FEW, and b is (K, columns). */
+/* c (rows, columns) = a b of a (rows, K), dense, and b; then the epilogue. Columns are those of a gemm
+ * panel at most, and b is (K, whole vectors); or, `turned`, up to CVL_TALL_FEW, and b is (K, columns). */
 typedef struct CVL_DTYPE_NAME(cvl_tall) {
     ptrdiff_t rows, columns, K;
     int turned;

@@ -1,25 +1,24 @@
 /* tall.c: many rows times a few columns, row after row of dense memory: no tile needs pointers, and
  * none a call through one.
  *
- * Columns lie in the lanes, up to two vectors of them; but where they leave most of a vector empty, rows
- * do: LANE of their elements at a time are turned on their way to the multiply-adds. Either way an
- * output is one FMA chain over each CVL_ORDER_K, and these are added in order. */
+ * Columns lie in the lanes of a few vectors; but where they leave most of a vector empty, rows do: LANE of
+ * their elements at a time are turned on their way to the multiply-adds. Either way an output is one FMA
+ * chain over each CVL_ORDER_K, and these are added in order. */
 #include "epilogue.h"
 #include "order.h"
 #include "simd.h"
 
-/* Rows of a tile: as many as registers hold, found three by three from a pointer and their stride, for
- * registers do not hold a pointer each. One vector of them is more chains than two units have latency
- * for; 8, which are no more, take 1.1 times as long. Vectors of a tile whose rows lie in the lanes: one
- * alone waits for its sums. STEPS of k that the loop counts at once. */
-enum { ROWS_1 = 12, THIRD = 3, VECTORS = 2, STEPS = 4 };
+/* Rows of a tile of so many vectors: as many as registers hold, found GROUP by GROUP from a pointer and
+ * their stride, for registers do not hold a pointer each. One vector of them is more chains than two
+ * units have latency for; 8, which are no more, take 1.1 times as long. Vectors of a tile whose rows lie
+ * in the lanes: one alone waits for its sums. STEPS of k that the loop counts at once. */
+enum { ROWS_1 = 12, ROWS_3 = 8, ROWS_4 = 6, GROUP = 4, TURNED = 2, STEPS = 4, SUMS = 24 };
 #ifdef CVL_MANY_REGISTERS
 enum { ROWS_2 = 12 };
 #else
 enum { ROWS_2 = 6 };
 #endif
-_Static_assert((int)ROWS_1 <= (int)CVL_TALL_ROWS && VECTORS * VL <= CVL_TALL_ROWS,
-               "rows of a tile");
+_Static_assert((int)ROWS_1 <= (int)CVL_TALL_ROWS && TURNED * VL <= CVL_TALL_ROWS, "rows of a tile");
 
 /* Fetches the elements [at, at + count) past the tile, which the next one begins with. */
 INLINE void fetch(const T *at, const int count)
@@ -57,7 +56,7 @@ INLINE void finish(const TYPE(tall) *t, T *c, V *acc, ptrdiff_t k0, const int R,
     const ptrdiff_t step = t->c_step;
     const int left = (int)(t->columns - (NV - 1) * VL);
     if (t->K > CVL_ORDER_K || t->end.bias || t->end.activation != CVL_ACTIVATION_NONE) {
-        V sums[ROWS_1 * 2];
+        V sums[SUMS];
 #pragma GCC unroll 24
         for (int i = 0; i < R * NV; i++)
             sums[i] = acc[i];
@@ -65,31 +64,32 @@ INLINE void finish(const TYPE(tall) *t, T *c, V *acc, ptrdiff_t k0, const int R,
     } else if (left == VL) {
 #pragma GCC unroll 12
         for (int i = 0; i < R; i++, c += step)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int j = 0; j < NV; j++)
                 vstore(c + j * VL, acc[i * NV + j]);
     } else {
 #pragma GCC unroll 12
         for (int i = 0; i < R; i++, c += step) {
-            if (NV == 2)
-                vstore(c, acc[i * NV]);
+#pragma GCC unroll 3
+            for (int j = 0; j < NV - 1; j++)
+                vstore(c + j * VL, acc[i * NV + j]);
             vstore_n(c + (NV - 1) * VL, acc[i * NV + NV - 1], left);
         }
     }
 }
 
 /* One k: row i, of those from the pointers on, has its element at [k]. */
-INLINE void step(V *acc, const T *const *third, ptrdiff_t row, int k, const T *b, const int R,
+INLINE void step(V *acc, const T *const *group, ptrdiff_t row, int k, const T *b, const int R,
                  const int NV)
 {
-    V bv[2];
-#pragma GCC unroll 2
+    V bv[4];
+#pragma GCC unroll 4
     for (int j = 0; j < NV; j++)
         bv[j] = vload(b + j * VL);
 #pragma GCC unroll 12
     for (int i = 0; i < R; i++) {
-        const V av = vset1((third[i / THIRD] + i % THIRD * row)[k]);
-#pragma GCC unroll 2
+        const V av = vset1((group[i / GROUP] + i % GROUP * row)[k]);
+#pragma GCC unroll 4
         for (int j = 0; j < NV; j++)
             acc[i * NV + j] = vfma(av, bv[j], acc[i * NV + j]);
     }
@@ -107,13 +107,13 @@ INLINE void tiles(const TYPE(tall) *t, const int R, const int NV)
             a -= (R - rows) * row;
             c -= (R - rows) * t->c_step;
         }
-        const T *b = t->b, *third[ROWS_1 / THIRD], *next = a + R * row;
-#pragma GCC unroll 4
-        for (int i = 0; i < R / THIRD; i++)
-            third[i] = a + i * THIRD * row;
+        const T *b = t->b, *group[ROWS_1 / GROUP], *next = a + R * row;
+#pragma GCC unroll 3
+        for (int i = 0; i * GROUP < R; i++)
+            group[i] = a + i * GROUP * row;
 #pragma GCC unroll 1
         for (ptrdiff_t k0 = 0; k0 < row; k0 += CVL_ORDER_K) {
-            V acc[ROWS_1 * 2];
+            V acc[SUMS];
 #pragma GCC unroll 24
             for (int i = 0; i < R * NV; i++)
                 acc[i] = vzero();
@@ -123,19 +123,19 @@ INLINE void tiles(const TYPE(tall) *t, const int R, const int NV)
                 fetch(next, STEPS * R);
 #pragma GCC unroll 4
                 for (int k = 0; k < STEPS; k++)
-                    step(acc, third, row, k, b + k * NV * VL, R, NV);
-#pragma GCC unroll 4
-                for (int i = 0; i < R / THIRD; i++) {
-                    third[i] += STEPS;
-                    __asm__("" : "+r"(third[i]));
+                    step(acc, group, row, k, b + k * NV * VL, R, NV);
+#pragma GCC unroll 3
+                for (int i = 0; i * GROUP < R; i++) {
+                    group[i] += STEPS;
+                    __asm__("" : "+r"(group[i]));
                 }
             }
 #pragma GCC unroll 1
             for (; left > 0; left--, b += NV * VL) {
-                step(acc, third, row, 0, b, R, NV);
-#pragma GCC unroll 4
-                for (int i = 0; i < R / THIRD; i++)
-                    third[i]++;
+                step(acc, group, row, 0, b, R, NV);
+#pragma GCC unroll 3
+                for (int i = 0; i * GROUP < R; i++)
+                    group[i]++;
             }
             finish(t, c, acc, k0, R, NV);
         }
@@ -157,11 +157,19 @@ static __attribute__((noinline)) void end_columns(const TYPE(tall) *t, V *sum)
 }
 
 /* Writes the sums of VL rows and N columns. */
-INLINE void put(const TYPE(tall) *t, T *c, V *sum, const int N)
+INLINE void put(const TYPE(tall) *t, T *c, const V *sum, const int N)
 {
     const ptrdiff_t step = t->c_step;
+    V ends[CVL_TALL_FEW];
+#pragma GCC unroll 4
+    for (int j = 0; j < N; j++)
+        ends[j] = sum[j];
     if (t->end.bias || t->end.activation != CVL_ACTIVATION_NONE)
-        end_columns(t, sum);
+        end_columns(t, ends);
+    if (N == 1 && step == 1) {
+        vstore(c, ends[0]);
+        return;
+    }
 #pragma GCC unroll 4
     for (int first = 0; first < N; first += LANE) {
         const int count = N - first < LANE ? N - first : LANE;
@@ -169,7 +177,7 @@ INLINE void put(const TYPE(tall) *t, T *c, V *sum, const int N)
         T rows[LANE * VL];
 #pragma GCC unroll 4
         for (int j = 0; j < LANE; j++)
-            r[j] = sum[first + (j < count ? j : count - 1)];
+            r[j] = ends[first + (j < count ? j : count - 1)];
         turn_lanes(r);
 #pragma GCC unroll 4
         for (int j = 0; j < LANE; j++)
@@ -185,49 +193,62 @@ INLINE void put(const TYPE(tall) *t, T *c, V *sum, const int N)
     }
 }
 
+/* LANE k from `a` and b on, of which those from `first` on are taken. */
+INLINE void turned_step(V acc[TURNED][CVL_TALL_FEW], const T *a, ptrdiff_t row, const T *b,
+                        int first, const int N)
+{
+#pragma GCC unroll 2
+    for (int g = 0; g < TURNED; g++) {
+        V r[LANE];
+        vload_turned(r, a + g * VL * row, row, VL);
+#pragma GCC unroll 4
+        for (int i = 0; i < LANE; i++)
+            if (i >= first)
+#pragma GCC unroll 4
+                for (int j = 0; j < N; j++)
+                    acc[g][j] = vfma(r[i], vset1(b[i * N + j]), acc[g][j]);
+    }
+}
+
 INLINE void turned_tile(const TYPE(tall) *t, const T *a, T *c, const int N)
 {
-    enum { R = VECTORS * VL };
+    enum { R = TURNED * VL };
     const ptrdiff_t row = t->K;
-    const T *next = a + R * row;
-    V sum[VECTORS][CVL_TALL_FEW] = {{vzero()}};
+    const T *next = a + R * row, *b = t->b;
+    V sum[TURNED][CVL_TALL_FEW];
+#pragma GCC unroll 2
+    for (int g = 0; g < TURNED; g++)
+#pragma GCC unroll 4
+        for (int j = 0; j < N; j++)
+            sum[g][j] = vzero();
 #pragma GCC unroll 1
     for (ptrdiff_t k0 = 0; k0 < row; k0 += CVL_ORDER_K) {
-        V acc[VECTORS][CVL_TALL_FEW];
-        ptrdiff_t k = k0;
-        const ptrdiff_t end = row - k0 < CVL_ORDER_K ? row : k0 + CVL_ORDER_K;
+        V acc[TURNED][CVL_TALL_FEW];
+        ptrdiff_t left = row - k0 < CVL_ORDER_K ? row - k0 : CVL_ORDER_K;
 #pragma GCC unroll 2
-        for (int g = 0; g < VECTORS; g++)
+        for (int g = 0; g < TURNED; g++)
 #pragma GCC unroll 4
             for (int j = 0; j < N; j++)
                 acc[g][j] = vzero();
-        while (k < end) {
-            /* The last elements are turned with those before them. */
-            const ptrdiff_t from = end - k < LANE ? end - LANE : k;
-            const T *b = t->b + from * N;
+#pragma GCC unroll 1
+        for (; left >= LANE; left -= LANE, a += LANE, b += LANE * N, next += LANE * R) {
             fetch(next, LANE * R);
-            next += LANE * R;
-#pragma GCC unroll 2
-            for (int g = 0; g < VECTORS; g++) {
-                V r[LANE];
-                vload_turned(r, a + g * VL * row + from, row, VL);
-#pragma GCC unroll 4
-                for (int i = 0; i < LANE; i++)
-                    if (from + i >= k)
-#pragma GCC unroll 4
-                        for (int j = 0; j < N; j++)
-                            acc[g][j] = vfma(r[i], vset1(b[i * N + j]), acc[g][j]);
-            }
-            k = from + LANE;
+            turned_step(acc, a, row, b, 0, N);
+        }
+        if (left > 0) { /* they are turned with those before them */
+            const ptrdiff_t back = LANE - left;
+            turned_step(acc, a - back, row, b - back * N, (int)back, N);
+            a += left;
+            b += left * N;
         }
 #pragma GCC unroll 2
-        for (int g = 0; g < VECTORS; g++)
+        for (int g = 0; g < TURNED; g++)
 #pragma GCC unroll 4
             for (int j = 0; j < N; j++)
                 sum[g][j] = k0 == 0 ? acc[g][j] : vadd(sum[g][j], acc[g][j]);
     }
-#pragma GCC unroll 1
-    for (int g = 0; g < VECTORS; g++)
+#pragma GCC unroll 2
+    for (int g = 0; g < TURNED; g++)
         put(t, c + g * VL * t->c_step, sum[g], N);
 }
 
@@ -235,7 +256,7 @@ INLINE void turned_tile(const TYPE(tall) *t, const T *a, T *c, const int N)
 
 INLINE void turned_tiles(const TYPE(tall) *t, const int N)
 {
-    enum { R = VECTORS * VL };
+    enum { R = TURNED * VL };
 #pragma GCC unroll 1
     for (ptrdiff_t i = 0; i < t->rows; i += R) {
         const ptrdiff_t row = i < t->rows - R ? i : t->rows - R;
@@ -248,6 +269,10 @@ INLINE void turned_tiles(const TYPE(tall) *t, const int N)
     static __attribute__((noinline)) void name(const TYPE(tall) *t) { call; }
 TILES(tiles_1, tiles(t, ROWS_1, 1))
 TILES(tiles_2, tiles(t, ROWS_2, 2))
+#ifdef CVL_MANY_REGISTERS
+TILES(tiles_3, tiles(t, ROWS_3, 3))
+TILES(tiles_4, tiles(t, ROWS_4, 4))
+#endif
 TILES(turned_1, turned_tiles(t, 1))
 TILES(turned_2, turned_tiles(t, 2))
 TILES(turned_3, turned_tiles(t, 3))
@@ -256,11 +281,14 @@ TILES(turned_4, turned_tiles(t, 4))
 void KERNEL(tall)(const TYPE(tall) *t)
 {
     static void (*const turned[])(const TYPE(tall) *t) = {turned_1, turned_2, turned_3, turned_4};
+    static void (*const in_place[])(const TYPE(tall) *t) = {tiles_1, tiles_2,
+#ifdef CVL_MANY_REGISTERS
+                                                            tiles_3, tiles_4
+#endif
+    };
     assert(t->rows >= CVL_TALL_ROWS && t->K >= LANE);
     if (t->turned)
         turned[t->columns - 1](t);
-    else if (t->columns > VL)
-        tiles_2(t);
     else
-        tiles_1(t);
+        in_place[(t->columns - 1) / VL](t);
 }

@@ -64,7 +64,7 @@ extern const NAME(conv2d_engine) NAME(row_engine);
 /* 1x1 convolutions to one channel: dot.c. */
 extern const NAME(conv2d_engine) NAME(dot_engine);
 
-/* 1x1 convolutions of many positions to a few channels: tall.c. */
+/* 1x1 convolutions of many positions: tall.c. */
 extern const NAME(conv2d_engine) NAME(tall_engine);
 
 /* 1x1 convolutions of few positions, as a linear layer is: product.c. */

@@ -1,4 +1,5 @@
-/* dot.c: 1x1 convolutions to one channel, as the last of a segmentation network is.
+/* dot.c: 1x1 convolutions to one channel, of few positions or of many channels, of which tall.c would read
+ * a few at a time, from rows that meet in the same sets of a cache.
  *
  * One output channel fills no vector, but positions do: the pixels, taken for the columns of a matrix,
  * are turned in registers on their way to the multiply-adds (row.c), and read once.
@@ -6,9 +7,8 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Positions of a task; channels below which the direct engine wastes less: but of whole vectors of QUAD,
- * which no level reads piece by piece, EIGHT are enough. */
-enum { POSITIONS = 128, FEW = 16, EIGHT = 8, QUAD = 4 };
+/* Positions of a task; channels below which the direct engine wastes less. */
+enum { POSITIONS = 128, FEW = 16 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -62,7 +62,8 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const ptrdiff_t K = pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC;
-    return K >= FEW || (K >= EIGHT && K % QUAD == 0);
+    const ptrdiff_t M = shape->d.N * shape->d.H * shape->d.W;
+    return K >= FEW && (M < CVL_TALL_ROWS || K > CVL_ORDER_K);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

@@ -1,21 +1,25 @@
-/* tall.c: 1x1 convolutions of many positions to a few channels.
+/* tall.c: 1x1 convolutions of many positions.
  *
- * Rows and columns are dense, so that the kernel finds them by itself, and w is small, so that every
- * worker packs it for itself. A last panel of a few columns has positions in the lanes instead.
+ * Rows and columns are dense, so that the kernel finds them by itself. w is packed by panels: a small one
+ * by every worker for itself. A last panel of a few columns has positions in the lanes instead.
  *
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Positions of a task; bytes of those that pass under all panels together; positions below which
- * product.c is as fast, and where all columns are few; channels below which the direct engine wastes
- * less; and bytes of w at most. */
+/* Positions of a task, and of GRANULE of them; bytes of those that pass under all panels together;
+ * positions below which product.c is as fast, and where all columns are few; channels below which the
+ * direct engine wastes less: but of whole vectors of QUAD, which no level reads piece by piece, EIGHT are
+ * enough for one column; and bytes of w that every worker packs. */
 enum {
-    POSITIONS = 96,
+    POSITIONS = 48,
+    GRANULE = 96,
     NEAR = 16 << 10,
     LEAST = 512,
     LEAST_FEW = CVL_TALL_ROWS,
     FEW = 16,
-    LARGE = 64 << 10
+    EIGHT = 8,
+    QUAD = 4,
+    SMALL = 64 << 10
 };
 
 typedef struct plan {
@@ -24,9 +28,10 @@ typedef struct plan {
     int transposed;          /* w is (columns, K) */
     ptrdiff_t M, K, columns; /* positions, and channels of what is read and written */
     ptrdiff_t VL, turned;    /* turned: columns of the last panel if it is, else 0 */
-    ptrdiff_t wide;          /* columns, with empty ones */
+    ptrdiff_t wide, panels;  /* wide: columns, with empty ones */
     ptrdiff_t tasks, block;  /* block: positions that pass under all panels together */
-    size_t worker_bytes;     /* w, by panels (K, columns) */
+    size_t bytes;            /* w, by panels (K, columns) */
+    T *packed;               /* w where it is packed before all else, or NULL */
 } plan;
 
 /* Columns that are left to a panel whose rows lie in the lanes. */
@@ -36,47 +41,61 @@ static ptrdiff_t turned_columns(ptrdiff_t columns, ptrdiff_t VL)
     return left <= CVL_TALL_FEW && 2 * left <= VL ? left : 0;
 }
 
-/* Cuts the problem and returns the bytes of workspace. */
-static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
+/* The columns of a panel from `column` on, with empty ones: about as many as of those that follow. */
+static ptrdiff_t panel_width(const plan *p, ptrdiff_t column)
+{
+    const ptrdiff_t left = p->wide - p->turned - column;
+    if (left == 0)
+        return p->turned;
+    const ptrdiff_t panels = cvl_ceil_div(left, p->kernels->gemm[0].NR);
+    return cvl_ceil_div(left / p->VL, panels) * p->VL;
+}
+
+static plan make_plan(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
     const int transposed = pass == CVL_CONV2D_BACKWARD_DATA;
-    *p = (plan){.kernels = kernels(), .transposed = transposed, .M = d->N * d->H * d->W};
-    if (!p->kernels)
-        return 0;
-    p->K = transposed ? d->OC : d->C;
-    p->columns = transposed ? d->C : d->OC;
-    p->VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
-    p->turned = turned_columns(p->columns, p->VL);
-    p->wide = cvl_ceil_div(p->columns - p->turned, p->VL) * p->VL + p->turned;
-    p->tasks = cvl_max(1, p->M / POSITIONS);
-    p->block = cvl_max(1, NEAR / (p->K * (ptrdiff_t)sizeof(T) * POSITIONS)) * POSITIONS;
-    p->worker_bytes = (size_t)(cvl_ceil_div(p->K * p->wide, 64) * 64) * sizeof(T);
-    return p->worker_bytes * (size_t)threads;
+    plan p = {.kernels = kernels(), .transposed = transposed, .M = d->N * d->H * d->W};
+    if (!p.kernels)
+        return p;
+    p.K = transposed ? d->OC : d->C;
+    p.columns = transposed ? d->C : d->OC;
+    p.VL = p.kernels->vector / (ptrdiff_t)sizeof(T);
+    p.turned = turned_columns(p.columns, p.VL);
+    p.wide = cvl_ceil_div(p.columns - p.turned, p.VL) * p.VL + p.turned;
+    for (ptrdiff_t j = 0; j < p.wide; j += panel_width(&p, j))
+        p.panels++;
+    p.tasks = cvl_max(1, p.M / POSITIONS);
+    p.block = cvl_max(1, NEAR / (p.K * (ptrdiff_t)sizeof(T) * GRANULE)) * GRANULE;
+    p.bytes = (size_t)(cvl_ceil_div(p.K * p.wide, 64) * 64) * sizeof(T);
+    return p;
 }
 
-/* The columns of a panel from `column` on, with empty ones. */
-static ptrdiff_t panel_width(const plan *p, ptrdiff_t column)
-{
-    const ptrdiff_t left = p->wide - column;
-    return left == p->turned ? left : cvl_min(left - p->turned, 2 * p->VL);
-}
-
-static void pack(const plan *p, T *b)
+/* Packs the panels [begin, end). */
+static void pack_panels(const plan *p, T *packed, ptrdiff_t begin, ptrdiff_t end)
 {
     const T *w = p->call->w;
-    if (p->wide > p->columns)
-        memset(b, 0, p->worker_bytes);
-    for (ptrdiff_t j = 0, width; j < p->columns; j += width) {
+    for (ptrdiff_t j = 0, panel = 0, width; panel < end; j += width, panel++) {
         width = panel_width(p, j);
         const ptrdiff_t columns = cvl_min(width, p->columns - j);
+        T *b = packed + j * p->K;
+        if (panel < begin)
+            continue;
+        if (columns < width)
+            memset(b, 0, (size_t)(p->K * width) * sizeof(T));
         if (p->transposed)
-            p->kernels->transpose(p->K, columns, b + j * p->K, width, w + j * p->K, p->K);
+            p->kernels->transpose(p->K, columns, b, width, w + j * p->K, p->K);
         else
-            for (ptrdiff_t k = 0; k < p->K; k++)
-                memcpy(b + j * p->K + k * width, w + k * p->columns + j,
-                       (size_t)columns * sizeof(T));
+            p->kernels->copy_pixels(p->K, columns, b, width, w + j, p->columns);
     }
+}
+
+/* Task: a panel. */
+static void pack_shared(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const plan *p = context;
+    (void)worker;
+    pack_panels(p, p->packed, begin, end);
 }
 
 /* Task: POSITIONS neighbouring positions, the last of which has what is left. */
@@ -84,17 +103,21 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(conv2d_call) *call = p->call;
-    T *b = (T *)(void *)(call->workspace + (size_t)worker * p->worker_bytes);
-    pack(p, b);
+    const T *b = call->packed ? call->packed : p->packed;
+    if (!b) {
+        T *own = (T *)(void *)(call->workspace + (size_t)worker * p->bytes);
+        pack_panels(p, own, 0, p->panels);
+        b = own;
+    }
     const ptrdiff_t last = end == p->tasks ? p->M : end * POSITIONS;
     for (ptrdiff_t first = begin * POSITIONS, rows; first < last; first += rows) {
-        rows = last - first < p->block + POSITIONS ? last - first : p->block;
+        rows = last - first < p->block + GRANULE ? last - first : p->block;
         NAME(tall) t = {.rows = rows, .K = p->K, .c_step = p->columns, .end = call->end};
         t.a = (p->transposed ? call->dy : call->x) + first * p->K;
         for (ptrdiff_t j = 0, width; j < p->columns; j += width) {
             width = panel_width(p, j);
             t.columns = cvl_min(width, p->columns - j);
-            t.turned = width == p->turned;
+            t.turned = j == p->wide - p->turned;
             t.b = b + j * p->K;
             t.c = call->out + first * p->columns + j;
             if (call->end.bias)
@@ -113,39 +136,58 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return reason || d->N * d->H * d->W >= CVL_TALL_ROWS ? reason : "too few rows";
 }
 
-/* Several panels pay where the last is turned: of the others the direct engine has wider ones, and of half
- * a vector, for CPUs that gain by it. */
+/* The direct engine has panels of half a vector, for CPUs that gain by it. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    plan p;
-    make_plan(&p, shape, pass, 1);
-    if (!p.kernels || p.K < FEW || p.K * p.wide * (ptrdiff_t)sizeof(T) > LARGE)
+    const plan p = make_plan(shape, pass);
+    const int dense = p.columns == 1 && p.K >= EIGHT && p.K % QUAD == 0;
+    if (!p.kernels || (p.K < FEW && !dense))
         return 0;
-    const ptrdiff_t empty = p.wide - p.columns;
-    if (p.turned == 0 && (p.columns > 2 * p.VL || (cvl_has_half_units() && 2 * empty >= p.VL)))
+    if (p.turned == 0 && cvl_has_half_units() && 2 * (p.wide - p.columns) >= p.VL)
         return 0;
     return p.M >= (p.turned == p.columns ? LEAST_FEW : LEAST);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
-    plan p;
-    return make_plan(&p, shape, pass, threads);
+    const plan p = make_plan(shape, pass);
+    return p.bytes > SMALL ? p.bytes : p.bytes * (size_t)threads;
+}
+
+static void pack_all(plan *p, T *packed)
+{
+    p->packed = packed;
+    cvl_parallel_for(p->call->threads, p->panels, (double)p->bytes, CVL_FLUSH, pack_shared, p);
 }
 
 static void run(const NAME(conv2d_call) *call)
 {
-    plan p;
-    make_plan(&p, call->shape, call->pass, call->threads);
+    plan p = make_plan(call->shape, call->pass);
     p.call = call;
+    if (!call->packed && p.bytes > SMALL)
+        pack_all(&p, (T *)(void *)call->workspace);
     cvl_parallel_for(call->threads, p.tasks, call->shape->flops, CVL_FLUSH, compute, &p);
+}
+
+static size_t packed_size(const cvl_conv2d_shape *shape)
+{
+    return make_plan(shape, CVL_CONV2D_FORWARD).bytes;
+}
+
+static void pack(const NAME(conv2d_call) *call, T *packed)
+{
+    plan p = make_plan(call->shape, CVL_CONV2D_FORWARD);
+    p.call = call;
+    pack_all(&p, packed);
 }
 
 const NAME(conv2d_engine) NAME(tall_engine) = {
     .algorithm = CVL_CONV2D_IM2COL,
-    .reason = "a matrix product of few columns",
+    .reason = "a matrix product of many rows",
     .refuses = refuses,
     .pays = pays,
     .workspace = workspace,
     .run = run,
+    .packed_size = packed_size,
+    .pack = pack,
 };

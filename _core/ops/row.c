@@ -2,12 +2,14 @@
  *
  * All it takes is to read w once, so no piece of it is copied, and a worker's pieces lie beside each
  * other. Each segment of the order of sums, that of the direct engine (indirect.c), is a row of
- * partial sums; these are added up at the end. */
+ * partial sums; these are added up at the end. Backward data is w, many rows of it, times one column,
+ * for which tall.c reads a few elements of a row at a time: where a segment is all of it, or rows would
+ * meet in the same sets of a cache. */
 #include "conv2d.h"
 
 /* Columns of a task: FEW of a matrix that caches hold; of one of LARGE elements or more as many as
- * make long pieces of its rows, and tasks enough. */
-enum { FEW = 128, MANY = 512, LARGE = 1 << 19, SEGMENTS = 8 };
+ * make long pieces of its rows, and tasks enough. QUAD: elements of a lane at most. */
+enum { FEW = 128, MANY = 512, LARGE = 1 << 19, SEGMENTS = 8, QUAD = 4 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -44,7 +46,18 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t k0 = segment * CVL_ORDER_K, k = cvl_min(CVL_ORDER_K, p->K - k0);
         const ptrdiff_t columns = cvl_min(p->wide, p->columns - column);
         T *sums = p->sums + segment * p->columns + column;
-        if (p->transposed)
+        if (p->transposed && p->segments == 1 && k >= QUAD && columns >= CVL_TALL_ROWS)
+            p->kernels->tall(&(NAME(tall)){
+                .rows = columns,
+                .columns = 1,
+                .K = k,
+                .turned = 1,
+                .a = w + column * k,
+                .b = a,
+                .c = sums,
+                .c_step = 1,
+            });
+        else if (p->transposed)
             p->kernels->row_product_turned(k, columns, sums, a + k0, w + column * p->K + k0, p->K);
         else
             p->kernels->row_product(k, columns, sums, a + k0, w + k0 * p->columns + column,

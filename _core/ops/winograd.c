@@ -179,7 +179,7 @@ int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winogr
     if (f->groups > 1 && f->C * f->OC > MOST_WEIGHTS)
         return 0;
     const int strided = f->form == CVL_WINOGRAD_STRIDED || f->form == CVL_WINOGRAD_FRACTIONAL;
-    if (strided && NAME(winograd_merges)(f) && cvl_max(f->C, f->OC) < STRIDED)
+    if (strided && NAME(winograd_merges)(f) && cvl_min(f->C, f->OC) < STRIDED)
         return 0;
     return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape, f);
 }

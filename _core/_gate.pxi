@@ -154,31 +154,33 @@ cdef class Gate:
         return 0
 
 
-# Functions that return the options of the caller's context, and the defaults: see adaptive_from.
+# Functions that return the options of the caller's context, and the defaults: see options_from.
 cdef object chosen_options = None
 cdef object default_options = None
-cdef object default_adaptive = None
+cdef object defaults = None
 
 
-def adaptive_from(chosen, default):
-    """Register where calls on several threads learn whether they are adaptive.
+def options_from(chosen, default):
+    """Register where calls learn of their options.
 
     The options are what `chosen()` returns or, if that is None, what `default()` returned at first.
     """
-    global chosen_options, default_options, default_adaptive
-    chosen_options, default_options, default_adaptive = chosen, default, None
+    global chosen_options, default_options, defaults
+    chosen_options, default_options, defaults = chosen, default, None
+
+
+cdef object current_options():
+    global defaults
+    options = chosen_options()
+    if options is not None:
+        return options
+    if defaults is None:
+        defaults = default_options()
+    return defaults
 
 
 cdef bint may_adapt() except? 0:
-    global default_adaptive
-    if chosen_options is None:
-        return 0
-    options = chosen_options()
-    if options is not None:
-        return options.adaptive
-    if default_adaptive is None:
-        default_adaptive = default_options().adaptive
-    return default_adaptive is True
+    return chosen_options is not None and current_options().adaptive is True
 
 
 cdef Gate new_gate():

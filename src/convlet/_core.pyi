@@ -106,6 +106,52 @@ def dropout(
     per_channel: bool,
     threads: int,
 ) -> None: ...
+def conv2d(
+    x: Any,
+    w: Any,
+    b: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    algorithm: Any,
+    get_threads: Callable[[], int],
+) -> NDArray[Any] | None: ...
+def conv2d_gradients(
+    dy: Any,
+    x: Any,
+    w: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    needs: Any,
+    algorithm: Any,
+    get_threads: Callable[[], int],
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any] | None] | None: ...
+def batch_norm(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    residual: Any,
+    eps: Any,
+    activation: Any,
+    get_threads: Callable[[], int],
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
+def batch_norm_gradients(
+    dy: Any,
+    x: Any,
+    gamma: Any,
+    mean: Any,
+    var: Any,
+    eps: Any,
+    beta: Any,
+    y: Any,
+    activation: Any,
+    residual: bool,
+    frozen: bool,
+    get_threads: Callable[[], int],
+) -> tuple[NDArray[Any], ...] | None: ...
 def linear(x: Any, w: Any, b: Any, get_threads: Callable[[], int]) -> NDArray[Any] | None: ...
 def linear_gradients(
     dy: Any,
@@ -302,7 +348,7 @@ def binary_cross_entropy(
     reduction: int,
     threads: int,
 ) -> None: ...
-def adaptive_from(chosen: Callable[[], Any], default: Callable[[], Any]) -> None: ...
+def options_from(chosen: Callable[[], Any], default: Callable[[], Any]) -> None: ...
 def relu_forward(y: _Floats, x: _Floats, threads: int) -> None: ...
 def relu_backward(dx: _Floats, dy: _Floats, y: _Floats, threads: int) -> None: ...
 def leaky_relu_forward(y: _Floats, x: _Floats, slope: float, threads: int) -> None: ...

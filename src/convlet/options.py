@@ -97,4 +97,4 @@ class options:  # noqa: N801 (reads as a function)
         _current.reset(self._tokens.pop())
 
 
-_core.adaptive_from(_current.get, _default)
+_core.options_from(_current.get, _default)

@@ -93,6 +93,10 @@ def conv2d(
            [6., 9., 6.],
            [4., 6., 4.]], dtype=float32)
     """
+    if out is None and activation is None:
+        y = _core.conv2d(x, w, b, stride, padding, dilation, groups, algorithm, get_num_threads)
+        if y is not None:
+            return y
     given = x, w, b
     x = array(x, "conv2d: x")
     w = array_like(w, "conv2d: w", x, "x")
@@ -153,6 +157,11 @@ def conv2d_backward(
     >>> [g.ravel() for g in conv2d_backward(np.full((1, 1, 1, 1), 2.0), x, w)]
     [array([2., 2., 2., 2.]), array([0., 2., 4., 6.]), array([2.])]
     """
+    gradients = _core.conv2d_gradients(
+        dy, x, w, stride, padding, dilation, groups, needs, algorithm, get_num_threads
+    )
+    if gradients is not None:
+        return gradients
     x = array(x, "conv2d_backward: x")
     w = array_like(w, "conv2d_backward: w", x, "x")
     dy = array_like(dy, "conv2d_backward: dy", x, "x")

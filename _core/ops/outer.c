@@ -13,193 +13,13 @@
  * or pieces of one), one FMA chain each, added to dw in order. Where dw is small the rows are first
  * dealt evenly to `splits` partial sums, added in order at the end; their number depends on the shape
  * only. */
-#include "outer.h"
+#include "outer_plan.h"
 #include "partial_sums.h"
-
-/* The part of dw of a task lies in L2. x and dy of more than FAR bytes do not, and each block has the
- * next one fetched. Beyond CACHED bytes, with APART outputs, the pixels of dy lie on so many pages that
- * a copy of it in panels pays where WORTH rows of dw read it. Such a copy has SKEW rows more than it
- * needs, lest all panels begin in the same set of L1. */
-enum {
-    FEW = 16,       /* channels below which kernel rows are taken whole */
-    DEPTH = 128,    /* channels of a task */
-    WIDTH = 512,    /* outputs of a task, at most, */
-    WIDTH_MIN = 32, /* and at least, where they would be more than */
-    PART = 98304,   /* elements of dw */
-    REUSED = 128,   /* outputs from which on a copy of a block of x pays */
-    FAR = 1 << 20,  /* bytes */
-    CACHED = 4 << 20,
-    APART = 256,  /* outputs */
-    WORTH = 128,  /* rows of dw */
-    SKEW = 2,     /* rows of a panel */
-    BESIDE = 64,  /* channels of copies side by side: of strides, where all threads have as many */
-    AHEAD = 1280, /* stretches of memory */
-    LANES = 16    /* of the widest vector */
-};
-
-typedef struct plan {
-    const cvl_conv2d_shape *shape;
-    const NAME(kernels) *kernels;
-    int whole;              /* kernel rows are taken whole */
-    ptrdiff_t merged;       /* channels of a panel of copies of x and dy, of groups of few; or 0 */
-    int shared;             /* several of them to a vector */
-    int turned;             /* outputs are the rows and channels the columns, */
-    int aside;              /* of what is put in its place at the end */
-    ptrdiff_t C, OC;        /* per group */
-    ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
-    ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
-    int far;                /* what comes next is fetched ahead */
-    ptrdiff_t all_rows;     /* pieces of all rows of the batch */
-    ptrdiff_t groups;       /* of which a task has one: merged, those of a copy; or sets of */
-    ptrdiff_t side;         /* groups that take turns at each block */
-    ptrdiff_t depth, depths, width, widths, splits;
-    ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
-    ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
-    ptrdiff_t copies, copy_size;   /* panels of the copy, or groups of it; elements of one */
-    ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
-    ptrdiff_t dy_rows, dy_columns; /* of the copy of dy in panels; or 0: read where it is */
-    T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
-    const T *dy, *x;
-    char *worker;
-    size_t worker_bytes;
-} plan;
-
-/* A row of a block: output row oh of image n, columns [from, to), of which the first is output number
- * `position` of the block. */
-typedef struct row {
-    ptrdiff_t n, oh, from, to, position;
-} row;
-
-typedef struct tables {
-    row *row;             /* (rows) */
-    cvl_outer_run *run;   /* (rows) */
-    T *packed;            /* (CVL_ORDER_PIXELS, depth), by tiles */
-    T *copy;              /* (copies, images, image_rows, copy_width) */
-    T *dy;                /* (dy_rows, dy_columns), by panels */
-    T *turned;            /* (side, taps, width, depth): dw of a task */
-    NAME(stretch) *ahead; /* (AHEAD + 1) */
-} tables;
-
-/* Elements of dw of one group, turned. */
-static ptrdiff_t turned_size(const plan *p) { return p->taps * p->width * p->depth; }
-
-static tables carve_tables(const plan *p, char *base, size_t *bytes)
-{
-    cvl_scratch s = {base, 0};
-    tables t;
-    t.row = cvl_carve(&s, (size_t)p->rows * sizeof *t.row);
-    t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
-    t.packed = NULL;
-    if (!p->whole && !p->turned && p->width >= REUSED)
-        t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->depth) * sizeof(T));
-    t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
-    t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
-    t.turned = cvl_carve(&s, p->aside ? (size_t)(p->side * turned_size(p)) * sizeof(T) : 0);
-    t.ahead = cvl_carve(&s, (p->far ? AHEAD + 1 : 1) * sizeof *t.ahead);
-    *bytes = s.used;
-    return t;
-}
-
-/* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
- * and those that fill one, or a line, for the sake of the copies alone. One tap would not pay for these. */
-static int merges(const plan *p)
-{
-    const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t lanes = CVL_LINE / (ptrdiff_t)sizeof(T);
-    return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && lanes % p->C == 0 &&
-           2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
-}
-
-/* Whether columns of channels cost less by a fifth than columns of outputs: in vectors, of which the
- * last may hold little. */
-static int turns(const plan *p)
-{
-    const ptrdiff_t outputs = p->C_tap * cvl_ceil_div(p->OC, LANES);
-    const ptrdiff_t channels = p->OC * cvl_ceil_div(p->C_tap, LANES);
-    return !p->merged && p->dy_rows == 0 && 5 * channels < 4 * outputs;
-}
-
-/* How many groups take turns at a block: all, but for as many tasks as keep the threads busy. */
-static ptrdiff_t groups_of_task(const plan *p, int threads)
-{
-    const ptrdiff_t groups = p->shape->d.groups, tasks = threads > 1 ? 2 * threads : 1;
-    ptrdiff_t side = p->whole ? groups : 1;
-    while (side > 1 && (groups % side != 0 || groups / side * p->splits < tasks))
-        side--;
-    return side;
-}
-
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
-{
-    const cvl_conv2d *d = &shape->d;
-    *p = (plan){.shape = shape, .kernels = kernels()};
-    if (!p->kernels)
-        return 0;
-    p->C = d->C / d->groups;
-    p->OC = d->OC / d->groups;
-    p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !merges(p);
-    p->taps = p->whole ? d->KH : d->KH * d->KW;
-    p->C_tap = p->whole ? d->KW * p->C : p->C;
-    p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
-    p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
-    p->all_rows = d->N * shape->OH * p->pieces;
-    if (p->whole) {
-        const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
-        p->copy_width = ((columns - 1) * d->SW + d->KW) * p->C;
-        p->images = (p->rows - 1) / shape->OH + 2;
-        p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
-    }
-
-    p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
-    p->depth = cvl_ceil_div(p->C_tap, p->depths);
-    p->width = cvl_min(p->OC, WIDTH);
-    while (p->width > WIDTH_MIN && p->taps * p->depth * p->width > PART)
-        p->width = cvl_ceil_div(p->width / 2, WIDTH_MIN) * WIDTH_MIN;
-    p->widths = cvl_ceil_div(p->OC, p->width);
-    p->splits = 1;
-    while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
-           4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
-        p->splits *= 2;
-    p->side = groups_of_task(p, threads);
-    p->copies = p->whole ? p->side : 0;
-    p->groups = d->groups / p->side;
-    if (merges(p)) {
-        p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-        p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
-        const int beside = d->SH * d->SW > 1 && d->C % (BESIDE * threads) == 0;
-        p->width = beside ? BESIDE : CVL_OUTER_COLUMNS;
-        p->groups = d->C / p->width;
-        p->copies = p->width / p->merged;
-        p->copy_width = d->W * p->merged;
-        p->images = (p->rows - 1) / shape->OH + 2;
-        p->image_rows =
-            cvl_min(d->H, (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1);
-    }
-    p->copy_size = p->images * p->image_rows * p->copy_width;
-    const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
-    const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
-    p->far = !p->merged && x_bytes > FAR - y_bytes;
-    p->b_step = d->OC;
-    if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
-        p->b_step = p->merged ? p->merged : CVL_OUTER_COLUMNS;
-        p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
-        p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
-    }
-    p->turned = turns(p);
-    p->aside = p->turned && d->OC > 1;
-
-    cvl_scratch s = {base, 0};
-    p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));
-    carve_tables(p, NULL, &p->worker_bytes);
-    p->worker = cvl_carve(&s, p->worker_bytes * (size_t)threads);
-    return s.used;
-}
 
 size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
 {
     plan p;
-    return make_plan(&p, shape, NULL, threads);
+    return NAME(outer_plan)(&p, shape, NULL, threads);
 }
 
 /* The number of the first output of a row in the batch. */
@@ -353,6 +173,7 @@ typedef struct part {
     const tables *t;
     ptrdiff_t c, x, y; /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
     ptrdiff_t channels, outputs; /* of x and dy, of all groups of a task */
+    ptrdiff_t tap0, tap1;
     T *dw, *turned;
     ptrdiff_t row0, rows, blocks; /* what it sums over, which is cut into even blocks */
     NAME(outer) job;
@@ -376,7 +197,7 @@ static NAME(stretch) *list_pixels(const part *w, NAME(stretch) *next, const T *a
     }
     const ptrdiff_t far = w->p->kernels->vector * 3 / 4 / (ptrdiff_t)sizeof(T);
     const ptrdiff_t fetches = cvl_ceil_div(width, far);
-    for (; count > 0 && next < w->t->ahead + AHEAD; count--, at += step)
+    for (; count > 0 && next < w->t->ahead + OUTER_AHEAD; count--, at += step)
         *next++ = (NAME(stretch)){at, fetches, far};
     return next;
 }
@@ -459,7 +280,7 @@ static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
         copy_panels(p, to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
         w->job.b = t->dy;
     }
-    for (ptrdiff_t tap = 0; tap < p->taps; tap++) {
+    for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++) {
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
         w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
@@ -506,8 +327,9 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
     const cvl_conv2d *d = &p->shape->d;
     const ptrdiff_t oc = task % p->widths * p->width;
     const ptrdiff_t c = task / p->widths % p->depths * p->depth;
-    const ptrdiff_t group = task / p->widths / p->depths % p->groups;
-    const ptrdiff_t split = task / p->widths / p->depths / p->groups;
+    const ptrdiff_t cut = task / p->widths / p->depths % p->cuts;
+    const ptrdiff_t group = task / p->widths / p->depths / p->cuts % p->groups;
+    const ptrdiff_t split = task / p->widths / p->depths / p->cuts / p->groups;
     const ptrdiff_t row0 = p->all_rows * split / p->splits;
     const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
     const ptrdiff_t channels = cvl_min(p->depth, p->C_tap - c);
@@ -520,6 +342,8 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
         .y = p->merged ? group * p->width : group * p->side * p->OC + oc,
         .channels = p->whole ? p->side * p->C : channels,
         .outputs = p->whole ? p->side * p->OC : outputs,
+        .tap0 = p->taps * cut / p->cuts,
+        .tap1 = p->taps * (cut + 1) / p->cuts,
         .turned = t->turned,
         .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
         .row0 = row0,
@@ -547,8 +371,7 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const cvl_conv2d *d = &p->shape->d;
-    size_t bytes;
-    const tables t = carve_tables(p, p->worker + (size_t)worker * p->worker_bytes, &bytes);
+    const tables t = NAME(outer_tables)(p, p->worker + (size_t)worker * p->worker_bytes);
     for (ptrdiff_t task = begin; task < end; task++) {
         part w = part_of(p, &t, task);
         for (ptrdiff_t block = 0; block < w.blocks; block++) {
@@ -563,7 +386,7 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         }
         for (ptrdiff_t g = 0; p->aside && g < p->side; g++) {
             const part group = group_of(&w, g);
-            for (ptrdiff_t tap = 0; tap < p->taps; tap++)
+            for (ptrdiff_t tap = w.tap0; tap < w.tap1; tap++)
                 p->kernels->transpose(w.job.rows, w.job.columns,
                                       w.dw + (tap * p->C_tap + w.c) * d->OC + group.y, d->OC,
                                       group.turned + tap * p->width * p->depth, p->depth);
@@ -575,11 +398,10 @@ void NAME(outer_run)(const cvl_conv2d_shape *shape, T *dw, const T *dy, const T 
                      int threads)
 {
     plan p;
-    make_plan(&p, shape, workspace, threads);
+    NAME(outer_plan)(&p, shape, workspace, threads);
     p.dw = dw;
     p.dy = dy;
     p.x = x;
-    cvl_parallel_for(threads, p.groups * p.depths * p.widths * p.splits, shape->flops, CVL_FLUSH,
-                     compute, &p);
+    cvl_parallel_for(threads, all_tasks(&p), shape->flops, CVL_FLUSH, compute, &p);
     NAME(add_partial_sums)(dw, p.partial, p.splits, shape->w_size, threads);
 }

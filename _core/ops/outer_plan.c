@@ -1,0 +1,159 @@
+/* outer_plan.c: how backward weights are cut into tasks. */
+#include "outer_plan.h"
+
+/* The part of dw of a task lies in L2. x and dy of more than FAR bytes do not, and each block has the
+ * next one fetched. Beyond CACHED bytes, with APART outputs, the pixels of dy lie on so many pages that
+ * a copy of it in panels pays where WORTH rows of dw read it. Such a copy has SKEW rows more than it
+ * needs, lest all panels begin in the same set of L1. */
+enum {
+    FEW = 16,       /* channels below which kernel rows are taken whole */
+    DEPTH = 128,    /* channels of a task */
+    WIDTH = 512,    /* outputs of a task, at most, */
+    WIDTH_MIN = 32, /* and at least, where they would be more than */
+    PART = 98304,   /* elements of dw */
+    REUSED = 128,   /* outputs from which on a copy of a block of x pays */
+    FAR = 1 << 20,  /* bytes */
+    CACHED = 4 << 20,
+    APART = 256, /* outputs */
+    WORTH = 128, /* rows of dw */
+    SKEW = 2,    /* rows of a panel */
+    BESIDE = 64, /* channels of copies side by side: of strides, where all threads have as many */
+    LANES = 16   /* of the widest vector */
+};
+
+static tables carve_tables(const plan *p, char *base, size_t *bytes)
+{
+    cvl_scratch s = {base, 0};
+    tables t;
+    t.row = cvl_carve(&s, (size_t)p->rows * sizeof *t.row);
+    t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
+    t.packed = NULL;
+    if (!p->whole && !p->turned && p->width >= REUSED)
+        t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->depth) * sizeof(T));
+    t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
+    t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
+    t.turned = cvl_carve(&s, p->aside ? (size_t)(p->side * turned_size(p)) * sizeof(T) : 0);
+    t.ahead = cvl_carve(&s, (p->far ? OUTER_AHEAD + 1 : 1) * sizeof *t.ahead);
+    *bytes = s.used;
+    return t;
+}
+
+tables NAME(outer_tables)(const plan *p, char *base)
+{
+    size_t bytes;
+    return carve_tables(p, base, &bytes);
+}
+
+/* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
+ * and those that fill one, or a line, for the sake of the copies alone. One tap would not pay for these. */
+static int merges(const plan *p)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t lanes = CVL_LINE / (ptrdiff_t)sizeof(T);
+    return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && lanes % p->C == 0 &&
+           2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
+}
+
+/* Whether columns of channels cost less by a fifth than columns of outputs: in vectors, of which the
+ * last may hold little. */
+static int turns(const plan *p)
+{
+    const ptrdiff_t outputs = p->C_tap * cvl_ceil_div(p->OC, LANES);
+    const ptrdiff_t channels = p->OC * cvl_ceil_div(p->C_tap, LANES);
+    return !p->merged && p->dy_rows == 0 && 5 * channels < 4 * outputs;
+}
+
+/* How many groups take turns at a block: all, but for as many tasks as keep the threads busy. */
+static ptrdiff_t groups_of_task(const plan *p, int threads)
+{
+    const ptrdiff_t groups = p->shape->d.groups, tasks = threads > 1 ? 2 * threads : 1;
+    ptrdiff_t side = p->whole ? groups : 1;
+    while (side > 1 && (groups % side != 0 || groups / side * p->splits < tasks))
+        side--;
+    return side;
+}
+
+/* Even widths; and where there are fewer tasks than threads, halves of them, then fewer taps of each.
+ * Sums do not depend on either. */
+static void share_out(plan *p, int threads)
+{
+    p->width = cvl_ceil_div(cvl_ceil_div(p->OC, p->widths), WIDTH_MIN) * WIDTH_MIN;
+    p->width = cvl_min(p->OC, p->width);
+    p->widths = cvl_ceil_div(p->OC, p->width);
+    while (all_tasks(p) < threads &&
+           (p->width % (2 * WIDTH_MIN) == 0 || (p->taps == 1 && p->width > WIDTH_MIN))) {
+        p->width = cvl_ceil_div(p->width / 2, WIDTH_MIN) * WIDTH_MIN;
+        p->widths = cvl_ceil_div(p->OC, p->width);
+    }
+    while (all_tasks(p) < 2 * threads && all_tasks(p) % threads != 0 && p->cuts < p->taps)
+        p->cuts++;
+}
+
+size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
+{
+    const cvl_conv2d *d = &shape->d;
+    *p = (plan){.shape = shape, .kernels = kernels()};
+    if (!p->kernels)
+        return 0;
+    p->C = d->C / d->groups;
+    p->OC = d->OC / d->groups;
+    p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !merges(p);
+    p->taps = p->whole ? d->KH : d->KH * d->KW;
+    p->C_tap = p->whole ? d->KW * p->C : p->C;
+    p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
+    p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
+    p->all_rows = d->N * shape->OH * p->pieces;
+    if (p->whole) {
+        const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
+        p->copy_width = ((columns - 1) * d->SW + d->KW) * p->C;
+        p->images = (p->rows - 1) / shape->OH + 2;
+        p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
+    }
+
+    p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
+    p->depth = cvl_ceil_div(p->C_tap, p->depths);
+    p->width = cvl_min(p->OC, WIDTH);
+    while (p->width > WIDTH_MIN && p->taps * p->depth * p->width > PART)
+        p->width = cvl_ceil_div(p->width / 2, WIDTH_MIN) * WIDTH_MIN;
+    p->widths = cvl_ceil_div(p->OC, p->width);
+    p->splits = 1;
+    while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
+           4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
+        p->splits *= 2;
+    p->side = groups_of_task(p, threads);
+    p->copies = p->whole ? p->side : 0;
+    p->groups = d->groups / p->side;
+    p->cuts = 1;
+    share_out(p, threads);
+    if (merges(p)) {
+        p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
+        p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
+        const int beside = d->SH * d->SW > 1 && d->C % (BESIDE * threads) == 0;
+        p->width = beside ? BESIDE : CVL_OUTER_COLUMNS;
+        p->groups = d->C / p->width;
+        p->cuts = 1;
+        p->copies = p->width / p->merged;
+        p->copy_width = d->W * p->merged;
+        p->images = (p->rows - 1) / shape->OH + 2;
+        p->image_rows =
+            cvl_min(d->H, (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1);
+    }
+    p->copy_size = p->images * p->image_rows * p->copy_width;
+    const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
+    p->far = !p->merged && x_bytes > FAR - y_bytes;
+    p->b_step = d->OC;
+    if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
+        p->b_step = p->merged ? p->merged : CVL_OUTER_COLUMNS;
+        p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
+        p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
+    }
+    p->turned = turns(p);
+    p->aside = p->turned && d->OC > 1;
+
+    cvl_scratch s = {base, 0};
+    p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));
+    carve_tables(p, NULL, &p->worker_bytes);
+    p->worker = cvl_carve(&s, p->worker_bytes * (size_t)threads);
+    return s.used;
+}

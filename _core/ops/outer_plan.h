@@ -1,0 +1,67 @@
+/* outer_plan.h: how backward weights are cut into tasks, and what a worker of them has. */
+#ifndef CVL_OUTER_PLAN_H
+#define CVL_OUTER_PLAN_H
+
+#include "outer.h"
+
+enum { OUTER_AHEAD = 1280 }; /* stretches of memory */
+
+typedef struct plan {
+    const cvl_conv2d_shape *shape;
+    const NAME(kernels) *kernels;
+    int whole;              /* kernel rows are taken whole */
+    ptrdiff_t merged;       /* channels of a panel of copies of x and dy, of groups of few; or 0 */
+    int shared;             /* several of them to a vector */
+    int turned;             /* outputs are the rows and channels the columns, */
+    int aside;              /* of what is put in its place at the end */
+    ptrdiff_t C, OC;        /* per group */
+    ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
+    ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
+    int far;                /* what comes next is fetched ahead */
+    ptrdiff_t all_rows;     /* pieces of all rows of the batch */
+    ptrdiff_t groups;       /* of which a task has one: merged, those of a copy; or sets of */
+    ptrdiff_t side;         /* groups that take turns at each block */
+    ptrdiff_t depth, depths, width, widths, splits;
+    ptrdiff_t cuts;                /* parts of the taps */
+    ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
+    ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
+    ptrdiff_t copies, copy_size;   /* panels of the copy, or groups of it; elements of one */
+    ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
+    ptrdiff_t dy_rows, dy_columns; /* of the copy of dy in panels; or 0: read where it is */
+    T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
+    const T *dy, *x;
+    char *worker;
+    size_t worker_bytes;
+} plan;
+
+/* A row of a block: output row oh of image n, columns [from, to), of which the first is output number
+ * `position` of the block. */
+typedef struct row {
+    ptrdiff_t n, oh, from, to, position;
+} row;
+
+typedef struct tables {
+    row *row;             /* (rows) */
+    cvl_outer_run *run;   /* (rows) */
+    T *packed;            /* (CVL_ORDER_PIXELS, depth), by tiles */
+    T *copy;              /* (copies, images, image_rows, copy_width) */
+    T *dy;                /* (dy_rows, dy_columns), by panels */
+    T *turned;            /* (side, taps, width, depth): dw of a task */
+    NAME(stretch) *ahead; /* (OUTER_AHEAD + 1) */
+} tables;
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. Returns its bytes. */
+size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int threads);
+
+/* The tables of a worker, at base. */
+tables NAME(outer_tables)(const plan *p, char *base);
+
+/* Elements of dw of one group, turned. */
+static inline ptrdiff_t turned_size(const plan *p) { return p->taps * p->width * p->depth; }
+
+static inline ptrdiff_t all_tasks(const plan *p)
+{
+    return p->groups * p->depths * p->widths * p->cuts * p->splits;
+}
+
+#endif

@@ -13,8 +13,13 @@ typedef struct windows {
     const uint8_t *winners;
     uint8_t *winners_out;
     int tiled; /* dx is written, not added to */
+    const ptrdiff_t
+        *position; /* where those of a window lie, if the winner alone is added to; or NULL */
     V divisor;
 } windows;
+
+/* A window of MANY positions would add almost nothing but zeros. */
+enum { MANY = 25, MAX_POSITIONS = 255 };
 
 /* What happens to n channels of one window, which begin at element `at` of x and `out` of y. */
 typedef void visit(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n);
@@ -42,8 +47,16 @@ INLINE void visit_windows(const ptrdiff_t extent[4], const ptrdiff_t step[4], wi
         w.rows = w.columns = 2;
         visit_channels(extent, step, &w, visit_window);
     } else {
+        const ptrdiff_t positions = extent[1] * extent[2];
+        ptrdiff_t position[MAX_POSITIONS];
         w.rows = extent[1];
         w.columns = extent[2];
+        if (w.dx && (w.x || w.winners) && !w.tiled && positions >= MANY &&
+            positions <= MAX_POSITIONS) {
+            for (ptrdiff_t i = 0; i < positions; i++)
+                position[i] = i / w.columns * w.row_step + i % w.columns * w.column_step;
+            w.position = position;
+        }
         visit_channels(extent, step, &w, visit_window);
     }
 }
@@ -75,25 +88,10 @@ INLINE void take_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_
     vstore_part(w->y + out, largest(w, at, n), n);
 }
 
-/* Each lane hands its dy to the first position that equals the largest, or is NaN. */
-INLINE void give_to_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
-{
-    const V best = largest(w, at, n);
-    V dy = vload_part(w->dy + out, n);
-    for (ptrdiff_t r = 0; r < w->rows; r++)
-        for (ptrdiff_t c = 0; c < w->columns; c++) {
-            const ptrdiff_t p = at + r * w->row_step + c * w->column_step;
-            const V v = vload_part(w->x + p, n);
-            const V given = vselect(veq(v, v), vselect(veq(v, best), dy, vzero()), dy);
-            const V kept = vselect(veq(v, best), vzero(), dy);
-            dy = vselect(veq(v, v), kept, vzero());
-            give(w, p, given, n);
-        }
-}
-
-/* The same, and the number of the position that won; 255 where there is none. Where the sum of the
- * window is a number, so is every term, and half of the work is saved. */
-INLINE void take_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+/* The number of the position that wins, the first of the largest or the first NaN, and its value; 255
+ * where there is none. Where the sum of the window is a number, so is every term, and half of the work
+ * is saved. */
+INLINE V winner_of(const windows *w, ptrdiff_t at, ptrdiff_t n, V *value)
 {
     const V nobody = w->rows * w->columns > 0 ? vzero() : vset1(255);
     V best = vset1(-INFINITY), winner = nobody, sum = vzero();
@@ -116,12 +114,56 @@ INLINE void take_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t
                 best = vselect(veq(v, v), vmax(v, best), v);
             }
     }
+    *value = best;
+    return winner;
+}
+
+INLINE void take_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    V best;
+    const V winner = winner_of(w, at, n, &best);
     vstore_part(w->y + out, best, n);
     vstore_bytes(w->winners_out + out, winner, n);
 }
 
+/* Adds dy to the winner of each lane of a window of many positions. */
+static __attribute__((noinline)) void give_to_one(const windows *w, ptrdiff_t at, ptrdiff_t out,
+                                                  ptrdiff_t n)
+{
+    V best;
+    T number[VL];
+    vstore(number, w->winners ? vload_bytes(w->winners + out, n) : winner_of(w, at, n, &best));
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (number[i] < MAX_POSITIONS)
+            w->dx[at + w->position[(int)number[i]] + i] += w->dy[out + i];
+}
+
+/* Each lane hands its dy to the first position that equals the largest, or is NaN. */
+INLINE void give_to_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    if (w->position) {
+        give_to_one(w, at, out, n);
+        return;
+    }
+    const V best = largest(w, at, n);
+    V dy = vload_part(w->dy + out, n);
+    for (ptrdiff_t r = 0; r < w->rows; r++)
+        for (ptrdiff_t c = 0; c < w->columns; c++) {
+            const ptrdiff_t p = at + r * w->row_step + c * w->column_step;
+            const V v = vload_part(w->x + p, n);
+            const V given = vselect(veq(v, v), vselect(veq(v, best), dy, vzero()), dy);
+            const V kept = vselect(veq(v, best), vzero(), dy);
+            dy = vselect(veq(v, v), kept, vzero());
+            give(w, p, given, n);
+        }
+}
+
 INLINE void give_to_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
 {
+    if (w->position) {
+        give_to_one(w, at, out, n);
+        return;
+    }
     const V winner = vload_bytes(w->winners + out, n), dy = vload_part(w->dy + out, n);
     for (ptrdiff_t r = 0; r < w->rows; r++)
         for (ptrdiff_t c = 0; c < w->columns; c++) {
@@ -145,7 +187,7 @@ void KERNEL(max_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4
 void KERNEL(max_pool_winners)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y,
                               uint8_t *winners, const T *x)
 {
-    assert(extent[1] * extent[2] <= 255);
+    assert(extent[1] * extent[2] <= MAX_POSITIONS);
     visit_windows(extent, step, (windows){.x = x, .y = y, .winners_out = winners}, take_winner);
 }
 

@@ -8,7 +8,8 @@ enum {
     SHORT = 2,              /* multiply-adds that a row of a short product costs besides */
     MOST_WEIGHTS = 1 << 17, /* of one group of several: their transforms are all kept */
     STRIDED = 48, /* channels from which on groups that leave lanes empty pay at stride 2, */
-    OUTER = 12    /* and from which on weight gradients of groups do */
+    OUTER = 12,   /* and from which on weight gradients of groups do */
+    PICTURE = 3   /* channels */
 };
 
 static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
@@ -192,10 +193,23 @@ static int outer_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
            f->OC <= 2 * f->C;
 }
 
+/* Of the few channels of a picture it takes runs of kernel rows, and gathers what they get back: 1.1 to
+ * 2.7 times as fast; on AVX2 weight gradients of 3 channels lose a tenth. */
+static int stem_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
+{
+    const ptrdiff_t few = pass == CVL_CONV2D_FORWARD ? f->C : cvl_min(f->C, f->OC);
+    return f->groups == 1 && few <= PICTURE;
+}
+
+static int direct_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
+{
+    return outer_wins(f, pass) || stem_wins(f, pass);
+}
+
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD);
-    if (outer_wins(&f, pass) || !NAME(winograd_beats_direct)(shape, &f))
+    if (direct_wins(&f, pass) || !NAME(winograd_beats_direct)(shape, &f))
         return 0;
     if (f.form == CVL_WINOGRAD_2X5)
         return 1;
@@ -208,7 +222,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static int pays2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
-    return !outer_wins(&f, pass) && NAME(winograd_beats_direct)(shape, &f);
+    return !direct_wins(&f, pass) && NAME(winograd_beats_direct)(shape, &f);
 }
 
 /* --------------------------------------------------------------------------- the engines */

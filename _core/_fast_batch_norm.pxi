@@ -31,10 +31,10 @@ cdef void *take_like(Gate gate, array, const Py_buffer *like) noexcept:
 
 
 cdef double *prepare_statistics(
-        Gate gate, cvl_exec *run, size_t scratch, Py_ssize_t C, get_threads) except NULL:
+        Gate gate, cvl_exec *run, int threads, size_t scratch, Py_ssize_t C) except NULL:
     """Prepare a run with `scratch` bytes; return room for two numbers per channel behind them."""
     scratch = (scratch + sizeof(double) - 1) // sizeof(double) * sizeof(double)
-    gate.prepare(run, get_threads(), scratch + 2 * C * sizeof(double))
+    gate.prepare(run, threads, scratch + 2 * C * sizeof(double))
     return <double *>(<char *>run.workspace + scratch)
 
 
@@ -58,8 +58,9 @@ def batch_norm(x, gamma, beta, residual, eps, activation, get_threads):
         residual_memory = take_like(gate, residual, x_view)
         if not residual_memory:
             return None
+    cdef int threads = get_threads()
     cdef double *exact = prepare_statistics(
-        gate, &run, cvl_batch_norm_forward_workspace_size(code, &d, 1), d.C, get_threads)
+        gate, &run, threads, cvl_batch_norm_forward_workspace_size(code, &d, threads), d.C)
     cdef Block y = new_block(count_of(x_view), code)
     cdef Block mean = new_block(d.C, code)
     cdef Block var = new_block(d.C, code)
@@ -125,8 +126,9 @@ def batch_norm_gradients(
             return None
     elif activation is not None and (residual or not beta_memory):
         return None
+    cdef int threads = get_threads()
     cdef double *exact = prepare_statistics(
-        gate, &run, cvl_batch_norm_backward_workspace_size(code, &d, 1), d.C, get_threads)
+        gate, &run, threads, cvl_batch_norm_backward_workspace_size(code, &d, threads), d.C)
     if not (take_statistic(gate, exact, mean, d.C) and take_statistic(gate, exact + d.C, var, d.C)):
         return None
     cdef Block dx = new_block(count_of(x_view), code)

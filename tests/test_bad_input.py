@@ -107,6 +107,26 @@ CASES = {
         ValueError,
         ["conv2d_backward: dy", "(2, 4, 3, 4)", "(2, 3, 3, 4)"],
     ),
+    "one answer for three gradients": (
+        lambda: ops.conv2d_backward(DY, X, W, needs=True),
+        TypeError,
+        ["conv2d_backward: needs must be three bools", "dx, dw and db", "got True"],
+    ),
+    "two answers for three gradients": (
+        lambda: ops.linear_backward(floats(2, 4), floats(2, 3), floats(3, 4), needs=(True, False)),
+        TypeError,
+        ["linear_backward: needs must be three bools", "got (True, False)"],
+    ),
+    "no answer for three gradients": (
+        lambda: ops.conv_transpose2d_backward(floats(1, 2, 2, 4), X, W, needs=()),
+        TypeError,
+        ["conv_transpose2d_backward: needs", "got ()"],
+    ),
+    "three gradients of a sequence": (
+        lambda: ops.conv1d_backward(floats(1, 3, 1), floats(1, 4, 1), floats(2, 1, 1), needs=None),
+        TypeError,
+        ["conv1d_backward: needs", "got None"],
+    ),
     "features": (
         lambda: ops.linear(floats(2, 5), floats(7, 5)),
         ValueError,

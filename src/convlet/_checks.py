@@ -409,6 +409,13 @@ def option(value, table, name):
     return table[value]
 
 
+def needs(value, where):
+    """Return which of dx, dw and db are wanted."""
+    if not isinstance(value, (tuple, list)) or len(value) != 3:
+        raise TypeError(f"{where}: needs must be three bools, for dx, dw and db, got {value!r}")
+    return value
+
+
 def not_negative(value, name) -> float:
     """Return a finite float of at least 0."""
     result = number(value, name)

@@ -157,6 +157,7 @@ def conv2d_backward(
     >>> [g.ravel() for g in conv2d_backward(np.full((1, 1, 1, 1), 2.0), x, w)]
     [array([2., 2., 2., 2.]), array([0., 2., 4., 6.]), array([2.])]
     """
+    needs_dx, needs_dw, needs_db = needs = _checks.needs(needs, "conv2d_backward")
     gradients = _core.conv2d_gradients(
         dy, x, w, stride, padding, dilation, groups, needs, algorithm, get_num_threads
     )
@@ -172,7 +173,6 @@ def conv2d_backward(
         _checks.shape(
             dy, y_shape, "conv2d_backward: dy", f"(the output of x {x.shape} and w {w.shape})"
         )
-    needs_dx, needs_dw, needs_db = needs
     problem = x.dtype, x.shape, w.shape[3], geometry, algorithm, "conv2d_backward"
     if needs_dx:
         require_path("backward_data", *problem)

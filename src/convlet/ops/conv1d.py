@@ -118,7 +118,7 @@ def conv1d_backward(
         dy[:, None],
         x[:, None],
         w[None],
-        needs=needs,
+        needs=_checks.needs(needs, where),
         algorithm=algorithm,
         **_rows(stride, padding, dilation, groups, where),
     )

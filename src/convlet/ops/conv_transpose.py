@@ -139,6 +139,7 @@ def conv_transpose2d_backward(
     (array([11., 11.]), array([3., 3.]), array([4.]))
     """
     where = "conv_transpose2d_backward"
+    needs_dx, needs_dw, needs_db = _checks.needs(needs, where)
     x = array(x, "conv_transpose2d_backward: x")
     w = array_like(w, "conv_transpose2d_backward: w", x, "x")
     dy = array_like(dy, "conv_transpose2d_backward: dy", x, "x")
@@ -146,7 +147,6 @@ def conv_transpose2d_backward(
         x.shape, w.shape, stride, padding, output_padding, dilation, groups, algorithm, where
     )
     _checks.shape(dy, y_shape, f"{where}: dy", f"(the output of x {x.shape} and w {w.shape})")
-    needs_dx, needs_dw, needs_db = needs
     if needs_dx:
         require_transposed_path("forward", x.dtype, x.shape, y_shape, geometry, algorithm, where)
     if needs_dw:

@@ -84,7 +84,7 @@ def linear_backward(
     >>> dx[0], dw[0], db
     (array([4., 4., 4.]), array([2., 2., 2., 2.]), array([2., 2., 2., 2.]))
     """
-    needs_dx, needs_dw, needs_db = needs
+    needs_dx, needs_dw, needs_db = _checks.needs(needs, "linear_backward")
     gradients = _core.linear_gradients(dy, x, w, needs_dx, needs_dw, needs_db, get_num_threads)
     if gradients is None:
         return _linear_backward(dy, x, w, needs_dx, needs_dw, needs_db)

@@ -13,8 +13,8 @@ typedef struct windows {
     const uint8_t *winners;
     uint8_t *winners_out;
     int tiled; /* dx is written, not added to */
-    const ptrdiff_t
-        *position; /* where those of a window lie, if the winner alone is added to; or NULL */
+    /* Where the positions of a window lie, if the winner alone is added to; or NULL. */
+    const ptrdiff_t *position;
     V divisor;
 } windows;
 

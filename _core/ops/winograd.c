@@ -193,8 +193,8 @@ static int outer_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
            f->OC <= 2 * f->C;
 }
 
-/* Of the few channels of a picture it takes runs of kernel rows, and gathers what they get back: 1.1 to
- * 2.7 times as fast; on AVX2 weight gradients of 3 channels lose a tenth. */
+/* Of the few channels of a picture the direct engine takes runs of kernel rows, and gathers what they get
+ * back: 1.1 to 2.7 times as fast; on AVX2 weight gradients of 3 channels lose a tenth. */
 static int stem_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
 {
     const ptrdiff_t few = pass == CVL_CONV2D_FORWARD ? f->C : cvl_min(f->C, f->OC);

@@ -8,14 +8,16 @@ void cvl_reference_conv_transpose2d_output_shape(const cvl_conv_transpose2d *d, 
     *OW = (d->W - 1) * d->SW - d->PL - d->PR + d->DW * (d->KW - 1) + 1 + d->OPW;
 }
 
-/* The offsets of y, x and w of one multiplication. */
+/* The offsets of y, x and w at the first of a group's OC output channels: at channel oc, y is oc
+ * further and w oc * C. */
 typedef struct term {
     ptrdiff_t y, x, w;
+    ptrdiff_t OC, C;
 } term;
 
 typedef void visitor(term at, double *out, const double *a, const double *b);
 
-/* Calls `visit` for every multiplication whose y lies inside the output. */
+/* Calls `visit` for every pixel of y inside the output that an x goes to. */
 static void for_each_term(const cvl_conv_transpose2d *d, visitor *visit, double *out,
                           const double *a, const double *b)
 {
@@ -27,31 +29,35 @@ static void for_each_term(const cvl_conv_transpose2d *d, visitor *visit, double 
             for (ptrdiff_t iw = 0; iw < d->W; iw++)
                 for (ptrdiff_t c = 0; c < d->C; c++)
                     for (ptrdiff_t kh = 0; kh < d->KH; kh++)
-                        for (ptrdiff_t kw = 0; kw < d->KW; kw++)
-                            for (ptrdiff_t oc = 0; oc < OC; oc++) {
-                                ptrdiff_t oh = ih * d->SH - d->PT + kh * d->DH;
-                                ptrdiff_t ow = iw * d->SW - d->PL + kw * d->DW;
-                                term at = {((n * OH + oh) * OW + ow) * d->OC + c / C * OC + oc,
-                                           ((n * d->H + ih) * d->W + iw) * d->C + c,
-                                           ((kh * d->KW + kw) * OC + oc) * d->C + c};
-                                if (oh >= 0 && oh < OH && ow >= 0 && ow < OW)
-                                    visit(at, out, a, b);
-                            }
+                        for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
+                            ptrdiff_t oh = ih * d->SH - d->PT + kh * d->DH;
+                            ptrdiff_t ow = iw * d->SW - d->PL + kw * d->DW;
+                            term at = {.y = ((n * OH + oh) * OW + ow) * d->OC + c / C * OC,
+                                       .x = ((n * d->H + ih) * d->W + iw) * d->C + c,
+                                       .w = (kh * d->KW + kw) * OC * d->C + c,
+                                       .OC = OC,
+                                       .C = d->C};
+                            if (oh >= 0 && oh < OH && ow >= 0 && ow < OW)
+                                visit(at, out, a, b);
+                        }
 }
 
 static void add_to_y(term at, double *y, const double *x, const double *w)
 {
-    y[at.y] += x[at.x] * w[at.w];
+    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
+        y[at.y + oc] += x[at.x] * w[at.w + oc * at.C];
 }
 
 static void add_to_dx(term at, double *dx, const double *dy, const double *w)
 {
-    dx[at.x] += dy[at.y] * w[at.w];
+    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
+        dx[at.x] += dy[at.y + oc] * w[at.w + oc * at.C];
 }
 
 static void add_to_dw(term at, double *dw, const double *dy, const double *x)
 {
-    dw[at.w] += dy[at.y] * x[at.x];
+    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
+        dw[at.w + oc * at.C] += dy[at.y + oc] * x[at.x];
 }
 
 void cvl_reference_conv_transpose2d_forward(const cvl_conv_transpose2d *d, double *y,

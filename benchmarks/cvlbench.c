@@ -21,8 +21,9 @@
  *   --only TEXT       the lines of the tables that hold TEXT
  *   --rounds N        rounds in which everything timed of a pass takes turns       (15)
  *   --short           every level, both types, one thread and all, warm and cold, but auto alone,
- *                     and 2 short rounds, 1 of what takes over 3 ms; options that are given
- *                     stand
+ *                     and 2 short rounds, 1 of what takes over 3 ms; memory is measured, and
+ *                     swept, by 16 MB a thread, though caches may hold them; options that are
+ *                     given stand
  *   --json            one JSON object in place of the tables
  *
  * The limits of each level, type and team are measured first: the best of many short runs of
@@ -52,6 +53,7 @@
 #define _GNU_SOURCE /* _Fork */
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +130,7 @@ static void read_short(options *o)
     o->rounds = 2;
     o->round_seconds = 3e-4;
     o->long_seconds = 3e-3;
+    o->most_bytes = (size_t)16 << 20;
     o->threads[0] = 1;
     o->threads[1] = most_threads();
     o->teams = o->threads[1] > 1 ? 2 : 1;
@@ -171,7 +174,8 @@ static int read_options(int argc, char **argv, options *o)
                    .teams = 1,
                    .rounds = 15,
                    .round_seconds = 1e-3,
-                   .long_seconds = INFINITY};
+                   .long_seconds = INFINITY,
+                   .most_bytes = SIZE_MAX};
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--short") == 0)
             read_short(o);
@@ -200,7 +204,7 @@ static void run_level(const options *o, char **tables, int is_first)
     for (int f64 = 0; f64 < 2; f64++)
         for (int team = 0; list_has(o->dtypes, f64 ? "f64" : "f32") && team < o->teams; team++) {
             machine m;
-            machine_measure(&m, o->threads[team], f64, o->round_seconds);
+            machine_measure(&m, o->threads[team], f64, o->round_seconds, o->most_bytes);
             report_run(o, &m, is_first);
             is_first = 0;
             for (char **table = tables; *table; table++)

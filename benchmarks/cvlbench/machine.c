@@ -184,7 +184,7 @@ static ptrdiff_t in_elements(const machine *m, size_t bytes)
     return (ptrdiff_t)(4 * ((part % 4 ? part : part - 1) * 1024 - 64) / m->element);
 }
 
-void machine_measure(machine *m, int threads, int f64, double run_seconds)
+void machine_measure(machine *m, int threads, int f64, double run_seconds, size_t most_bytes)
 {
     *m = (machine){.loops = loops_of_level(cvl_isa(), f64), .threads = threads};
     m->element = f64 ? sizeof(double) : sizeof(float);
@@ -196,6 +196,8 @@ void machine_measure(machine *m, int threads, int f64, double run_seconds)
     size_t team = (size_t)threads, past_l2 = 3 * m->cache[L2], l3_share = m->cache[L3] / team;
     size_t held[LEVELS] = {m->cache[L1] / 4 * 3, m->cache[L2] / 2,
                            past_l2 < l3_share ? past_l2 : l3_share, 4 * l3_share};
+    for (int level = 0; level < LEVELS; level++)
+        held[level] = held[level] < most_bytes ? held[level] : most_bytes;
     m->share = held[MEMORY] / 4096 * 4096;
     m->memory = memset(pages(m->share * team), 0, m->share * team);
     check_team(threads);

@@ -35,8 +35,9 @@ typedef struct machine {
 
 #define MOST_THREADS 1024
 
-/* Measures the limits of a team: the best of many runs, each of which lasts so long. */
-void machine_measure(machine *m, int threads, int f64, double run_seconds);
+/* Measures the limits of a team: the best of many runs, each of which lasts so long, and of memory
+ * over at most so many bytes a thread. */
+void machine_measure(machine *m, int threads, int f64, double run_seconds, size_t most_bytes);
 void machine_free(machine *m);
 
 /* Leaves nothing of the caller's in the caches of any thread. */

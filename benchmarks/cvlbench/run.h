@@ -17,6 +17,7 @@ struct options {
     int threads[MOST_TEAMS], teams, rounds, is_json;
     double round_seconds; /* the least time worth measuring at once */
     double long_seconds;  /* a pass with a call that takes longer has one round */
+    size_t most_bytes;    /* of a thread's memory whose bandwidth is measured */
 };
 
 /* Whether a comma-separated list has the name; NULL has every name. */

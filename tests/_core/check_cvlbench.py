@@ -146,9 +146,17 @@ def main():
     measured = json.loads(text)
     check_everything(measured, 1)
 
-    # A team, all algorithms, chosen rows; lists in place of --short.
+    # A team, all algorithms, chosen rows; lists in place of those of --short.
     teams = [1] if measured["backend"] == "none" else [1, 2]
-    lists = ("--isa", "all", "--dtype", "f64,f32", "--threads", ",".join(map(str, teams)))
+    lists = (
+        "--short",
+        "--isa",
+        "all",
+        "--dtype",
+        "f64,f32",
+        "--threads",
+        ",".join(map(str, teams)),
+    )
     lists += ("--rounds", 2, "--cache", "cold,warm")
     chosen = ("--algorithm", "auto,im2col,winograd,packed,im2col+gemm", "--operator", "conv2d,relu")
     passes = ("--pass", "forward,backward_data", "--json", TABLE)

@@ -41,8 +41,10 @@ int check(int ok, const char *what, const char *file, int line);
 /* What failures and crashes from here on belong to. */
 void check_case(const char *format, ...);
 
-/* Runs `all` with memory at either page, prints "N passed, N failed" and returns the exit status:
- * 77, for skipped, where this CPU lacks the level that CONVLET_ISA names. */
+/* Runs `all` twice, with memory at the page after it and at the one before, prints "N passed, N
+ * failed" and returns the exit status: 77, for skipped, where this CPU lacks the level that CONVLET_ISA
+ * names. With CONVLET_TEST_ONCE in the environment it runs once, each array at either page as random
+ * bits say: an emulator takes minutes for what a CPU does in seconds. */
 int check_main(void (*all)(void));
 /* The end of check_main alone, for a program that is not about a level. */
 int check_report(void);

@@ -19,6 +19,11 @@ static inline sizes sizes_of(const cvl_conv2d *d)
     return s;
 }
 
+/* Real results are of one and of three threads, to the bit; exact ones of two. */
+static inline int runs_of(int integers) { return integers ? 1 : 2; }
+
+static inline int threads_of(int run, int integers) { return integers ? 2 : 1 + 2 * run; }
+
 /* Packed weights give the same bits as weights that are not. */
 static inline void check_packed(const cvl_conv2d *d, ptrdiff_t size_y, const T *want, const T *x,
                                 const T *w, const T *b)

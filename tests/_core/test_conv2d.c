@@ -165,7 +165,8 @@ static void test_forward(cvl_conv2d d, int limit, cvl_activation activation)
     if (!limit)
         cvl_reference_conv2d_forward(&linear, scale, magnitude(wide_x, s.x), magnitude(wide_w, s.w),
                                      with_bias ? magnitude(wide_b, d.OC) : NULL);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int i = 0; i < runs_of(limit); i++) {
+        const int threads = threads_of(i, limit);
         T *y = output(s.y);
         cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
         CHECK(NAME(conv2d_forward)(&d, y, x, w, with_bias ? b : NULL, &run) == CVL_OK);
@@ -189,7 +190,8 @@ static void test_backward_data(cvl_conv2d d, int limit)
     if (!limit)
         cvl_reference_conv2d_backward_data(&d, scale, magnitude(wide_dy, s.y),
                                            magnitude(wide_w, s.w));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int i = 0; i < runs_of(limit); i++) {
+        const int threads = threads_of(i, limit);
         T *dx = output(s.x);
         cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(&d, threads));
         CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
@@ -215,7 +217,8 @@ static void test_backward_weights(cvl_conv2d d, int limit)
     if (!limit)
         cvl_reference_conv2d_backward_weights(&d, scale, scale_db, magnitude(wide_dy, s.y),
                                               magnitude(wide_x, s.x));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int i = 0; i < runs_of(limit); i++) {
+        const int threads = threads_of(i, limit);
         T *dw = output(s.w), *db = output(d.OC), *dw_alone = output(s.w), *db_alone = output(d.OC);
         cvl_exec run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(&d, threads));
         CHECK(NAME(conv2d_backward_weights)(&d, dw, db, dy, x, &run) == CVL_OK);

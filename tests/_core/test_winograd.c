@@ -63,7 +63,7 @@ static const cvl_conv2d cases[] = {
     CASE(2, 23, 30, 2,  33, 7, 7, 2, 2, 1, 1, 5, 0, 0, 6, 1),
     CASE(1, 3,  2,  5,  19, 7, 7, 2, 2, 1, 1, 9, 8, 10, 7, 1), /* windows wholly in the padding */
     CASE(2, 37, 70, 4,  18, 7, 7, 2, 2, 1, 1, 3, 2, 3, 2, 1),  /* many tiles */
-    CASE(3, 730, 731, 1, 1, 7, 7, 2, 2, 1, 1, 3, 3, 2, 3, 1),  /* one image at a time */
+    CASE(2, 730, 731, 1, 1, 7, 7, 2, 2, 1, 1, 3, 3, 2, 3, 1),  /* one image at a time */
     CASE(1, 12, 17, 35, 20, 5, 5, 2, 2, 1, 1, 2, 2, 2, 2, 1),
     CASE(2, 9,  8,  33, 130, 5, 5, 2, 2, 1, 1, 1, 2, 0, 3, 1), /* many weights */
     CASE(1, 1,  29, 3,  65, 5, 5, 2, 2, 1, 1, 2, 2, 1, 1, 1),
@@ -123,13 +123,6 @@ typedef struct algorithms {
     int count;
     cvl_conv2d_algorithm of[2];
 } algorithms;
-
-/* Real results are of one and of three threads, to the bit; exact ones of two. */
-enum { MOST_RUNS = 2 };
-
-static int threads_of(int run, int integers) { return integers ? 2 : 1 + 2 * run; }
-
-static int runs_of(int integers) { return integers ? 1 : MOST_RUNS; }
 
 static void test_forward(cvl_conv2d d, const algorithms *a, int integers, cvl_activation activation)
 {
@@ -394,11 +387,9 @@ static void test_all(void)
         const algorithms *a = d->SH == 2 ? &near : d->KH > 3 ? &far : &both;
         test_passes(d, a, 0);
         test_transposed(d, a);
-        for (int i = 0; i < a->count; i++) {
-            cvl_conv2d one = *d;
-            one.algorithm = a->of[i];
-            test_sum(one);
-        }
+        cvl_conv2d one = *d; /* the algorithms in turn */
+        one.algorithm = a->of[(d - cases) % a->count];
+        test_sum(one);
         if (d->KH == 3)
             test_passes(d, &near, 1);
     }

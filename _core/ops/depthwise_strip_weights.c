@@ -10,7 +10,7 @@
  * foresee it; but of inputs and gradients that L2 holds, sums are best kept in registers for whole rows. */
 enum {
     TASKS = 32, /* so many, if blocks and channels leave them, */
-    SPAN = 128, /* of at least so many channels: to cut these needs no second sum */
+    SPAN = 64,  /* of at least so many channels: to cut these needs no second sum */
     LINE = 64 / sizeof(T),
     COLUMNS = 8,    /* of inputs at once; */
     SMALL = 1 << 20 /* bytes up to which it is all */

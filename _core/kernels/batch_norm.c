@@ -134,22 +134,22 @@ void KERNEL(batch_norm_affine)(T *restrict planes, ptrdiff_t channels, ptrdiff_t
     }
 }
 
-/* In the first `early` rows what is stored `ahead` elements later is asked for: not in slabs, which
- * then take 1.2 to 1.4 times as long. */
-INLINE void apply_group(T *y, const ptrdiff_t *shape, ptrdiff_t early, ptrdiff_t ahead, const T *x,
-                        const T *residual, const T *planes, const int relu, const int add,
-                        ptrdiff_t column, const int NV, const int lanes)
+INLINE void apply_group(T *y, const ptrdiff_t *shape, const T *x, const T *residual,
+                        const T *planes, const int relu, const int add, ptrdiff_t first,
+                        ptrdiff_t end, ptrdiff_t column, const int NV, const int lanes)
 {
-    const ptrdiff_t ld = shape[2];
+    const ptrdiff_t ld = shape[2], ahead = elements_ahead(shape);
     V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
-    for (ptrdiff_t row = 0; row < shape[0]; row++) {
+    for (ptrdiff_t row = first; row < end; row++) {
         const ptrdiff_t at = row * ld + column;
         V v[SWEEP_VECTORS];
-        if (row < early)
-            prefetch_stores(y + at + ahead, NV);
+        prefetch_lines(x + at + ahead, 0, NV);
+        if (add)
+            prefetch_lines(residual + at + ahead, 0, NV);
+        prefetch_lines(y + at + ahead, 1, NV);
         EACH (j)
             v[j] = vsub(load_lanes(x + at + j * VL, lanes), high[j]);
         EACH (j)
@@ -165,30 +165,19 @@ INLINE void apply_group(T *y, const ptrdiff_t *shape, ptrdiff_t early, ptrdiff_t
     }
 }
 
-INLINE void apply_rows(T *y, const ptrdiff_t *shape, const T *x, const T *residual, const T *planes,
-                       const int relu, const int add)
-{
-    const ptrdiff_t rows = wider_than_group(shape[1]) ? 1 : shape[0], ld = shape[2];
-    const ptrdiff_t strip[] = {rows, shape[1], ld}, ahead = rows_ahead(ld);
-    const ptrdiff_t all_early = shape[1] == ld ? shape[0] - ahead : 0;
-    for (ptrdiff_t row = 0; row < shape[0]; row += rows) {
-        const ptrdiff_t at = row * ld, early = all_early - row;
-        SWEEP(shape[1], SWEEP_VECTORS, apply_group, y + at, strip, early, ahead * ld, x + at,
-              add ? residual + at : NULL, planes, relu, add);
-    }
-}
-
 void KERNEL(batch_norm_apply)(T *y, const ptrdiff_t *shape, const T *x, const T *residual,
                               const T *planes, int relu)
 {
+#define APPLY(relu, add) SWEEP_ROWS(shape, apply_group, y, shape, x, residual, planes, relu, add)
     if (residual && relu)
-        apply_rows(y, shape, x, residual, planes, 1, 1);
+        APPLY(1, 1);
     else if (residual)
-        apply_rows(y, shape, x, residual, planes, 0, 1);
+        APPLY(0, 1);
     else if (relu)
-        apply_rows(y, shape, x, residual, planes, 1, 0);
+        APPLY(1, 0);
     else
-        apply_rows(y, shape, x, residual, planes, 0, 0);
+        APPLY(0, 0);
+#undef APPLY
 }
 
 /* ---------------------------------------------------------------------------- backward */
@@ -205,24 +194,35 @@ INLINE V passed(V dy, V d, V scale, V shift, const T *y, const int mask, const i
     return vselect(vgt(value, vzero()), dy, vzero());
 }
 
-/* Adds the chains of g and g*d to the two sums or, with `carry`, continues those that lie there. */
-INLINE void gradients_group(T *u_sum, T *v_sum, T *g_out, const ptrdiff_t *shape, const T *dy,
-                            const T *x, const T *y, const T *planes, const int mask, const int keep,
-                            const int carry, ptrdiff_t column, const int NV, const int lanes)
+/* Asks for what the gradients of a later row are made from. */
+INLINE void prefetch_gradients(const T *dy, const T *x, const T *y, ptrdiff_t at, const int mask,
+                               const int NV)
 {
-    const ptrdiff_t ld = shape[2];
+    prefetch_lines(x + at, 0, NV);
+    prefetch_lines(dy + at, 0, NV);
+    if (mask == MASK_Y)
+        prefetch_lines(y + at, 0, NV);
+}
+
+INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *dy, const T *x,
+                            const T *y, const T *planes, const int mask, const int keep,
+                            ptrdiff_t column, const int NV, const int lanes)
+{
+    const ptrdiff_t ld = shape[2], ahead = elements_ahead(shape);
     V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
     V u[SWEEP_VECTORS], v[SWEEP_VECTORS];
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
     load_plane(scale, planes + column, SCALE, ld, NV, lanes);
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
-    EACH (j) {
-        u[j] = carry ? load_lanes(u_sum + column + j * VL, lanes) : vzero();
-        v[j] = carry ? load_lanes(v_sum + column + j * VL, lanes) : vzero();
-    }
-    for (ptrdiff_t row = 0; row < shape[0]; row++)
+    EACH (j)
+        u[j] = v[j] = vzero();
+    for (ptrdiff_t row = 0; row < shape[0]; row++) {
+        const ptrdiff_t start = row * ld + column;
+        prefetch_gradients(dy, x, y, start + ahead, mask, NV);
+        if (keep)
+            prefetch_lines(g_out + start + ahead, 1, NV);
         EACH (j) {
-            const ptrdiff_t at = row * ld + column + j * VL;
+            const ptrdiff_t at = start + j * VL;
             const V d = vsub(load_lanes(x + at, lanes), high[j]);
             const V g = passed(load_lanes(dy + at, lanes), d, scale[j], shift[j],
                                mask == MASK_Y ? y + at : NULL, mask, lanes);
@@ -231,72 +231,33 @@ INLINE void gradients_group(T *u_sum, T *v_sum, T *g_out, const ptrdiff_t *shape
             u[j] = vadd(u[j], g);
             v[j] = vfma(g, d, v[j]);
         }
+    }
     EACH (j) {
-        const ptrdiff_t at = column + j * VL;
-        if (carry) {
-            store_lanes(u_sum + at, u[j], lanes);
-            store_lanes(v_sum + at, v[j], lanes);
-        } else {
-            add_lanes(u_sum + at, u[j], lanes);
-            add_lanes(v_sum + at, v[j], lanes);
-        }
+        add_lanes(sums + column + j * VL, u[j], lanes);
+        add_lanes(sums + ld + column + j * VL, v[j], lanes);
     }
 }
 
-/* Columns whose chains wait in L1 while their rows are gone through one by one. */
-enum { CHAINS = 512 };
-
-INLINE void join_group(T *sums, const T *chains, ptrdiff_t column, const int NV, const int lanes)
-{
-    (void)NV;
-    add_lanes(sums + column, load_lanes(chains + column, lanes), lanes);
-}
-
-/* Of three arrays and more. */
-INLINE void gradients_rows(T *sums, T *g, const ptrdiff_t *shape, const T *dy, const T *x,
-                           const T *y, const T *planes, const int mask, const int keep)
-{
-    const ptrdiff_t ld = shape[2];
-    T u[CHAINS], v[CHAINS];
-    if (!wider_than_group(shape[1])) {
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, sums + ld, g, shape, dy, x, y, planes,
-              mask, keep, 0);
-        return;
-    }
-    for (ptrdiff_t column = 0; column < shape[1]; column += CHAINS) {
-        const ptrdiff_t width = shape[1] - column < CHAINS ? shape[1] - column : CHAINS;
-        const ptrdiff_t strip[] = {1, width, ld};
-        memset(u, 0, (size_t)width * sizeof *u);
-        memset(v, 0, (size_t)width * sizeof *v);
-        for (ptrdiff_t row = 0; row < shape[0]; row++) {
-            const ptrdiff_t at = row * ld + column;
-            SWEEP(width, SWEEP_VECTORS, gradients_group, u, v, keep ? g + at : NULL, strip, dy + at,
-                  x + at, mask == MASK_Y ? y + at : NULL, planes + column, mask, keep, 1);
-        }
-        SWEEP(width, 1, join_group, sums + column, u);
-        SWEEP(width, 1, join_group, sums + ld + column, v);
-    }
-}
+#define GRADIENTS(g, y, mask, keep) \
+    SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, g, shape, dy, x, y, planes, mask, keep)
 
 void KERNEL(batch_norm_gradients)(T *sums, T *g, const ptrdiff_t *shape, const T *dy, const T *x,
                                   const T *y, const T *planes)
 {
     if (g && y)
-        gradients_rows(sums, g, shape, dy, x, y, planes, MASK_Y, 1);
+        GRADIENTS(g, y, MASK_Y, 1);
     else if (g)
-        gradients_rows(sums, g, shape, dy, x, y, planes, MASK_NONE, 1);
+        GRADIENTS(g, NULL, MASK_NONE, 1);
     else if (y)
-        gradients_rows(sums, g, shape, dy, x, y, planes, MASK_Y, 0);
+        GRADIENTS(NULL, y, MASK_Y, 0);
     else
-        SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, sums + shape[2], g, shape, dy, x, y,
-              planes, MASK_NONE, 0, 0);
+        GRADIENTS(NULL, NULL, MASK_NONE, 0);
 }
 
 void KERNEL(batch_norm_gradients_recomputed)(T *sums, const ptrdiff_t *shape, const T *dy,
                                              const T *x, const T *planes)
 {
-    SWEEP(shape[1], SWEEP_VECTORS, gradients_group, sums, sums + shape[2], NULL, shape, dy, x, NULL,
-          planes, MASK_RECOMPUTED, 0, 0);
+    GRADIENTS(NULL, NULL, MASK_RECOMPUTED, 0);
 }
 
 void KERNEL(batch_norm_dgamma)(T *restrict dgamma, double *restrict totals, ptrdiff_t channels,
@@ -325,10 +286,10 @@ void KERNEL(batch_norm_slopes)(T *restrict planes, ptrdiff_t channels, ptrdiff_t
 }
 
 INLINE void dx_group(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, const T *y,
-                     const T *planes, const int mask, ptrdiff_t column, const int NV,
-                     const int lanes)
+                     const T *planes, const int mask, ptrdiff_t first, ptrdiff_t end,
+                     ptrdiff_t column, const int NV, const int lanes)
 {
-    const ptrdiff_t ld = shape[2];
+    const ptrdiff_t ld = shape[2], ahead = elements_ahead(shape);
     V high[SWEEP_VECTORS], scale[SWEEP_VECTORS], shift[SWEEP_VECTORS];
     V slope[SWEEP_VECTORS], offset[SWEEP_VECTORS];
     load_plane(high, planes + column, HIGH, ld, NV, lanes);
@@ -336,37 +297,33 @@ INLINE void dx_group(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, con
     load_plane(shift, planes + column, SHIFT, ld, NV, lanes);
     load_plane(slope, planes + column, SLOPE, ld, NV, lanes);
     load_plane(offset, planes + column, OFFSET, ld, NV, lanes);
-    for (ptrdiff_t row = 0; row < shape[0]; row++)
+    for (ptrdiff_t row = first; row < end; row++) {
+        const ptrdiff_t start = row * ld + column;
+        prefetch_gradients(dy, x, y, start + ahead, mask, NV);
+        prefetch_lines(dx + start + ahead, 1, NV);
         EACH (j) {
-            const ptrdiff_t at = row * ld + column + j * VL;
+            const ptrdiff_t at = start + j * VL;
             const V d = vsub(load_lanes(x + at, lanes), high[j]);
             const V g = passed(load_lanes(dy + at, lanes), d, scale[j], shift[j],
                                mask == MASK_Y ? y + at : NULL, mask, lanes);
             store_lanes(dx + at, vfma(d, slope[j], vfma(g, scale[j], offset[j])), lanes);
         }
+    }
 }
 
-INLINE void dx_rows(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, const T *y,
-                    const T *planes, const int mask)
-{
-    const ptrdiff_t rows = wider_than_group(shape[1]) ? 1 : shape[0], ld = shape[2];
-    const ptrdiff_t strip[] = {rows, shape[1], ld};
-    for (ptrdiff_t at = 0; at < shape[0] * ld; at += rows * ld)
-        SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx + at, strip, dy + at, x + at,
-              mask == MASK_Y ? y + at : NULL, planes, mask);
-}
+#define DX(y, mask) SWEEP_ROWS(shape, dx_group, dx, shape, dy, x, y, planes, mask)
 
 void KERNEL(batch_norm_dx)(T *dx, const ptrdiff_t *shape, const T *dy, const T *x, const T *y,
                            const T *planes)
 {
     if (y)
-        dx_rows(dx, shape, dy, x, y, planes, MASK_Y);
+        DX(y, MASK_Y);
     else
-        dx_rows(dx, shape, dy, x, y, planes, MASK_NONE);
+        DX(NULL, MASK_NONE);
 }
 
 void KERNEL(batch_norm_dx_recomputed)(T *dx, const ptrdiff_t *shape, const T *dy, const T *x,
                                       const T *planes)
 {
-    SWEEP(shape[1], SWEEP_VECTORS, dx_group, dx, shape, dy, x, NULL, planes, MASK_RECOMPUTED);
+    DX(NULL, MASK_RECOMPUTED);
 }

@@ -1,9 +1,7 @@
 /* sweep.h: a piece of a matrix, walked by groups of columns.
  *
  * A group keeps its columns' sums or coefficients in registers while it runs down the rows. Every
- * column is thus one chain, whatever the vector length and the width of the group. Where a kernel
- * reads several arrays and rows are wider than a group, it goes row by row instead: strides of
- * more than 1 KB escape the prefetchers, which costs up to twice the time beyond L2.
+ * column is thus one chain, whatever the vector length and the width of the group.
  *
  * A piece's shape is (rows, width, ld): `width` columns of `rows` rows that lie ld elements apart.
  * Where a kernel has several arrays of one element per column ("planes"), they lie ld apart too. */
@@ -31,23 +29,33 @@
  * rows of 64 floats, and up to 1.6 times where rows are slabs of a wider matrix. */
 enum { SWEEP_VECTORS = 4 };
 
-/* Whether to go row by row. */
-INLINE int wider_than_group(ptrdiff_t width) { return width > SWEEP_VECTORS * VL; }
+/* For kernels that add nothing up: where rows are wider than a group, a few rows at a time, which is
+ * nearly the order of memory. Calls group(arguments, first row, end, first column, vectors, lanes of
+ * each vector). */
+#define SWEEP_ROWS(shape, group, ...)                                                         \
+    do {                                                                                      \
+        const ptrdiff_t all_ = (shape)[0], few_ = (shape)[1] > SWEEP_VECTORS * VL ? 4 : all_; \
+        for (ptrdiff_t row_ = 0, end_; row_ < all_; row_ = end_) {                            \
+            end_ = row_ + few_ < all_ ? row_ + few_ : all_;                                   \
+            SWEEP((shape)[1], SWEEP_VECTORS, group, __VA_ARGS__, row_, end_);                 \
+        }                                                                                     \
+    } while (0)
 
-/* Processors fetch ahead of loads, but less so of stores, for which they read a line too. So kernels
- * that only write an array ask for its lines this many rows early, about 1 KB: where it comes from
- * memory they take up to 0.75 times as long. Rows beyond a piece may be another worker's. */
-INLINE ptrdiff_t rows_ahead(ptrdiff_t ld)
+/* Elements between a row and the one to ask for while it is at work, some 2 KB on: 0 in slabs, where
+ * it costs more than it gains. Processors fetch ahead of loads, but less so where rows of several
+ * arrays are walked by groups of columns, and hardly of stores, for which they read a line too:
+ * arrays beyond L2 take up to 1.4 times as long without. */
+INLINE ptrdiff_t elements_ahead(const ptrdiff_t *shape)
 {
-    const ptrdiff_t distance = 1024 / (ptrdiff_t)sizeof(T);
-    return ld < distance ? distance / ld : 1;
+    const ptrdiff_t distance = 2048 / (ptrdiff_t)sizeof(T), ld = shape[2];
+    return shape[1] < ld ? 0 : (distance + ld - 1) / ld * ld;
 }
 
-INLINE void prefetch_stores(const T *p, const int NV)
+INLINE void prefetch_lines(const T *p, const int write, const int NV)
 {
-    for (int j = 0; j < NV; j++)
-        if (j * VL * sizeof(T) % 64 == 0)
-            __builtin_prefetch(p + j * VL, 1, 3);
+    enum { LINE = 64 / sizeof(T) };
+    _Pragma("GCC unroll 4") for (int at = 0; at < NV * VL; at += LINE)
+        __builtin_prefetch(p + at, write, 3);
 }
 
 INLINE V load_lanes(const T *p, const int lanes)

@@ -14,6 +14,15 @@ static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const
 {
     const TYPE(epilogue) end = t->end;
     const int add = t->add, mr = t->mr;
+    if (!end.bias && end.activation == CVL_ACTIVATION_NONE && t->nr == NV * VL) {
+        /* As all parts of a sum but the first are, and few rows. */
+        for (int i = 0; i < mr; i++) {
+            T *c = t->c[i] + t->c0;
+            for (int j = 0; j < NV; j++, c += VL, sums++)
+                vstore(c, add ? vadd(vload(c), *sums) : *sums);
+        }
+        return;
+    }
     for (int j = 0; j * VL < t->nr; j++) {
         const int columns = t->nr - j * VL;
         const V bias = end.bias ? vload_part(end.bias + j * VL, columns) : vzero();
@@ -108,11 +117,11 @@ INLINE void step(const TYPE(gemm_tile) *t, V acc[8][4], const T *const a[8], ptr
     }
 }
 
-/* What a kind of tile knows beforehand. AHEAD: rows past MR of a are those of the next tile; of
- * 1x1 convolutions no other prefetcher knows where they lie, which is worth 13 %. SINGLE: runs are
- * one element long, so no inner loop ends where nobody expects it. RAGGED: B is to be read no
- * further than column nr. */
-typedef enum tile_kind { PLAIN, AHEAD, SINGLE, RAGGED } tile_kind;
+/* What a kind of tile knows beforehand. PLAIN: where rows past MR of a are those of the next tile, they
+ * are fetched; of 1x1 convolutions no other prefetcher knows where they lie, which is worth 13 %. SINGLE:
+ * runs are one element long, so no inner loop ends where nobody expects it. RAGGED: B is to be read no
+ * further than column nr. FEW: nothing. */
+typedef enum tile_kind { PLAIN, FEW, SINGLE, RAGGED } tile_kind;
 
 /* MR, NV and kind are constants where this is inlined, so the loops over them vanish. */
 INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const tile_kind kind)
@@ -134,7 +143,7 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
         const ptrdiff_t end = k + run->k;
         while (k != end) {
             ptrdiff_t stop = end;
-            if (kind == AHEAD) {
+            if (kind == PLAIN && t->ahead) {
                 stop = end - k < LINE ? end : k + LINE;
 #pragma GCC unroll 8
                 for (int i = 0; i < MR; i++)
@@ -166,11 +175,10 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
 
 /* A panel; tiles of fewer rows take the smallest of MR, R2, R1 that holds them. */
 #define PANEL(linkage, name, MR, NV, R2, R1)                \
-    TILE(name##_ahead, gemm_tile(t, MR, NV, AHEAD))         \
     TILE(name##_single, gemm_tile(t, MR, NV, SINGLE))       \
     TILE(name##_most, gemm_tile(t, MR, NV, PLAIN))          \
-    TILE(name##_some, gemm_tile(t, R2, NV, PLAIN))          \
-    TILE(name##_few, gemm_tile(t, R1, NV, PLAIN))           \
+    TILE(name##_some, gemm_tile(t, R2, NV, FEW))            \
+    TILE(name##_few, gemm_tile(t, R1, NV, FEW))             \
     TILE(name##_ragged, gemm_tile(t, MR, NV, RAGGED))       \
     linkage void PANEL_NAME(name)(const TYPE(gemm_tile) *t) \
     {                                                       \
@@ -182,8 +190,6 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             name##_some(t);                                 \
         else if (t->single)                                 \
             name##_single(t);                               \
-        else if (t->ahead)                                  \
-            name##_ahead(t);                                \
         else                                                \
             name##_most(t);                                 \
     }

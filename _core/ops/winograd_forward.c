@@ -33,8 +33,8 @@ enum {
     MIN_BLOCKS = 16,
     MIN_TASKS = 2,     /* panels are narrower where tasks would be fewer */
     OUTER_BLOCK = 128, /* tiles of a task of the second schedule */
-    FAR_COLUMNS = 32,  /* outputs of a panel at most where U, or V, comes from L3 */
-    DATA_BLOCK = 8,    /* tiles of a task that makes V */
+    FAR_COLUMNS = 32,
+    DATA_BLOCK = 8, /* tiles of a task that makes V */
     DATA_BYTES = 32 << 20,
     PRIVATE_BYTES = 1 << 20 /* of U or V, up to which each worker makes it for itself, in its L2 */
 };
@@ -109,6 +109,14 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 /* A row of a tile that lies outside. */
 static ptrdiff_t zeros_size(const plan *p) { return p->sizes.n * NAME(winograd_x_pixel)(p->f); }
 
+/* Outputs of a panel at most where U, or V, comes from L3: less of many tiles' V does where panels are
+ * wider, if L2 holds U of these; CPUs of half units have had 1 MB. */
+static ptrdiff_t far_columns(const plan *p)
+{
+    const int wide = !p->keeps_u && p->tiles > READY_TILES && p->f->OC % (4 * FAR_COLUMNS) == 0;
+    return wide && !cvl_has_half_units() ? 2 * FAR_COLUMNS : FAR_COLUMNS;
+}
+
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base, int threads)
 {
@@ -132,7 +140,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
     const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
     p->side = NAME(winograd_side)(f, cvl_ceil_div(MIN_BLOCKS, blocks));
-    while (((!p->keeps_u || p->u_streams) && widest->NR > FAR_COLUMNS) ||
+    while (((!p->keeps_u || p->u_streams) && widest->NR > far_columns(p)) ||
            (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
         widest++;

@@ -18,7 +18,8 @@ typedef struct windows {
     V divisor;
 } windows;
 
-/* A window of MANY positions would add almost nothing but zeros. */
+/* A vector of windows of MANY positions would add almost nothing but zeros; one of few channels sooner, and
+ * its additions would wait for the stores of its neighbours, which they overlap. */
 enum { MANY = 25, MAX_POSITIONS = 255 };
 
 /* What happens to n channels of one window, which begin at element `at` of x and `out` of y. */
@@ -48,10 +49,11 @@ INLINE void visit_windows(const ptrdiff_t extent[4], const ptrdiff_t step[4], wi
         visit_channels(extent, step, &w, visit_window);
     } else {
         const ptrdiff_t positions = extent[1] * extent[2];
+        const ptrdiff_t lanes = extent[3] < VL ? extent[3] : VL;
         ptrdiff_t position[MAX_POSITIONS];
         w.rows = extent[1];
         w.columns = extent[2];
-        if (w.dx && (w.x || w.winners) && !w.tiled && positions >= MANY &&
+        if (w.dx && (w.x || w.winners) && !w.tiled && positions * VL >= MANY * lanes &&
             positions <= MAX_POSITIONS) {
             for (ptrdiff_t i = 0; i < positions; i++)
                 position[i] = i / w.columns * w.row_step + i % w.columns * w.column_step;

@@ -103,11 +103,11 @@ static void backward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wo
     }
 }
 
-/* Whether the windows of one axis lie side by side and reach the input's end. */
+/* Whether the windows of one axis lie side by side, as one alone does, and reach the input's end. */
 static int tiles(ptrdiff_t windows, ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride,
                  ptrdiff_t dilation, ptrdiff_t before)
 {
-    return stride == kernel && dilation == 1 && windows * kernel - before >= size;
+    return (stride == kernel || windows == 1) && dilation == 1 && windows * kernel - before >= size;
 }
 
 cvl_status NAME(pool2d_read)(pool *p, const cvl_pool2d *from)
@@ -137,7 +137,7 @@ static cvl_status run_pool(pool p, const cvl_pool2d *from, const cvl_exec *run)
         status = cvl_read_exec(&exec, run, 0);
     if (status != CVL_OK)
         return status;
-    const int overlap = p.d.SH < p.d.DH * (p.d.KH - 1) + 1;
+    const int overlap = p.OH > 1 && p.d.SH < p.d.DH * (p.d.KH - 1) + 1;
     p.bands = p.task == backward_tasks && overlap ? 1 : p.OH;
     p.tiled = tiles(p.OH, p.d.H, p.d.KH, p.d.SH, p.d.DH, p.d.PT) &&
               tiles(p.OW, p.d.W, p.d.KW, p.d.SW, p.d.DW, p.d.PL);

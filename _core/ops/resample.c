@@ -2,7 +2,8 @@
  * map of images, made of one map for the rows and one for the columns (axis_map.h).
  *
  * A task is a row of outputs; where there are few, it is cut by channels. Backward passes take the
- * transposed maps: every input gathers from its outputs, so no two tasks write to one place. */
+ * transposed maps: every input gathers from its outputs, so no two tasks write to one place. A row of the
+ * taps of the one before it, as of nearest upsampling, is a copy of that. */
 #include "axis_map.h"
 #include "op.h"
 
@@ -35,6 +36,18 @@ static size_t make_maps(cvl_resample *map, const resampling *r, int transposed, 
     return s.used;
 }
 
+/* Whether an output row has the taps of the one before it. */
+static int repeats(const cvl_axis_map *rows, ptrdiff_t row)
+{
+    const ptrdiff_t *first = rows->first + row, count = first[1] - first[0];
+    if (row == 0 || first[0] - first[-1] != count)
+        return 0;
+    for (const cvl_axis_tap *tap = rows->tap + first[0]; tap < rows->tap + first[1]; tap++)
+        if (tap->from != tap[-count].from || tap->weight != tap[-count].weight)
+            return 0;
+    return 1;
+}
+
 static void rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const job *j = context;
@@ -42,8 +55,13 @@ static void rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t c = task % j->blocks * j->channels, row = task / j->blocks;
-        j->k->resample(&j->map, row % j->OH, cvl_min(j->channels, C - c),
-                       j->y + row * j->map.OW * C + c, j->x + row / j->OH * j->image + c);
+        const ptrdiff_t elements = j->map.OW * C;
+        T *y = j->y + row * elements + c;
+        if (task > begin && j->blocks == 1 && repeats(&j->map.rows, row % j->OH))
+            memcpy(y, y - elements, (size_t)elements * sizeof(T));
+        else
+            j->k->resample(&j->map, row % j->OH, cvl_min(j->channels, C - c), y,
+                           j->x + row / j->OH * j->image + c);
     }
 }
 

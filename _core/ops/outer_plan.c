@@ -54,13 +54,13 @@ static int merges(const plan *p)
            2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
 }
 
-/* Whether columns of channels cost less by a fifth than columns of outputs: in vectors, of which the
+/* Whether columns of channels cost less by an eighth than columns of outputs: in vectors, of which the
  * last may hold little. */
 static int turns(const plan *p)
 {
     const ptrdiff_t outputs = p->C_tap * cvl_ceil_div(p->OC, LANES);
     const ptrdiff_t channels = p->OC * cvl_ceil_div(p->C_tap, LANES);
-    return !p->merged && p->dy_rows == 0 && 5 * channels < 4 * outputs;
+    return !merges(p) && 8 * channels < 7 * outputs;
 }
 
 /* How many groups take turns at a block: all, but for as many tasks as keep the threads busy. */
@@ -120,6 +120,13 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
            4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
         p->splits *= 2;
+    p->turned = turns(p);
+    /* Channels that are columns stay together, where dw stays in L2 and tasks are enough. */
+    if (p->turned && p->taps * p->C_tap * p->width <= PART &&
+        p->splits * d->groups * p->widths >= threads) {
+        p->depths = 1;
+        p->depth = p->C_tap;
+    }
     p->side = groups_of_task(p, threads);
     p->copies = p->whole ? p->side : 0;
     p->groups = d->groups / p->side;
@@ -143,12 +150,12 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = !p->merged && x_bytes > FAR - y_bytes;
     p->b_step = d->OC;
-    if (p->merged || (y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
+    if (p->merged ||
+        (!p->turned && y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
         p->b_step = p->merged ? p->merged : CVL_OUTER_COLUMNS;
         p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
         p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
     }
-    p->turned = turns(p);
     p->aside = p->turned && d->OC > 1;
 
     cvl_scratch s = {base, 0};

@@ -7,14 +7,16 @@
 #include "conv2d.h"
 
 /* Positions of a task, and of GRANULE of them; bytes of those that pass under all panels together;
- * positions below which product.c is as fast, and where all columns are few; channels below which the
- * direct engine wastes less: but of whole vectors of QUAD, which no level reads piece by piece, EIGHT are
- * enough for one column; and bytes of w that every worker packs. */
+ * positions below which product.c is as fast, where columns fill at most two vectors and work is too little
+ * to be shared out, and where all columns are few; channels below which the direct engine wastes less: but
+ * of whole vectors of QUAD, which no level reads piece by piece, EIGHT are enough for one column; and bytes
+ * of w that every worker packs. */
 enum {
     POSITIONS = 48,
     GRANULE = 96,
     NEAR = 16 << 10,
     LEAST = 512,
+    LEAST_ALONE = 64,
     LEAST_FEW = CVL_TALL_ROWS,
     FEW = 16,
     EIGHT = 8,
@@ -145,7 +147,10 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
         return 0;
     if (p.turned == 0 && cvl_has_half_units() && 2 * (p.wide - p.columns) >= p.VL)
         return 0;
-    return p.M >= (p.turned == p.columns ? LEAST_FEW : LEAST);
+    if (p.turned == p.columns)
+        return p.M >= LEAST_FEW;
+    const int alone = p.wide <= 2 * p.VL && cvl_team_size(2, p.tasks, shape->flops) == 1;
+    return p.M >= (alone ? LEAST_ALONE : LEAST);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

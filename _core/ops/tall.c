@@ -149,7 +149,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
         return 0;
     if (p.turned == p.columns)
         return p.M >= LEAST_FEW;
-    const int alone = p.wide <= 2 * p.VL && cvl_team_size(2, p.tasks, shape->flops) == 1;
+    const int alone = p.wide <= 2 * p.VL && cvl_team_size(2, 2, shape->flops) == 1;
     return p.M >= (alone ? LEAST_ALONE : LEAST);
 }
 

@@ -148,16 +148,8 @@ def main():
 
     # A team, all algorithms, chosen rows; lists in place of those of --short.
     teams = [1] if measured["backend"] == "none" else [1, 2]
-    lists = (
-        "--short",
-        "--isa",
-        "all",
-        "--dtype",
-        "f64,f32",
-        "--threads",
-        ",".join(map(str, teams)),
-    )
-    lists += ("--rounds", 2, "--cache", "cold,warm")
+    lists = ("--isa", "all", "--dtype", "f64,f32", "--threads", ",".join(map(str, teams)))
+    lists += ("--short", "--rounds", 2, "--cache", "cold,warm")
     chosen = ("--algorithm", "auto,im2col,winograd,packed,im2col+gemm", "--operator", "conv2d,relu")
     passes = ("--pass", "forward,backward_data", "--json", TABLE)
     runs = json.loads(run(*lists, *chosen, *passes))["runs"]

@@ -1,11 +1,12 @@
 """Write a page of docs/speed: the benchmarks against peers, as this machine measures them.
 
     meson setup build -Dpython=false && meson compile -C build
-    pip install ".[bench]" && python benchmarks/speed_page.py [--rounds 3] [--burst 0.03]
+    pip install ".[bench]" && python benchmarks/speed_page.py [--rounds 3] [--cpu NAME]
 
 A quarter of an hour on a machine that does nothing else. Every table is what a script of this
 folder prints with --markdown; the page names the command above each. It is called after the CPU, so
-that each kind of machine keeps its own.
+that each kind of machine keeps its own; where two kinds go by one name, as virtual machines do, say
+it with --cpu.
 """
 
 import argparse
@@ -51,9 +52,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", default="3", help="of each match; 3")
     parser.add_argument("--burst", default="0.03", help="seconds of a burst; 0.03")
+    parser.add_argument(
+        "--cpu",
+        metavar="NAME",
+        default=re.sub(r"\(.*?\)| Processor| CPU| @.*", "", turns.cpu()),
+        help="as the page calls it; what it calls itself",
+    )
     options = parser.parse_args()
-    cpu = re.sub(r"\(.*?\)| Processor| CPU", "", turns.cpu())
-    parts = [INTRODUCTION.format(cpu=cpu, date=datetime.date.today().isoformat())]
+    parts = [INTRODUCTION.format(cpu=options.cpu, date=datetime.date.today().isoformat())]
     timing = ["--rounds", options.rounds, "--burst", options.burst, "--markdown"]
     for title, note, arguments in sections(len(os.sched_getaffinity(0))):
         script, *rest = arguments
@@ -63,7 +69,7 @@ def main():
         shown = " ".join(["python", f"benchmarks/{script}", *rest])
         parts.append(f"## {title}\n\n`{shown}`\n\n{note}\n{printed}".replace("\n\n\n", "\n\n"))
         print(title, flush=True)
-    PAGES.joinpath(cpu.lower().replace(" ", "-") + ".md").write_text("\n".join(parts))
+    PAGES.joinpath(re.sub(r"\W+", "-", options.cpu.lower()) + ".md").write_text("\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ static const cvl_pool2d cases[] = {
     CASE(1, 9,  50, 1,  2, 2, 1, 3, 2, 3, 0, 0, 0, 0, 0, 1),
     CASE(2, 9,  11, 3,  9, 11, 9, 11, 1, 1, 0, 0, 0, 0, 0, 1), /* global, of few channels */
     CASE(2, 7,  5,  150, 7, 5, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1), /* and many */
+    CASE(2, 5,  5,  3,  3, 3, 2, 2, 1, 1, 0, 0, 0, 0, 0, 1),  /* two windows that overlap and reach the end */
 #undef CASE
 };
 /* clang-format on */

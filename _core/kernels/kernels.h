@@ -24,8 +24,8 @@ enum { CVL_OUTER_ROWS = 12, CVL_OUTER_COLUMNS = 32 };
 /* Cells that cells.c takes besides those it is told of. */
 enum { CVL_CELLS_MORE = 5 };
 
-/* What thin.c takes: elements of a row, and columns. */
-enum { CVL_THIN_LEAST = 4, CVL_THIN = 12, CVL_THIN_COLUMNS = 32 };
+/* What thin.c takes at least. */
+enum { CVL_THIN_ROWS = 4, CVL_THIN_COLUMNS = 64 };
 
 /* What tall.c takes: rows at least, and columns at most where rows lie in the lanes. */
 enum { CVL_TALL_ROWS = 32, CVL_TALL_FEW = 4 };

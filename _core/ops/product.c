@@ -14,11 +14,11 @@
  * threads share rows, since each would fetch the lines beside its own. Rows of w further apart than FAR
  * elements meet in the same sets of a cache, where more than FEW rows would read them again: they are
  * copied, up to a BLOCK. For more than MOST rows packing is cheap. A panel of at most SMALL elements is
- * turned onto the stack: to borrow a workspace is a good part of so small a product. Of more than
- * FETCHED elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during
- * the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. A task of rows of few
- * elements has THIN columns. Panels that are read from w take each part of the sum TOGETHER, so many
- * columns of them, for which rows of A stay in L2. */
+ * turned onto the stack: to borrow a workspace is a good part of so small a product. Of more than FETCHED
+ * elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during the one
+ * before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. Rows of up to FEW_ELEMENTS are
+ * taken by THIN columns. Panels that are read from w take each part of the sum TOGETHER, so many columns of
+ * them, for which rows of A stay in L2. */
 enum {
     ROWS = 16,
     BLOCK = 256,
@@ -30,6 +30,7 @@ enum {
     FETCHED = 1 << 16,
     FETCHED_W = 1 << 18,
     LONG = 64,
+    FEW_ELEMENTS = 32,
     THIN = 64,
     TOGETHER = 512
 };
@@ -222,11 +223,11 @@ static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 /* A bias, which a transposed convolution may have, is for the tiles to add. */
 static int is_thin(const product *p)
 {
-    return p->source == TURNED && p->K >= CVL_THIN_LEAST && p->K <= CVL_THIN &&
+    return p->source == TURNED && p->K <= FEW_ELEMENTS && p->M >= CVL_THIN_ROWS &&
            p->columns >= THIN && !p->end.bias;
 }
 
-/* Tasks by THIN columns, of which the last has what is left, and blocks of rows. */
+/* Tasks by THIN columns and blocks of rows; the last of either has what is left. */
 static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const product *p = context;
@@ -236,11 +237,11 @@ static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t columns = p->columns - column < 2 * THIN ? p->columns - column : THIN;
         const ptrdiff_t row = (task - first) * BLOCK_SMALL;
         stop = cvl_min(end, first + p->blocks);
-        _Alignas(64) T b[CVL_THIN * 2 * THIN];
+        _Alignas(64) T b[FEW_ELEMENTS * 2 * THIN];
         p->kernels->transpose(p->K, columns, b, 2 * THIN, p->b + column * p->K, p->K);
-        p->kernels->thin_product(cvl_min(p->M, (stop - first) * BLOCK_SMALL) - row, columns, p->K,
-                                 p->c + row * p->columns + column, p->columns, p->a + row * p->K, b,
-                                 2 * THIN);
+        const ptrdiff_t last = stop - first == p->blocks ? p->M : (stop - first) * BLOCK_SMALL;
+        p->kernels->thin_product(last - row, columns, p->K, p->c + row * p->columns + column,
+                                 p->columns, p->a + row * p->K, b, 2 * THIN);
     }
 }
 
@@ -301,7 +302,7 @@ static void run(const NAME(conv2d_call) *call)
         .segments = workspace(shape, call->pass, threads) ? (T *)(void *)call->workspace : NULL,
     };
     if (is_thin(&p)) {
-        p.blocks = cvl_ceil_div(p.M, BLOCK_SMALL);
+        p.blocks = cvl_max(1, p.M / BLOCK_SMALL);
         cvl_parallel_for(threads, p.columns / THIN * p.blocks, shape->flops, CVL_FLUSH, run_thin,
                          &p);
         return;

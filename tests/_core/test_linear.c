@@ -20,7 +20,9 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 21,  33,  65},
     {sizeof(cvl_linear), 21,  9,   128},
     {sizeof(cvl_linear), 21,  9,   129},
-    {sizeof(cvl_linear), 5,   64,  4}, /* backward: rows that are held in registers */
+    {sizeof(cvl_linear), 9,   64,  3}, /* backward: rows of few elements */
+    {sizeof(cvl_linear), 3,   64,  4},
+    {sizeof(cvl_linear), 4,   96,  4},
     {sizeof(cvl_linear), 5,   65,  5},
     {sizeof(cvl_linear), 64,  71,  6},
     {sizeof(cvl_linear), 65,  127, 7},

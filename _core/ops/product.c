@@ -18,7 +18,9 @@
  * elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during the one
  * before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. Rows of up to FEW_ELEMENTS are
  * taken by THIN columns. Panels that are read from w take each part of the sum TOGETHER, so many columns of
- * them, for which rows of A stay in L2. */
+ * them, for which rows of A stay in L2. What is computed turned is cut at FLIPPED columns, which are whole
+ * tiles, where it has enough of them for even shares, FLIPPED_LEAST; more than FLIPPED_ROWS gain nothing by
+ * it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with much to spare. */
 enum {
     ROWS = 16,
     BLOCK = 256,
@@ -32,7 +34,11 @@ enum {
     LONG = 64,
     FEW_ELEMENTS = 32,
     THIN = 64,
-    TOGETHER = 512
+    TOGETHER = 512,
+    FLIPPED = 48,
+    FLIPPED_LEAST = 384,
+    FLIPPED_ROWS = 64,
+    FLIPPED_MOST = 1 << 15
 };
 
 /* How the micro-kernel comes by B. */
@@ -54,7 +60,7 @@ typedef struct product {
     source source;
     ptrdiff_t VL, vectors;    /* of the columns, empty ones too */
     ptrdiff_t blocks, pieces; /* of the rows, and of a block; a task is a piece of a vector */
-    T *segments;              /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL */
+    T *segments;              /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL; or turned */
 } product;
 
 /* Reduction indices [k0, k0 + k) of a panel. */
@@ -245,6 +251,43 @@ static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     }
 }
 
+/* ------------------------------------------------------------------------------- turned products */
+
+/* Elements of dy turned, and of a piece of dx turned. */
+static ptrdiff_t flipped_size(ptrdiff_t M, ptrdiff_t K) { return M * (K + 2 * FLIPPED); }
+
+/* Whether dx is computed turned, piece by piece, as rows of w as they lie times dy turned: what is turned
+ * back has half the elements of w at most, which would be turned otherwise. Rows of dx fill the lanes. */
+static int is_flipped(const NAME(kernels) *k, ptrdiff_t M, ptrdiff_t K, ptrdiff_t columns)
+{
+    return M % (k->vector / (ptrdiff_t)sizeof(T)) == 0 && M <= FLIPPED_ROWS && 2 * M <= K &&
+           M * K <= FLIPPED_MOST && columns >= FLIPPED_LEAST;
+}
+
+/* Tasks by FLIPPED columns, of which the last has what is left. */
+static void run_flipped(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const product *p = context;
+    const ptrdiff_t M = p->M, K = p->K, NR = p->kernels->gemm[0].NR;
+    T *const b = p->segments + worker * flipped_size(M, K), *const turned = b + M * K;
+    for (ptrdiff_t i = 0; i < M; i += NR) {
+        const ptrdiff_t width = cvl_min(NR, M - i);
+        p->kernels->transpose(K, width, b + i * K, width, p->a + i * K, K);
+    }
+    for (ptrdiff_t task = begin; task < end; task++) {
+        const ptrdiff_t column = task * FLIPPED, left = p->columns - column;
+        NAME(tall) t = {.rows = left < 2 * FLIPPED ? left : FLIPPED, .K = K, .c_step = M};
+        t.a = p->b + column * K;
+        for (ptrdiff_t i = 0; i < M; i += NR) {
+            t.columns = cvl_min(NR, M - i);
+            t.b = b + i * K;
+            t.c = turned + i;
+            p->kernels->tall(&t);
+        }
+        p->kernels->transpose(M, t.rows, p->c + column, p->columns, turned, M);
+    }
+}
+
 /* ------------------------------------------------------------------------------- the engine */
 
 /* A matrix product once it is flattened (shapes.h). */
@@ -273,7 +316,10 @@ static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int
     const ptrdiff_t K = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.OC : shape->d.C;
     if (!k || source_of(shape, pass) == PLACE || K <= SMALL / k->gemm[0].NR)
         return 0;
-    return (size_t)threads * CVL_ORDER_K * (size_t)k->gemm[0].NR * sizeof(T);
+    ptrdiff_t size = CVL_ORDER_K * k->gemm[0].NR;
+    if (is_flipped(k, rows_of(shape), K, shape->d.C))
+        size = cvl_max(size, flipped_size(rows_of(shape), K));
+    return (size_t)threads * (size_t)size * sizeof(T);
 }
 
 /* Whether workers share the rows, and not the columns: what they read of A and write of C then mostly
@@ -305,6 +351,11 @@ static void run(const NAME(conv2d_call) *call)
         p.blocks = cvl_max(1, p.M / BLOCK_SMALL);
         cvl_parallel_for(threads, p.columns / THIN * p.blocks, shape->flops, CVL_FLUSH, run_thin,
                          &p);
+        return;
+    }
+    if (p.source == TURNED && p.segments && !p.end.bias &&
+        is_flipped(p.kernels, p.M, p.K, p.columns)) {
+        cvl_parallel_for(threads, p.columns / FLIPPED, shape->flops, CVL_FLUSH, run_flipped, &p);
         return;
     }
     p.bands = NAME(make_bands)(p.kernels->gemm, p.columns);

@@ -228,11 +228,17 @@ void KERNEL(outer_groups)(const TYPE(outer) *o)
     }
 }
 
+/* Pixels lie too far apart for the CPU to find out what comes next: 8 of 4 lines cost half as much where
+ * they are fetched ahead, 4 or 16 about as little. */
+enum { PANELS_AHEAD = 8 };
+
 void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, ptrdiff_t width, T *out,
                           ptrdiff_t panel, const T *in, ptrdiff_t in_step)
 {
     for (ptrdiff_t k = 0; k < count; k++, in += in_step, out += width) {
         T *to = out;
+        for (ptrdiff_t j = 0; j < columns; j += CVL_LINE / (ptrdiff_t)sizeof(T))
+            __builtin_prefetch(in + PANELS_AHEAD * in_step + j, 0, 3);
         if (width < VL) {
             for (ptrdiff_t j = 0; j < columns; j += width, to += panel)
                 vstore_n(to, vload_n(in + j, (int)width), (int)width);

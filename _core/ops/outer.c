@@ -131,7 +131,7 @@ static void copy_panels(const plan *p, ptrdiff_t pixels, ptrdiff_t columns, T *o
                         const T *in, ptrdiff_t in_step)
 {
     const ptrdiff_t width = p->b_step;
-    if (columns > width)
+    if (p->merged || columns > width)
         p->kernels->outer_panels(pixels, columns, width, out, apart, in, in_step);
     else
         p->kernels->copy_pixels(pixels, columns, out, width, in, in_step);

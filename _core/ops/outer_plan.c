@@ -14,10 +14,10 @@ enum {
     REUSED = 128,   /* outputs from which on a copy of a block of x pays */
     FAR = 1 << 20,  /* bytes */
     CACHED = 4 << 20,
-    APART = 256, /* outputs */
+    APART = 256, /* outputs, or channels */
     WORTH = 128, /* rows of dw */
     SKEW = 2,    /* rows of a panel */
-    BESIDE = 64, /* channels of copies side by side: of strides, where all threads have as many */
+    BESIDE = 64, /* channels of copies side by side, where all threads have as many */
     LANES = 16   /* of the widest vector */
 };
 
@@ -45,13 +45,13 @@ tables NAME(outer_tables)(const plan *p, char *base)
 }
 
 /* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
- * and those that fill one, or a line, for the sake of the copies alone. One tap would not pay for these. */
+ * and those that fill one or a few, for the sake of the copies alone. One tap would not pay for these. Nor
+ * would wide groups of pixels that lie close: L1 has sets for many of them as they are. */
 static int merges(const plan *p)
 {
     const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t lanes = CVL_LINE / (ptrdiff_t)sizeof(T);
-    return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && lanes % p->C == 0 &&
-           2 * p->C <= CVL_OUTER_COLUMNS && d->C % CVL_OUTER_COLUMNS == 0;
+    return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && BESIDE % p->C == 0 &&
+           d->C % CVL_OUTER_COLUMNS == 0 && (2 * p->C <= CVL_OUTER_COLUMNS || d->C >= APART);
 }
 
 /* Whether columns of channels cost less by an eighth than columns of outputs: in vectors, of which the
@@ -135,8 +135,8 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     if (merges(p)) {
         p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
         p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
-        const int beside = d->SH * d->SW > 1 && d->C % (BESIDE * threads) == 0;
-        p->width = beside ? BESIDE : CVL_OUTER_COLUMNS;
+        const int beside = d->C % (BESIDE * threads) == 0;
+        p->width = cvl_max(p->merged, beside ? BESIDE : CVL_OUTER_COLUMNS);
         p->groups = d->C / p->width;
         p->cuts = 1;
         p->copies = p->width / p->merged;

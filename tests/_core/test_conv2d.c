@@ -61,6 +61,10 @@ static const cvl_conv2d cases[] = {
     CASE(5, 9,  9,  32, 32, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 4),
     CASE(1, 12, 9,  16, 16, 9, 7, 1, 1, 1, 1, 4, 4, 3, 3, 2),
     CASE(7, 7,  9,  64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 16),
+    /* Wider groups, of many channels in all: panels of two and four vectors, side by side or not. */
+    CASE(2, 11, 7,  256, 256, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 8),
+    CASE(1, 9,  6,  288, 288, 2, 3, 1, 1, 1, 2, 1, 0, 2, 1, 9),
+    CASE(1, 18, 17, 320, 320, 3, 2, 1, 2, 1, 1, 1, 1, 0, 1, 5),
     /* Groups of a few channels that are no power of 2, in turns. */
     CASE(3, 15, 14, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 4),
     CASE(9, 9,  11, 24, 12, 5, 3, 1, 1, 1, 1, 2, 1, 0, 2, 4),

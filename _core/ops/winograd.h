@@ -46,16 +46,19 @@ static inline ptrdiff_t cvl_winograd_pad(ptrdiff_t channels)
     return cvl_ceil_div(channels, 16) * 16;
 }
 
-/* Whether groups leave lanes of vectors empty, on any level: such go side by side, as channels of one
- * image, three vectors of them at most. `least`: how many times of so many there should be; the last
- * may be of fewer. */
+/* Whether groups leave lanes of vectors empty, on any level. */
 static inline int NAME(winograd_merges)(const NAME(winograd) *f)
 {
     return f->groups > 1 && (f->C % 16 != 0 || f->OC % 16 != 0);
 }
-static inline ptrdiff_t NAME(winograd_side)(const NAME(winograd) *f, ptrdiff_t least)
+
+/* How many groups go side by side, as channels of one image: three vectors at most of those that leave
+ * lanes empty, `others` of those that do not. `least`: how many times of so many there should be; the last
+ * may be of fewer. */
+static inline ptrdiff_t NAME(winograd_side)(const NAME(winograd) *f, ptrdiff_t others,
+                                            ptrdiff_t least)
 {
-    ptrdiff_t side = NAME(winograd_merges)(f) ? 48 / cvl_max(f->C, f->OC) : 1;
+    ptrdiff_t side = NAME(winograd_merges)(f) ? 48 / cvl_max(f->C, f->OC) : others;
     side = cvl_max(1, cvl_min(side, f->groups));
     while (side > 1 && cvl_ceil_div(f->groups, side) < least)
         side--;

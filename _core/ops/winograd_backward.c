@@ -105,7 +105,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         while (f->groups * p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
                p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges)
             p->ranges *= 2;
-        p->side = NAME(winograd_side)(f, MIN_TASKS);
+        p->side = NAME(winograd_side)(f, 1, MIN_TASKS);
         p->span = CHAIN;
         p->s_rows = f->C;
         p->s_columns = p->bands.columns;

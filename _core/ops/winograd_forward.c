@@ -12,7 +12,8 @@
  *
  * Groups take the first schedule, all groups of a block in turn: one group after the other would
  * touch every page as often as there are groups, and is up to 1.13 times as slow. Groups that do
- * not fill their vectors go through it several side by side, whose transforms are those of one image.
+ * not fill their vectors, or fill only one, go through it several side by side, whose transforms are
+ * those of one image.
  *
  * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
 #include "winograd.h"
@@ -29,6 +30,7 @@ enum {
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule */
     BLOCK_BYTES = 768 * 1024,
+    LINES = 4, /* groups of one vector side by side, where tiles are enough */
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
     MIN_TASKS = 2,     /* panels are narrower where tasks would be fewer */
@@ -139,7 +141,9 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     const NAME(gemm_panel) *widest = p->kernels->gemm;
     const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
     const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
-    p->side = NAME(winograd_side)(f, cvl_ceil_div(MIN_BLOCKS, blocks));
+    /* To go through an image for a line of each pixel costs more than for LINES, however large. */
+    const int lines = f->groups > 1 && cvl_max(f->C, f->OC) <= 16 && p->tiles >= ENOUGH_TILES;
+    p->side = NAME(winograd_side)(f, lines ? LINES : 1, cvl_ceil_div(MIN_BLOCKS, blocks));
     while (((!p->keeps_u || p->u_streams) && widest->NR > far_columns(p)) ||
            (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))

@@ -151,8 +151,27 @@ extern void HALF(const TYPE(winograd_product) *g);
 #endif
 
 #if VL >= 8
-/* So few rows of B that a vector of each stays in registers, while the rows of A pass. K is constant
- * where this is inlined. */
+/* The products of R rows of A with K rows of B, of which a vector each is in registers. */
+INLINE void kept_rows(const V bv[16], const int K, const int R, const T *const a[4], T *c,
+                      ptrdiff_t c_row)
+{
+    V acc[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++)
+        acc[i] = vzero();
+#pragma GCC unroll 16
+    for (int k = 0; k < K; k++)
+#pragma GCC unroll 4
+        for (int i = 0; i < R; i++)
+            acc[i] = vfma(vset1(a[i][k]), bv[k], acc[i]);
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++)
+        vstore(c + i * c_row, acc[i]);
+}
+
+/* So few rows of B that a vector of each stays in registers, while the rows of A pass, four at a time:
+ * a CPU, of which another thread may have half, does not look far enough ahead to find as many chains
+ * in one row after the other. K is constant where this is inlined. */
 INLINE void kept(const TYPE(winograd_product) *g, const int K)
 {
     const ptrdiff_t rows = g->rows, a_row = g->a_row, c_row = g->c_row;
@@ -166,14 +185,18 @@ INLINE void kept(const TYPE(winograd_product) *g, const int K)
 #pragma GCC unroll 16
                 for (int k = 0; k < K; k++)
                     bv[k] = vload(b + k * g->b_step);
+                const T *at[4] = {a, a + a_row, a + 2 * a_row, a + 3 * a_row};
+                ptrdiff_t row = 0;
 #pragma GCC unroll 1
-                for (ptrdiff_t row = 0; row < rows; row++, a += a_row, c += c_row) {
-                    V acc = vzero();
-#pragma GCC unroll 16
-                    for (int k = 0; k < K; k++)
-                        acc = vfma(vset1(a[k]), bv[k], acc);
-                    vstore(c, acc);
+                for (; row + 4 <= rows; row += 4, c += 4 * c_row) {
+                    kept_rows(bv, K, 4, at, c, c_row);
+#pragma GCC unroll 4
+                    for (int i = 0; i < 4; i++)
+                        at[i] += 4 * a_row;
                 }
+#pragma GCC unroll 1
+                for (; row < rows; row++, at[0] += a_row, c += c_row)
+                    kept_rows(bv, K, 1, at, c, c_row);
             }
 }
 

@@ -45,8 +45,9 @@ INLINE void tiles_in(cvl_winograd form, int step, const cvl_winograd_tiles *t, T
 {
     const int size = input_size(form);
     const ptrdiff_t plane = t->plane, C = t->C;
+    cell here = cell_of(t, t->first);
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
-        const place p = place_of(t, t->first + tile, size, step);
+        const place p = next_place(&here, t, size, step);
         const T *row[SIDE];
 #pragma GCC unroll 6
         for (int i = 0; i < size; i++)
@@ -96,8 +97,9 @@ INLINE void tiles_gathered(cvl_winograd form, const int gradient, const cvl_wino
     const int step = gradient ? tile_size(form) : input_step(form);
     const ptrdiff_t plane = t->plane;
     _Alignas(64) T buffer[SIDE * SIDE * VL];
+    cell here = cell_of(t, t->first);
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
-        const place p = place_of(t, t->first + tile, size, step);
+        const place p = next_place(&here, t, size, step);
         const int inside = whole(&p, size);
         for (ptrdiff_t c = 0; c < t->channels; c += VL) {
             const T *from = x + p.at + c;

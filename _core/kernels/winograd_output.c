@@ -31,8 +31,9 @@ INLINE void tiles_out(cvl_winograd form, const cvl_winograd_tiles *t, T *y, cons
     const int done = !z && !end->bias && end->activation == CVL_ACTIVATION_NONE;
     const ptrdiff_t plane = t->plane, row = t->W * t->C;
     _Alignas(64) T buffer[SIDE * SIDE * VL];
+    cell here = cell_of(t, t->first);
     for (ptrdiff_t tile = 0; tile < t->count; tile++) {
-        const place p = place_of(t, t->first + tile, size, size);
+        const place p = next_place(&here, t, size, size);
         const int inside = whole(&p, size);
         for (ptrdiff_t c = 0; c < t->channels; c += VL) {
             const int straight = done && inside && c + VL <= t->channels;

@@ -19,16 +19,34 @@ INLINE void clip(ptrdiff_t begin, int size, ptrdiff_t end, int *first, int *last
     *first = low < *last ? (int)low : *last;
 }
 
-/* The place of tile `tile`, of size x size pixels, `step` apart. */
-INLINE place place_of(const cvl_winograd_tiles *t, ptrdiff_t tile, int size, int step)
+/* A tile by its row and column among those of its image. */
+typedef struct cell {
+    ptrdiff_t image, row, column;
+} cell;
+
+INLINE cell cell_of(const cvl_winograd_tiles *t, ptrdiff_t tile)
 {
-    const ptrdiff_t j = tile % t->columns, i = tile / t->columns % t->rows;
-    const ptrdiff_t n = tile / t->columns / t->rows;
-    const ptrdiff_t row = i * step - t->top, column = j * step - t->left;
+    const ptrdiff_t row = tile / t->columns;
+    return (cell){row / t->rows, row % t->rows, tile % t->columns};
+}
+
+/* The place of a tile of size x size pixels, `step` apart, and moves on to the next tile: dividing for
+ * each would take some CPUs as long as half of a transform. Inlined it costs the transforms registers. */
+static __attribute__((noinline)) place next_place(cell *at, const cvl_winograd_tiles *t, int size,
+                                                  int step)
+{
+    const ptrdiff_t row = at->row * step - t->top, column = at->column * step - t->left;
     place p;
     clip(row, size, t->H, &p.row0, &p.row1);
     clip(column, size, t->W, &p.column0, &p.column1);
-    p.at = ((n * t->H + row + p.row0) * t->W + column + p.column0) * t->C;
+    p.at = ((at->image * t->H + row + p.row0) * t->W + column + p.column0) * t->C;
+    if (++at->column == t->columns) {
+        at->column = 0;
+        if (++at->row == t->rows) {
+            at->row = 0;
+            at->image++;
+        }
+    }
     return p;
 }
 

@@ -16,16 +16,27 @@ void NAME(norm_pool_carve)(NAME(norm_pool) *p, int threads, cvl_scratch *scratch
     p->strips = cvl_carve(scratch, (size_t)threads * (size_t)(p->rows * row) * sizeof(T));
 }
 
-/* The rows of x that row `o` of y is taken from: neither end lies before that of an earlier one. */
-static ptrdiff_t first_row(const NAME(pool2d) *p, ptrdiff_t o)
+/* A row of outputs of image n. */
+typedef struct row {
+    ptrdiff_t n, oh;
+} row;
+
+/* The next one; a division for each would take some CPUs longer than a short row. */
+static row next_row(const NAME(pool2d) *p, row r)
 {
-    return o / p->OH * p->d.H + cvl_max(0, o % p->OH * p->d.SH - p->d.PT);
+    return r.oh + 1 < p->OH ? (row){r.n, r.oh + 1} : (row){r.n + 1, 0};
 }
 
-static ptrdiff_t end_row(const NAME(pool2d) *p, ptrdiff_t o)
+/* The rows of x that a row of y is taken from: neither end lies before that of an earlier one. */
+static ptrdiff_t first_row(const NAME(pool2d) *p, row r)
 {
-    const ptrdiff_t end = o % p->OH * p->d.SH - p->d.PT + p->d.DH * (p->d.KH - 1) + 1;
-    return o / p->OH * p->d.H + cvl_min(p->d.H, end);
+    return r.n * p->d.H + cvl_max(0, r.oh * p->d.SH - p->d.PT);
+}
+
+static ptrdiff_t end_row(const NAME(pool2d) *p, row r)
+{
+    const ptrdiff_t end = r.oh * p->d.SH - p->d.PT + p->d.DH * (p->d.KH - 1) + 1;
+    return r.n * p->d.H + cvl_min(p->d.H, end);
 }
 
 static void normalise(const NAME(norm_pool) *p, T *y, const T *x, ptrdiff_t elements)
@@ -43,24 +54,29 @@ static void normalise(const NAME(norm_pool) *p, T *y, const T *x, ptrdiff_t elem
 static void pool_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const NAME(norm_pool) *p = context;
-    const ptrdiff_t row = p->pool.d.W * p->pool.d.C;
-    T *strip = p->strips + worker * p->rows * row;
+    const ptrdiff_t width = p->pool.d.W * p->pool.d.C;
+    T *strip = p->strips + worker * p->rows * width;
     NAME(pool2d) pool = p->pool;
+    row at = {begin / pool.OH, begin % pool.OH};
     ptrdiff_t made = 0; /* rows before it are in the strip, from `origin` on */
     pool.x = strip;
-    for (ptrdiff_t o = begin, last; o < end;) {
-        const ptrdiff_t first = first_row(&pool, o);
-        for (last = o; last + 1 < end && end_row(&pool, last + 1) - first <= p->rows;)
-            last++;
+    for (ptrdiff_t left = end - begin, count; left > 0; left -= count) {
+        const ptrdiff_t first = first_row(&pool, at);
+        ptrdiff_t last = end_row(&pool, at);
+        row next = next_row(&pool, at);
+        for (count = 1; count < left && end_row(&pool, next) - first <= p->rows; count++) {
+            last = end_row(&pool, next);
+            next = next_row(&pool, next);
+        }
         if (first < made)
-            memmove(strip, strip + (first - pool.origin) * row,
-                    (size_t)((made - first) * row) * sizeof(T));
+            memmove(strip, strip + (first - pool.origin) * width,
+                    (size_t)((made - first) * width) * sizeof(T));
         pool.origin = first;
         const ptrdiff_t from = cvl_max(first, made);
-        made = end_row(&pool, last);
-        normalise(p, strip + (from - first) * row, p->x + from * row, (made - from) * row);
-        for (; o <= last; o++)
-            NAME(pool2d_row)(&pool, o / pool.OH, o % pool.OH, 0, pool.d.C);
+        made = last;
+        normalise(p, strip + (from - first) * width, p->x + from * width, (made - from) * width);
+        for (ptrdiff_t i = 0; i < count; i++, at = next_row(&pool, at))
+            NAME(pool2d_row)(&pool, at.n, at.oh, 0, pool.d.C);
     }
 }
 

@@ -41,15 +41,9 @@ void NAME(pool2d_row)(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptr
     const ptrdiff_t step[4] = {d->SW * d->C, d->DH * d->W * d->C, d->DW * d->C, d->C};
     const ptrdiff_t x_row = (n * d->H + rows.first - p->origin) * d->W;
     const ptrdiff_t y_row = (n * p->OH + oh) * p->OW;
-    span next = window_span(-d->PL, d->W, d->KW, d->DW, d->PR);
     for (ptrdiff_t ow = 0, end; ow < p->OW; ow = end) {
-        const span columns = next;
-        for (end = ow + 1; end < p->OW; end++) {
-            next = window_span(end * d->SW - d->PL, d->W, d->KW, d->DW, d->PR);
-            /* Then `padded` is the same too, where there is no dilation. */
-            if (next.count != columns.count || next.first != columns.first + (end - ow) * d->SW)
-                break;
-        }
+        const span columns = window_span(ow * d->SW - d->PL, d->W, d->KW, d->DW, d->PR);
+        end = columns.count == d->KW ? p->inside_end : ow + 1;
         const ptrdiff_t extent[4] = {end - ow, rows.count, columns.count, channels};
         const ptrdiff_t divisor =
             d->count_include_pad ? rows.padded * columns.padded : rows.count * columns.count;
@@ -60,14 +54,37 @@ void NAME(pool2d_row)(const pool *p, ptrdiff_t n, ptrdiff_t oh, ptrdiff_t c, ptr
 
 /* -------------------------------------------------------------------------------- tasks */
 
+/* What a task does: a band of image n, from channel c on. */
+typedef struct place {
+    ptrdiff_t n, band, c;
+} place;
+
+static place place_of(const pool *p, ptrdiff_t task)
+{
+    const ptrdiff_t band = task / p->blocks;
+    return (place){band / p->bands, band % p->bands, task % p->blocks * p->channels};
+}
+
+/* Of the next task: a few divisions take longer than a short row. */
+static void move_on(const pool *p, place *at)
+{
+    at->c += p->channels;
+    if (at->c < p->d.C)
+        return;
+    at->c = 0;
+    if (++at->band == p->bands) {
+        at->band = 0;
+        at->n++;
+    }
+}
+
 static void forward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const pool *p = context;
+    place at = place_of(p, begin);
     (void)worker;
-    for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t row = task / p->blocks, c = task % p->blocks * p->channels;
-        NAME(pool2d_row)(p, row / p->OH, row % p->OH, c, cvl_min(p->channels, p->d.C - c));
-    }
+    for (ptrdiff_t task = begin; task < end; task++, move_on(p, &at))
+        NAME(pool2d_row)(p, at.n, at.band, at.c, cvl_min(p->channels, p->d.C - at.c));
 }
 
 static void clear(const pool *p, ptrdiff_t n, ptrdiff_t h0, ptrdiff_t h1, ptrdiff_t c,
@@ -88,11 +105,11 @@ static void backward_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int wo
 {
     const pool *p = context;
     const cvl_pool2d *d = &p->d;
+    place at = place_of(p, begin);
     (void)worker;
-    for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t c = task % p->blocks * p->channels;
+    for (ptrdiff_t task = begin; task < end; task++, move_on(p, &at)) {
+        const ptrdiff_t n = at.n, band = at.band, c = at.c;
         const ptrdiff_t channels = cvl_min(p->channels, d->C - c);
-        const ptrdiff_t n = task / p->blocks / p->bands, band = task / p->blocks % p->bands;
         const int whole = p->bands == 1;
         const ptrdiff_t h0 = band == 0 ? 0 : band * d->SH - d->PT;
         const ptrdiff_t h1 = band == p->bands - 1 ? d->H : (band + 1) * d->SH - d->PT;
@@ -123,6 +140,8 @@ cvl_status NAME(pool2d_read)(pool *p, const cvl_pool2d *from)
     if ((p->winners || p->winners_out) &&
         (p->d.KH > MAX_WINNERS || p->d.KH * p->d.KW > MAX_WINNERS))
         return CVL_ERR_SHAPE;
+    const ptrdiff_t extent = (p->d.KW - 1) * p->d.DW + 1;
+    p->inside_end = cvl_min(p->OW, cvl_floor_div(p->d.W + p->d.PL - extent, p->d.SW) + 1);
     if (!CVL_PRODUCT(&p->x_size, p->d.N, p->d.H, p->d.W, p->d.C) ||
         !CVL_PRODUCT(&p->y_size, p->d.N, p->OH, p->OW, p->d.C))
         return CVL_ERR_OVERFLOW;

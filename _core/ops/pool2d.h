@@ -14,8 +14,9 @@ typedef void NAME(pool2d_runner)(const NAME(pool2d) *p, const ptrdiff_t extent[4
 struct NAME(pool2d) {
     cvl_pool2d d;
     ptrdiff_t OH, OW, x_size, y_size;
-    ptrdiff_t origin;           /* the first row of x that is there, of those of all images */
-    ptrdiff_t bands;            /* tasks of an image, before cutting by channels */
+    ptrdiff_t inside_end; /* end of the outputs of a row whose windows have all columns inside */
+    ptrdiff_t origin;     /* the first row of x that is there, of those of all images */
+    ptrdiff_t bands;      /* tasks of an image, before cutting by channels */
     ptrdiff_t blocks, channels; /* tasks of a band, and the channels of each but the last */
     const T *x, *dy;
     T *y, *dx;

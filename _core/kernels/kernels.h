@@ -24,6 +24,14 @@ enum { CVL_OUTER_ROWS = 12, CVL_OUTER_COLUMNS = 32 };
 /* Cells that cells.c takes besides those it is told of. */
 enum { CVL_CELLS_MORE = 5 };
 
+/* Consecutive reduction indices k of one tap, from k0 on, and where that of k0 lies in B. */
+typedef struct cvl_planes_run {
+    ptrdiff_t k0, k, b;
+} cvl_planes_run;
+
+/* What planes.c takes: channels at most; and positions besides those it is told of. */
+enum { CVL_PLANES_CHANNELS = 8, CVL_PLANES_POSITIONS = 128 };
+
 /* What thin.c takes at least. */
 enum { CVL_THIN_ROWS = 4, CVL_THIN_COLUMNS = 64 };
 

@@ -189,6 +189,21 @@ typedef struct CVL_DTYPE_NAME(cvl_cells) {
     ptrdiff_t far;  /* and so much further for each k of an output */
 } CVL_DTYPE_NAME(cvl_cells);
 
+/* A convolution to few channels, of planes whose rows follow each other so that a tap is a distance:
+ *   c[i*c_step + q] = (add ? itself : 0) + sum over runs r, k < r.k
+ *                     of a[(r.k0 + k)*channels + i] * b[r.b + k*b_step + q]
+ * the sum being one FMA chain over the runs in order, for q < positions; then the epilogue, whose bias is
+ * by channel i. Up to CVL_PLANES_POSITIONS more positions are read and written. */
+typedef struct CVL_DTYPE_NAME(cvl_planes) {
+    ptrdiff_t runs;
+    const cvl_planes_run *run;
+    const T *a, *b;
+    T *c;
+    ptrdiff_t b_step, c_step, positions;
+    int channels, add;
+    CVL_DTYPE_NAME(cvl_epilogue) end;
+} CVL_DTYPE_NAME(cvl_planes);
+
 /* Memory that will be read, to be fetched: so many times the line at `at`, which then moves on by
  * `step` elements. The last of a list has no end and a step of 0. */
 typedef struct CVL_DTYPE_NAME(cvl_stretch) {

@@ -14,6 +14,7 @@ static const NAME(conv2d_engine) *const engines[] = {
 #endif
     &NAME(pixels_engine),
     &NAME(depthwise_engine),
+    &NAME(planes_engine),
     &NAME(stem_engine),
     &NAME(cells_engine),
     &NAME(row_engine),

@@ -52,7 +52,10 @@ extern const NAME(conv2d_engine) NAME(pixels_engine);
 /* One channel per group: depthwise.c. */
 extern const NAME(conv2d_engine) NAME(depthwise_engine);
 
-/* Backward data to few channels: stem.c. */
+/* Forward and backward data to few channels: planes.c. */
+extern const NAME(conv2d_engine) NAME(planes_engine);
+
+/* Backward data to few channels, from many or at a large stride: stem.c. */
 extern const NAME(conv2d_engine) NAME(stem_engine);
 
 /* Backward data of 3x3 taps at stride 2 to a vector of channels: cells.c. */

@@ -1,4 +1,5 @@
-/* stem.c: backward data of convolutions with few input channels, as the first of a network has.
+/* stem.c: backward data of convolutions with few input channels, where planes.c does not pay: from many
+ * channels, and at strides that leave few taps to an output, as of patches.
  *
  * Channels do not fill the lanes there, but positions do. A row of dy, turned so that positions lie
  * in the lanes, is multiplied with all of w: a plane per tap and channel. Planes are added to the

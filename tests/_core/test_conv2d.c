@@ -123,13 +123,24 @@ static const cvl_conv2d cases[] = {
     CASE(1, 5,  4,  173, 171, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(1, 7,  5,  173, 171, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
     CASE(2, 3,  4,  520, 510, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
-    /* Few input channels: backward data has a way of its own. */
+    /* To few channels both passes have a way of their own: several images at a time and parts of one,
+     * all taps in one chain and in several, as many channels as are read at a time and more. */
+    CASE(9, 8,  9,  17, 5,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 70, 90, 9,  1,  5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
+    CASE(2, 11, 13, 8,  8,  7, 7, 1, 1, 1, 1, 3, 3, 3, 3, 1),
+    CASE(3, 10, 12, 40, 2,  5, 4, 1, 1, 2, 1, 4, 4, 1, 2, 1),
+    CASE(4, 15, 14, 6,  23, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 9,  12, 7,  16, 3, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     CASE(2, 17, 19, 3,  16, 7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1),
     CASE(3, 12, 28, 1,  32, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 1),
     CASE(2, 15, 17, 4,  8,  3, 2, 3, 2, 2, 3, 2, 1, 0, 3, 1),
     CASE(1, 23, 40, 2,  11, 2, 3, 4, 5, 3, 2, 0, 2, 7, 1, 1),
     CASE(1, 3,  300, 2, 9,  2, 3, 1, 1, 1, 1, 1, 0, 1, 1, 1),  /* long rows */
-    CASE(1, 5,  12, 1,  390, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* more outputs than a chain */
+    /* Backward data to few channels from many, more than a chain among them, and at large strides. */
+    CASE(1, 5,  12, 1,  390, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(2, 9,  11, 1,  40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 13, 47, 3,  11, 2, 3, 5, 5, 3, 2, 0, 2, 7, 1, 1),
+    CASE(2, 15, 40, 4,  9,  5, 4, 4, 5, 1, 1, 0, 1, 2, 0, 1),
 };
 
 /* Weight gradients whose dy is larger than caches, its pixels far apart: by way of a copy, with the next

@@ -46,6 +46,16 @@ typedef struct NAME(conv2d_engine) {
     int adds; /* whether it adds z */
 } NAME(conv2d_engine);
 
+/* Whether weights may meet a padding of zeros: it must leave no trace, and with an infinite one it would
+ * be NaN. */
+static inline int NAME(all_finite)(const T *w, ptrdiff_t size)
+{
+    int all = 1;
+    for (ptrdiff_t i = 0; i < size; i++)
+        all &= w[i] - w[i] == 0;
+    return all;
+}
+
 /* 1x1 convolutions from few channels to few: pixels.c. */
 extern const NAME(conv2d_engine) NAME(pixels_engine);
 

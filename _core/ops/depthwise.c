@@ -421,18 +421,9 @@ static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int
     }
 }
 
-/* Padding of zeros must leave no trace: with an infinite weight it would be NaN. */
-static int finite(const T *w, ptrdiff_t size)
-{
-    int all = 1;
-    for (ptrdiff_t i = 0; i < size; i++)
-        all &= w[i] - w[i] == 0;
-    return all;
-}
-
 static void run_pairs(const NAME(conv2d_call) *call)
 {
-    if (finite(call->w, call->shape->w_size))
+    if (NAME(all_finite)(call->w, call->shape->w_size))
         NAME(depthwise_pairs_run)(call);
     else
         run_gather(call);

@@ -9,7 +9,8 @@
  * column, with taps of its own.
  *
  * Order of sums: that of the direct engine (indirect.c) for CVL_ORDER_PLANES channels of what is read,
- * then for the next so many, which are added. Padding gives zeros, which change nothing. */
+ * then for the next so many, which are added. Padding gives zeros, which change nothing where weights are
+ * finite; others go by the direct engine. */
 #include "conv2d.h"
 
 typedef struct plan {
@@ -325,12 +326,18 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     plan p;
-    return make_plan(&p, shape, pass, NULL, threads);
+    const size_t own = make_plan(&p, shape, pass, NULL, threads);
+    const size_t direct = NAME(direct_engine).workspace(shape, pass, threads);
+    return own > direct ? own : direct;
 }
 
 static void run(const NAME(conv2d_call) *call)
 {
     plan p;
+    if (!NAME(all_finite)(call->w, call->shape->w_size)) {
+        NAME(direct_engine).run(call);
+        return;
+    }
     make_plan(&p, call->shape, call->pass, call->workspace, call->threads);
     p.call = call;
     cvl_parallel_for(call->threads, cvl_ceil_div(call->shape->d.N, p.images) * p.bands,

@@ -1,6 +1,8 @@
 /* test_conv2d.c: the three passes of the direct engine against six loops. */
 #include "conv2d_check.h"
 
+#include <math.h>
+
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
 
 /* clang-format off */
@@ -253,6 +255,32 @@ static void test_backward_weights(cvl_conv2d d, int limit)
 }
 
 /* An empty batch gives nothing, or gradients of 0, whatever the engine. */
+/* A tap that lies outside is left out: an infinite weight must not meet a zero of the padding. */
+static void test_infinite_tap(cvl_conv2d d, ptrdiff_t tap)
+{
+    name_case("infinite weights", &d);
+    const sizes s = sizes_of(&d);
+    const ptrdiff_t tap_size = s.w / (d.KH * d.KW);
+    T *x = output(s.x), *w = output(s.w), *dy = output(s.y), *y = output(s.y), *dx = output(s.x);
+    double *want = doubles(s.y), *want_dx = doubles(s.x);
+    for (ptrdiff_t i = 0; i < s.x; i++)
+        x[i] = 1;
+    for (ptrdiff_t i = 0; i < s.w; i++)
+        w[i] = i / tap_size == tap ? (T)INFINITY : 1;
+    for (ptrdiff_t i = 0; i < s.y; i++)
+        dy[i] = 1;
+    d.algorithm = CVL_CONV2D_IM2COL;
+    cvl_reference_conv2d_forward(&d, want, widened(x, s.x), widened(w, s.w), NULL);
+    cvl_exec run = run_with(2, NAME(conv2d_forward_workspace_size)(&d, 2));
+    CHECK(NAME(conv2d_forward)(&d, y, x, w, NULL, &run) == CVL_OK);
+    check_exact("y", s.y, y, want);
+    cvl_reference_conv2d_backward_data(&d, want_dx, widened(dy, s.y), widened(w, s.w));
+    run = run_with(2, NAME(conv2d_backward_data_workspace_size)(&d, 2));
+    CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
+    check_exact("dx", s.x, dx, want_dx);
+    check_memory();
+}
+
 static void test_empty_batch(cvl_conv2d d)
 {
     d.N = 0;
@@ -271,6 +299,8 @@ static void test_all(void)
         name_case("output shape", d);
         test_output_shape(d);
         test_empty_batch(*d);
+        test_infinite_tap(*d, 0);
+        test_infinite_tap(*d, d->KH * d->KW - 1);
         for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
             test_forward(*d, limit, CVL_ACTIVATION_NONE);
             /* All of them on integers, and on real numbers in turn. */

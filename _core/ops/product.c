@@ -253,15 +253,19 @@ static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 
 /* ------------------------------------------------------------------------------- turned products */
 
-/* Elements of dy turned, and of a piece of dx turned. */
-static ptrdiff_t flipped_size(ptrdiff_t M, ptrdiff_t K) { return M * (K + 2 * FLIPPED); }
+/* Elements of dy turned, and of a piece of dx turned, in whole lines. */
+static ptrdiff_t flipped_size(ptrdiff_t M, ptrdiff_t K)
+{
+    const ptrdiff_t line = CVL_LINE / (ptrdiff_t)sizeof(T);
+    return cvl_ceil_div(M * (K + 2 * FLIPPED), line) * line;
+}
 
 /* Whether dx is computed turned, piece by piece, as rows of w as they lie times dy turned: what is turned
  * back has half the elements of w at most, which would be turned otherwise. Rows of dx fill the lanes. */
 static int is_flipped(const NAME(kernels) *k, ptrdiff_t M, ptrdiff_t K, ptrdiff_t columns)
 {
-    return M % (k->vector / (ptrdiff_t)sizeof(T)) == 0 && M <= FLIPPED_ROWS && 2 * M <= K &&
-           M * K <= FLIPPED_MOST && columns >= FLIPPED_LEAST;
+    return M % (k->vector / (ptrdiff_t)sizeof(T)) == 0 && M >= ROWS && M <= FLIPPED_ROWS &&
+           2 * M <= K && M * K <= FLIPPED_MOST && columns >= FLIPPED_LEAST;
 }
 
 /* Tasks by FLIPPED columns, of which the last has what is left. */

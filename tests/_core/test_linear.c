@@ -35,6 +35,8 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 32,  431, 401},
     {sizeof(cvl_linear), 48,  400, 97},
     {sizeof(cvl_linear), 64,  529, 128},
+    {sizeof(cvl_linear), 24,  385, 403},
+    {sizeof(cvl_linear), 17,  385, 403},
     {sizeof(cvl_linear), 513, 400, 1},
     {sizeof(cvl_linear), 5,   2,   770},
 };

@@ -66,7 +66,7 @@ static const cvl_conv2d cases[] = {
     /* Wider groups, of many channels in all: panels of two and four vectors, side by side or not. */
     CASE(2, 11, 7,  256, 256, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 8),
     CASE(1, 9,  6,  288, 288, 2, 3, 1, 1, 1, 2, 1, 0, 2, 1, 9),
-    CASE(1, 18, 17, 320, 320, 3, 2, 1, 2, 1, 1, 1, 1, 0, 1, 5),
+    CASE(1, 9,  8,  320, 320, 3, 2, 1, 2, 1, 1, 1, 1, 0, 1, 5),
     /* Groups of a few channels that are no power of 2, in turns. */
     CASE(3, 15, 14, 20, 40, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 4),
     CASE(9, 9,  11, 24, 12, 5, 3, 1, 1, 1, 1, 2, 1, 0, 2, 4),
@@ -299,8 +299,7 @@ static void test_all(void)
         name_case("output shape", d);
         test_output_shape(d);
         test_empty_batch(*d);
-        test_infinite_tap(*d, 0);
-        test_infinite_tap(*d, d->KH * d->KW - 1);
+        test_infinite_tap(*d, (d - cases) % 2 * (d->KH * d->KW - 1));
         for (int limit = REAL; limit <= INTEGER; limit += INTEGER) {
             test_forward(*d, limit, CVL_ACTIVATION_NONE);
             /* All of them on integers, and on real numbers in turn. */

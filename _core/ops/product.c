@@ -294,7 +294,6 @@ static void run_flipped(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
 
 /* ------------------------------------------------------------------------------- the engine */
 
-/* A matrix product once it is flattened (shapes.h). */
 /* Positions, which are the rows. */
 static ptrdiff_t rows_of(const cvl_conv2d_shape *shape)
 {

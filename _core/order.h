@@ -11,9 +11,12 @@
  * reductions near that of a pairwise sum and cuts 3x3 layers of 128 channels at whole taps.
  * Backward data to few channels (ops/stem.c): the same along the output channels of every tap.
  * Convolutions to few channels (ops/planes.c): the same of PLANES channels of what is read, before the
- * next so many: then all taps read what few lines of L1 hold. Up to PLANES it is the same order. */
+ * next so many: then all taps read what few lines of L1 hold. Up to PLANES it is the same order, but for
+ * backward data to up to 6 channels, where a chain ends after PLANES_TAPS taps: 1.2 times the rounding of
+ * a chain per tap, where one of 9 taps has 2.2. */
 #define CVL_ORDER_K 384
 #define CVL_ORDER_PLANES 16
+#define CVL_ORDER_PLANES_TAPS 2
 
 /* Backward weights: one FMA chain per block of about this many output positions (whole output
  * rows, or this many pixels exactly where the convolution is a plain matrix product). */

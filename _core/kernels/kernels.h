@@ -24,9 +24,11 @@ enum { CVL_OUTER_ROWS = 12, CVL_OUTER_COLUMNS = 32 };
 /* Cells that cells.c takes besides those it is told of. */
 enum { CVL_CELLS_MORE = 5 };
 
-/* Consecutive reduction indices k of one tap, from k0 on, and where that of k0 lies in B. */
+/* Consecutive reduction indices k of one tap, from k0 on, where that of k0 lies in B, and whether a chain
+ * ends with them. */
 typedef struct cvl_planes_run {
     ptrdiff_t k0, k, b;
+    int last;
 } cvl_planes_run;
 
 /* What planes.c takes: channels at most; and positions besides those it is told of. */

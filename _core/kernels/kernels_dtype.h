@@ -192,8 +192,8 @@ typedef struct CVL_DTYPE_NAME(cvl_cells) {
 /* A convolution to few channels, of planes whose rows follow each other so that a tap is a distance:
  *   c[i*c_step + q] = (add ? itself : 0) + sum over runs r, k < r.k
  *                     of a[(r.k0 + k)*channels + i] * b[r.b + k*b_step + q]
- * the sum being one FMA chain over the runs in order, for q < positions; then the epilogue, whose bias is
- * by channel i. Up to CVL_PLANES_POSITIONS more positions are read and written. */
+ * for q < positions, the sum being FMA chains, each over runs up to a last one, that are added in order;
+ * then the epilogue, whose bias is by channel i. Up to CVL_PLANES_POSITIONS more positions are read and written. */
 typedef struct CVL_DTYPE_NAME(cvl_planes) {
     ptrdiff_t runs;
     const cvl_planes_run *run;

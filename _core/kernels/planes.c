@@ -1,5 +1,5 @@
 /* planes.c: convolutions to few channels. Positions lie in the lanes, NV vectors of them at a time, and
- * of each channel a weight is broadcast: every output is one FMA chain, whatever the vector length.
+ * of each channel a weight is broadcast, so that the order of sums is the same for every vector length.
  *
  * Most loads lie across two lines, which takes as long as two: so they are as few for a multiply-add as
  * registers allow. */
@@ -11,36 +11,41 @@ enum { MOST = 8 };
 INLINE void block(const TYPE(planes) *t, ptrdiff_t q, const int C, const int NV)
 {
     const ptrdiff_t b_step = t->b_step;
-    V acc[CVL_PLANES_CHANNELS][MOST];
+    int add = t->add;
+    ptrdiff_t r = 0;
+    do {
+        V acc[CVL_PLANES_CHANNELS][MOST];
 #pragma GCC unroll 8
-    for (int i = 0; i < C; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < NV; j++)
-            acc[i][j] = vzero();
-    for (ptrdiff_t r = 0; r < t->runs; r++) {
-        const T *a = t->a + t->run[r].k0 * C, *b = t->b + t->run[r].b + q;
-#pragma GCC unroll 1
-        for (ptrdiff_t k = t->run[r].k; k > 0; k--, a += C, b += b_step) {
-            V bv[MOST];
+        for (int i = 0; i < C; i++)
 #pragma GCC unroll 8
             for (int j = 0; j < NV; j++)
-                bv[j] = vload(b + j * VL);
-#pragma GCC unroll 8
-            for (int i = 0; i < C; i++) {
-                const V av = vset1(a[i]);
+                acc[i][j] = vzero();
+        for (int last = 0; r < t->runs && !last; r++) {
+            const T *a = t->a + t->run[r].k0 * C, *b = t->b + t->run[r].b + q;
+#pragma GCC unroll 1
+            for (ptrdiff_t k = t->run[r].k; k > 0; k--, a += C, b += b_step) {
+                V bv[MOST];
 #pragma GCC unroll 8
                 for (int j = 0; j < NV; j++)
-                    acc[i][j] = vfma(av, bv[j], acc[i][j]);
+                    bv[j] = vload(b + j * VL);
+#pragma GCC unroll 8
+                for (int i = 0; i < C; i++) {
+                    const V av = vset1(a[i]);
+#pragma GCC unroll 8
+                    for (int j = 0; j < NV; j++)
+                        acc[i][j] = vfma(av, bv[j], acc[i][j]);
+                }
             }
+            last = t->run[r].last;
         }
-    }
-    T *c = t->c + q;
-    const int add = t->add;
+        T *c = t->c + q;
 #pragma GCC unroll 8
-    for (int i = 0; i < C; i++, c += t->c_step)
+        for (int i = 0; i < C; i++, c += t->c_step)
 #pragma GCC unroll 8
-        for (int j = 0; j < NV; j++)
-            vstore(c + j * VL, add ? vadd(vload(c + j * VL), acc[i][j]) : acc[i][j]);
+            for (int j = 0; j < NV; j++)
+                vstore(c + j * VL, add ? vadd(vload(c + j * VL), acc[i][j]) : acc[i][j]);
+        add = 1;
+    } while (r < t->runs);
 }
 
 #define BLOCKS(C, NV)                                           \

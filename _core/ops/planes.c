@@ -9,7 +9,8 @@
  * column, with taps of its own.
  *
  * Order of sums: that of the direct engine (indirect.c) for CVL_ORDER_PLANES channels of what is read,
- * then for the next so many, which are added. Padding gives zeros, which change nothing where weights are
+ * then for the next so many, which are added; but backward data to up to FEW channels has a chain for
+ * every CVL_ORDER_PLANES_TAPS taps, as taps are separate sums elsewhere too (stem.c). Padding gives zeros, which change nothing where weights are
  * finite; others go by the direct engine. */
 #include "conv2d.h"
 
@@ -63,11 +64,11 @@ static ptrdiff_t plane_size(ptrdiff_t elements)
     return (cvl_ceil_div(elements, LINE) | 1) * LINE;
 }
 
-/* Runs of a chain, at most: those of the narrowest channels that are taken at a time. */
+/* Runs at most: one of each tap, and one more where a chain ends within it. */
 static ptrdiff_t most_runs(const plan *p)
 {
-    const ptrdiff_t rest = p->K % CVL_ORDER_PLANES;
-    return CVL_ORDER_K / (rest ? rest : CVL_ORDER_PLANES) + 2;
+    const ptrdiff_t taps = p->kernel[0] * p->kernel[1];
+    return taps + taps * p->planes / CVL_ORDER_K;
 }
 
 static worker carve_worker(const plan *p, char *base, size_t *bytes)
@@ -202,7 +203,9 @@ static void multiply(const plan *p, const worker *w, const band *b, ptrdiff_t c0
         .channels = (int)p->outputs,
         .add = c0 > 0,
     };
-    ptrdiff_t segment = 0;
+    const ptrdiff_t chain =
+        p->transposed && p->outputs <= FEW ? CVL_ORDER_PLANES_TAPS * (c1 - c0) : CVL_ORDER_K;
+    ptrdiff_t end = chain;
     for (ptrdiff_t i = 0; i < p->kernel[0]; i++)
         for (ptrdiff_t j = 0; j < p->kernel[1]; j++) {
             const tap *row = w->taps[0] + i, *column = w->taps[1] + j;
@@ -213,15 +216,12 @@ static void multiply(const plan *p, const worker *w, const band *b, ptrdiff_t c0
                 p->front + p->first[1] + p->low[1] + row->at * p->pitch + column->at;
             for (ptrdiff_t c = c0, stop; c < c1; c = stop) {
                 const ptrdiff_t k = k0 + c - c0;
-                if (job.runs > 0 && k / CVL_ORDER_K != segment) {
-                    p->kernels->planes(&job);
-                    job.runs = 0;
-                    job.add = 1;
-                }
-                segment = k / CVL_ORDER_K;
-                stop = cvl_min(c1, c + (segment + 1) * CVL_ORDER_K - k);
+                if (k >= end && job.runs > 0)
+                    w->run[job.runs - 1].last = 1;
+                end = (k / chain + 1) * chain;
+                stop = cvl_min(c1, c + end - k);
                 w->run[job.runs++] =
-                    (cvl_planes_run){number * p->K + c, stop - c, at + (c - c0) * p->plane};
+                    (cvl_planes_run){number * p->K + c, stop - c, at + (c - c0) * p->plane, 0};
             }
         }
     if (c1 == p->K)

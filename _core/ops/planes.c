@@ -50,8 +50,7 @@ typedef struct worker {
 enum {
     BYTES = 256 * 1024, /* of planes */
     FEW = 6,            /* outputs: of 8 a vector is full */
-    LEAST = 8,          /* channels that are read, */
-    TAPS = 4,           /* and so often, to be worth turning, */
+    TAPS = 4,           /* for which turning is worth it, */
     POSITIONS = 64,     /* for as many outputs */
     SETS = 64,          /* planes of outputs */
     STEM = 4,           /* channels that stem.c takes */
@@ -312,8 +311,8 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     plan p;
     read_shape(&p, shape, pass);
-    if (!p.kernels || p.K < LEAST || p.kernel[0] * p.kernel[1] < TAPS ||
-        2 * p.pitch > 3 * p.count[1] || shape->d.N * p.count[0] * p.count[1] < POSITIONS)
+    if (!p.kernels || p.kernel[0] * p.kernel[1] < TAPS || 2 * p.pitch > 3 * p.count[1] ||
+        shape->d.N * p.count[0] * p.count[1] < POSITIONS)
         return 0;
     /* stem.c is as fast from many channels on two threads, and faster where outputs have few taps. */
     if (p.remainders * p.outputs > SETS ||

@@ -1,4 +1,4 @@
-/* conv2d_reference.c: convolution as six loops and a bounds test. */
+/* conv2d_reference.c: convolution as loops over outputs, taps and channels, and a bounds test. */
 #include "reference.h"
 
 static ptrdiff_t count_windows(ptrdiff_t padded, ptrdiff_t K, ptrdiff_t S, ptrdiff_t D)
@@ -15,106 +15,106 @@ void cvl_reference_conv2d_output_shape(const cvl_conv2d *d, ptrdiff_t *OH, ptrdi
     *OW = count_windows(d->W + d->PL + d->PR, d->KW, d->SW, d->DW);
 }
 
-/* The indices of a sum over channels: output n,oh,ow,oc sees the C channels from c on through tap
- * kh,kw. */
+/* The offsets of x and, at the first of its group's OC output channels, of y and w. */
 typedef struct term {
-    ptrdiff_t n, oh, ow, oc, kh, kw, c;
-    ptrdiff_t OH, OW, C;
+    ptrdiff_t y, x, w;
+    ptrdiff_t OC;
 } term;
 
-static term first_term(const cvl_conv2d *d)
+typedef void visitor(term at, double *restrict out, const double *a, const double *b);
+
+/* Calls `visit` for every x inside its bounds, by each output pixel, tap and input channel; outside
+ * x counts as 0. */
+static void for_each_term(const cvl_conv2d *d, visitor *visit, double *out, const double *a,
+                          const double *b)
 {
-    term t = {.C = d->C / d->groups};
-    cvl_reference_conv2d_output_shape(d, &t.OH, &t.OW);
-    return t;
+    const ptrdiff_t C = d->C / d->groups, OC = d->OC / d->groups;
+    ptrdiff_t OH, OW;
+    cvl_reference_conv2d_output_shape(d, &OH, &OW);
+    for (ptrdiff_t n = 0; n < d->N; n++)
+        for (ptrdiff_t oh = 0; oh < OH; oh++)
+            for (ptrdiff_t ow = 0; ow < OW; ow++)
+                for (ptrdiff_t kh = 0; kh < d->KH; kh++)
+                    for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
+                        ptrdiff_t ih = oh * d->SH - d->PT + kh * d->DH;
+                        ptrdiff_t iw = ow * d->SW - d->PL + kw * d->DW;
+                        if (ih < 0 || ih >= d->H || iw < 0 || iw >= d->W)
+                            continue;
+                        term at = {.y = ((n * OH + oh) * OW + ow) * d->OC,
+                                   .x = ((n * d->H + ih) * d->W + iw) * d->C,
+                                   .OC = OC};
+                        for (ptrdiff_t g = 0; g < d->groups; g++, at.y += OC)
+                            for (ptrdiff_t c = 0; c < C; c++, at.x++) {
+                                at.w = ((kh * d->KW + kw) * C + c) * d->OC + g * OC;
+                                visit(at, out, a, b);
+                            }
+                    }
 }
 
-/* The first channel of the group that oc belongs to. */
-static ptrdiff_t first_channel(const cvl_conv2d *d, ptrdiff_t oc)
+static void add_to_y(term at, double *restrict y, const double *x, const double *w)
 {
-    return oc / (d->OC / d->groups) * (d->C / d->groups);
+    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
+        y[at.y + oc] += x[at.x] * w[at.w + oc];
 }
 
-/* The offsets of the factors at the first channel: at the i-th after it, x is i further and w i * OC.
- * 0 where x lies outside its bounds and counts as 0. */
-static int locate(const cvl_conv2d *d, term t, ptrdiff_t *y, ptrdiff_t *x, ptrdiff_t *w)
+static void add_to_dx(term at, double *restrict dx, const double *dy, const double *w)
 {
-    ptrdiff_t ih = t.oh * d->SH - d->PT + t.kh * d->DH;
-    ptrdiff_t iw = t.ow * d->SW - d->PL + t.kw * d->DW;
-    *y = ((t.n * t.OH + t.oh) * t.OW + t.ow) * d->OC + t.oc;
-    *x = ((t.n * d->H + ih) * d->W + iw) * d->C + t.c;
-    *w = (t.kh * d->KW + t.kw) * t.C * d->OC + t.oc;
-    return ih >= 0 && ih < d->H && iw >= 0 && iw < d->W;
+    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
+        dx[at.x] += dy[at.y + oc] * w[at.w + oc];
+}
+
+static void add_to_dw(term at, double *restrict dw, const double *dy, const double *x)
+{
+    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
+        dw[at.w + oc] += dy[at.y + oc] * x[at.x];
+}
+
+static double activated(const cvl_conv2d *d, double sum)
+{
+    if (d->activation == CVL_ACTIVATION_LEAKY_RELU && 0 > sum)
+        sum *= d->slope;
+    else if (d->activation != CVL_ACTIVATION_NONE && 0 > sum)
+        sum = 0;
+    if (d->activation == CVL_ACTIVATION_RELU6 && sum > 6)
+        sum = 6;
+    return sum;
 }
 
 void cvl_reference_conv2d_forward(const cvl_conv2d *d, double *y, const double *x, const double *w,
                                   const double *b)
 {
-    ptrdiff_t at_y, at_x, at_w;
-    term t = first_term(d);
-    for (t.n = 0; t.n < d->N; t.n++)
-        for (t.oh = 0; t.oh < t.OH; t.oh++)
-            for (t.ow = 0; t.ow < t.OW; t.ow++)
-                for (t.oc = 0; t.oc < d->OC; t.oc++) {
-                    double sum = 0;
-                    t.c = first_channel(d, t.oc);
-                    for (t.kh = 0; t.kh < d->KH; t.kh++)
-                        for (t.kw = 0; t.kw < d->KW; t.kw++)
-                            if (locate(d, t, &at_y, &at_x, &at_w))
-                                for (ptrdiff_t i = 0; i < t.C; i++)
-                                    sum += x[at_x + i] * w[at_w + i * d->OC];
-                    if (b)
-                        sum += b[t.oc];
-                    if (d->activation == CVL_ACTIVATION_LEAKY_RELU && 0 > sum)
-                        sum *= d->slope;
-                    else if (d->activation != CVL_ACTIVATION_NONE && 0 > sum)
-                        sum = 0;
-                    if (d->activation == CVL_ACTIVATION_RELU6 && sum > 6)
-                        sum = 6;
-                    y[((t.n * t.OH + t.oh) * t.OW + t.ow) * d->OC + t.oc] = sum;
-                }
+    ptrdiff_t OH, OW;
+    cvl_reference_conv2d_output_shape(d, &OH, &OW);
+    for (ptrdiff_t i = 0; i < d->N * OH * OW * d->OC; i++)
+        y[i] = 0;
+    for_each_term(d, add_to_y, y, x, w);
+    for (ptrdiff_t pixel = 0; pixel < d->N * OH * OW; pixel++)
+        for (ptrdiff_t oc = 0; oc < d->OC; oc++) {
+            double *at = &y[pixel * d->OC + oc];
+            *at = activated(d, b ? *at + b[oc] : *at);
+        }
 }
 
 void cvl_reference_conv2d_backward_data(const cvl_conv2d *d, double *dx, const double *dy,
                                         const double *w)
 {
-    ptrdiff_t at_y, at_x, at_w;
-    term t = first_term(d);
     for (ptrdiff_t i = 0; i < d->N * d->H * d->W * d->C; i++)
         dx[i] = 0;
-    for (t.n = 0; t.n < d->N; t.n++)
-        for (t.oh = 0; t.oh < t.OH; t.oh++)
-            for (t.ow = 0; t.ow < t.OW; t.ow++)
-                for (t.oc = 0; t.oc < d->OC; t.oc++) {
-                    t.c = first_channel(d, t.oc);
-                    for (t.kh = 0; t.kh < d->KH; t.kh++)
-                        for (t.kw = 0; t.kw < d->KW; t.kw++)
-                            if (locate(d, t, &at_y, &at_x, &at_w))
-                                for (ptrdiff_t i = 0; i < t.C; i++)
-                                    dx[at_x + i] += dy[at_y] * w[at_w + i * d->OC];
-                }
+    for_each_term(d, add_to_dx, dx, dy, w);
 }
 
 void cvl_reference_conv2d_backward_weights(const cvl_conv2d *d, double *dw, double *db,
                                            const double *dy, const double *x)
 {
-    ptrdiff_t at_y, at_x, at_w;
-    term t = first_term(d);
+    ptrdiff_t OH, OW;
+    cvl_reference_conv2d_output_shape(d, &OH, &OW);
     for (ptrdiff_t i = 0; dw && i < d->KH * d->KW * (d->C / d->groups) * d->OC; i++)
         dw[i] = 0;
-    for (t.oc = 0; db && t.oc < d->OC; t.oc++)
-        db[t.oc] = 0;
-    for (t.n = 0; t.n < d->N; t.n++)
-        for (t.oh = 0; t.oh < t.OH; t.oh++)
-            for (t.ow = 0; t.ow < t.OW; t.ow++)
-                for (t.oc = 0; t.oc < d->OC; t.oc++) {
-                    t.c = first_channel(d, t.oc);
-                    if (db)
-                        db[t.oc] += dy[((t.n * t.OH + t.oh) * t.OW + t.ow) * d->OC + t.oc];
-                    for (t.kh = 0; dw && t.kh < d->KH; t.kh++)
-                        for (t.kw = 0; t.kw < d->KW; t.kw++)
-                            if (locate(d, t, &at_y, &at_x, &at_w))
-                                for (ptrdiff_t i = 0; i < t.C; i++)
-                                    dw[at_w + i * d->OC] += dy[at_y] * x[at_x + i];
-                }
+    if (dw)
+        for_each_term(d, add_to_dw, dw, dy, x);
+    for (ptrdiff_t oc = 0; db && oc < d->OC; oc++)
+        db[oc] = 0;
+    for (ptrdiff_t pixel = 0; db && pixel < d->N * OH * OW; pixel++)
+        for (ptrdiff_t oc = 0; oc < d->OC; oc++)
+            db[oc] += dy[pixel * d->OC + oc];
 }

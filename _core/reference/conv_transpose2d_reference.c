@@ -8,16 +8,16 @@ void cvl_reference_conv_transpose2d_output_shape(const cvl_conv_transpose2d *d, 
     *OW = (d->W - 1) * d->SW - d->PL - d->PR + d->DW * (d->KW - 1) + 1 + d->OPW;
 }
 
-/* The offsets of y, x and w at the first of a group's OC output channels: at channel oc, y is oc
- * further and w oc * C. */
+/* The offsets of y and, at the first of its group's C input channels, of x and w. */
 typedef struct term {
     ptrdiff_t y, x, w;
-    ptrdiff_t OC, C;
+    ptrdiff_t C;
 } term;
 
-typedef void visitor(term at, double *out, const double *a, const double *b);
+typedef void visitor(term at, double *restrict out, const double *a, const double *b);
 
-/* Calls `visit` for every pixel of y inside the output that an x goes to. */
+/* Calls `visit` for every y inside the output that a pixel of x goes to, by each tap and output
+ * channel. */
 static void for_each_term(const cvl_conv_transpose2d *d, visitor *visit, double *out,
                           const double *a, const double *b)
 {
@@ -27,37 +27,39 @@ static void for_each_term(const cvl_conv_transpose2d *d, visitor *visit, double 
     for (ptrdiff_t n = 0; n < d->N; n++)
         for (ptrdiff_t ih = 0; ih < d->H; ih++)
             for (ptrdiff_t iw = 0; iw < d->W; iw++)
-                for (ptrdiff_t c = 0; c < d->C; c++)
-                    for (ptrdiff_t kh = 0; kh < d->KH; kh++)
-                        for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
-                            ptrdiff_t oh = ih * d->SH - d->PT + kh * d->DH;
-                            ptrdiff_t ow = iw * d->SW - d->PL + kw * d->DW;
-                            term at = {.y = ((n * OH + oh) * OW + ow) * d->OC + c / C * OC,
-                                       .x = ((n * d->H + ih) * d->W + iw) * d->C + c,
-                                       .w = (kh * d->KW + kw) * OC * d->C + c,
-                                       .OC = OC,
-                                       .C = d->C};
-                            if (oh >= 0 && oh < OH && ow >= 0 && ow < OW)
+                for (ptrdiff_t kh = 0; kh < d->KH; kh++)
+                    for (ptrdiff_t kw = 0; kw < d->KW; kw++) {
+                        ptrdiff_t oh = ih * d->SH - d->PT + kh * d->DH;
+                        ptrdiff_t ow = iw * d->SW - d->PL + kw * d->DW;
+                        if (oh < 0 || oh >= OH || ow < 0 || ow >= OW)
+                            continue;
+                        term at = {.y = ((n * OH + oh) * OW + ow) * d->OC,
+                                   .x = ((n * d->H + ih) * d->W + iw) * d->C,
+                                   .C = C};
+                        for (ptrdiff_t g = 0; g < d->groups; g++, at.x += C)
+                            for (ptrdiff_t oc = 0; oc < OC; oc++, at.y++) {
+                                at.w = ((kh * d->KW + kw) * OC + oc) * d->C + g * C;
                                 visit(at, out, a, b);
-                        }
+                            }
+                    }
 }
 
-static void add_to_y(term at, double *y, const double *x, const double *w)
+static void add_to_y(term at, double *restrict y, const double *x, const double *w)
 {
-    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
-        y[at.y + oc] += x[at.x] * w[at.w + oc * at.C];
+    for (ptrdiff_t c = 0; c < at.C; c++)
+        y[at.y] += x[at.x + c] * w[at.w + c];
 }
 
-static void add_to_dx(term at, double *dx, const double *dy, const double *w)
+static void add_to_dx(term at, double *restrict dx, const double *dy, const double *w)
 {
-    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
-        dx[at.x] += dy[at.y + oc] * w[at.w + oc * at.C];
+    for (ptrdiff_t c = 0; c < at.C; c++)
+        dx[at.x + c] += dy[at.y] * w[at.w + c];
 }
 
-static void add_to_dw(term at, double *dw, const double *dy, const double *x)
+static void add_to_dw(term at, double *restrict dw, const double *dy, const double *x)
 {
-    for (ptrdiff_t oc = 0; oc < at.OC; oc++)
-        dw[at.w + oc * at.C] += dy[at.y + oc] * x[at.x];
+    for (ptrdiff_t c = 0; c < at.C; c++)
+        dw[at.w + c] += dy[at.y] * x[at.x + c];
 }
 
 void cvl_reference_conv_transpose2d_forward(const cvl_conv_transpose2d *d, double *y,

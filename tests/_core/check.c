@@ -24,6 +24,8 @@ enum {
     GUARD_BYTES = 64,
     ALIGNMENT = 64,
     MAX_PIECES = 512,
+    MAX_IDLE = 256,
+    MAX_IDLE_BYTES = 1 << 26,
     SKIPPED = 77
 };
 
@@ -70,7 +72,9 @@ T random_unit(void)
 
 T random_integer(int limit)
 {
-    return (T)((int)(random_bits() % (uint64_t)(2 * limit + 1)) - limit);
+    /* The upper half of a product: a remainder takes far longer than all else here. */
+    const uint64_t count = 2 * (uint64_t)limit + 1;
+    return (T)((int)((random_bits() >> 32) * count >> 32) - limit);
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -107,23 +111,51 @@ static piece *new_piece(void)
 
 #ifdef HAVE_PAGES
 
+/* Mappings that wait for a block of their size: a new one costs more than most arrays are worth. */
+static struct idle {
+    unsigned char *mapping;
+    size_t bytes;
+} idle[MAX_IDLE];
+static int idle_count;
+static size_t idle_bytes;
+
+/* `bytes` between two pages that may not be touched. */
+static unsigned char *map(size_t bytes, size_t page)
+{
+    for (struct idle *one = idle + idle_count; one-- > idle;)
+        if (one->bytes == bytes) {
+            unsigned char *mapping = one->mapping;
+            *one = idle[--idle_count];
+            idle_bytes -= bytes;
+            return mapping;
+        }
+    unsigned char *mapping = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED || mprotect(mapping + page, bytes - 2 * page, PROT_READ | PROT_WRITE))
+        allocated(NULL);
+    return mapping;
+}
+
 static void map_block(piece *p)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     p->block_bytes = (p->bytes + GUARD_BYTES + page - 1) / page * page;
     p->mapping_bytes = p->block_bytes + 2 * page;
-    p->mapping = mmap(NULL, p->mapping_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    p->mapping = map(p->mapping_bytes, page);
     p->block = p->mapping + page;
-    if (p->mapping == MAP_FAILED || mprotect(p->block, p->block_bytes, PROT_READ | PROT_WRITE))
-        allocated(NULL);
     int at_end = place == AT_EITHER ? (int)(random_bits() & 1) : place == AT_END;
     p->at = at_end ? p->block + p->block_bytes - p->bytes : p->block;
 }
 
 static void unmap_block(piece *p)
 {
-    if (p->mapping)
+    if (!p->mapping)
+        return;
+    if (idle_count == MAX_IDLE || idle_bytes + p->mapping_bytes > MAX_IDLE_BYTES) {
         munmap(p->mapping, p->mapping_bytes);
+        return;
+    }
+    idle[idle_count++] = (struct idle){p->mapping, p->mapping_bytes};
+    idle_bytes += p->mapping_bytes;
 }
 
 static void on_crash(int signal_number)

@@ -60,9 +60,14 @@ static double weight_error(double decay, double old, double lr, double update, d
 
 /* ---------------------------------------------------------------- adam, its other forms */
 
+/* Bounds ask for every element of a step, so the last answer is kept. */
 static cvl_adam adam_at(int t)
 {
-    cvl_adam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 1e-3, 0.1, 0.02, 1, 1, 1, 0};
+    static cvl_adam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 1e-3, 0.1, 0.02, 1, 1, 1, 0};
+    static int step;
+    if (step == t)
+        return d;
+    step = t;
     d.correction1 = 1 - pow(d.beta1, t);
     d.correction2 = 1 - pow(d.beta2, t);
     return d;
@@ -98,7 +103,11 @@ static errors bound_adam(int t, const element *before, const element *after)
 
 static cvl_nadam nadam_at(int t)
 {
-    cvl_nadam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 0, 0, 0, 1e-3, 0.1, 1, 0};
+    static cvl_nadam d = {sizeof d, 0.01, 0.9, 0.99, 0, 0, 0, 0, 0, 1e-3, 0.1, 1, 0};
+    static int step;
+    if (step == t)
+        return d;
+    step = t;
     double product = 1;
     for (int i = 1; i <= t; i++) {
         d.mu = d.beta1 * (1 - 0.5 * pow(0.96, i * 0.004));

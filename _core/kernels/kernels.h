@@ -34,6 +34,9 @@ typedef struct cvl_planes_run {
 /* What planes.c takes: channels at most; and positions besides those it is told of. */
 enum { CVL_PLANES_CHANNELS = 8, CVL_PLANES_POSITIONS = 128 };
 
+/* Rows that interleave.c takes at most. */
+enum { CVL_INTERLEAVE_MOST = 5 };
+
 /* What thin.c takes at least. */
 enum { CVL_THIN_ROWS = 4, CVL_THIN_COLUMNS = 64 };
 

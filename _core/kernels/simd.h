@@ -33,8 +33,9 @@
  *   U, UL              vector of UL integers of 64 bits: uset1(s), uload(p), ustore(p, u),
  *                      uadd(a, b), uxor(a, b), uhigh(a) = a >> 32, umul(a, b), the product of the
  *                      lower halves
- *   vpick(v, u)        lanes of v, by number: upick(S, step) gives S lanes the first, the next S the
- *                      one `step` lanes on, and so forth, and unext(u) the lane after each of u
+ *   vpick(v, u)        lanes of v, by number: ulanes(lane) gives lane i number lane[i], upick(S, step) S
+ *                      lanes the first, the next S the one `step` lanes on, and so forth, and unext(u)
+ *                      the lane after each of u
  *
  * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
 #ifndef CVL_SIMD_H
@@ -162,22 +163,30 @@ INLINE void vstore_part(T *p, V v, ptrdiff_t n)
 }
 
 /* A lane is picked by its number in units of CVL_PICK. */
-INLINE U upick(int lanes, int step)
+INLINE U ulanes(const int lane[VL])
 {
     enum { UNITS = sizeof(T) / sizeof(CVL_PICK), COUNT = VL * UNITS };
     CVL_PICK number[COUNT];
     uint64_t words[UL];
+#pragma GCC unroll 1
+    for (int i = 0; i < COUNT; i++)
+        number[i] = (CVL_PICK)(lane[i / UNITS] * UNITS + i % UNITS);
+    memcpy(words, number, sizeof words);
+    return uload(words);
+}
+INLINE U upick(int lanes, int step)
+{
+    int lane[VL];
     int first = 0, left = lanes;
 #pragma GCC unroll 1
-    for (int i = 0; i < COUNT; i++) {
-        number[i] = (CVL_PICK)(first * UNITS + i % UNITS);
-        if (i % UNITS == UNITS - 1 && --left == 0) {
+    for (int i = 0; i < VL; i++) {
+        lane[i] = first;
+        if (--left == 0) {
             first += step;
             left = lanes;
         }
     }
-    memcpy(words, number, sizeof words);
-    return uload(words);
+    return ulanes(lane);
 }
 INLINE U unext(U u)
 {

@@ -2,7 +2,8 @@
  *
  * dw is a sum over output positions of outer products of x and dy: the rows of its tap (kh,kw) are
  * the channels of the input the tap reads. Where these are few, the rows of all taps of a kernel row
- * are taken together: KW*C neighbouring elements of a copy of x with its padding. Elsewhere the
+ * are taken together: KW*C neighbouring elements of a copy of x with its padding; or, of very few, those
+ * of all taps, of a copy with the kernel rows of an output row beside each other. Elsewhere the
  * positions whose tap lies in the padding are left out, so no zeros are multiplied. Where outputs are
  * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end.
  * Groups whose channels are a power of 2 read copies of x and dy, of several groups at once: 256 bytes
@@ -126,6 +127,33 @@ static void copy_input(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_
     }
 }
 
+/* Copies what each of the first `count` listed rows reads, padding included: by column and channel, the
+ * elements of all kernel rows. */
+static void copy_stacked(const plan *p, const tables *t, ptrdiff_t count)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const row *first = t->row;
+    const ptrdiff_t left = first->from * d->SW - d->PL;
+    const ptrdiff_t right = left + (first->to - first->from - 1) * d->SW + d->KW;
+    const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
+    const ptrdiff_t end = cvl_max(begin, cvl_min(right, d->W));
+    const ptrdiff_t elements = d->C * d->KH, before = (begin - left) * elements;
+    const ptrdiff_t after = (right - end) * elements;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const row *r = first + i;
+        for (ptrdiff_t kh = 0; kh < d->KH; kh++) {
+            const ptrdiff_t ih = r->oh * d->SH - d->PT + kh * d->DH;
+            t->source[i * d->KH + kh] =
+                ih >= 0 && ih < d->H ? p->x + ((r->n * d->H + ih) * d->W + begin) * d->C : NULL;
+        }
+        T *to = t->copy + i * p->copy_width;
+        memset(to, 0, (size_t)before * sizeof(T));
+        memset(to + (end - left) * elements, 0, (size_t)after * sizeof(T));
+    }
+    p->kernels->interleave(count, (end - begin) * d->C, t->copy + before, p->copy_width, t->source,
+                           d->KH);
+}
+
 /* Copies `columns` channels of pixels to panels `apart`. */
 static void copy_panels(const plan *p, ptrdiff_t pixels, ptrdiff_t columns, T *out, ptrdiff_t apart,
                         const T *in, ptrdiff_t in_step)
@@ -152,17 +180,20 @@ static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdi
     }
 }
 
-/* Lists the runs of the first `count` listed rows for the kernel row kh, in the copy. */
+/* Lists the runs of the first `count` listed rows for the kernel row kh, or all of them, in the copy. */
 static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh)
 {
     const cvl_conv2d *d = &p->shape->d;
     ptrdiff_t runs = 0;
     for (const row *r = t->row; r < t->row + count; r++) {
         const ptrdiff_t ih = r->oh * d->SH + kh * d->DH - d->PT;
-        if (ih < 0 || ih >= d->H)
+        if (!p->stacked && (ih < 0 || ih >= d->H))
             continue;
-        t->run[runs++] =
-            (cvl_outer_run){copied_row(p, t, r, ih), r->position * p->b_step, r->to - r->from};
+        t->run[runs++] = (cvl_outer_run){
+            p->stacked ? (r - t->row) * p->copy_width : copied_row(p, t, r, ih),
+            r->position * p->b_step,
+            r->to - r->from,
+        };
     }
     return runs;
 }
@@ -174,7 +205,7 @@ typedef struct part {
     ptrdiff_t c, x, y; /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
     ptrdiff_t channels, outputs; /* of x and dy, of all groups of a task */
     ptrdiff_t tap0, tap1;
-    T *dw, *turned;
+    T *dw, *aside;
     ptrdiff_t row0, rows, blocks; /* what it sums over, which is cut into even blocks */
     NAME(outer) job;
 } part;
@@ -259,7 +290,7 @@ static void run_turned(part *w, ptrdiff_t tap)
     job.b = w->job.a;
     job.b_step = w->job.a_step;
     if (p->aside) {
-        job.c = w->turned + tap * p->width * p->depth;
+        job.c = w->aside + tap * p->width * p->depth;
         job.c_step = p->depth;
     }
     p->kernels->outer(&job);
@@ -283,7 +314,7 @@ static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
     for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++) {
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
-        w->job.c = w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
+        w->job.c = p->stacked ? w->aside : w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
         if (p->merged)
             run_panels(w);
         else if (p->turned)
@@ -300,7 +331,7 @@ static part group_of(const part *w, ptrdiff_t number)
     part group = *w;
     group.x += number * p->C;
     group.y += number * p->OC;
-    group.turned += number * turned_size(p);
+    group.aside += number * aside_size(p);
     group.job.a += number * p->copy_size;
     return group;
 }
@@ -311,7 +342,9 @@ static void run_block(part *w, ptrdiff_t block)
     const plan *p = w->p;
     const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
     list_rows(p, w->t, first, last);
-    if (p->whole)
+    if (p->stacked)
+        copy_stacked(p, w->t, last - first);
+    else if (p->whole)
         copy_input(p, w->t, last - first, w->x);
     for (ptrdiff_t g = 0; g < p->side; g++) {
         part group = group_of(w, g);
@@ -344,7 +377,7 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
         .outputs = p->whole ? p->side * p->OC : outputs,
         .tap0 = p->taps * cut / p->cuts,
         .tap1 = p->taps * (cut + 1) / p->cuts,
-        .turned = t->turned,
+        .aside = t->aside,
         .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
         .row0 = row0,
         .rows = rows,
@@ -355,22 +388,53 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
                 .rows = channels,
                 .columns = outputs,
                 .a = p->whole || p->merged ? t->copy : p->x + group * p->C + c,
-                .a_step = d->SW * (p->merged  ? p->merged
-                                   : p->whole ? p->C
-                                              : d->C),
+                .a_step = d->SW * (p->merged    ? p->merged
+                                   : p->stacked ? d->KH * d->C
+                                   : p->whole   ? p->C
+                                                : d->C),
                 .b_step = p->b_step,
                 .b_panel = p->dy_rows * p->b_step,
                 .packed = t->packed,
-                .c_step = d->OC,
+                .c_step = p->stacked ? outputs : d->OC,
             },
     };
+}
+
+/* Puts dw of a part, which is turned, in its place. */
+static void place_turned(const part *w)
+{
+    const plan *p = w->p;
+    const ptrdiff_t OC = p->shape->d.OC;
+    for (ptrdiff_t g = 0; g < p->side; g++) {
+        const part group = group_of(w, g);
+        for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++)
+            p->kernels->transpose(w->job.rows, w->job.columns,
+                                  w->dw + (tap * p->C_tap + w->c) * OC + group.y, OC,
+                                  group.aside + tap * p->width * p->depth, p->depth);
+    }
+}
+
+/* Puts dw of a part, which may be turned, in its place: its rows are by column, channel, row of the kernel. */
+static void place_stacked(const part *w)
+{
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t elements = d->KW * d->C, outputs = w->job.columns;
+    for (ptrdiff_t kh = 0; kh < d->KH; kh++)
+        for (ptrdiff_t i = 0; i < elements; i++) {
+            T *to = w->dw + (kh * elements + i) * d->OC + w->y;
+            const ptrdiff_t from = i * d->KH + kh;
+            if (!p->turned)
+                memcpy(to, w->aside + from * outputs, (size_t)outputs * sizeof(T));
+            for (ptrdiff_t o = 0; p->turned && o < outputs; o++)
+                to[o] = w->aside[o * p->depth + from];
+        }
 }
 
 /* Tasks: parts one after the other, each block of which has what comes after it fetched. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
-    const cvl_conv2d *d = &p->shape->d;
     const tables t = NAME(outer_tables)(p, p->worker + (size_t)worker * p->worker_bytes);
     for (ptrdiff_t task = begin; task < end; task++) {
         part w = part_of(p, &t, task);
@@ -384,13 +448,10 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             }
             run_block(&w, block);
         }
-        for (ptrdiff_t g = 0; p->aside && g < p->side; g++) {
-            const part group = group_of(&w, g);
-            for (ptrdiff_t tap = w.tap0; tap < w.tap1; tap++)
-                p->kernels->transpose(w.job.rows, w.job.columns,
-                                      w.dw + (tap * p->C_tap + w.c) * d->OC + group.y, d->OC,
-                                      group.turned + tap * p->width * p->depth, p->depth);
-        }
+        if (p->stacked)
+            place_stacked(&w);
+        else if (p->aside)
+            place_turned(&w);
     }
 }
 

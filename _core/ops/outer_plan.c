@@ -6,9 +6,10 @@
  * a copy of it in panels pays where WORTH rows of dw read it. Such a copy has SKEW rows more than it
  * needs, lest all panels begin in the same set of L1. */
 enum {
-    FEW = 16,       /* channels below which kernel rows are taken whole */
-    DEPTH = 128,    /* channels of a task */
-    WIDTH = 512,    /* outputs of a task, at most, */
+    FEW = 16,    /* channels below which kernel rows are taken whole */
+    SHORT = 6,   /* elements of them below which chains are too few, unless all are taken at once */
+    DEPTH = 128, /* channels of a task */
+    WIDTH = 512, /* outputs of a task, at most, */
     WIDTH_MIN = 32, /* and at least, where they would be more than */
     PART = 98304,   /* elements of dw */
     REUSED = 128,   /* outputs from which on a copy of a block of x pays */
@@ -27,12 +28,14 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     tables t;
     t.row = cvl_carve(&s, (size_t)p->rows * sizeof *t.row);
     t.run = cvl_carve(&s, (size_t)p->rows * sizeof *t.run);
+    t.source =
+        cvl_carve(&s, p->stacked ? (size_t)(p->rows * p->shape->d.KH) * sizeof *t.source : 0);
     t.packed = NULL;
     if (!p->whole && !p->turned && p->width >= REUSED)
         t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->depth) * sizeof(T));
     t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
     t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
-    t.turned = cvl_carve(&s, p->aside ? (size_t)(p->side * turned_size(p)) * sizeof(T) : 0);
+    t.aside = cvl_carve(&s, p->aside ? (size_t)(p->side * aside_size(p)) * sizeof(T) : 0);
     t.ahead = cvl_carve(&s, (p->far ? OUTER_AHEAD + 1 : 1) * sizeof *t.ahead);
     *bytes = s.used;
     return t;
@@ -98,8 +101,10 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     p->C = d->C / d->groups;
     p->OC = d->OC / d->groups;
     p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !merges(p);
-    p->taps = p->whole ? d->KH : d->KH * d->KW;
-    p->C_tap = p->whole ? d->KW * p->C : p->C;
+    p->stacked = p->whole && d->groups == 1 && d->KH > 1 && d->KH <= CVL_INTERLEAVE_MOST &&
+                 d->KW * p->C < SHORT;
+    p->taps = p->stacked ? 1 : p->whole ? d->KH : d->KH * d->KW;
+    p->C_tap = p->whole ? d->KH * d->KW * p->C / p->taps : p->C;
     p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
     p->all_rows = d->N * shape->OH * p->pieces;
@@ -108,6 +113,11 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         p->copy_width = ((columns - 1) * d->SW + d->KW) * p->C;
         p->images = (p->rows - 1) / shape->OH + 2;
         p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
+    }
+    if (p->stacked) {
+        p->copy_width *= d->KH;
+        p->images = 1;
+        p->image_rows = p->rows;
     }
 
     p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
@@ -156,7 +166,7 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
         p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
     }
-    p->aside = p->turned && d->OC > 1;
+    p->aside = p->stacked || (p->turned && d->OC > 1);
 
     cvl_scratch s = {base, 0};
     p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));

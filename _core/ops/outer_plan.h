@@ -9,13 +9,14 @@ enum { OUTER_AHEAD = 1280 }; /* stretches of memory */
 typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
-    int whole;              /* kernel rows are taken whole */
+    int whole;              /* kernel rows are taken whole, */
+    int stacked;            /* and all of them at once */
     ptrdiff_t merged;       /* channels of a panel of copies of x and dy, of groups of few; or 0 */
     int shared;             /* several of them to a vector */
     int turned;             /* outputs are the rows and channels the columns, */
-    int aside;              /* of what is put in its place at the end */
+    int aside;              /* dw of a task is put in its place at the end */
     ptrdiff_t C, OC;        /* per group */
-    ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C */
+    ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C, or 1 and KH*KW*C */
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
     int far;                /* what comes next is fetched ahead */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
@@ -44,9 +45,10 @@ typedef struct tables {
     row *row;             /* (rows) */
     cvl_outer_run *run;   /* (rows) */
     T *packed;            /* (CVL_ORDER_PIXELS, depth), by tiles */
+    const T **source;     /* (rows, KH): what rows of the copy are made of */
     T *copy;              /* (copies, images, image_rows, copy_width) */
     T *dy;                /* (dy_rows, dy_columns), by panels */
-    T *turned;            /* (side, taps, width, depth): dw of a task */
+    T *aside;             /* (side, taps, width, depth), or (depth, width): dw of a task */
     NAME(stretch) *ahead; /* (OUTER_AHEAD + 1) */
 } tables;
 
@@ -56,8 +58,8 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
 /* The tables of a worker, at base. */
 tables NAME(outer_tables)(const plan *p, char *base);
 
-/* Elements of dw of one group, turned. */
-static inline ptrdiff_t turned_size(const plan *p) { return p->taps * p->width * p->depth; }
+/* Elements of dw of one group, put aside. */
+static inline ptrdiff_t aside_size(const plan *p) { return p->taps * p->width * p->depth; }
 
 static inline ptrdiff_t all_tasks(const plan *p)
 {

@@ -87,6 +87,10 @@ static const cvl_conv2d cases[] = {
     CASE(1, 2,  700, 3, 10, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     CASE(2, 12, 13, 70, 150, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 9,  8,  15, 40, 3, 3, 1, 1, 2, 1, 2, 2, 1, 1, 1),
+    /* Rows of kernels side by side: pieces of a row, strides, dilation, as the rows and as the columns. */
+    CASE(1, 9,  530, 1, 21, 5, 2, 1, 1, 2, 1, 5, 2, 0, 1, 1),
+    CASE(3, 17, 20, 2,  19, 3, 2, 2, 3, 1, 1, 3, 1, 1, 0, 1),
+    CASE(5, 15, 9,  1,  4,  4, 5, 3, 1, 1, 1, 2, 2, 4, 0, 1),
     /* Few outputs, which are the rows then: of rows taken whole, of groups. */
     CASE(3, 21, 39, 9,  6,  5, 5, 2, 1, 1, 1, 2, 2, 2, 2, 1),
     CASE(2, 9,  8,  280, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2),

@@ -102,7 +102,7 @@ class Torch(turns.Torch):
             operands = [a.contiguous(memory_format=memory) for a in nchw]
             for name, call in _torch_passes(row, *operands).items():
                 self.calls[f"{name} {label}"] = call
-        self._exact = _torch_passes(row, *(a.double() for a in nchw))
+        self._exact = _torch_passes(row, *(a.double().contiguous() for a in nchw))
 
     def errors(self, name, ours):
         """Return our largest and rms error, and PyTorch's worse rms, relative to float64's std."""

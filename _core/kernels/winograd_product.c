@@ -111,41 +111,43 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
     }
 }
 
-/* The last rows are often half a tile at most. */
-#define PRODUCT(name, MR, NV, STREAMS)                                                 \
-    static __attribute__((noinline)) void name##_half(const TYPE(winograd_product) *g, \
+/* The last rows go by one or two tiles of fewer rows where these leave fewer empty. */
+#define PRODUCT(name, MR, TAIL, NV, STREAMS)                                           \
+    static __attribute__((noinline)) void name##_tail(const TYPE(winograd_product) *g, \
                                                       const part *at, ptrdiff_t row)   \
     {                                                                                  \
-        micro_tile(g, at, row, (MR + 1) / 2, NV, STREAMS);                             \
+        micro_tile(g, at, row, TAIL, NV, STREAMS);                                     \
     }                                                                                  \
     static void name(const TYPE(winograd_product) *g)                                  \
     {                                                                                  \
-        const int half = (g->rows - 1) % MR < (MR + 1) / 2;                            \
-        const ptrdiff_t end = g->rows - (half ? (g->rows - 1) % MR + 1 : 0);           \
+        const ptrdiff_t last = (g->rows - 1) % MR + 1;                                 \
+        const int two = last + MR <= 2 * TAIL && g->rows > MR;                         \
+        const ptrdiff_t end = g->rows - (two ? last + MR : last <= TAIL ? last : 0);   \
         for (ptrdiff_t p = 0; p < g->positions; p++)                                   \
             for (ptrdiff_t group = 0; group < g->groups; group++)                      \
                 for (ptrdiff_t k = 0; k < g->K; k += g->chain) {                       \
                     const part at = part_of(g, p, group, k);                           \
-                    for (ptrdiff_t row = 0; row < end; row += MR)                      \
+                    ptrdiff_t row = 0;                                                 \
+                    for (; row < end; row += MR)                                       \
                         micro_tile(g, &at, row, MR, NV, STREAMS);                      \
-                    if (half)                                                          \
-                        name##_half(g, &at, end);                                      \
+                    for (; row < g->rows; row += TAIL)                                 \
+                        name##_tail(g, &at, row);                                      \
                 }                                                                      \
     }
 
-/* The tiles of gemm.c: as many accumulators as the registers hold. What streams has tiles of its own: to
- * fetch costs the others up to 5 %. */
+/* The tiles of gemm.c: as many accumulators as the registers hold, but for two vectors. What streams has
+ * tiles of its own: to fetch costs the others up to 5 %. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-enum { ROWS = 8, ROWS_WIDE = 4 };
+enum { ROWS = 8, TAIL = 4, ROWS_WIDE = 6, TAIL_WIDE = 4 };
 #else
-enum { ROWS = 6, ROWS_WIDE = 3 };
+enum { ROWS = 6, TAIL = 3, ROWS_WIDE = 3, TAIL_WIDE = 2 };
 #endif
-PRODUCT(narrow, ROWS, 1, NEAR)
-PRODUCT(middle, ROWS, 2, NEAR)
-PRODUCT(middle_far, ROWS, 2, FAR)
-PRODUCT(middle_far_b, ROWS, 2, FAR_B)
-PRODUCT(wide, ROWS_WIDE, 4, NEAR)
-PRODUCT(wide_far, ROWS_WIDE, 4, FAR)
+PRODUCT(narrow, ROWS, TAIL, 1, NEAR)
+PRODUCT(middle, ROWS, TAIL, 2, NEAR)
+PRODUCT(middle_far, ROWS, TAIL, 2, FAR)
+PRODUCT(middle_far_b, ROWS, TAIL, 2, FAR_B)
+PRODUCT(wide, ROWS_WIDE, TAIL_WIDE, 4, NEAR)
+PRODUCT(wide_far, ROWS_WIDE, TAIL_WIDE, 4, FAR)
 #ifdef CVL_LEVEL_AVX512
 extern void HALF(const TYPE(winograd_product) *g);
 #endif

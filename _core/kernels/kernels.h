@@ -97,6 +97,7 @@ typedef struct cvl_winograd_tiles {
     ptrdiff_t top, left;              /* tile (i,j) begins at pixel (i*step - top, j*step - left) */
     ptrdiff_t first, count, channels; /* the tiles and channels meant */
     ptrdiff_t plane, ld; /* position p of tile first+t, channel c is at p*plane + t*ld + c */
+    int far;             /* the transforms lie beyond L2 */
 } cvl_winograd_tiles;
 
 /* Filters w[tap*w_tap + i*w_row + j] of `taps` taps on one side, their transforms at

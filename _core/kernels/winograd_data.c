@@ -61,12 +61,14 @@ INLINE void tiles_in(cvl_winograd form, int step, const cvl_winograd_tiles *t, T
                     prefetch(row[2] + size * C, t->W * C, C, 4, 0);
                 else
                     prefetch(row[size - 2] + size * C, t->W * C, C, 2, 0);
+                fetch_far(t, out + c, c, side(form) * side(form));
                 tile_in(form, out + c, plane, row, C, &p, 1, VL);
 #pragma GCC unroll 6
                 for (int i = 0; i < size; i++)
                     row[i] += VL;
             }
         for (; c < t->channels; c += VL) {
+            fetch_far(t, out + c, c, side(form) * side(form));
             tile_in(form, out + c, plane, row, C, &p, 0, t->channels - c);
 #pragma GCC unroll 6
             for (int i = 0; i < size; i++)
@@ -112,6 +114,8 @@ INLINE void tiles_gathered(cvl_winograd form, const int gradient, const cvl_wino
                 row = size * VL;
                 column = VL;
             }
+            T *to = v + tile * t->ld + c;
+            fetch_far(t, to, c, N * N);
             V half[SIDE][SIDE];
 #pragma GCC unroll 6
             for (int j = 0; j < size; j++, from += column) {
@@ -124,7 +128,6 @@ INLINE void tiles_gathered(cvl_winograd form, const int gradient, const cvl_wino
                 else
                     data_transform(form, half[j], d);
             }
-            T *to = v + tile * t->ld + c;
 #pragma GCC unroll 6
             for (int i = 0; i < N; i++, to += N * plane) {
                 V d[SIDE], out[SIDE];

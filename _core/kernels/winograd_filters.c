@@ -76,6 +76,9 @@ INLINE void filters_out(cvl_winograd form, const cvl_winograd_filters *f, T *w, 
             const T *in = u + i * f->u_row + column;
             T *out = w + i * f->w_row + column;
             V half[SIDE][SIDE];
+#pragma GCC unroll 25
+            for (int tap = 0; tap < size * size; tap++)
+                __builtin_prefetch(out + tap * f->w_tap + AHEAD * f->w_row, 1, 2);
 #pragma GCC unroll 6
             for (int q = 0; q < N; q++) {
                 V v[SIDE];

@@ -68,4 +68,17 @@ INLINE void prefetch(const T *right, ptrdiff_t row, ptrdiff_t C, const int size,
                 __builtin_prefetch(right + i * row + j * C, 0, 3);
 }
 
+/* Where transforms lie beyond L2, fetches those two lines further on, of `planes` positions, before they
+ * are written: such stores wait for one another. */
+INLINE void fetch_far(const cvl_winograd_tiles *t, const T *v, ptrdiff_t c, const int planes)
+{
+    enum { LINE = 64 / (int)sizeof(T) };
+    if (!t->far || c % LINE != 0)
+        return;
+    v += 2 * LINE;
+#pragma GCC unroll 1
+    for (int i = 0; i < planes; i++, v += t->plane)
+        __builtin_prefetch(v, 1, 3);
+}
+
 #endif

@@ -129,6 +129,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
 
     const ptrdiff_t v_all = blocks_of_c(p) * v_size(p), d_all = panels_of_d(p) * d_size(p);
     p->shares_data = !p->ranges && (v_all + d_all) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
+    p->x_tiles.far = p->y_tiles.far = p->shares_data;
 
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)zeros_size(p) * sizeof(T));

@@ -179,6 +179,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
         p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
         p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
+        p->x_tiles.far = p->shares_v;
     }
     p->y_tiles.plane = p->block * p->y_tiles.ld + LINE;
 

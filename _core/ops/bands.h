@@ -84,6 +84,16 @@ static inline cvl_bands NAME(make_even_bands)(const NAME(gemm_panel) gemm[CVL_GE
     return bands;
 }
 
+/* Of a group, with half a vector for what is left, but where that makes more panels and the CPU gains
+ * nothing by it: 24 columns are a panel of 32, not one of 16 and one of 8. */
+static inline cvl_bands NAME(make_group_bands)(const NAME(gemm_panel) *gemm, int widest,
+                                               ptrdiff_t columns)
+{
+    const cvl_bands halves = NAME(make_bands_of)(gemm + widest, CVL_GEMM_PANELS - widest, columns);
+    const cvl_bands whole = NAME(make_bands_of)(gemm + widest, CVL_GEMM_WHOLE - widest, columns);
+    return whole.panels < halves.panels && !cvl_has_half_units() ? whole : halves;
+}
+
 /* Panels of whole vectors. */
 static inline cvl_bands NAME(make_bands)(const NAME(gemm_panel) gemm[CVL_GEMM_PANELS],
                                          ptrdiff_t columns)

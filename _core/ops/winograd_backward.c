@@ -88,8 +88,8 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     if (!p->kernels)
         return 0;
     p->sizes = cvl_winograd_sizes_of(f->form);
-    p->bands = NAME(make_bands_of)(p->kernels->gemm,
-                                   f->groups > 1 ? CVL_GEMM_PANELS : CVL_GEMM_WHOLE, f->OC);
+    p->bands = f->groups > 1 ? NAME(make_group_bands)(p->kernels->gemm, 0, f->OC)
+                             : NAME(make_bands)(p->kernels->gemm, f->OC);
     p->side = 1;
     p->tiles = NAME(winograd_tiles)(f);
     p->x_tiles = NAME(winograd_tiles_of_x)(f);

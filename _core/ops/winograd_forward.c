@@ -148,8 +148,9 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
            (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
         widest++;
-    const int widths = f->groups > 1 ? CVL_GEMM_PANELS : CVL_GEMM_WHOLE;
-    p->bands = NAME(make_bands_of)(widest, widths - (int)(widest - p->kernels->gemm), f->OC);
+    const int width = (int)(widest - p->kernels->gemm);
+    p->bands = f->groups > 1 ? NAME(make_group_bands)(p->kernels->gemm, width, f->OC)
+                             : NAME(make_bands_of)(widest, CVL_GEMM_WHOLE - width, f->OC);
     p->NR = p->bands.band[0].NR;
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);

@@ -30,7 +30,8 @@ enum {
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule */
     BLOCK_BYTES = 768 * 1024,
-    LINES = 4, /* groups of one vector side by side, where tiles are enough */
+    ROOM_BYTES = 768 * 1024, /* of U; of an L2 of 1 MB or more */
+    LINES = 4,               /* groups of one vector side by side, where tiles are enough */
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
     MIN_TASKS = 2,     /* panels are narrower where tasks would be fewer */
@@ -162,8 +163,10 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     if (p->keeps_u) {
         const ptrdiff_t tile_bytes = positions * (C + p->y_tiles.ld) * (ptrdiff_t)sizeof(T);
         p->block = p->side > 1 ? BLOCK / 2 : BLOCK;
+        /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. */
+        const ptrdiff_t least = threads == 1 && u_bytes > ROOM_BYTES ? 1 : MIN_BLOCKS;
         while (p->block > MIN_BLOCK && (p->block * tile_bytes > BLOCK_BYTES ||
-                                        sets(p) * cvl_ceil_div(p->tiles, p->block) < MIN_BLOCKS))
+                                        sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
             p->block /= 2;
         p->u_rows = f->C;
         p->x_tiles.ld = C;

@@ -46,6 +46,13 @@ void check_case(const char *format, ...);
  * names. With CONVLET_TEST_ONCE in the environment it runs once, each array at either page as random
  * bits say: an emulator takes minutes for what a CPU does in seconds. */
 int check_main(void (*all)(void));
+/* Whether CONVLET_TEST_ONCE is there. Then each case still takes its way through the kernels, but with one
+ * number of threads, and on real numbers or integers where either would do: the rest is for levels that a
+ * CPU runs to tell. */
+int check_once(void);
+/* The numbers of threads that a result is computed with: 1, 2 and 3, or once any of them. 0 comes before
+ * the first and after the last. */
+int team_after(int threads);
 /* The end of check_main alone, for a program that is not about a level. */
 int check_report(void);
 

@@ -174,7 +174,7 @@ static void test_function(const function *f, ptrdiff_t n)
         const double ulps = f->ulps + f->ulps_per_v * v + slack(wide_x[i]);
         bound[i] = f->ulps == 0 || isinf(want[i]) ? 0 : 2 * UNIT * ulps * fabs(want[i]) + SMALLEST;
     }
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(n), *dx = output(n);
         cvl_exec run = run_with(threads, 0);
         CHECK(f->forward(n, y, x, &run) == CVL_OK);

@@ -18,7 +18,7 @@ static void test_concat(ptrdiff_t M, ptrdiff_t parts, const ptrdiff_t *C)
     }
     double *want = doubles(M * OC);
     cvl_reference_concat_forward(&d, want, wide);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(M * OC);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(concat_forward)(&d, y, x, &run) == CVL_OK);
@@ -37,7 +37,7 @@ static void test_pad_shortcut(cvl_pad_shortcut d)
     double *want = doubles(y_size), *want_dx = doubles(x_size);
     cvl_reference_pad_shortcut_forward(&d, want, widened(x, x_size));
     cvl_reference_pad_shortcut_backward(&d, want_dx, widened(dy, y_size));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(y_size), *dx = output(x_size);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(pad_shortcut_forward)(&d, y, x, &run) == CVL_OK);

@@ -128,7 +128,7 @@ static void test_forward(shape s, int relu, int with_residual, double x_mean)
                                      with_residual ? p.wide_residual : NULL);
     moment_bounds(&p, mean, mean_bound, var_bound);
     output_bounds(&p, mean, var, mean_bound, var_bound, with_residual, bound);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(p.n);
         double *got_mean = output_bytes((size_t)s.C * sizeof(double));
         double *got_var = output_bytes((size_t)s.C * sizeof(double));
@@ -166,7 +166,7 @@ static void test_inference(shape s, int relu, int with_residual)
     cvl_reference_batch_norm_inference(&p.d, want, p.wide_x, p.wide_gamma, p.wide_beta, mean, var,
                                        with_residual ? p.wide_residual : NULL);
     output_bounds(&p, mean, var, NULL, NULL, with_residual, bound);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(p.n);
         cvl_exec run = run_with(threads, NAME(batch_norm_inference_workspace_size)(&p.d, threads));
         CHECK(NAME(batch_norm_inference)(&p.d, y, p.x, p.gamma, p.beta, guarded_mean, guarded_var,
@@ -284,7 +284,7 @@ static void test_backward(shape s, mode how, int frozen)
     check_within("dx", p.n, first.dx, dx, 1, dx_bound);
     if (first.dresidual)
         check_exact("dresidual", p.n, first.dresidual, g);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         gradients got = run_backward(&p, how, threads > 1, y, mean, var, threads);
         check_same_gradients(&p, &got, &first);
         got = run_backward_in_place(&p, how, y, mean, var, threads);
@@ -386,7 +386,7 @@ static void test_sum(shape s, int relu, int frozen)
     one_forward(&p, &terms[0], want, around);
     gradients first[] = {one_backward(&p, &terms[0], p.dy, relu ? want : NULL, relu), {0}};
     first[1] = one_backward(&q, &terms[1], relu ? first[0].dresidual : p.dy, NULL, 0);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(p.n);
         cvl_batch_norm_term got[] = {terms[0], terms[1]};
         for (int i = 0; i < 2; i++)

@@ -71,7 +71,7 @@ static void test_forward(const cvl_conv_transpose2d *d, int limit, int with_bias
         cvl_reference_conv_transpose2d_forward(d, scale, magnitude(wide_x, s.x),
                                                magnitude(wide_w, s.w),
                                                with_bias ? magnitude(wide_b, d->OC) : NULL);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(s.y);
         cvl_exec run = run_with(threads, NAME(conv_transpose2d_forward_workspace_size)(d, threads));
         CHECK(NAME(conv_transpose2d_forward)(d, y, x, w, with_bias ? b : NULL, &run) == CVL_OK);
@@ -94,7 +94,7 @@ static void test_backward_data(const cvl_conv_transpose2d *d, int limit)
     if (!limit)
         cvl_reference_conv_transpose2d_backward_data(d, scale, magnitude(wide_dy, s.y),
                                                      magnitude(wide_w, s.w));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dx = output(s.x);
         cvl_exec run =
             run_with(threads, NAME(conv_transpose2d_backward_data_workspace_size)(d, threads));
@@ -121,7 +121,7 @@ static void test_backward_weights(const cvl_conv_transpose2d *d, int limit)
     if (!limit)
         cvl_reference_conv_transpose2d_backward_weights(d, scale, scale_db, magnitude(wide_dy, s.y),
                                                         magnitude(wide_x, s.x));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dw = output(s.w), *db = output(d->OC), *dw_alone = output(s.w),
           *db_alone = output(d->OC);
         cvl_exec run =

@@ -48,7 +48,8 @@ static void test_forward(cvl_conv2d d, int activation)
     double *want = doubles(a.y);
     cvl_reference_conv2d_forward(&d, want, widened(x, a.x), widened(w, a.w),
                                  biased ? widened(b, d.C) : NULL);
-    for (int threads = 1; threads <= 3; threads += 2) {
+    for (int i = 0; i < runs_of(REAL); i++) {
+        const int threads = threads_of(i, REAL);
         T *y = output(a.y);
         cvl_exec run = run_with(threads, NAME(conv2d_forward_workspace_size)(&d, threads));
         CHECK(NAME(conv2d_forward)(&d, y, x, w, biased ? b : NULL, &run) == CVL_OK);
@@ -67,7 +68,8 @@ static void test_backward(const cvl_conv2d *d)
     double *wide_dy = widened(dy, a.y);
     cvl_reference_conv2d_backward_data(d, want_dx, wide_dy, widened(w, a.w));
     cvl_reference_conv2d_backward_weights(d, want_dw, want_db, wide_dy, widened(x, a.x));
-    for (int threads = 1; threads <= 3; threads += 2) {
+    for (int i = 0; i < runs_of(REAL); i++) {
+        const int threads = threads_of(i, REAL);
         T *dx = output(a.x), *dw = output(a.w), *db = output(d->C);
         cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(d, threads));
         CHECK(NAME(conv2d_backward_data)(d, dx, dy, w, &run) == CVL_OK);

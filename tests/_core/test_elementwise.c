@@ -25,7 +25,7 @@ static void test_relu(ptrdiff_t n)
     double *want = doubles(n), *want_dx = doubles(n), *wide_x = widened(x, n);
     cvl_reference_relu_forward(n, want, wide_x);
     cvl_reference_relu_backward(n, want_dx, widened(dy, n), want);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(n), *dx = output(n);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(relu_forward)(n, y, x, &run) == CVL_OK);
@@ -82,7 +82,7 @@ static void test_add(ptrdiff_t n)
     T *a = input_random(n), *b = input_random(n);
     double *want = doubles(n);
     cvl_reference_add(n, want, widened(a, n), widened(b, n)); /* rounded once: see check_exact */
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(n), *over_a = output(n), *over_b = output(n);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(add)(n, y, a, b, &run) == CVL_OK);

@@ -68,7 +68,7 @@ static void test_forward(const cvl_linear *d, int limit, int with_bias)
     if (!limit)
         cvl_reference_linear_forward(d, scale, magnitude(wide_x, size_x), magnitude(wide_w, size_w),
                                      with_bias ? magnitude(wide_b, d->OUT) : NULL);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(size_y);
         cvl_exec run = run_with(threads, NAME(linear_forward_workspace_size)(d, threads));
         CHECK(NAME(linear_forward)(d, y, x, w, b, &run) == CVL_OK);
@@ -93,7 +93,7 @@ static void test_backward_data(const cvl_linear *d, int limit)
     if (!limit)
         cvl_reference_linear_backward_data(d, scale, magnitude(wide_dy, size_y),
                                            magnitude(wide_w, size_w));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dx = output(size_x);
         cvl_exec run = run_with(threads, NAME(linear_backward_data_workspace_size)(d, threads));
         CHECK(NAME(linear_backward_data)(d, dx, dy, w, &run) == CVL_OK);
@@ -118,7 +118,7 @@ static void test_backward_weights(const cvl_linear *d, int limit)
     if (!limit)
         cvl_reference_linear_backward_weights(d, scale, scale_db, magnitude(wide_dy, size_y),
                                               magnitude(wide_x, size_x));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dw = output(size_w), *db = output(d->OUT);
         T *dw_alone = output(size_w), *db_alone = output(d->OUT);
         cvl_exec run = run_with(threads, NAME(linear_backward_weights_workspace_size)(d, threads));

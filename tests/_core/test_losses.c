@@ -156,7 +156,7 @@ static void test_options(shape s, int choice, cvl_reduction reduction)
         loss_bound[0] = total;
     T *first = NULL;
     double *first_loss = NULL;
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dz = output(n);
         double *loss = output_bytes((size_t)losses * sizeof(double));
         CHECK(run_problem(&p, loss, dz, threads) == CVL_OK);
@@ -190,7 +190,7 @@ static void test_nll(shape s, int choice, cvl_reduction reduction)
     for (ptrdiff_t i = 0; i < losses; i++) /* terms of both signs, of up to 5 * 2.25^2 each */
         loss_bound[i] = 0x1p-53 * 64 * (reduction == CVL_REDUCTION_SUM ? (double)s.N : 4);
     T *first = NULL;
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dx = output(n);
         double *loss = output_bytes((size_t)losses * sizeof(double));
         cvl_exec run = run_with(threads, NAME(nll_workspace_size)(&d, threads));
@@ -398,7 +398,7 @@ static void test_elements(int kind, ptrdiff_t n, cvl_reduction reduction)
         loss_bound[i] = relative_error(kind) * UNIT * fabs(want_loss[i]) + 4 * SMALLEST;
     T *first = NULL;
     double *first_loss = NULL;
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dx = output(n);
         double *loss = output_bytes((size_t)losses * sizeof(double));
         cvl_exec run = run_with(threads, NAME(loss_workspace_size)(&e.d, threads));

@@ -138,7 +138,7 @@ static void test_max(const cvl_pool2d *d, int specials)
     cvl_reference_max_pool2d_forward(d, want, wide_x);
     cvl_reference_max_pool2d_backward(d, want_dx, wide_dy, wide_x);
     cvl_reference_max_pool2d_backward(d, scale, magnitude(wide_dy, s.y), wide_x);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(s.y), *dx = output(s.x);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(max_pool2d_forward)(d, y, x, &run) == CVL_OK);
@@ -198,7 +198,7 @@ static void test_after_norm(const cvl_pool2d *d, int relu, int frozen)
     uint8_t *want_winners = output_bytes(bytes);
     if (possible)
         norm_then_pool(&norm, d, want, want_winners, mean, var, x, gamma, beta);
-    for (int threads = 1; threads <= 3; threads++)
+    for (int threads = team_after(0); threads; threads = team_after(threads))
         for (int trained = 0; trained < 2; trained++) {
             T *y = output(s.y);
             uint8_t *winners = trained ? output_bytes(bytes) : NULL;
@@ -238,7 +238,7 @@ static void test_avg(const cvl_pool2d *d)
     cvl_reference_avg_pool2d_forward(d, scale, magnitude(wide_x, s.x));
     cvl_reference_avg_pool2d_backward(d, want_dx, wide_dy);
     cvl_reference_avg_pool2d_backward(d, scale_dx, magnitude(wide_dy, s.y));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(s.y), *dx = output(s.x);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(avg_pool2d_forward)(d, y, x, &run) == CVL_OK);

@@ -174,7 +174,7 @@ static void test_results(int packed)
     CHECK(NAME(program_check)(&n.program) == CVL_OK);
     T *want = output(N * CLASSES);
     one_by_one(&n, want);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(N * CLASSES);
         cvl_exec run = run_with(threads, NAME(program_workspace_size)(&n.program, threads));
         CHECK(NAME(program_run)(&n.program, y, n.x, &run) == CVL_OK);
@@ -274,7 +274,7 @@ static void test_movers(void)
     cvl_exec run = run_with(1, 0);
     CHECK(NAME(pad_shortcut_forward)(&m.shortcut, around, m.x, &run) == CVL_OK);
     CHECK(NAME(concat_forward)(&m.concat, want, parts, &run) == CVL_OK);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(PIXELS * MOVED);
         run = run_with(threads, NAME(program_workspace_size)(&m.program, threads));
         CHECK(NAME(program_run)(&m.program, y, m.x, &run) == CVL_OK);
@@ -375,7 +375,7 @@ static void test_growers(void)
     CHECK(!NAME(group_norm_forward)(&g.norm, b, mean, var, a, g.gamma, g.beta, &run));
     run = run_with(1, NAME(upsample2d_workspace_size)(&g.larger, 1));
     CHECK(!NAME(upsample2d_forward)(&g.larger, want, b, &run));
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(2 * SPREAD);
         run = run_with(threads, NAME(program_workspace_size)(&g.program, threads));
         CHECK(NAME(program_run)(&g.program, y, g.x, &run) == CVL_OK);

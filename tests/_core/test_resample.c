@@ -55,7 +55,7 @@ static void test_passes(const image_op *op, const void *d, ptrdiff_t x_size, ptr
     op->reference_backward(d, scale_dx, magnitude(wide_dy, y_size));
     /* Two chains of FMAs, weights rounded once, a division; the double reference as much. */
     const double factor = 2 * (double)(2 * taps + 4) * UNIT;
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(y_size), *dx = output(x_size);
         cvl_exec run = run_with(threads, op->workspace_size(d, threads));
         CHECK(op->forward(d, y, x, &run) == CVL_OK);

@@ -99,7 +99,7 @@ static void test_forward(shape s, double spread)
     cvl_reference_softmax_forward(&d, want, wide_z);
     cvl_reference_log_softmax_forward(&d, want_log, wide_z);
     forward_bounds(s, wide_z, want, want_log, bound, log_bound);
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(n), *log_y = output(n);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(softmax_forward)(&d, y, z, &run) == CVL_OK);
@@ -149,7 +149,7 @@ static void test_backward(shape s)
         }
     }
     T *first = NULL, *first_log = NULL;
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dz = output(n), *dz_log = output(n);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(softmax_backward)(&d, dz, dy, y, &run) == CVL_OK);
@@ -278,7 +278,7 @@ static void test_cross_entropy(shape s, double spread, int soft, cvl_reduction r
     ptrdiff_t n = s.N * s.C, losses = loss_count(&p.d);
     T *first = NULL;
     double *first_loss = NULL;
-    for (int threads = 1; threads <= 3; threads++) {
+    for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *dz = output(n);
         double *loss = output_bytes((size_t)losses * sizeof(double));
         cvl_exec run = run_with(threads, NAME(softmax_cross_entropy_workspace_size)(&p.d, threads));

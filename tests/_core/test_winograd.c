@@ -386,8 +386,10 @@ static void test_all(void)
             test_cells(d);
             continue;
         }
-        const algorithms *a = d->SH == 2 ? &near : d->KH > 3 ? &far : &both;
-        test_passes(d, a, 0);
+        /* Once, F(2x2,3x3) is judged where it is exact alone; checksums.c has its last bits. */
+        const algorithms *a = d->SH == 2 ? &near : d->KH > 3 || check_once() ? &far : &both;
+        if (a != &near || !check_once())
+            test_passes(d, a, 0);
         test_transposed(d, a);
         cvl_conv2d one = *d; /* the algorithms in turn */
         one.algorithm = a->of[(d - cases) % a->count];

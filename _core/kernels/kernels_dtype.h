@@ -223,8 +223,6 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     ptrdiff_t a_step;
     const T *b;
     ptrdiff_t b_step;
-    ptrdiff_t b_panel; /* unless 0: B lies in panels of CVL_OUTER_COLUMNS columns, so far apart */
-    T *packed;         /* room for a copy of A, or NULL: it is read where it is */
     T *c;
     ptrdiff_t c_step;
     int add;

@@ -1,14 +1,14 @@
 /* outer.c: sums of outer products, the micro-kernel of weight gradients.
  *
  * Per pixel one broadcast per row and NV loads of B: no row is a chain of dependent loads, and both
- * operands are read forwards. ROWS x 2 vectors reads least per multiply-add of the tiles that fit
- * the registers; of one vector there are ROWS_1, or too few chains would be on the way. */
+ * operands are read forwards. Of the tiles that fit the registers ROWS_3 x 3 vectors reads least per
+ * multiply-add, then ROWS_2 x 2; of one vector there are ROWS_1, or too few chains would be on the way. */
 #include "simd.h"
 
-#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-enum { ROWS = CVL_OUTER_ROWS, ROWS_1 = 16 };
+#ifdef CVL_MANY_REGISTERS
+enum { VECTORS = 3, ROWS_3 = 8, ROWS_2 = CVL_OUTER_ROWS, ROWS_1 = 16 };
 #else
-enum { ROWS = 6, ROWS_1 = 8 };
+enum { VECTORS = 2, ROWS_3 = 1, ROWS_2 = 6, ROWS_1 = 8 };
 #endif
 
 /* Whether masks serve parts of vectors and whole ones: one for B costs nothing where there are as many
@@ -19,32 +19,32 @@ enum { MASKS = 1 };
 enum { MASKS = 0 };
 #endif
 
-/* Of more rows than ROWS one pixel of A fills a line, whose loads come as close as may be: the line of
- * a few pixels on is fetched. */
+/* What a tile reads lies in L2, and the CPU does not guess pixels that are far apart: the lines of so
+ * many pixels on are fetched. Up to 8 it makes no difference; 12 are too many for L1. */
 enum { NEXT = 4 };
 
 /* `rows` is constant where this is inlined, and so are NV and full, whether it has NV whole vectors to
- * load. Of two the second may overlap the first, and then both hold the same sums. */
-INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0, ptrdiff_t j0,
-                 const int rows, const int NV, const int full, TYPE(stretch) **ahead)
+ * load. Of several the last may overlap the one before, and then both hold the same sums. */
+INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int rows, const int NV,
+                 const int full, TYPE(stretch) **ahead)
 {
-    const int fetch = NV == 2; /* one vector waits for its loads as it is */
-    const ptrdiff_t b_step = o->b_step, left = o->columns - j0;
-    const int part = left < NV * VL ? (int)(left - (NV - 1) * VL) : VL;
-    const int overlaps = NV == 2 && !o->b_panel;
-    const ptrdiff_t second = overlaps ? part : VL;
-    const int n = overlaps ? VL : part;
-    const T *const b0 =
-        o->b + (o->b_panel ? j0 / CVL_OUTER_COLUMNS * o->b_panel + j0 % CVL_OUTER_COLUMNS : j0);
-    V acc[ROWS_1][2];
+    const int fetch = NV > 1; /* one vector waits for its loads as it is */
+    const ptrdiff_t a_step = o->a_step, b_step = o->b_step, left = o->columns - j0;
+    const int part = left < VL ? (int)left : VL;
+    const ptrdiff_t end = left < NV * VL ? left - part : (NV - 1) * VL; /* where the last begins */
+    V acc[ROWS_1][VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
-        acc[i][0] = acc[i][1] = vzero();
+#pragma GCC unroll 3
+        for (int v = 0; v < NV; v++)
+            acc[i][v] = vzero();
     for (ptrdiff_t r = 0; r < o->runs; r++) {
-        const T *x = o->packed ? a : o->a + o->run[r].a + i0;
-        const T *b = b0 + o->run[r].b;
+        const T *x = o->a + o->run[r].a + i0, *b = o->b + o->run[r].b + j0;
         ptrdiff_t count = o->run[r].count;
-        a += count * a_step;
+        if (fetch && r + 1 < o->runs)
+#pragma GCC unroll 1
+            for (int k = 0; k < NEXT; k++)
+                __builtin_prefetch(o->a + o->run[r + 1].a + i0 + k * a_step, 0, 3);
         do {
             ptrdiff_t stop = count, step = 0;
             const T *at = NULL;
@@ -59,22 +59,26 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
             count -= stop;
 #pragma GCC unroll 1
             for (ptrdiff_t k = 0; k < stop; k++, x += a_step, b += b_step) {
-                V bv[2];
+                V bv[VECTORS];
                 if (fetch) {
                     __builtin_prefetch(at, 0, 2);
                     at += step;
+#pragma GCC unroll 3
+                    for (int j = 0; j < NV * VL; j += CVL_LINE / (int)sizeof(T))
+                        __builtin_prefetch(b + NEXT * b_step + j, 0, 3);
                 }
-                if (rows > ROWS)
+                if (fetch || rows > ROWS_2)
                     __builtin_prefetch(x + NEXT * a_step, 0, 3);
-                bv[0] = full ? vload(b) : vload_n(b, part);
-                if (NV == 2)
-                    bv[1] = vload(b + second);
+#pragma GCC unroll 3
+                for (int v = 0; v < NV - 1; v++)
+                    bv[v] = vload(b + v * VL);
+                bv[NV - 1] = full ? vload(b + end) : vload_n(b, part);
 #pragma GCC unroll 16
                 for (int i = 0; i < rows; i++) {
                     const V av = vset1(x[i]);
-                    acc[i][0] = vfma(av, bv[0], acc[i][0]);
-                    if (NV == 2)
-                        acc[i][1] = vfma(av, bv[1], acc[i][1]);
+#pragma GCC unroll 3
+                    for (int v = 0; v < NV; v++)
+                        acc[i][v] = vfma(av, bv[v], acc[i][v]);
                 }
             }
         } while (count > 0);
@@ -84,80 +88,37 @@ INLINE void tile(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i
     T *c = o->c + i0 * c_step + j0;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++, c += c_step) {
-        T *const last = NV == 2 ? c + second : c;
+        V *const sum = acc[i];
         if (add) {
-            acc[i][NV - 1] = vadd(MASKS ? vload_n(last, n) : vload_part(last, n), acc[i][NV - 1]);
-            if (NV == 2)
-                acc[i][0] = vadd(vload(c), acc[i][0]);
+#pragma GCC unroll 3
+            for (int v = 0; v < NV - 1; v++)
+                sum[v] = vadd(vload(c + v * VL), sum[v]);
+            const V old = MASKS ? vload_n(c + end, part) : vload_part(c + end, part);
+            sum[NV - 1] = vadd(old, sum[NV - 1]);
         }
+#pragma GCC unroll 3
+        for (int v = 0; v < NV - 1; v++)
+            vstore(c + v * VL, sum[v]);
         if (MASKS)
-            vstore_n(last, acc[i][NV - 1], n);
+            vstore_n(c + end, sum[NV - 1], part);
         else
-            vstore_part(last, acc[i][NV - 1], n);
-        if (NV == 2)
-            vstore(c, acc[i][0]);
+            vstore_part(c + end, sum[NV - 1], part);
     }
 }
 
-INLINE void panels(const TYPE(outer) *o, const T *a, ptrdiff_t a_step, ptrdiff_t i0,
-                   TYPE(stretch) **ahead, const int rows)
+/* NV vectors of columns from j on, in even tiles: 64 rows of 2 are four of 11 and two of 10, since a
+ * short tile waits for loads. */
+INLINE void strip(TYPE(outer) *o, ptrdiff_t j, const int most, const int NV, const int full)
 {
-    ptrdiff_t j = 0;
-    for (; rows <= ROWS && j + VL < o->columns; j += 2 * VL)
-        tile(o, a, a_step, i0, j, rows, 2, 1, ahead);
-    if (j >= o->columns)
-        return;
-    if (MASKS || j + VL > o->columns)
-        tile(o, a, a_step, i0, j, rows, 1, 0, ahead);
-    else
-        tile(o, a, a_step, i0, j, rows, 1, 1, ahead);
-}
-
-/* Copies `tiles` times `rows` elements to places `apart`. */
-INLINE const T *deal(T *to, ptrdiff_t apart, const T *from, ptrdiff_t tiles, ptrdiff_t rows)
-{
-    const ptrdiff_t whole = rows / VL * VL;
-    for (; tiles > 0; tiles--, to += apart, from += rows) {
-        for (ptrdiff_t i = 0; i < whole; i += VL)
-            vstore(to + i, vload(from + i));
-        vstore_n(to + whole, vload_n(from + whole, (int)(rows - whole)), (int)(rows - whole));
-    }
-    return from;
-}
-
-/* Copies A, pixel by pixel, to where tiles find their rows one after the other: the first `more` of
- * them have one more than `rows`. Returns the number of pixels. */
-static ptrdiff_t pack(const TYPE(outer) *o, ptrdiff_t tiles, ptrdiff_t rows, ptrdiff_t more)
-{
-    ptrdiff_t depth = 0, k = 0;
-    for (ptrdiff_t r = 0; r < o->runs; r++)
-        depth += o->run[r].count;
-    T *const rest = o->packed + more * depth * (rows + 1);
-    for (ptrdiff_t r = 0; r < o->runs; r++) {
-        const T *from = o->a + o->run[r].a;
-        for (const ptrdiff_t end = k + o->run[r].count; k < end; k++, from += o->a_step) {
-            const T *x = deal(o->packed + k * (rows + 1), depth * (rows + 1), from, more, rows + 1);
-            deal(rest + k * rows, depth * rows, x, tiles - more, rows);
-        }
-    }
-    return depth;
-}
-
-void KERNEL(outer)(TYPE(outer) *o)
-{
-    /* Even tiles: 64 rows are four of 11 and two of 10, since a short tile waits for loads. */
-    const ptrdiff_t most = o->columns > VL ? ROWS : ROWS_1;
     const ptrdiff_t tiles = (o->rows + most - 1) / most;
     const ptrdiff_t least = o->rows / tiles, more = o->rows % tiles;
-    const ptrdiff_t depth = o->packed ? pack(o, tiles, least, more) : 0;
     for (ptrdiff_t i = 0, t = 0; t < tiles; t++) {
         const ptrdiff_t rows = least + (t < more);
-        const ptrdiff_t a_step = o->packed ? rows : o->a_step;
-        const T *const a = o->packed + i * depth;
         switch (rows) {
-#define TILE(count)                                \
-    case count:                                    \
-        panels(o, a, a_step, i, &o->ahead, count); \
+#define TILE(count)                                    \
+    case count:                                        \
+        if (count <= most)                             \
+            tile(o, i, j, count, NV, full, &o->ahead); \
         break;
             TILE(1)
             TILE(2)
@@ -167,7 +128,7 @@ void KERNEL(outer)(TYPE(outer) *o)
             TILE(6)
             TILE(7)
             TILE(8)
-#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
+#ifdef CVL_MANY_REGISTERS
             TILE(9)
             TILE(10)
             TILE(11)
@@ -180,6 +141,23 @@ void KERNEL(outer)(TYPE(outer) *o)
 #undef TILE
         }
         i += rows;
+    }
+}
+
+void KERNEL(outer)(TYPE(outer) *o)
+{
+    /* Of 4 vectors 2 and 2: one alone is slow. */
+    for (ptrdiff_t j = 0, vectors; j < o->columns; j += vectors * VL) {
+        const ptrdiff_t left = (o->columns - j + VL - 1) / VL;
+        vectors = left == 4 ? 2 : left < VECTORS ? left : VECTORS;
+        if (VECTORS == 3 && vectors == 3)
+            strip(o, j, ROWS_3, VECTORS, 1);
+        else if (vectors == 2)
+            strip(o, j, ROWS_2, 2, 1);
+        else if (MASKS || j + VL > o->columns)
+            strip(o, j, ROWS_1, 1, 0);
+        else
+            strip(o, j, ROWS_1, 1, 1);
     }
 }
 

@@ -154,17 +154,6 @@ static void copy_stacked(const plan *p, const tables *t, ptrdiff_t count)
                            d->KH);
 }
 
-/* Copies `columns` channels of pixels to panels `apart`. */
-static void copy_panels(const plan *p, ptrdiff_t pixels, ptrdiff_t columns, T *out, ptrdiff_t apart,
-                        const T *in, ptrdiff_t in_step)
-{
-    const ptrdiff_t width = p->b_step;
-    if (p->merged || columns > width)
-        p->kernels->outer_panels(pixels, columns, width, out, apart, in, in_step);
-    else
-        p->kernels->copy_pixels(pixels, columns, out, width, in, in_step);
-}
-
 /* Copies the channels from c on of whole rows that the first `count` listed rows read. */
 static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
 {
@@ -175,8 +164,9 @@ static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdi
         const ptrdiff_t ih0 = first_copied(p, t->row, r);
         const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
         if (ih0 < ih1)
-            copy_panels(p, (ih1 - ih0) * d->W, p->width, t->copy + copied_row(p, t, r, ih0),
-                        p->copy_size, p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
+            p->kernels->outer_panels((ih1 - ih0) * d->W, p->width, p->merged,
+                                     t->copy + copied_row(p, t, r, ih0), p->copy_size,
+                                     p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
     }
 }
 
@@ -256,20 +246,33 @@ static void look_ahead(const part *w, ptrdiff_t block)
     *next = (NAME(stretch)){p->x, PTRDIFF_MAX, 0};
 }
 
+/* Copies what the runs of a tap read of x, one after the other. */
+static void pack_runs(part *w)
+{
+    const cvl_conv2d *d = &w->p->shape->d;
+    const ptrdiff_t step = w->p->packed;
+    ptrdiff_t to = 0;
+    for (cvl_outer_run *run = w->t->run; run < w->t->run + w->job.runs; run++) {
+        w->p->kernels->outer_panels(run->count, w->job.rows, step, w->t->packed + to, 0,
+                                    w->p->x + w->x + run->a, d->SW * d->C);
+        run->a = to;
+        to += run->count * step;
+    }
+}
+
 /* The panels of copies one by one. */
 static void run_panels(part *w)
 {
     const plan *p = w->p;
     NAME(outer) job = w->job;
     job.columns = p->merged;
-    job.b_panel = 0;
     for (ptrdiff_t i = 0; i < p->copies; i++) {
         if (p->shared)
             p->kernels->outer_groups(&job);
         else
             p->kernels->outer(&job);
         job.a += p->copy_size;
-        job.b += w->job.b_panel;
+        job.b += p->dy_panel;
         job.c += p->merged;
     }
 }
@@ -307,13 +310,16 @@ static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
     if (p->merged)
         copy_channels(p, t, count, w->x);
     w->job.b = p->dy + from * d->OC + w->y;
-    if (p->dy_rows) {
-        copy_panels(p, to - from, w->job.columns, t->dy, w->job.b_panel, w->job.b, d->OC);
+    if (p->dy_panel) {
+        p->kernels->outer_panels(to - from, w->job.columns, p->b_step, t->dy, p->dy_panel, w->job.b,
+                                 d->OC);
         w->job.b = t->dy;
     }
     for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++) {
         w->job.runs = p->whole ? list_copied(p, t, count, tap)
                                : list_runs(p, t, count, tap / d->KW, tap % d->KW);
+        if (p->packed)
+            pack_runs(w);
         w->job.c = p->stacked ? w->aside : w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
         if (p->merged)
             run_panels(w);
@@ -387,14 +393,15 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
                 .run = t->run,
                 .rows = channels,
                 .columns = outputs,
-                .a = p->whole || p->merged ? t->copy : p->x + group * p->C + c,
-                .a_step = d->SW * (p->merged    ? p->merged
-                                   : p->stacked ? d->KH * d->C
-                                   : p->whole   ? p->C
-                                                : d->C),
+                .a = p->packed               ? t->packed
+                     : p->whole || p->merged ? t->copy
+                                             : p->x + group * p->C + c,
+                .a_step = p->packed    ? p->packed
+                          : p->merged  ? d->SW * p->merged
+                          : p->stacked ? d->SW * d->KH * d->C
+                          : p->whole   ? d->SW * p->C
+                                       : d->SW * d->C,
                 .b_step = p->b_step,
-                .b_panel = p->dy_rows * p->b_step,
-                .packed = t->packed,
                 .c_step = p->stacked ? outputs : d->OC,
             },
     };

@@ -2,9 +2,9 @@
 #include "outer_plan.h"
 
 /* The part of dw of a task lies in L2. x and dy of more than FAR bytes do not, and each block has the
- * next one fetched. Beyond CACHED bytes, with APART outputs, the pixels of dy lie on so many pages that
- * a copy of it in panels pays where WORTH rows of dw read it. Such a copy has SKEW rows more than it
- * needs, lest all panels begin in the same set of L1. */
+ * next one fetched. Pixels whole pages apart lie in so few sets of the caches that a copy pays, of x from
+ * REUSED outputs on and of dy where WORTH rows of dw read it. Panels of copies have SKEW rows more than
+ * they need, lest all begin in the same set of L1. */
 enum {
     FEW = 16,    /* channels below which kernel rows are taken whole */
     SHORT = 6,   /* elements of them below which chains are too few, unless all are taken at once */
@@ -12,15 +12,17 @@ enum {
     WIDTH = 512, /* outputs of a task, at most, */
     WIDTH_MIN = 32, /* and at least, where they would be more than */
     PART = 98304,   /* elements of dw */
-    REUSED = 128,   /* outputs from which on a copy of a block of x pays */
     FAR = 1 << 20,  /* bytes */
-    CACHED = 4 << 20,
-    APART = 256, /* outputs, or channels */
-    WORTH = 128, /* rows of dw */
-    SKEW = 2,    /* rows of a panel */
+    PAGE = 4096,    /* bytes */
+    REUSED = 128,
+    WORTH = 128,
+    SKEW = 2,
+    WIDE = 256,  /* channels, of all groups */
     BESIDE = 64, /* channels of copies side by side, where all threads have as many */
     LANES = 16   /* of the widest vector */
 };
+
+enum { LINE = CVL_LINE / (int)sizeof(T) };
 
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
 {
@@ -31,10 +33,10 @@ static tables carve_tables(const plan *p, char *base, size_t *bytes)
     t.source =
         cvl_carve(&s, p->stacked ? (size_t)(p->rows * p->shape->d.KH) * sizeof *t.source : 0);
     t.packed = NULL;
-    if (!p->whole && !p->turned && p->width >= REUSED)
-        t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->depth) * sizeof(T));
+    if (p->packed)
+        t.packed = cvl_carve(&s, (size_t)(CVL_ORDER_PIXELS * p->packed) * sizeof(T));
     t.copy = cvl_carve(&s, (size_t)(p->copies * p->copy_size) * sizeof(T));
-    t.dy = cvl_carve(&s, (size_t)(p->dy_rows * p->dy_columns) * sizeof(T));
+    t.dy = cvl_carve(&s, (size_t)(p->dy_panels * p->dy_panel) * sizeof(T));
     t.aside = cvl_carve(&s, p->aside ? (size_t)(p->side * aside_size(p)) * sizeof(T) : 0);
     t.ahead = cvl_carve(&s, (p->far ? OUTER_AHEAD + 1 : 1) * sizeof *t.ahead);
     *bytes = s.used;
@@ -47,6 +49,9 @@ tables NAME(outer_tables)(const plan *p, char *base)
     return carve_tables(p, base, &bytes);
 }
 
+/* Whether so many elements are whole pages. */
+static int fits_pages(ptrdiff_t elements) { return elements % (PAGE / (ptrdiff_t)sizeof(T)) == 0; }
+
 /* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
  * and those that fill one or a few, for the sake of the copies alone. One tap would not pay for these. Nor
  * would wide groups of pixels that lie close: L1 has sets for many of them as they are. */
@@ -54,7 +59,7 @@ static int merges(const plan *p)
 {
     const cvl_conv2d *d = &p->shape->d;
     return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && BESIDE % p->C == 0 &&
-           d->C % CVL_OUTER_COLUMNS == 0 && (2 * p->C <= CVL_OUTER_COLUMNS || d->C >= APART);
+           d->C % CVL_OUTER_COLUMNS == 0 && (2 * p->C <= CVL_OUTER_COLUMNS || d->C >= WIDE);
 }
 
 /* Whether columns of channels cost less by an eighth than columns of outputs: in vectors, of which the
@@ -160,12 +165,13 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = !p->merged && x_bytes > FAR - y_bytes;
     p->b_step = d->OC;
-    if (p->merged ||
-        (!p->turned && y_bytes > CACHED && d->OC >= APART && p->taps * p->depth >= WORTH)) {
-        p->b_step = p->merged ? p->merged : CVL_OUTER_COLUMNS;
-        p->dy_rows = cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW;
-        p->dy_columns = cvl_ceil_div(p->width, CVL_OUTER_COLUMNS) * CVL_OUTER_COLUMNS;
+    if (p->merged || (!p->turned && fits_pages(d->OC) && p->taps * p->depth >= WORTH)) {
+        p->b_step = p->merged ? p->merged : p->width + LINE;
+        p->dy_panel = (cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW) * p->b_step;
+        p->dy_panels = p->merged ? p->copies : 1;
     }
+    if (!p->whole && !p->merged && !p->turned && fits_pages(d->SW * d->C) && p->width >= REUSED)
+        p->packed = p->depth + LINE;
     p->aside = p->stacked || (p->turned && d->OC > 1);
 
     cvl_scratch s = {base, 0};

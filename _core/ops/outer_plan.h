@@ -28,7 +28,8 @@ typedef struct plan {
     ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
     ptrdiff_t copies, copy_size;   /* panels of the copy, or groups of it; elements of one */
     ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
-    ptrdiff_t dy_rows, dy_columns; /* of the copy of dy in panels; or 0: read where it is */
+    ptrdiff_t dy_panel, dy_panels; /* elements of a panel of the copy of dy, or 0; panels */
+    ptrdiff_t packed;              /* elements of a pixel of the copies of x for each tap; or 0 */
     T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
     const T *dy, *x;
     char *worker;
@@ -44,10 +45,10 @@ typedef struct row {
 typedef struct tables {
     row *row;             /* (rows) */
     cvl_outer_run *run;   /* (rows) */
-    T *packed;            /* (CVL_ORDER_PIXELS, depth), by tiles */
+    T *packed;            /* (CVL_ORDER_PIXELS, packed) */
     const T **source;     /* (rows, KH): what rows of the copy are made of */
     T *copy;              /* (copies, images, image_rows, copy_width) */
-    T *dy;                /* (dy_rows, dy_columns), by panels */
+    T *dy;                /* (dy_panels, dy_panel) */
     T *aside;             /* (side, taps, width, depth), or (depth, width): dw of a task */
     NAME(stretch) *ahead; /* (OUTER_AHEAD + 1) */
 } tables;

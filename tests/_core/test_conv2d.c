@@ -91,6 +91,10 @@ static const cvl_conv2d cases[] = {
     CASE(1, 9,  530, 1, 21, 5, 2, 1, 1, 2, 1, 5, 2, 0, 1, 1),
     CASE(3, 17, 20, 2,  19, 3, 2, 2, 3, 1, 1, 3, 1, 1, 0, 1),
     CASE(5, 15, 9,  1,  4,  4, 5, 3, 1, 1, 1, 2, 2, 4, 0, 1),
+    /* Pixels of x whole pages apart, of dy, of both: by way of copies. */
+    CASE(2, 7,  6,  512, 130, 2, 2, 2, 2, 1, 1, 0, 1, 1, 1, 1),
+    CASE(1, 19, 16, 129, 1024, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(1, 5,  6,  1024, 1024, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     /* Few outputs, which are the rows then: of rows taken whole, of groups. */
     CASE(3, 21, 39, 9,  6,  5, 5, 2, 1, 1, 1, 2, 2, 2, 2, 1),
     CASE(2, 9,  8,  280, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2),
@@ -149,8 +153,8 @@ static const cvl_conv2d cases[] = {
     CASE(2, 15, 40, 4,  9,  5, 4, 4, 5, 1, 1, 0, 1, 2, 0, 1),
 };
 
-/* Weight gradients whose dy is larger than caches, its pixels far apart: by way of a copy, with the next
- * block fetched. The other passes have no way of their own for it. */
+/* Weight gradients whose dy is larger than caches: with the next block fetched. The other passes have no
+ * way of their own for it. */
 static const cvl_conv2d far_apart = CASE(1, 34, 31, 64, 1030, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1);
 /* clang-format on */
 

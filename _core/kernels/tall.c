@@ -99,6 +99,7 @@ INLINE void step(V *acc, const T *const *group, ptrdiff_t row, int k, const T *b
 INLINE void tiles(const TYPE(tall) *t, const int R, const int NV)
 {
     const ptrdiff_t row = t->K;
+    const int far = NV < 4 || t->a_far;
     const T *a = t->a;
     T *c = t->c;
 #pragma GCC unroll 1
@@ -111,6 +112,12 @@ INLINE void tiles(const TYPE(tall) *t, const int R, const int NV)
 #pragma GCC unroll 3
         for (int i = 0; i * GROUP < R; i++)
             group[i] = a + i * GROUP * row;
+        if (t->c_far)
+#pragma GCC unroll 12
+            for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; j++)
+                    __builtin_prefetch(c + i * t->c_step + j * VL, 1, 3);
 #pragma GCC unroll 1
         for (ptrdiff_t k0 = 0; k0 < row; k0 += CVL_ORDER_K) {
             V acc[SUMS];
@@ -120,7 +127,8 @@ INLINE void tiles(const TYPE(tall) *t, const int R, const int NV)
             ptrdiff_t left = row - k0 < CVL_ORDER_K ? row - k0 : CVL_ORDER_K;
 #pragma GCC unroll 1
             for (; left >= STEPS; left -= STEPS, b += STEPS * NV * VL, next += STEPS * R) {
-                fetch(next, STEPS * R);
+                if (far)
+                    fetch(next, STEPS * R);
 #pragma GCC unroll 4
                 for (int k = 0; k < STEPS; k++)
                     step(acc, group, row, k, b + k * NV * VL, R, NV);

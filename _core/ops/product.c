@@ -13,20 +13,25 @@
 /* Rows of a task, and of what passes under all panels together: few where panels are quickly turned, lest
  * threads share rows, since each would fetch the lines beside its own. Rows of w further apart than FAR
  * elements meet in the same sets of a cache, where more than FEW rows would read them again: they are
- * copied, up to a BLOCK. For more than MOST rows packing is cheap. A panel of at most SMALL elements is
- * turned onto the stack: to borrow a workspace is a good part of so small a product. Of more than FETCHED
- * elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is fetched during the one
- * before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. Rows of up to FEW_ELEMENTS are
- * taken by THIN columns. Panels that are read from w take each part of the sum TOGETHER, so many columns of
- * them, for which rows of A stay in L2. What is computed turned is cut at FLIPPED columns, which are whole
- * tiles, where it has enough of them for even shares, FLIPPED_LEAST; more than FLIPPED_ROWS gain nothing by
- * it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with much to spare. */
+ * copied, up to a BLOCK. So are rows APART that share a page with few others, past whose end no CPU fetches
+ * ahead, where there are APART_W weights and APART_ROWS: 1.1 to 1.3 times as fast, of fewer down to 0.75.
+ * For more than MOST rows packing is cheap. A panel of at most SMALL elements is turned onto the stack: to
+ * borrow a workspace is a good part of so small a product. Of more than FETCHED elements that are packed, or
+ * FETCHED_W that are not, in LONG columns, a panel is fetched during the one before it, for it comes from
+ * beyond L2: worth 3 % at 196 rows, 12 % at 49. Rows of up to FEW_ELEMENTS are taken by THIN columns. Panels
+ * that are read from w take each part of the sum TOGETHER, so many columns of them, for which rows of A stay
+ * in L2. What is computed turned is cut at FLIPPED columns, which are whole tiles, where it has enough of
+ * them for even shares, FLIPPED_LEAST; more than FLIPPED_ROWS gain nothing by it, and dy turned, of
+ * FLIPPED_MOST elements, stays in an L2 of 1 MB with much to spare. */
 enum {
     ROWS = 16,
     BLOCK = 256,
     BLOCK_SMALL = 64,
     FAR = 512,
     FEW = 16,
+    APART = 256,
+    APART_W = 1 << 17,
+    APART_ROWS = 64,
     MOST = 512,
     SMALL = 1024,
     FETCHED = 1 << 16,
@@ -304,12 +309,15 @@ static source source_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     if (pass == CVL_CONV2D_BACKWARD_DATA)
         return TURNED;
-    return shape->d.OC > FAR && rows_of(shape) > FEW ? COPIED : PLACE;
+    const ptrdiff_t OC = shape->d.OC, rows = rows_of(shape);
+    const int apart = OC >= APART && shape->w_size >= APART_W && rows >= APART_ROWS;
+    return apart || (OC > FAR && rows > FEW) ? COPIED : PLACE;
 }
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    return rows_of(shape) <= (source_of(shape, pass) == COPIED ? BLOCK : MOST);
+    const int wide = shape->d.OC > FAR && source_of(shape, pass) == COPIED;
+    return rows_of(shape) <= (wide ? BLOCK : MOST);
 }
 
 /* Bytes of the segments that are made. */

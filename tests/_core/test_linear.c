@@ -36,6 +36,7 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 48,  400, 97},
     {sizeof(cvl_linear), 64,  385, 128},
     {sizeof(cvl_linear), 24,  385, 161}, /* in pieces that are no whole lines with AVX2 */
+    {sizeof(cvl_linear), 17,  70,  515}, /* forward: weights copied by panels */
     {sizeof(cvl_linear), 513, 400, 1},
     {sizeof(cvl_linear), 5,   2,   770},
 };

@@ -94,16 +94,27 @@ static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrd
     return runs;
 }
 
+/* Columns of the input that a row reads: [left, right), of which [begin, end) are inside. */
+typedef struct window {
+    ptrdiff_t left, begin, end, right;
+} window;
+
+static window window_of(const plan *p, const row *r)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t left = r->from * d->SW - d->PL;
+    const ptrdiff_t right = left + (r->to - r->from - 1) * d->SW + d->KW;
+    const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
+    return (window){left, begin, cvl_max(begin, cvl_min(right, d->W)), right};
+}
+
 /* Copies what the first `count` listed rows read of the groups of a task, whose channels begin at c,
  * padding included: of each image one stretch of rows. */
 static void copy_input(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
 {
     const cvl_conv2d *d = &p->shape->d;
     const row *first = t->row;
-    const ptrdiff_t left = first->from * d->SW - d->PL;
-    const ptrdiff_t right = left + (first->to - first->from - 1) * d->SW + d->KW;
-    const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
-    const ptrdiff_t end = cvl_max(begin, cvl_min(right, d->W));
+    const window at = window_of(p, first);
     for (ptrdiff_t i = 0; i < count; i++) {
         const row *r = first + i;
         if (i + 1 < count && r[1].n == r->n)
@@ -112,17 +123,18 @@ static void copy_input(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_
         const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
         T *to = t->copy + (r->n - first->n) * p->image_rows * p->copy_width;
         for (ptrdiff_t ih = ih0; ih < ih1; ih++, to += p->copy_width) {
-            const T *from = p->x + ((r->n * d->H + ih) * d->W + begin) * d->C + c;
-            T *inside = to + (begin - left) * p->C, *outside = to + (end - left) * p->C;
+            const T *from = p->x + ((r->n * d->H + ih) * d->W + at.begin) * d->C + c;
+            T *inside = to + (at.begin - at.left) * p->C, *outside = to + (at.end - at.left) * p->C;
             for (ptrdiff_t g = 0; g < p->side; g++) {
-                memset(to + g * p->copy_size, 0, (size_t)((begin - left) * p->C) * sizeof(T));
-                memset(outside + g * p->copy_size, 0, (size_t)((right - end) * p->C) * sizeof(T));
+                memset(to + g * p->copy_size, 0, (size_t)((at.begin - at.left) * p->C) * sizeof(T));
+                memset(outside + g * p->copy_size, 0,
+                       (size_t)((at.right - at.end) * p->C) * sizeof(T));
             }
             if (d->groups == 1)
-                memcpy(inside, from, (size_t)((end - begin) * p->C) * sizeof(T));
+                memcpy(inside, from, (size_t)((at.end - at.begin) * p->C) * sizeof(T));
             else
-                p->kernels->outer_panels(end - begin, p->side * p->C, p->C, inside, p->copy_size,
-                                         from, d->C);
+                p->kernels->outer_panels(at.end - at.begin, p->side * p->C, p->C, inside,
+                                         p->copy_size, from, d->C);
         }
     }
 }
@@ -133,25 +145,22 @@ static void copy_stacked(const plan *p, const tables *t, ptrdiff_t count)
 {
     const cvl_conv2d *d = &p->shape->d;
     const row *first = t->row;
-    const ptrdiff_t left = first->from * d->SW - d->PL;
-    const ptrdiff_t right = left + (first->to - first->from - 1) * d->SW + d->KW;
-    const ptrdiff_t begin = cvl_min(right, cvl_max(left, 0));
-    const ptrdiff_t end = cvl_max(begin, cvl_min(right, d->W));
-    const ptrdiff_t elements = d->C * d->KH, before = (begin - left) * elements;
-    const ptrdiff_t after = (right - end) * elements;
+    const window at = window_of(p, first);
+    const ptrdiff_t elements = d->C * d->KH, before = (at.begin - at.left) * elements;
+    const ptrdiff_t after = (at.right - at.end) * elements;
     for (ptrdiff_t i = 0; i < count; i++) {
         const row *r = first + i;
         for (ptrdiff_t kh = 0; kh < d->KH; kh++) {
             const ptrdiff_t ih = r->oh * d->SH - d->PT + kh * d->DH;
             t->source[i * d->KH + kh] =
-                ih >= 0 && ih < d->H ? p->x + ((r->n * d->H + ih) * d->W + begin) * d->C : NULL;
+                ih >= 0 && ih < d->H ? p->x + ((r->n * d->H + ih) * d->W + at.begin) * d->C : NULL;
         }
         T *to = t->copy + i * p->copy_width;
         memset(to, 0, (size_t)before * sizeof(T));
-        memset(to + (end - left) * elements, 0, (size_t)after * sizeof(T));
+        memset(to + (at.end - at.left) * elements, 0, (size_t)after * sizeof(T));
     }
-    p->kernels->interleave(count, (end - begin) * d->C, t->copy + before, p->copy_width, t->source,
-                           d->KH);
+    p->kernels->interleave(count, (at.end - at.begin) * d->C, t->copy + before, p->copy_width,
+                           t->source, d->KH);
 }
 
 /* Copies the channels from c on of whole rows that the first `count` listed rows read. */

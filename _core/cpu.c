@@ -39,6 +39,11 @@ static const int level_count = (int)(sizeof levels / sizeof levels[0]);
 #else
 #define SAVES_AVX512 0xe6u
 #endif
+#ifdef CVL_EMULATED
+#define AVX512_IS_EMULATED 1
+#else
+#define AVX512_IS_EMULATED 0
+#endif
 
 static unsigned int saved_registers(void)
 {
@@ -61,7 +66,7 @@ static int runs_here(const cvl_level *level)
     const unsigned int saved = c1 & xgetbv ? saved_registers() : 0;
     if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !(c1 & fma) || !(c1 & avx) || !(b7 & avx2))
         return 0;
-    if (strcmp(level->name, "avx2") == 0)
+    if (strcmp(level->name, "avx2") == 0 || AVX512_IS_EMULATED)
         return (saved & SAVES_AVX) == SAVES_AVX;
     return (b7 & avx512) == avx512 && (saved & SAVES_AVX512) == SAVES_AVX512;
 }

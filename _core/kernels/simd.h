@@ -82,7 +82,9 @@
 #define CVL_MANY_REGISTERS
 #endif
 
-#if defined(CVL_LEVEL_AVX512)
+#if defined(CVL_EMULATED)
+#include "simd_avx512_emulated.h"
+#elif defined(CVL_LEVEL_AVX512)
 #include "simd_avx512.h"
 #elif defined(CVL_LEVEL_AVX2)
 #include "simd_avx2.h"
@@ -144,7 +146,9 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
 
 INLINE V vkeep(V a)
 {
-#if defined(CVL_LEVEL_AVX512)
+#if defined(CVL_EMULATED)
+    __asm__("" : "+m"(a));
+#elif defined(CVL_LEVEL_AVX512)
     __asm__("" : "+v"(a));
 #elif defined(CVL_LEVEL_AVX2)
     __asm__("" : "+x"(a));

@@ -80,19 +80,32 @@ static double activated(const cvl_conv2d *d, double sum)
     return sum;
 }
 
-void cvl_reference_conv2d_forward(const cvl_conv2d *d, double *y, const double *x, const double *w,
-                                  const double *b)
+void cvl_reference_conv2d_sums(const cvl_conv2d *d, double *sums, const double *x, const double *w)
 {
     ptrdiff_t OH, OW;
     cvl_reference_conv2d_output_shape(d, &OH, &OW);
     for (ptrdiff_t i = 0; i < d->N * OH * OW * d->OC; i++)
-        y[i] = 0;
-    for_each_term(d, add_to_y, y, x, w);
+        sums[i] = 0;
+    for_each_term(d, add_to_y, sums, x, w);
+}
+
+void cvl_reference_conv2d_activate(const cvl_conv2d *d, double *y, const double *sums,
+                                   const double *b)
+{
+    ptrdiff_t OH, OW;
+    cvl_reference_conv2d_output_shape(d, &OH, &OW);
     for (ptrdiff_t pixel = 0; pixel < d->N * OH * OW; pixel++)
         for (ptrdiff_t oc = 0; oc < d->OC; oc++) {
-            double *at = &y[pixel * d->OC + oc];
-            *at = activated(d, b ? *at + b[oc] : *at);
+            const double sum = sums[pixel * d->OC + oc];
+            y[pixel * d->OC + oc] = activated(d, b ? sum + b[oc] : sum);
         }
+}
+
+void cvl_reference_conv2d_forward(const cvl_conv2d *d, double *y, const double *x, const double *w,
+                                  const double *b)
+{
+    cvl_reference_conv2d_sums(d, y, x, w);
+    cvl_reference_conv2d_activate(d, y, y, b);
 }
 
 void cvl_reference_conv2d_backward_data(const cvl_conv2d *d, double *dx, const double *dy,

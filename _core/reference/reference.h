@@ -14,6 +14,10 @@
 void cvl_reference_conv2d_output_shape(const cvl_conv2d *d, ptrdiff_t *OH, ptrdiff_t *OW);
 void cvl_reference_conv2d_forward(const cvl_conv2d *d, double *y, const double *x, const double *w,
                                   const double *b);
+/* Forward in two steps: the sums, without b and the activation, which follow; y may be `sums`. */
+void cvl_reference_conv2d_sums(const cvl_conv2d *d, double *sums, const double *x, const double *w);
+void cvl_reference_conv2d_activate(const cvl_conv2d *d, double *y, const double *sums,
+                                   const double *b);
 void cvl_reference_conv2d_backward_data(const cvl_conv2d *d, double *dx, const double *dy,
                                         const double *w);
 void cvl_reference_conv2d_backward_weights(const cvl_conv2d *d, double *dw, double *db,

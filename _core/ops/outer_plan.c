@@ -3,8 +3,9 @@
 
 /* The part of dw of a task lies in L2. x and dy of more than FAR bytes do not, and each block has the
  * next one fetched. Pixels whole pages apart lie in so few sets of the caches that a copy pays, of x from
- * REUSED outputs on and of dy where WORTH rows of dw read it. Panels of copies have SKEW rows more than
- * they need, lest all begin in the same set of L1. */
+ * REUSED outputs on and of dy where WORTH rows of dw read it; quarters of pages, which is 1.15 to 1.4 times
+ * as fast, where tiles are those of HALF vectors, which read it more often. Panels of copies have SKEW rows
+ * more than they need, lest all begin in the same set of L1. */
 enum {
     FEW = 16,    /* channels below which kernel rows are taken whole */
     SHORT = 6,   /* elements of them below which chains are too few, unless all are taken at once */
@@ -14,6 +15,7 @@ enum {
     PART = 98304,   /* elements of dw */
     FAR = 1 << 20,  /* bytes */
     PAGE = 4096,    /* bytes */
+    HALF = 32,      /* bytes of a vector of avx2 */
     REUSED = 128,
     WORTH = 128,
     SKEW = 2,
@@ -49,8 +51,12 @@ tables NAME(outer_tables)(const plan *p, char *base)
     return carve_tables(p, base, &bytes);
 }
 
-/* Whether so many elements are whole pages. */
-static int fits_pages(ptrdiff_t elements) { return elements % (PAGE / (ptrdiff_t)sizeof(T)) == 0; }
+/* Whether pixels so many elements apart meet in few sets of the caches. */
+static int meets(const plan *p, ptrdiff_t elements)
+{
+    const ptrdiff_t apart = p->kernels->vector == HALF ? PAGE / 4 : PAGE;
+    return elements % (apart / (ptrdiff_t)sizeof(T)) == 0;
+}
 
 /* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
  * and those that fill one or a few, for the sake of the copies alone. One tap would not pay for these. Nor
@@ -165,12 +171,12 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = !p->merged && x_bytes > FAR - y_bytes;
     p->b_step = d->OC;
-    if (p->merged || (!p->turned && fits_pages(d->OC) && p->taps * p->depth >= WORTH)) {
+    if (p->merged || (!p->turned && meets(p, d->OC) && p->taps * p->depth >= WORTH)) {
         p->b_step = p->merged ? p->merged : p->width + LINE;
         p->dy_panel = (cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW) * p->b_step;
         p->dy_panels = p->merged ? p->copies : 1;
     }
-    if (!p->whole && !p->merged && !p->turned && fits_pages(d->SW * d->C) && p->width >= REUSED)
+    if (!p->whole && !p->merged && !p->turned && meets(p, d->SW * d->C) && p->width >= REUSED)
         p->packed = p->depth + LINE;
     p->aside = p->stacked || (p->turned && d->OC > 1);
 

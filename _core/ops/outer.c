@@ -215,9 +215,12 @@ static ptrdiff_t block_row(const part *w, ptrdiff_t block)
     return w->row0 + w->rows * block / w->blocks;
 }
 
+enum { FEW = 4 };
+
 /* Lists `count` pixels, `step` apart, of `width` elements each. They are fetched in the order of
  * memory, so that the CPU finds out and fetches some itself, and at a rate that goes with the
- * multiply-adds of a tile: half a vector for each k is too slow, a whole one no faster. */
+ * multiply-adds of a tile: half a vector for each k is too slow, a whole one no faster, but where a tile
+ * has FEW rows, or would: then they are a line apart. */
 static NAME(stretch) *list_pixels(const part *w, NAME(stretch) *next, const T *at, ptrdiff_t count,
                                   ptrdiff_t step, ptrdiff_t width)
 {
@@ -225,7 +228,9 @@ static NAME(stretch) *list_pixels(const part *w, NAME(stretch) *next, const T *a
         width *= count;
         count = count > 0;
     }
-    const ptrdiff_t far = w->p->kernels->vector * 3 / 4 / (ptrdiff_t)sizeof(T);
+    const int few = cvl_min(w->job.rows, w->job.columns) <= FEW;
+    const ptrdiff_t bytes = few ? CVL_LINE : w->p->kernels->vector * 3 / 4;
+    const ptrdiff_t far = bytes / (ptrdiff_t)sizeof(T);
     const ptrdiff_t fetches = cvl_ceil_div(width, far);
     for (; count > 0 && next < w->t->ahead + OUTER_AHEAD; count--, at += step)
         *next++ = (NAME(stretch)){at, fetches, far};

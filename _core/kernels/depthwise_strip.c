@@ -77,7 +77,7 @@ INLINE void tile(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride, 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int g = 0; g < columns; g++)
-            vstore(y + r * s->y_row + g * s->step + c, acc[r][g]);
+            vstore(y + r * s->y_row + g * s->y_step + c, acc[r][g]);
 }
 
 /* All channels of a tile: the last vector begins where the channels end with it, and so repeats some. */
@@ -114,6 +114,14 @@ LONGER(1)
 LONGER(2)
 #endif
 
+/* With few rows to a tile, pixels of many channels are too many streams for processors to foresee: so the
+ * next tile's last inputs and outputs are asked for in the order they lie in. */
+INLINE void fetch_lines(const T *p, ptrdiff_t elements)
+{
+    for (const T *end = p + elements; p < end; p += CVL_LINE / sizeof(T))
+        __builtin_prefetch(p, 0, 3);
+}
+
 /* Rows are cut into tiles of nearly the same size. */
 void KERNEL(depthwise_strip)(const TYPE(depthwise_strip) *s)
 {
@@ -134,9 +142,16 @@ void KERNEL(depthwise_strip)(const TYPE(depthwise_strip) *s)
             const ptrdiff_t left = s->OW - g, at = g * s->stride - s->left;
             const ptrdiff_t count = (left + COLUMNS - 1) / COLUMNS;
             columns = (left + count - 1) / count;
+            const T *const *x = s->x + r * s->stride;
+            T *y = s->y + r * s->y_row + g * s->y_step;
+            if (ROWS == 1 && s->fetch) {
+                if (x[2])
+                    fetch_lines(x[2] + (at + (columns - 1) * s->stride + 3) * s->step,
+                                columns * s->stride * s->step);
+                fetch_lines(y + columns * s->y_step, columns * s->y_step);
+            }
             tiles[s->stride - 1][rows - 1][columns - 1](
-                s, at < 0, at + (columns - 1) * s->stride + 2 >= s->W, s->x + r * s->stride,
-                at * s->step, s->y + r * s->y_row + g * s->step);
+                s, at < 0, at + (columns - 1) * s->stride + 2 >= s->W, x, at * s->step, y);
         }
     }
 }

@@ -110,17 +110,18 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_pair) {
 
 /* A strip of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows of OW
  * columns, of `channels` channels, which are a vector or more.
- *   y[r*y_row + g*step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
+ *   y[r*y_row + g*y_step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
  *       * x[r*stride + kh][(g*stride - left + kw)*step + c]
  * the sum being one FMA chain, without the taps of columns outside [0, W), of which an output has at
  * most one; then, where `ended`, the epilogue. The first or the last row of x may lie outside: then
- * it is NULL, and so left out. */
+ * it is NULL, and so left out. With `fetch`, channels are all there are, and what comes next may be
+ * fetched before it is read and written. */
 typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     const T *x[CVL_STRIP_INPUTS], *w;
     T *y;
     ptrdiff_t stride, rows, OW, left, W;
-    ptrdiff_t step, y_row, w_step, channels;
-    int ended;
+    ptrdiff_t step, y_step, y_row, w_step, channels;
+    int fetch, ended;
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_strip);
 

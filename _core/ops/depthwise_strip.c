@@ -9,8 +9,9 @@
 
 enum {
     PAGE = 4096,
-    TASKS = 32, /* bands are no higher than makes so many, if that leaves a strip */
-    SPAN = 64   /* else these are cut into so many channels */
+    CACHES = 6 << 20, /* bytes of x and y: beyond them fetching pays */
+    TASKS = 32,       /* bands are no higher than makes so many, if that leaves a strip */
+    SPAN = 64         /* else these are cut into so many channels */
 };
 
 typedef struct strips {
@@ -19,6 +20,7 @@ typedef struct strips {
     ptrdiff_t stride, top, left;
     ptrdiff_t strips, band, bands; /* of an image; strips of a task */
     ptrdiff_t span, spans;         /* channels of a task; the last has what is left besides */
+    int fetch;
     const T *in, *w;
     ptrdiff_t w_step;
     T *out;
@@ -62,6 +64,8 @@ static void compute_strip(const strips *s, ptrdiff_t n, ptrdiff_t strip, ptrdiff
            .left = s->left,
            .W = s->W,
            .step = s->C,
+           .y_step = s->C,
+           .fetch = s->fetch,
            .y_row = s->OW * s->C,
            .w_step = s->w_step,
            .channels = channels,
@@ -126,5 +130,6 @@ void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call)
     s.spans = d->C / s.span;
     s.band = cvl_max(1, cvl_min(s.strips, d->N * s.spans * s.strips / TASKS));
     s.bands = cvl_ceil_div(s.strips, s.band);
+    s.fetch = s.spans == 1 && (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
     cvl_parallel_for(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute, &s);
 }

@@ -406,6 +406,7 @@ static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int
     size_t pairs, least;
     switch (way_of(shape, pass)) {
     case STRIPS:
+        return NAME(depthwise_strips_workspace)(shape, pass, threads);
     case STRIP_DATA:
         return 0;
     case STRIP_WEIGHTS:

@@ -18,9 +18,15 @@ void NAME(depthwise_pairs_run)(const NAME(conv2d_call) *call);
 /* Filters of 3x3 taps: whether a pass can go this way; forward and backward data, backward data of
  * stride 2, which needs no workspace, and weight gradients: bytes of workspace, and a run. */
 int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass);
+size_t NAME(depthwise_strips_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                                        int threads);
 void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call);
 void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call);
 size_t NAME(depthwise_strip_weights_workspace)(const cvl_conv2d_shape *shape, int threads);
 void NAME(depthwise_strip_weights_run)(const NAME(conv2d_call) *call);
+
+/* How many of C channels of so many pixels are best copied together before they are read more than once;
+ * a divisor of C, or 0 where they are best read as they lie. */
+ptrdiff_t NAME(depthwise_copied_channels)(ptrdiff_t C, ptrdiff_t pixels);
 
 #endif

@@ -14,6 +14,10 @@ enum {
     SPAN = 64         /* else these are cut into so many channels */
 };
 
+/* Pixels whole multiples of FAR bytes apart lie in few sets of L1, and drive each other out before vectors
+ * shorter than a line have read all of it: up to three times as long, where rows are not copied. */
+enum { FAR = 2048, COPIED = 128, LEAST = 64 / sizeof(T), L1 = 24576 /* bytes of copies */ };
+
 typedef struct strips {
     const NAME(kernels) *kernels;
     ptrdiff_t H, W, OH, OW, C; /* of what is read and written */
@@ -24,8 +28,20 @@ typedef struct strips {
     const T *in, *w;
     ptrdiff_t w_step;
     T *out;
+    T *worker; /* copies of CVL_STRIP_INPUTS rows and of the weights, of a span; or NULL */
+    ptrdiff_t worker_size;
     NAME(epilogue) end;
 } strips;
+
+ptrdiff_t NAME(depthwise_copied_channels)(ptrdiff_t C, ptrdiff_t pixels)
+{
+    ptrdiff_t channels = COPIED;
+    if (C * (ptrdiff_t)sizeof(T) % FAR != 0 || kernels()->vector >= CVL_LINE)
+        return 0;
+    while (channels * pixels * (ptrdiff_t)sizeof(T) > L1)
+        channels /= 2;
+    return channels < LEAST ? 0 : channels;
+}
 
 /* Whether of the taps of every output of an axis at most one lies before the inputs, or one after. */
 static int fits(ptrdiff_t in, ptrdiff_t out, ptrdiff_t stride, ptrdiff_t before)
@@ -50,32 +66,42 @@ int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass p
 
 static ptrdiff_t strip_begin(const strips *s, ptrdiff_t strip) { return s->OH * strip / s->strips; }
 
-/* The channels [c, c + channels) of a strip of image n. */
+/* The channels [c, c + channels) of a strip of image n. With copies, of rows from *next on there are
+ * none yet. */
 static void compute_strip(const strips *s, ptrdiff_t n, ptrdiff_t strip, ptrdiff_t c,
-                          ptrdiff_t channels)
+                          ptrdiff_t channels, T *copies, ptrdiff_t *next)
 {
     const ptrdiff_t o = strip_begin(s, strip), h = o * s->stride - s->top;
+    const ptrdiff_t row = s->W * channels;
     NAME(depthwise_strip)
-    job = {.w = s->w + c,
+    job = {.w = copies ? copies + CVL_STRIP_INPUTS * row : s->w + c,
            .y = s->out + (n * s->OH + o) * s->OW * s->C + c,
            .stride = s->stride,
            .rows = strip_begin(s, strip + 1) - o,
            .OW = s->OW,
            .left = s->left,
            .W = s->W,
-           .step = s->C,
+           .step = copies ? channels : s->C,
            .y_step = s->C,
            .fetch = s->fetch,
            .y_row = s->OW * s->C,
-           .w_step = s->w_step,
+           .w_step = copies ? channels : s->w_step,
            .channels = channels,
            .ended = s->end.bias || s->end.activation != CVL_ACTIVATION_NONE,
            .ending = s->end};
     if (job.ending.bias)
         job.ending.bias += c;
-    for (ptrdiff_t i = 0; i < (job.rows - 1) * s->stride + 3; i++)
-        if (h + i >= 0 && h + i < s->H)
-            job.x[i] = s->in + (n * s->H + h + i) * s->W * s->C + c;
+    const ptrdiff_t end = cvl_min(h + (job.rows - 1) * s->stride + 3, s->H);
+    for (ptrdiff_t i = cvl_max(h, 0); i < end; i++) {
+        job.x[i - h] = s->in + (n * s->H + i) * s->W * s->C + c;
+        if (!copies)
+            continue;
+        T *copy = copies + i % CVL_STRIP_INPUTS * row;
+        if (i >= *next)
+            s->kernels->copy_pixels(s->W, channels, copy, channels, job.x[i - h], s->C);
+        job.x[i - h] = copy;
+    }
+    *next = end;
     s->kernels->depthwise_strip(&job);
 }
 
@@ -83,53 +109,82 @@ static void compute_strip(const strips *s, ptrdiff_t n, ptrdiff_t strip, ptrdiff
 static void compute(void *context, ptrdiff_t task, ptrdiff_t last_task, int worker)
 {
     const strips *s = context;
-    (void)worker;
+    T *copies = s->worker ? s->worker + worker * s->worker_size : NULL;
     for (; task < last_task; task++) {
         const ptrdiff_t span = task % s->spans, c = span * s->span;
         const ptrdiff_t first = task / s->spans % s->bands * s->band;
         const ptrdiff_t n = task / s->spans / s->bands;
         const ptrdiff_t channels = span + 1 < s->spans ? s->span : s->C - c;
         const ptrdiff_t last = cvl_min(s->strips, first + s->band);
+        ptrdiff_t next = 0;
+        if (copies)
+            s->kernels->copy_pixels(9, channels, copies + CVL_STRIP_INPUTS * s->W * channels,
+                                    channels, s->w + c, s->w_step);
         for (ptrdiff_t strip = first; strip < last; strip++)
-            compute_strip(s, n, strip, c, channels);
+            compute_strip(s, n, strip, c, channels, copies, &next);
     }
+}
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
+static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, char *base,
+                   int threads)
+{
+    const cvl_conv2d *d = &shape->d;
+    *s = (strips){.kernels = kernels(),
+                  .H = d->H,
+                  .W = d->W,
+                  .OH = shape->OH,
+                  .OW = shape->OW,
+                  .C = d->C,
+                  .stride = d->SH,
+                  .top = d->PT,
+                  .left = d->PL};
+    if (pass == CVL_CONV2D_BACKWARD_DATA) {
+        s->H = shape->OH;
+        s->W = shape->OW;
+        s->OH = d->H;
+        s->OW = d->W;
+        s->top = 2 - d->PT;
+        s->left = 2 - d->PL;
+    }
+    s->strips = cvl_ceil_div(s->OH, s->stride == 1 ? CVL_STRIP_ROWS : CVL_STRIP_ROWS_2);
+    s->strips = cvl_max(s->strips, cvl_min(s->OH, 2));
+    const ptrdiff_t copied = NAME(depthwise_copied_channels)(d->C, CVL_STRIP_INPUTS * s->W);
+    s->span = copied ? copied : d->N * s->strips < TASKS ? cvl_min(d->C, SPAN) : d->C;
+    s->spans = d->C / s->span;
+    s->band = cvl_max(1, cvl_min(s->strips, d->N * s->spans * s->strips / TASKS));
+    s->bands = cvl_ceil_div(s->strips, s->band);
+    s->fetch = s->spans == 1 && (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
+
+    cvl_scratch scratch = {base, 0};
+    s->worker_size = (CVL_STRIP_INPUTS * s->W + 9) * copied;
+    s->worker = cvl_carve(&scratch, (size_t)(s->worker_size * threads) * sizeof(T));
+    if (!copied)
+        s->worker = NULL;
+    return scratch.used;
+}
+
+size_t NAME(depthwise_strips_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                                        int threads)
+{
+    strips s;
+    return plan(&s, shape, pass, NULL, threads);
 }
 
 void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call)
 {
     const cvl_conv2d_shape *shape = call->shape;
     const cvl_conv2d *d = &shape->d;
-    strips s = {.kernels = kernels(),
-                .H = d->H,
-                .W = d->W,
-                .OH = shape->OH,
-                .OW = shape->OW,
-                .C = d->C,
-                .stride = d->SH,
-                .top = d->PT,
-                .left = d->PL,
-                .in = call->x,
-                .out = call->out,
-                .end = call->end,
-                .w = call->w,
-                .w_step = d->C};
+    strips s;
+    plan(&s, shape, call->pass, call->workspace, call->threads);
+    s.in = call->pass == CVL_CONV2D_BACKWARD_DATA ? call->dy : call->x;
+    s.out = call->out;
+    s.end = call->end;
+    s.w = call->w;
+    s.w_step = d->C;
     if (call->pass == CVL_CONV2D_BACKWARD_DATA) {
-        s.H = shape->OH;
-        s.W = shape->OW;
-        s.OH = d->H;
-        s.OW = d->W;
-        s.top = 2 - d->PT;
-        s.left = 2 - d->PL;
-        s.in = call->dy;
         s.w = call->w + 8 * d->C;
         s.w_step = -d->C;
     }
-    s.strips = cvl_ceil_div(s.OH, s.stride == 1 ? CVL_STRIP_ROWS : CVL_STRIP_ROWS_2);
-    s.strips = cvl_max(s.strips, cvl_min(s.OH, 2));
-    s.span = d->N * s.strips < TASKS ? cvl_min(d->C, SPAN) : d->C;
-    s.spans = d->C / s.span;
-    s.band = cvl_max(1, cvl_min(s.strips, d->N * s.spans * s.strips / TASKS));
-    s.bands = cvl_ceil_div(s.strips, s.band);
-    s.fetch = s.spans == 1 && (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
     cvl_parallel_for(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute, &s);
 }

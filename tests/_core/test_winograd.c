@@ -193,6 +193,42 @@ static void test_sum(cvl_conv2d d)
     check_memory();
 }
 
+/* The transposed convolution of `d` runs backward data's engine, on what is `dy` there, with a bias. */
+static void test_transposed(const cvl_conv2d *d, const T *dy, const T *w, const double *dx,
+                            int integers)
+{
+    cvl_conv_transpose2d t = CVL_CONV_TRANSPOSE2D_INIT;
+    const sizes s = sizes_of(d);
+    t.N = d->N;
+    t.H = s.OH;
+    t.W = s.OW;
+    t.C = d->OC;
+    t.OC = d->C;
+    t.KH = d->KH;
+    t.KW = d->KW;
+    t.SH = d->SH;
+    t.SW = d->SW;
+    t.PT = d->PT;
+    t.PB = d->PB;
+    t.PL = d->PL;
+    t.PR = d->PR;
+    t.OPH = (d->H + d->PT + d->PB - d->KH) % d->SH;
+    t.OPW = (d->W + d->PL + d->PR - d->KW) % d->SW;
+    t.groups = d->groups;
+    t.algorithm = d->algorithm;
+    name_case("transposed", d);
+    T *b = operand(d->C, integers), *y = output(s.x);
+    double *want = doubles(s.x);
+    for (ptrdiff_t i = 0; i < s.x; i++)
+        want[i] = dx[i] + (double)b[i % d->C];
+    cvl_exec run = run_with(2, NAME(conv_transpose2d_forward_workspace_size)(&t, 2));
+    CHECK(NAME(conv_transpose2d_forward)(&t, y, dy, w, b, &run) == CVL_OK);
+    if (integers)
+        check_exact("y", s.x, y, want);
+    else
+        compare(d, s.x, y, want, want, d->KH * d->KW * d->OC / d->groups);
+}
+
 static void test_backward_data(cvl_conv2d d, const algorithms *a, int integers)
 {
     name_case("backward data", &d);
@@ -217,6 +253,7 @@ static void test_backward_data(cvl_conv2d d, const algorithms *a, int integers)
             else
                 compare(&d, s.x, first = dx, want, want, d.KH * d.KW * d.OC / d.groups);
         }
+        test_transposed(&d, dy, w, want, integers);
     }
     check_memory();
 }
@@ -260,44 +297,6 @@ static void test_passes(const cvl_conv2d *d, const algorithms *a, int integers)
     test_forward(*d, a, integers, turn_of(d));
     test_backward_data(*d, a, integers);
     test_backward_weights(*d, a, integers);
-}
-
-/* The transposed convolution of `d` runs backward data's engine, with a bias. */
-static void test_transposed(const cvl_conv2d *d, const algorithms *a)
-{
-    cvl_conv_transpose2d t = CVL_CONV_TRANSPOSE2D_INIT;
-    const sizes s = sizes_of(d);
-    t.N = d->N;
-    t.H = s.OH;
-    t.W = s.OW;
-    t.C = d->OC;
-    t.OC = d->C;
-    t.KH = d->KH;
-    t.KW = d->KW;
-    t.SH = d->SH;
-    t.SW = d->SW;
-    t.PT = d->PT;
-    t.PB = d->PB;
-    t.PL = d->PL;
-    t.PR = d->PR;
-    t.OPH = (d->H + d->PT + d->PB - d->KH) % d->SH;
-    t.OPW = (d->W + d->PL + d->PR - d->KW) % d->SW;
-    t.groups = d->groups;
-    name_case("transposed", d);
-    T *x = operand(s.y, 0), *w = operand(s.w, 0), *b = operand(d->C, 0);
-    double *want = doubles(s.x);
-    cvl_reference_conv_transpose2d_forward(&t, want, widened(x, s.y), widened(w, s.w),
-                                           widened(b, d->C));
-    for (int i = 0; i < a->count; i++) {
-        cvl_conv2d named = *d;
-        named.algorithm = t.algorithm = a->of[i];
-        name_case("transposed", &named);
-        T *y = output(s.x);
-        cvl_exec run = run_with(2, NAME(conv_transpose2d_forward_workspace_size)(&t, 2));
-        CHECK(NAME(conv_transpose2d_forward)(&t, y, x, w, b, &run) == CVL_OK);
-        compare(&named, s.x, y, want, want, d->KH * d->KW * d->OC / d->groups);
-    }
-    check_memory();
 }
 
 /* A shape without a path is refused, with a reason, and float64 refuses the last one too. */
@@ -372,20 +371,22 @@ static void test_all(void)
         return;
     test_stride();
     test_spans(&near);
+    const int once = check_once();
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
         if (d->SH == 2 && d->KH > 3) {
             test_cells(d);
             continue;
         }
-        /* Once, F(2x2,3x3) is judged where it is exact alone; checksums.c has its last bits. */
-        const algorithms *a = d->SH == 2 ? &near : d->KH > 3 || check_once() ? &far : &both;
-        if (a != &near || !check_once())
+        /* Once, real numbers and integers take turns where both are judged, and F(2x2,3x3) is where it
+         * is exact alone; checksums.c has its last bits. */
+        const algorithms *a = d->SH == 2 ? &near : d->KH > 3 || once ? &far : &both;
+        const int turn = (d - cases) % 2;
+        if (!once || d->KH > 3 || (d->SH == 1 && turn == 0))
             test_passes(d, a, 0);
-        test_transposed(d, a);
         cvl_conv2d one = *d; /* the algorithms in turn */
         one.algorithm = a->of[(d - cases) % a->count];
         test_sum(one);
-        if (d->KH == 3)
+        if (d->KH == 3 && (!once || d->SH == 2 || turn == 1))
             test_passes(d, &near, 1);
     }
 }

@@ -21,6 +21,7 @@ typedef struct sums {
     const NAME(kernels) *kernels;
     ptrdiff_t rows, blocks;  /* of a block; of an image */
     ptrdiff_t spans, splits; /* tasks */
+    ptrdiff_t copied;        /* channels of a strip that are copied at once, or 0 */
     ptrdiff_t *added;        /* (spans), splits whose sums are in dw */
     T *dw, *partial;         /* (9, C), (splits - 1, 9, C) */
     char *worker;            /* buffers each */
@@ -30,7 +31,16 @@ typedef struct sums {
 
 typedef struct buffers {
     T *chain, *sum; /* (9, C) */
+    T *copies;      /* (inputs, W, copied), (CVL_ORDER_STRIP, OW, copied) */
 } buffers;
+
+/* What a strip reads: rows of inputs, and all its pixels. */
+static ptrdiff_t strip_inputs(const cvl_conv2d *d) { return (CVL_ORDER_STRIP - 1) * d->SH + 3; }
+
+static ptrdiff_t strip_pixels(const cvl_conv2d_shape *shape)
+{
+    return strip_inputs(&shape->d) * shape->d.W + CVL_ORDER_STRIP * shape->OW;
+}
 
 static buffers carve_buffers(const sums *s, char *base, size_t *bytes)
 {
@@ -38,6 +48,7 @@ static buffers carve_buffers(const sums *s, char *base, size_t *bytes)
     buffers b;
     b.chain = cvl_carve(&scratch, (size_t)s->shape->w_size * sizeof(T));
     b.sum = cvl_carve(&scratch, (size_t)s->shape->w_size * sizeof(T));
+    b.copies = cvl_carve(&scratch, (size_t)(strip_pixels(s->shape) * s->copied) * sizeof(T));
     *bytes = scratch.used;
     return b;
 }
@@ -52,6 +63,7 @@ static size_t plan(sums *s, const cvl_conv2d_shape *shape, char *base, int threa
     s->blocks = cvl_ceil_div(shape->OH, s->rows);
     s->spans = cvl_max(1, cvl_min(TASKS, d->C / SPAN));
     s->splits = cvl_max(1, cvl_min(d->N * s->blocks, TASKS / s->spans));
+    s->copied = NAME(depthwise_copied_channels)(d->C, strip_pixels(shape));
     cvl_scratch scratch = {base, 0};
     s->added = cvl_carve(&scratch, (size_t)s->spans * sizeof *s->added);
     s->partial = cvl_carve(&scratch, (size_t)((s->splits - 1) * shape->w_size) * sizeof(T));
@@ -73,33 +85,58 @@ static ptrdiff_t span_begin(const sums *s, ptrdiff_t i)
     return i == s->spans ? C : C / LINE * i / s->spans * LINE;
 }
 
+/* Has a strip, of which the input rows [first, last) lie inside, read copies. */
+static void copy_strip(const sums *s, T *copies, NAME(depthwise_strip_sums) *job, ptrdiff_t row,
+                       ptrdiff_t first, ptrdiff_t last, ptrdiff_t *next)
+{
+    const ptrdiff_t W = job->W, C = job->step, channels = job->channels;
+    const ptrdiff_t inputs = strip_inputs(&s->shape->d);
+    for (ptrdiff_t i = first; i < last; i++) {
+        T *copy = copies + (row + i) % inputs * W * channels;
+        if (row + i >= *next)
+            s->kernels->copy_pixels(W, channels, copy, channels, job->x[i], C);
+        job->x[i] = copy;
+    }
+    *next = row + last;
+    copies += inputs * W * channels;
+    s->kernels->copy_pixels(job->rows * job->OW, channels, copies, channels, job->dy, C);
+    job->dy = copies;
+    job->dy_row = job->OW * channels;
+    job->step = channels;
+    job->columns = job->OW;
+}
+
 /* One chain per tap of a block, for channels [c, c + channels). */
-static void sum_block(const sums *s, T *chain, ptrdiff_t block, ptrdiff_t c, ptrdiff_t channels)
+static void sum_block(const sums *s, T *chain, T *copies, ptrdiff_t block, ptrdiff_t c,
+                      ptrdiff_t channels)
 {
     const cvl_conv2d *d = &s->shape->d;
     const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, C = d->C;
     const ptrdiff_t n = block / s->blocks, first = block % s->blocks * s->rows;
     const ptrdiff_t last = cvl_min(OH, first + s->rows);
     const int small = (s->shape->x_size + s->shape->y_size) * (ptrdiff_t)sizeof(T) <= SMALL;
-    NAME(depthwise_strip_sums)
-    job = {.sum = chain,
-           .sum_step = C,
-           .stride = d->SH,
-           .OW = OW,
-           .columns = small ? OW : COLUMNS / d->SH,
-           .left = d->PL,
-           .W = d->W,
-           .dy_row = OW * C,
-           .step = C,
-           .channels = channels};
-    for (ptrdiff_t o = first; o < last; o += job.rows) {
-        const ptrdiff_t top = o * d->SH - d->PT;
-        job.rows = cvl_min(last - o, CVL_ORDER_STRIP);
+    ptrdiff_t next = 0;
+    for (ptrdiff_t o = first, rows; o < last; o += rows) {
+        rows = cvl_min(last - o, CVL_ORDER_STRIP);
+        NAME(depthwise_strip_sums)
+        job = {.sum = chain,
+               .sum_step = C,
+               .stride = d->SH,
+               .rows = rows,
+               .OW = OW,
+               .columns = small ? OW : COLUMNS / d->SH,
+               .left = d->PL,
+               .W = d->W,
+               .dy_row = OW * C,
+               .step = C,
+               .channels = channels};
+        const ptrdiff_t top = o * d->SH - d->PT, begin = cvl_max(0, -top);
+        const ptrdiff_t end = cvl_min((rows - 1) * d->SH + 3, d->H - top);
         job.dy = s->dy + (n * OH + o) * OW * C + c;
-        for (ptrdiff_t i = 0; i < (job.rows - 1) * d->SH + 3; i++) {
-            const ptrdiff_t h = top + i;
-            job.x[i] = h >= 0 && h < d->H ? s->x + (n * d->H + h) * d->W * C + c : NULL;
-        }
+        for (ptrdiff_t i = begin; i < end; i++)
+            job.x[i] = s->x + (n * d->H + top + i) * d->W * C + c;
+        if (s->copied)
+            copy_strip(s, copies, &job, top, begin, end, &next);
         s->kernels->depthwise_strip_weights(&job);
     }
 }
@@ -123,10 +160,12 @@ static void sum_split(const sums *s, const buffers *b, ptrdiff_t split, ptrdiff_
                       ptrdiff_t channels, T *sum)
 {
     const ptrdiff_t all = s->shape->d.N * s->blocks, last = all * (split + 1) / s->splits;
+    const ptrdiff_t step = s->copied ? s->copied : channels;
     clear_sums(s, channels, sum);
     for (ptrdiff_t block = all * split / s->splits; block < last; block++) {
         clear_sums(s, channels, b->chain);
-        sum_block(s, b->chain, block, c, channels);
+        for (ptrdiff_t i = 0; i < channels; i += step)
+            sum_block(s, b->chain + i, b->copies, block, c + i, cvl_min(step, channels - i));
         add_sums(s, channels, sum, b->chain);
     }
 }

@@ -139,18 +139,22 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->u_streams = u_bytes > PRIVATE_BYTES;
     else
         p->u_streams = p->has_u = ready && p->tiles <= READY_TILES;
-    const NAME(gemm_panel) *widest = p->kernels->gemm;
+    const ptrdiff_t VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
+    /* Of four vectors on every level: a line of each row of w would take four times as long to come. */
+    const NAME(gemm_panel) wide[CVL_GEMM_PANELS] = {{.NR = 4 * VL}, {.NR = 2 * VL}, {.NR = VL}};
+    const NAME(gemm_panel) *widths = p->keeps_u || p->has_u ? p->kernels->gemm : wide;
+    const NAME(gemm_panel) *widest = widths;
     const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
     const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
     /* To go through an image for a line of each pixel costs more than for LINES, however large. */
     const int lines = f->groups > 1 && cvl_max(f->C, f->OC) <= 16 && p->tiles >= ENOUGH_TILES;
     p->side = NAME(winograd_side)(f, lines ? LINES : 1, cvl_ceil_div(MIN_BLOCKS, blocks));
     while (((!p->keeps_u || p->u_streams) && widest->NR > far_columns(p)) ||
-           (widest < p->kernels->gemm + CVL_GEMM_WHOLE - 1 &&
+           (widest < widths + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
         widest++;
-    const int width = (int)(widest - p->kernels->gemm);
-    p->bands = f->groups > 1 ? NAME(make_group_bands)(p->kernels->gemm, width, f->OC)
+    const int width = (int)(widest - widths);
+    p->bands = f->groups > 1 ? NAME(make_group_bands)(widths, width, f->OC)
                              : NAME(make_bands_of)(widest, CVL_GEMM_WHOLE - width, f->OC);
     p->NR = p->bands.band[0].NR;
     p->x_tiles = NAME(winograd_tiles_of_x)(f);

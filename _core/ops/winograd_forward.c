@@ -64,7 +64,7 @@ typedef struct plan {
 /* What one worker writes. */
 typedef struct scratch {
     T *v, *u, *products;
-    T *taps; /* (taps, ROWS, NR): weights turned */
+    T *taps; /* (taps, turned, NR): weights turned */
 } scratch;
 
 /* Shared V is cut into the channels of a chain, so that a panel reads it from end to end; and so is U
@@ -93,6 +93,10 @@ static ptrdiff_t u_place(const plan *p, ptrdiff_t panel, ptrdiff_t c, ptrdiff_t 
 }
 static ptrdiff_t chunk_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
 
+/* Channels of which weights are turned at a time, lines that are neighbours: one of 64 bytes, which is a
+ * vector, or the two that a CPU of narrower ones fetches together. */
+static ptrdiff_t turned(const plan *p) { return p->kernels->vector < 64 ? 2 * ROWS : ROWS; }
+
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};
@@ -104,7 +108,7 @@ static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
         w.v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
     w.products = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
     if (p->f->transposed)
-        w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * ROWS * p->NR) * sizeof(T));
+        w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * turned(p) * p->NR) * sizeof(T));
     *bytes = s.used;
     return w;
 }
@@ -250,7 +254,7 @@ static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t group, ptr
                                         f->w + c * y_pixel + group * f->OC + place.column);
             continue;
         }
-        filters.rows = cvl_min(ROWS, rows - done);
+        filters.rows = cvl_min(turned(p), rows - done);
         filters.w_tap = filters.rows * place.NR;
         filters.w_row = place.NR;
         for (ptrdiff_t tap = 0; tap < taps; tap++)

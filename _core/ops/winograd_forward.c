@@ -28,10 +28,12 @@ enum {
     READY_TILES = 64,        /* up to which U made ready is worth its size in memory */
     ROWS = 16,               /* channels of a task that makes U */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
-    BLOCK = 32,              /* tiles of a block of the first schedule */
+    BLOCK = 32,              /* tiles of a block of the first schedule, whole micro-tiles */
     BLOCK_BYTES = 768 * 1024,
-    ROOM_BYTES = 768 * 1024, /* of U; of an L2 of 1 MB or more */
-    LINES = 4,               /* groups of one vector side by side, where tiles are enough */
+    SMALL_BLOCK = 48,         /* and where 16 registers make these 6 rows: none is left over; */
+    SMALL_BYTES = 448 * 1024, /* CPUs of no more have an L2 of 512 KB, or less */
+    ROOM_BYTES = 768 * 1024,  /* of U; of an L2 of 1 MB or more */
+    LINES = 4,                /* groups of one vector side by side, where tiles are enough */
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
     MIN_TASKS = 2,     /* panels are narrower where tasks would be fewer */
@@ -170,11 +172,13 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         p->y_tiles.ld = cvl_winograd_pad((p->side - 1) * f->OC + p->bands.columns);
     if (p->keeps_u) {
         const ptrdiff_t tile_bytes = positions * (C + p->y_tiles.ld) * (ptrdiff_t)sizeof(T);
-        p->block = p->side > 1 ? BLOCK / 2 : BLOCK;
+        const int small = p->kernels->gemm->NR < 4 * VL;
+        const ptrdiff_t most = small ? SMALL_BYTES : BLOCK_BYTES;
+        p->block = (small ? SMALL_BLOCK : BLOCK) / (p->side > 1 ? 2 : 1);
         /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. */
         const ptrdiff_t least = threads == 1 && u_bytes > ROOM_BYTES ? 1 : MIN_BLOCKS;
-        while (p->block > MIN_BLOCK && (p->block * tile_bytes > BLOCK_BYTES ||
-                                        sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
+        while (p->block > MIN_BLOCK &&
+               (p->block * tile_bytes > most || sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
             p->block /= 2;
         p->u_rows = f->C;
         p->x_tiles.ld = C;

@@ -40,6 +40,9 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 513, 400, 1},
     {sizeof(cvl_linear), 5,   2,   770},
 };
+
+/* Forward, weights of rows half a page apart are copied where there are many of them, and rows. */
+static const cvl_linear apart = {sizeof(cvl_linear), 65, 468, 281};
 /* clang-format on */
 
 /* The header promises a 1x1 convolution over M pixels. */
@@ -175,6 +178,8 @@ static void test_all(void)
             test_backward_data(d, limit);
             test_backward_weights(d, limit);
         }
+    test_forward(&apart, REAL, 1);
+    test_forward(&apart, INTEGER, 1);
 }
 
 int main(void) { return check_main(test_all); }

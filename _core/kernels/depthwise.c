@@ -274,129 +274,6 @@ INLINE void sums(const TYPE(depthwise_sums) *s, ptrdiff_t first, const int taps,
         vstore_part(tap[t].sum + c, acc[t], n);
 }
 
-#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)
-/* Output g of `rows` kernel rows of three taps, with columns first, middle and last of `in`. The
- * last is new, and with `two` the middle one; where they lie outside they are zeros. */
-INLINE void slide(const TYPE(depthwise_sums) *s, const int rows, const int two, const int first,
-                  const int middle, const int last, ptrdiff_t g, const T *dy, const T *const x[3],
-                  V in[3][3], V acc[3][3])
-{
-    const TYPE(depthwise_sum) *tap = s->tap;
-    const ptrdiff_t column = two ? s->x_step / 2 : s->x_step;
-    const int middle_inside = g >= tap[1].begin && g < tap[1].end;
-    const int last_inside = g >= tap[2].begin && g < tap[2].end;
-    const V v = vload(dy + g * s->dy_step);
-#pragma GCC unroll 3
-    for (int r = 0; r < rows; r++) {
-        const T *p = x[r] + g * s->x_step;
-        if (two)
-            in[r][middle] = middle_inside ? vload(p + column) : vzero();
-        in[r][last] = last_inside ? vload(p + 2 * column) : vzero();
-        acc[r][0] = vfma(in[r][first], v, acc[r][0]);
-        acc[r][1] = vfma(in[r][middle], v, acc[r][1]);
-        acc[r][2] = vfma(in[r][last], v, acc[r][2]);
-    }
-}
-
-/* VL channels of one line of `rows` kernel rows of three taps that move by one or, with `two`, two
- * pixels from output to output: the columns that outputs share stay in registers. Columns outside
- * are zeros. */
-INLINE void sliding_sums(const TYPE(depthwise_sums) *s, const int rows, const int two, ptrdiff_t c,
-                         ptrdiff_t line)
-{
-    const TYPE(depthwise_sum) *tap = s->tap;
-    const ptrdiff_t x_step = s->x_step, column = two ? x_step / 2 : x_step;
-    const ptrdiff_t begin = tap[2].begin < tap[1].begin ? tap[2].begin : tap[1].begin;
-    const ptrdiff_t end = tap[0].end > tap[1].end ? tap[0].end : tap[1].end;
-    V acc[3][3];
-#pragma GCC unroll 9
-    for (int t = 0; t < 3 * rows; t++)
-        acc[t / 3][t % 3] = vload(tap[t].sum + c);
-    const T *dy = s->dy + line * s->dy_line + c, *x[3];
-    V in[3][3];
-#pragma GCC unroll 3
-    for (int r = 0; r < rows; r++) {
-        x[r] = tap[3 * r].x + line * s->x_line + c;
-        in[r][1] = in[r][2] = vzero();
-        in[r][0] = tap[0].begin > begin ? vzero() : vload(x[r] + begin * x_step);
-        if (!two)
-            in[r][1] = tap[1].begin > begin ? vzero() : vload(x[r] + begin * x_step + column);
-    }
-    ptrdiff_t g = begin;
-    if (two) {
-        for (; g + 2 <= end; g += 2) {
-            slide(s, rows, two, 0, 1, 2, g, dy, x, in, acc);
-            slide(s, rows, two, 2, 1, 0, g + 1, dy, x, in, acc);
-        }
-        if (g < end)
-            slide(s, rows, two, 0, 1, 2, g, dy, x, in, acc);
-    } else {
-        for (; g + 3 <= end; g += 3) {
-            slide(s, rows, two, 0, 1, 2, g, dy, x, in, acc);
-            slide(s, rows, two, 1, 2, 0, g + 1, dy, x, in, acc);
-            slide(s, rows, two, 2, 0, 1, g + 2, dy, x, in, acc);
-        }
-        if (g < end)
-            slide(s, rows, two, 0, 1, 2, g, dy, x, in, acc);
-        if (g + 1 < end)
-            slide(s, rows, two, 1, 2, 0, g + 1, dy, x, in, acc);
-    }
-#pragma GCC unroll 9
-    for (int t = 0; t < 3 * rows; t++)
-        vstore(tap[t].sum + c, acc[t / 3][t % 3]);
-}
-
-/* Whether kernel rows of three taps lie inside for the same outputs: six taps may also be one row. */
-static int even_rows(const TYPE(depthwise_sums) *s)
-{
-    for (ptrdiff_t t = 3; t < s->taps; t++)
-        if (s->tap[t].begin != s->tap[t - 3].begin || s->tap[t].end != s->tap[t - 3].end)
-            return 0;
-    return 1;
-}
-
-/* How many pixels the taps move from output to output, where sliding_sums can do with them; or 0. */
-static int sliding(const TYPE(depthwise_sums) *s)
-{
-    const TYPE(depthwise_sum) *tap = s->tap;
-    if ((s->taps != 6 && s->taps != 9) || !even_rows(s))
-        return 0;
-    const ptrdiff_t column = tap[1].x - tap[0].x;
-    for (ptrdiff_t t = 0; t < s->taps; t += 3)
-        if (tap[t + 1].x - tap[t].x != column || tap[t + 2].x - tap[t + 1].x != column)
-            return 0;
-    if (tap[0].begin < tap[1].begin || tap[1].begin < tap[2].begin || tap[1].end < tap[2].end ||
-        tap[0].end < tap[1].end)
-        return 0;
-    return s->x_step == column ? 1 : s->x_step == 2 * column ? 2 : 0;
-}
-
-static ptrdiff_t whole_channels(const TYPE(depthwise_sums) *s)
-{
-    const int pixels = sliding(s);
-    if (pixels == 0)
-        return 0;
-    for (ptrdiff_t line = 0; line < s->lines; line++)
-        for (ptrdiff_t c = 0; c + VL <= s->channels; c += VL)
-            if (s->taps == 9 && pixels == 1)
-                sliding_sums(s, 3, 0, c, line);
-            else if (s->taps == 9)
-                sliding_sums(s, 3, 1, c, line);
-            else if (pixels == 1)
-                sliding_sums(s, 2, 0, c, line);
-            else
-                sliding_sums(s, 2, 1, c, line);
-    return s->channels / VL * VL;
-}
-#else
-/* Too few registers. */
-static ptrdiff_t whole_channels(const TYPE(depthwise_sums) *s)
-{
-    (void)s;
-    return 0;
-}
-#endif
-
 /* The last channels, less than a vector of them; few sizes of shares, since each is code. */
 static void last_channels(const TYPE(depthwise_sums) *s, ptrdiff_t c)
 {
@@ -410,24 +287,23 @@ static void last_channels(const TYPE(depthwise_sums) *s, ptrdiff_t c)
         sums(s, first, 1, c, n, 0);
 }
 
-INLINE void channels_of_sums(const TYPE(depthwise_sums) *s, ptrdiff_t first, const int taps,
-                             ptrdiff_t c)
+INLINE void channels_of_sums(const TYPE(depthwise_sums) *s, ptrdiff_t first, const int taps)
 {
-    for (; c + VL <= s->channels; c += VL)
+    for (ptrdiff_t c = 0; c + VL <= s->channels; c += VL)
         sums(s, first, taps, c, VL, 1);
 }
 
 void KERNEL(depthwise_weights)(const TYPE(depthwise_sums) *s)
 {
-    const ptrdiff_t c = whole_channels(s), last = s->channels / VL * VL;
-    for (ptrdiff_t first = 0; first < s->taps && c < last;) {
+    const ptrdiff_t last = s->channels / VL * VL;
+    for (ptrdiff_t first = 0; first < s->taps;) {
         /* Even shares: 25 taps are 9, 8 and 8, since few chains wait for each other. */
         const ptrdiff_t left = s->taps - first, shares = (left + TAPS - 1) / TAPS;
         const ptrdiff_t share = (left + shares - 1) / shares;
         switch (share) {
-#define SHARE(count)                          \
-    case count:                               \
-        channels_of_sums(s, first, count, c); \
+#define SHARE(count)                       \
+    case count:                            \
+        channels_of_sums(s, first, count); \
         break;
             SHARE(1)
             SHARE(2)

@@ -5,7 +5,8 @@
  * go by one after the other, each loaded once for all outputs that it belongs to, 36 loads for the
  * 144 multiply-adds of 4x4 outputs at stride 1. With 16 registers there is room for one kernel row:
  * then a tile is eight outputs of a row, with 10 loads of inputs and 3 of the kernel for each 24
- * multiply-adds.
+ * multiply-adds. Each size of a tile is code: in the baseline, and with 32 registers in float64, where it
+ * is as fast, a tile is half as large.
  *
  * The channels of a tile follow each other, and then the tiles of a row: so inputs and outputs are
  * gone through in order, a few rows of each at a time, as processors foresee it; and no load comes
@@ -14,10 +15,14 @@
 #include "epilogue.h"
 #include "simd.h"
 
-#ifdef CVL_MANY_REGISTERS
+#if defined(CVL_MANY_REGISTERS) && defined(CVL_F32)
 enum { ROWS = CVL_STRIP_ROWS, COLUMNS = 4 };
-#else
+#elif defined(CVL_MANY_REGISTERS)
+enum { ROWS = CVL_STRIP_ROWS / 2, COLUMNS = 4 };
+#elif defined(CVL_LEVEL_AVX2)
 enum { ROWS = 1, COLUMNS = 8 };
+#else
+enum { ROWS = 1, COLUMNS = 4 };
 #endif
 
 /* `rows` rows and `columns` columns of outputs, the first at y, from the input rows x, some of which
@@ -90,28 +95,50 @@ INLINE void tile(const TYPE(depthwise_strip) *s, ptrdiff_t c, const int stride, 
             tile(s, c + VL <= s->channels ? c : s->channels - VL, stride, rows, columns,          \
                  clip_left, clip_right, x, at, y);                                                \
     }
-#define TILES(stride, rows) \
+#define FOUR(stride, rows) \
     TILE(stride, rows, 1) TILE(stride, rows, 2) TILE(stride, rows, 3) TILE(stride, rows, 4)
-#define NAMES(stride, rows)                                                             \
+#define FOUR_NAMES(stride, rows)                                                        \
     tile_##stride##_##rows##_1, tile_##stride##_##rows##_2, tile_##stride##_##rows##_3, \
         tile_##stride##_##rows##_4
+#define EIGHT(stride, rows) \
+    FOUR(stride, rows)      \
+    TILE(stride, rows, 5) TILE(stride, rows, 6) TILE(stride, rows, 7) TILE(stride, rows, 8)
+#define EIGHT_NAMES(stride, rows)                                                     \
+    FOUR_NAMES(stride, rows), tile_##stride##_##rows##_5, tile_##stride##_##rows##_6, \
+        tile_##stride##_##rows##_7, tile_##stride##_##rows##_8
+
+typedef void tile_function(const TYPE(depthwise_strip) *, int, int, const T *const *, ptrdiff_t,
+                           T *);
 
 #ifdef CVL_MANY_REGISTERS
-TILES(1, 1)
-TILES(1, 2)
-TILES(1, 3)
-TILES(1, 4)
-TILES(2, 1)
-TILES(2, 2)
+FOUR(1, 1)
+FOUR(1, 2)
+FOUR(2, 1)
+FOUR(2, 2)
+#ifdef CVL_F32
+FOUR(1, 3)
+FOUR(1, 4)
+#endif
+static tile_function *const tiles[2][ROWS][COLUMNS] = {
+    {
+        {FOUR_NAMES(1, 1)},
+        {FOUR_NAMES(1, 2)},
+#ifdef CVL_F32
+        {FOUR_NAMES(1, 3)},
+        {FOUR_NAMES(1, 4)},
+#endif
+    },
+    {{FOUR_NAMES(2, 1)}, {FOUR_NAMES(2, 2)}},
+};
+#elif defined(CVL_LEVEL_AVX2)
+EIGHT(1, 1)
+EIGHT(2, 1)
+static tile_function *const tiles[2][ROWS][COLUMNS] = {{{EIGHT_NAMES(1, 1)}},
+                                                       {{EIGHT_NAMES(2, 1)}}};
 #else
-#define LONGER(stride) \
-    TILES(stride, 1)   \
-    TILE(stride, 1, 5) \
-    TILE(stride, 1, 6) \
-    TILE(stride, 1, 7) \
-    TILE(stride, 1, 8)
-LONGER(1)
-LONGER(2)
+FOUR(1, 1)
+FOUR(2, 1)
+static tile_function *const tiles[2][ROWS][COLUMNS] = {{{FOUR_NAMES(1, 1)}}, {{FOUR_NAMES(2, 1)}}};
 #endif
 
 /* With few rows to a tile, pixels of many channels are too many streams for processors to foresee: so the
@@ -125,16 +152,6 @@ INLINE void fetch_lines(const T *p, ptrdiff_t elements)
 /* Rows are cut into tiles of nearly the same size. */
 void KERNEL(depthwise_strip)(const TYPE(depthwise_strip) *s)
 {
-    static void (*const tiles[2][ROWS][COLUMNS])(const TYPE(depthwise_strip) *, int, int,
-                                                 const T *const *, ptrdiff_t, T *) = {
-#ifdef CVL_MANY_REGISTERS
-        {{NAMES(1, 1)}, {NAMES(1, 2)}, {NAMES(1, 3)}, {NAMES(1, 4)}},
-        {{NAMES(2, 1)}, {NAMES(2, 2)}},
-#else
-        {{NAMES(1, 1), tile_1_1_5, tile_1_1_6, tile_1_1_7, tile_1_1_8}},
-        {{NAMES(2, 1), tile_2_1_5, tile_2_1_6, tile_2_1_7, tile_2_1_8}},
-#endif
-    };
     assert(s->channels >= VL && s->rows <= (s->stride == 1 ? CVL_STRIP_ROWS : CVL_STRIP_ROWS_2));
     for (ptrdiff_t r = 0; r < s->rows; r += ROWS) {
         const ptrdiff_t rows = s->rows - r < ROWS ? s->rows - r : ROWS;

@@ -12,9 +12,6 @@ enum {
     BAND = 16,    /* most rows of outputs of a task, and fewest where */
     BAND_MIN = 4, /* there are fewer tasks than */
     TASKS = 16,
-    FAR = 2048,  /* bytes between pixels from which on their lines drive each other out of L1: */
-    CHUNK = 128, /* then the rows that are read are copied, so many channels at once, */
-    L1 = 24576,  /* which are at most so many bytes */
     PIECE = 512, /* most columns of outputs of a task */
     FEW = 16     /* outputs of a channel from which on the direct engine fills its vectors */
 };
@@ -69,7 +66,6 @@ typedef struct gather {
     const T *w;   /* (KH, KW, M, C) */
     T *packed, *bias;
     ptrdiff_t in_rows, worker_planes;
-    ptrdiff_t ring, chunk; /* rows and channels of a copy of the input in L1; 0 without */
     char *worker;
     size_t worker_bytes;
     T *out;
@@ -130,14 +126,6 @@ static size_t plan_gather(gather *g, const cvl_conv2d_shape *shape, cvl_conv2d_p
     if (g->M > 1 && !backward)
         g->worker_planes = g->M * g->span * shape->OW;
 
-    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T), row = d->KH * g->columns.in;
-    g->chunk = cvl_min(CHUNK, L1 / (ptrdiff_t)sizeof(T) / row / line * line);
-    if (d->C * (ptrdiff_t)sizeof(T) >= FAR && g->chunk > 0 && g->M == 1 && g->segments == 1 &&
-        g->pieces == 1 && d->DH == 1 && !backward) {
-        g->ring = d->KH;
-        g->worker_planes = row * g->chunk;
-    }
-
     const size_t taps = (size_t)(d->KW * g->M);
     cvl_scratch s = {base, 0};
     g->phase = cvl_carve(&s, (size_t)g->phases * sizeof *g->phase);
@@ -155,7 +143,7 @@ static size_t plan_gather(gather *g, const cvl_conv2d_shape *shape, cvl_conv2d_p
 /* Elements between pixels, rows and planes of what is read. */
 static void input_steps(const gather *g, ptrdiff_t step[3])
 {
-    step[0] = g->ring ? g->chunk : g->backward && g->M > 1 ? g->span : g->C;
+    step[0] = g->backward && g->M > 1 ? g->span : g->C;
     step[1] = g->columns.in * step[0];
     step[2] = g->in_rows * step[1];
 }
@@ -188,7 +176,7 @@ static void list_taps(const gather *g)
 }
 
 /* Lists the kernel rows that output row o of a phase reads, cut into segments of k; returns how
- * many segments there are. x is input row 0, or where the copied rows begin. */
+ * many segments there are. x is input row 0. */
 static ptrdiff_t list_rows(const gather *g, const phase *at, const tables *t, ptrdiff_t o,
                            const T *x, ptrdiff_t row_step, const T *w)
 {
@@ -200,9 +188,8 @@ static ptrdiff_t list_rows(const gather *g, const phase *at, const tables *t, pt
         if (!reads(&g->rows, o, kh, &i) || i < 0 || i >= g->rows.in)
             continue;
         if (g->segments == 1 && at->first < at->last) {
-            t->row[rows++] =
-                (NAME(depthwise_row)){x + (g->ring ? i % g->ring : i) * row_step,
-                                      w + kh * d->KW * g->M * g->C, at->first, at->last};
+            t->row[rows++] = (NAME(depthwise_row)){x + i * row_step, w + kh * d->KW * g->M * g->C,
+                                                   at->first, at->last};
             t->segment_end[0] = rows;
             segments = 1;
             continue;
@@ -291,26 +278,6 @@ static void take_apart(const gather *g, T *planes, ptrdiff_t n, ptrdiff_t first,
                               g->M);
 }
 
-/* Channels [c, c + channels) of output rows [o, stop) of image n, by way of a copy of the rows they
- * read, which stays in L1 where pixels far apart would not. */
-static void compute_copied(const gather *g, const tables *t, ptrdiff_t n, ptrdiff_t o,
-                           ptrdiff_t stop, ptrdiff_t c, ptrdiff_t channels)
-{
-    const ptrdiff_t W = g->columns.in, row = W * g->chunk;
-    NAME(epilogue) ending = g->end;
-    if (ending.bias)
-        ending.bias += c;
-    for (ptrdiff_t next = 0; o < stop; o++) {
-        const ptrdiff_t first = o * g->rows.S - g->rows.P;
-        const ptrdiff_t last = cvl_min(first + g->ring - 1, g->rows.in - 1);
-        for (next = cvl_max(next, cvl_max(0, first)); next <= last; next++)
-            g->kernels->copy_pixels(W, channels, t->planes + next % g->ring * row, g->chunk,
-                                    g->in + (n * g->rows.in + next) * W * g->C + c, g->C);
-        compute_lines(g, 0, t, o, 1, 0, channels, t->planes, g->w + c,
-                      g->out + (n * g->rows.out + o) * g->columns.out * g->C + c, g->C, ending);
-    }
-}
-
 /* Task: a band of rows of an image, a piece of its columns, and a span of channels. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
@@ -327,12 +294,6 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
         const ptrdiff_t band = task / g->spans / g->pieces % g->bands * g->band;
         const ptrdiff_t n = task / g->spans / g->pieces / g->bands;
         const ptrdiff_t channels = cvl_min(g->span, g->C - c0);
-        if (g->ring) {
-            for (ptrdiff_t c = 0; c < channels; c += g->chunk)
-                compute_copied(g, &t, n, band, cvl_min(band + g->band, g->rows.out), c0 + c,
-                               cvl_min(g->chunk, channels - c));
-            continue;
-        }
         const T *x = g->in + n * g->rows.in * step[1] + c0;
         if (g->backward && g->M > 1) {
             const ptrdiff_t lowest = band + d->PT - (d->KH - 1) * d->DH;

@@ -94,14 +94,15 @@ static void upsample(const cvl_upsample2d *d, pass p)
     for (ptrdiff_t n = 0; n < d->N; n++)
         for (ptrdiff_t oh = 0; oh < OH; oh++)
             for (ptrdiff_t ow = 0; ow < OW; ow++)
-                for (ptrdiff_t h = 0; h < d->H; h++)
-                    for (ptrdiff_t w = 0; w < d->W; w++) {
-                        double weight = upsample_weight(d, h, oh, d->H, d->SH) *
-                                        upsample_weight(d, w, ow, d->W, d->SW);
+                for (ptrdiff_t h = 0; h < d->H; h++) {
+                    const double weight_h = upsample_weight(d, h, oh, d->H, d->SH);
+                    for (ptrdiff_t w = 0; w < d->W && weight_h > 0; w++) {
+                        double weight = weight_h * upsample_weight(d, w, ow, d->W, d->SW);
                         for (ptrdiff_t c = 0; c < d->C && weight > 0; c++)
                             connect(p, ((n * OH + oh) * OW + ow) * d->C + c,
                                     ((n * d->H + h) * d->W + w) * d->C + c, weight);
                     }
+                }
 }
 
 void cvl_reference_upsample2d_forward(const cvl_upsample2d *d, double *y, const double *x)

@@ -41,14 +41,14 @@ int check(int ok, const char *what, const char *file, int line);
 /* What failures and crashes from here on belong to. */
 void check_case(const char *format, ...);
 
-/* Runs `all` twice, with memory at the page after it and at the one before, prints "N passed, N
- * failed" and returns the exit status: 77, for skipped, where this CPU lacks the level that CONVLET_ISA
- * names. With CONVLET_TEST_ONCE in the environment it runs once, each array at either page as random
- * bits say: an emulator takes minutes for what a CPU does in seconds. */
+/* Runs `all` twice, with memory at the page after it and then, each case once, at the one before, prints
+ * "N passed, N failed" and returns the exit status: 77, for skipped, where this CPU lacks the level that
+ * CONVLET_ISA names. With CONVLET_TEST_ONCE in the environment it runs but once, each array at either page
+ * as random bits say: an emulator takes minutes for what a CPU does in seconds. */
 int check_main(void (*all)(void));
-/* Whether CONVLET_TEST_ONCE is there. Then each case still takes its way through the kernels, but with one
- * number of threads, and on real numbers or integers where either would do: the rest is for levels that a
- * CPU runs to tell. */
+/* Whether each case runs once. Then it still takes its way through the kernels, but with one number of
+ * threads, and on real numbers or integers where either would do: the rest is for the other page to tell,
+ * and for levels that a CPU runs. */
 int check_once(void);
 /* The numbers of threads that a result is computed with: 1, 2 and 3, or once any of them. 0 comes before
  * the first and after the last. */

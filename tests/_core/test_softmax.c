@@ -363,9 +363,11 @@ static void test_all(void)
         test_backward(cases[i]);
         for (size_t k = 0; k < sizeof spreads / sizeof spreads[0]; k++) {
             test_forward(cases[i], spreads[k]);
-            /* Every shape meets every reduction, each with one of the spreads. */
+            /* Every shape meets every reduction, each with one of the spreads; once, labels or soft
+             * targets in turn. */
             for (int soft = 0; soft <= 1; soft++)
-                test_cross_entropy(cases[i], spreads[k], soft, (cvl_reduction)((i + k) % 3));
+                if (!check_once() || soft == (int)(i + k) % 2)
+                    test_cross_entropy(cases[i], spreads[k], soft, (cvl_reduction)((i + k) % 3));
         }
     }
     test_not_finite();

@@ -350,7 +350,8 @@ static void test_cells(const cvl_conv2d *of)
     cvl_conv2d_algorithm chosen;
     d.algorithm = CVL_CONV2D_WINOGRAD;
     test_forward(d, &cells, 0, turn_of(of));
-    test_sum(d);
+    if (!check_once() || d.N * d.H * d.W < 10000)
+        test_sum(d);
     for (int pass = CVL_CONV2D_BACKWARD_DATA; pass <= CVL_CONV2D_BACKWARD_WEIGHTS; pass++)
         CHECK(NAME(conv2d_choose)(&d, (cvl_conv2d_pass)pass, &chosen, NULL) == CVL_ERR_ALGORITHM);
 }
@@ -385,7 +386,8 @@ static void test_all(void)
             test_passes(d, a, 0);
         cvl_conv2d one = *d; /* the algorithms in turn */
         one.algorithm = a->of[(d - cases) % a->count];
-        test_sum(one);
+        if (!once || (d - cases) / 2 % 2 == 0)
+            test_sum(one);
         if (d->KH == 3 && (!once || d->SH == 2 || turn == 1))
             test_passes(d, &near, 1);
     }

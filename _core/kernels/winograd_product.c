@@ -7,9 +7,18 @@
 #define PREFETCH(p) __builtin_prefetch((p), 1, 3)
 #define HALF CVL_JOIN5(cvl_winograd_product, _, CVL_DTYPE, __, avx2)
 
+/* Where b alone comes from far: how many chains ahead it is fetched, and how near. With vectors of 64 bytes
+ * a chain is too short for all of the next one to come, and L1 has not the buffers to wait for more. What
+ * the next tile reads of a is fetched there too, from L2; narrower vectors have no load to spare for it. */
+#ifdef CVL_LEVEL_AVX512
+enum { CHAINS_B = 2, LEVEL_B = 2, FETCHES_A = 1 };
+#else
+enum { CHAINS_B = 1, LEVEL_B = 3, FETCHES_A = 0 };
+#endif
+
 /* A chain of FMAs of a group at a position, and where the next one begins. */
 typedef struct part {
-    const T *a, *b, *next_a, *next_b;
+    const T *a, *b, *next_a, *next_b, *far_b;
     T *c;
     ptrdiff_t K;
     int add;
@@ -26,13 +35,15 @@ INLINE part part_of(const TYPE(winograd_product) *g, ptrdiff_t p, ptrdiff_t grou
         .b = b + k * g->b_step,
         .next_a = a + (last ? g->a_plane : next * g->a_step),
         .next_b = b + (last ? g->b_plane : next * g->b_step),
+        .far_b =
+            b + k * g->b_step + CHAINS_B * (g->K > g->chain ? g->chain * g->b_step : g->b_plane),
         .c = g->c + p * g->c_plane + group * g->c_group,
         .K = last ? g->K - k : g->chain,
         .add = g->add || k > 0,
     };
 }
 
-/* What comes from far: nothing; a and b, which are fetched into L2; or b alone, into L1. */
+/* What comes from far: nothing; a and b, which are fetched into L2; or b alone. */
 enum { NEAR, FAR, FAR_B };
 
 /* What a micro-tile fetches while it multiplies: `step` further at each k. */
@@ -64,9 +75,12 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
     if (streams == FAR) {
         const ptrdiff_t a_width = a_step == 1 ? g->rows * g->a_row / K : a_step;
         ahead_a = share_of(g, g->a_streams, at->next_a, at->a, a_width, K, row, MR);
-    }
-    if (streams)
         ahead_b = share_of(g, g->b_streams, at->next_b, at->b, b_step, K, row, MR);
+    } else if (streams) {
+        ahead_b = share_of(g, 1, at->far_b, at->b, b_step, K, row, MR);
+        ahead_a =
+            (stream){rows > MR ? at->a + (row + MR) * g->a_row : at->next_a, MR * g->a_row / K};
+    }
     V acc[8][4];
 #pragma GCC unroll 8
     for (int i = 0; i < MR; i++) {
@@ -80,12 +94,12 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
 #pragma GCC unroll 1
     for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
         V bv[4];
-        if (streams == FAR) {
-            __builtin_prefetch(ahead_a.at, 0, 2);
+        if (streams == FAR || (streams && FETCHES_A)) {
+            __builtin_prefetch(ahead_a.at, 0, streams == FAR ? 2 : 3);
             ahead_a.at += ahead_a.step;
         }
         if (streams) {
-            __builtin_prefetch(ahead_b.at, 0, streams == FAR ? 2 : 3);
+            __builtin_prefetch(ahead_b.at, 0, streams == FAR ? 2 : LEVEL_B);
             ahead_b.at += ahead_b.step;
         }
 #pragma GCC unroll 4

@@ -141,8 +141,10 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     p->keeps_u = f->groups > 1 || (ready && u_bytes <= PRIVATE_BYTES) ||
                  (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
+    /* U of few tiles is more than V, and comes from L3 where a network has more weights than L2. */
+    const int once = ready && f->groups == 1 && p->tiles <= cvl_min(BLOCK, f->OC);
     if (p->keeps_u)
-        p->u_streams = u_bytes > PRIVATE_BYTES;
+        p->u_streams = once || u_bytes > PRIVATE_BYTES;
     else
         p->u_streams = p->has_u = ready && p->tiles <= READY_TILES;
     const ptrdiff_t VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
@@ -175,8 +177,13 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         const int small = p->kernels->gemm->NR < 4 * VL;
         const ptrdiff_t most = small ? SMALL_BYTES : BLOCK_BYTES;
         p->block = (small ? SMALL_BLOCK : BLOCK) / (p->side > 1 ? 2 : 1);
-        /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. */
-        const ptrdiff_t least = threads == 1 && u_bytes > ROOM_BYTES ? 1 : MIN_BLOCKS;
+        /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. Where
+         * it is read once, and in several panels, these are the tasks. */
+        const int whole = once && (threads == 1 || p->bands.panels > 1);
+        const int fewer = threads == 1 && u_bytes > ROOM_BYTES;
+        const ptrdiff_t least = whole || fewer ? 1 : MIN_BLOCKS;
+        if (whole)
+            p->block = cvl_min(p->block, cvl_max(MIN_BLOCK, p->tiles));
         while (p->block > MIN_BLOCK &&
                (p->block * tile_bytes > most || sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
             p->block /= 2;

@@ -11,12 +11,13 @@
 /* Rows of a tile of so many vectors: as many as registers hold, found GROUP by GROUP from a pointer and
  * their stride, for registers do not hold a pointer each. One vector of them is more chains than two
  * units have latency for; 8, which are no more, take 1.1 times as long. Vectors of a tile whose rows lie
- * in the lanes: one alone waits for its sums. STEPS of k that the loop counts at once. */
-enum { ROWS_1 = 12, ROWS_3 = 8, ROWS_4 = 6, GROUP = 4, TURNED = 2, STEPS = 4, SUMS = 24 };
+ * in the lanes: one alone waits for its sums. STEPS of k that the loop counts at once: with 16
+ * registers, which hold no pointers for several, it is as well to count each. */
+enum { ROWS_1 = 12, ROWS_3 = 8, ROWS_4 = 6, GROUP = 4, TURNED = 2, SUMS = 24 };
 #ifdef CVL_MANY_REGISTERS
-enum { ROWS_2 = 12 };
+enum { ROWS_2 = 12, STEPS = 4 };
 #else
-enum { ROWS_2 = 6 };
+enum { ROWS_2 = 6, STEPS = 1 };
 #endif
 _Static_assert((int)ROWS_1 <= (int)CVL_TALL_ROWS && TURNED * VL <= CVL_TALL_ROWS, "rows of a tile");
 

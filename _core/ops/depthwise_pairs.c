@@ -48,11 +48,12 @@ typedef struct buffers {
     T *copies;                   /* (ring, row) */
 } buffers;
 
+/* Two rows of outputs share no inputs of one kernel row, for which copies pay of few channels alone. */
 int NAME(depthwise_pairs_take)(const cvl_conv2d_shape *shape)
 {
     const cvl_conv2d *d = &shape->d;
     return d->OC == d->C && d->SH == 1 && d->SW == 1 && d->DH == 1 && d->DW == 1 &&
-           d->KH * d->KW > 1 && d->KH * d->KW <= CVL_ORDER_K;
+           (d->KH > 1 || (d->KW > 1 && d->C < FEW)) && d->KH * d->KW <= CVL_ORDER_K;
 }
 
 static ptrdiff_t whole_lines(ptrdiff_t elements) { return cvl_ceil_div(elements, LINE) * LINE; }

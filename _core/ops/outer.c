@@ -314,6 +314,20 @@ static void run_turned(part *w, ptrdiff_t tap)
     w->job.ahead = job.ahead;
 }
 
+/* A tap, some rows of dw after the others. */
+static void run_slices(part *w)
+{
+    const ptrdiff_t rows = w->p->slice;
+    NAME(outer) job = w->job;
+    for (ptrdiff_t c = 0; c < w->job.rows; c += rows) {
+        job.rows = cvl_min(rows, w->job.rows - c);
+        w->p->kernels->outer(&job);
+        job.a += rows;
+        job.c += rows * job.c_step;
+    }
+    w->job.ahead = job.ahead;
+}
+
 /* `count` listed rows of a block, from output `from` to output `to`: all taps of a group, or of those
  * of a copy. */
 static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
@@ -340,7 +354,7 @@ static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
         else if (p->turned)
             run_turned(w, tap);
         else
-            p->kernels->outer(&w->job);
+            run_slices(w);
     }
 }
 

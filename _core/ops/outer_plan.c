@@ -5,17 +5,20 @@
  * next one fetched. Pixels whole pages apart lie in so few sets of the caches that a copy pays, of x from
  * REUSED outputs on and of dy where WORTH rows of dw read it; quarters of pages, which is 1.15 to 1.4 times
  * as fast, where tiles are those of HALF vectors, which read it more often. Panels of copies have SKEW rows
- * more than they need, lest all begin in the same set of L1. */
+ * more than they need, lest all begin in the same set of L1. Where dw has more than LARGE bytes, SLICE rows of
+ * it are written at a time, along which the CPU fetches: down its columns it waits for memory. */
 enum {
     FEW = 16,    /* channels below which kernel rows are taken whole */
     SHORT = 6,   /* elements of them below which chains are too few, unless all are taken at once */
     DEPTH = 128, /* channels of a task */
     WIDTH = 512, /* outputs of a task, at most, */
-    WIDTH_MIN = 32, /* and at least, where they would be more than */
-    PART = 98304,   /* elements of dw */
-    FAR = 1 << 20,  /* bytes */
-    PAGE = 4096,    /* bytes */
-    HALF = 32,      /* bytes of a vector of avx2 */
+    WIDTH_MIN = 32,   /* and at least, where they would be more than */
+    PART = 98304,     /* elements of dw */
+    FAR = 1 << 20,    /* bytes */
+    LARGE = 32 << 20, /* bytes */
+    SLICE = 24,
+    PAGE = 4096, /* bytes */
+    HALF = 32,   /* bytes of a vector of avx2 */
     REUSED = 128,
     WORTH = 128,
     SKEW = 2,
@@ -170,6 +173,7 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = !p->merged && x_bytes > FAR - y_bytes;
+    p->slice = shape->w_size * (ptrdiff_t)sizeof(T) > LARGE ? SLICE : p->depth;
     p->b_step = d->OC;
     if (p->merged || (!p->turned && meets(p, d->OC) && p->taps * p->depth >= WORTH)) {
         p->b_step = p->merged ? p->merged : p->width + LINE;

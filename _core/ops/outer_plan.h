@@ -23,6 +23,7 @@ typedef struct plan {
     ptrdiff_t groups;       /* of which a task has one: merged, those of a copy; or sets of */
     ptrdiff_t side;         /* groups that take turns at each block */
     ptrdiff_t depth, depths, width, widths, splits;
+    ptrdiff_t slice;               /* rows of dw that a tap computes at a time */
     ptrdiff_t cuts;                /* parts of the taps */
     ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
     ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */

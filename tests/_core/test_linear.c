@@ -43,6 +43,9 @@ static const cvl_linear cases[] = {
 
 /* Forward, weights of rows half a page apart are copied where there are many of them, and rows. */
 static const cvl_linear apart = {sizeof(cvl_linear), 65, 468, 281};
+
+/* dw of more than 32 MB is written some rows at a time. */
+static const cvl_linear large = {sizeof(cvl_linear), 3, 2100, (33 << 20) / 2100 / (int)sizeof(T)};
 /* clang-format on */
 
 /* The header promises a 1x1 convolution over M pixels. */
@@ -180,6 +183,7 @@ static void test_all(void)
         }
     test_forward(&apart, REAL, 1);
     test_forward(&apart, INTEGER, 1);
+    test_backward_weights(&large, INTEGER);
 }
 
 int main(void) { return check_main(test_all); }

@@ -25,12 +25,19 @@ enum { MANY = 25, MAX_POSITIONS = 255 };
 /* What happens to n channels of one window, which begin at element `at` of x and `out` of y. */
 typedef void visit(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n);
 
+/* The operations on one vector wait for each other, and lines far apart are slow to fetch: visit_group, if
+ * not NULL, visits GROUP vectors at once; float64 does without, for the size of the code. */
+enum { GROUP = 4 };
+
 INLINE void visit_channels(const ptrdiff_t extent[4], const ptrdiff_t step[4], const windows *w,
-                           visit *visit_window)
+                           visit *visit_window, visit *visit_group)
 {
     for (ptrdiff_t pixel = 0; pixel < extent[0]; pixel++) {
         const ptrdiff_t at = pixel * step[0], out = pixel * step[3];
         ptrdiff_t c = 0;
+        for (; sizeof(T) == sizeof(float) && visit_group && c + GROUP * VL <= extent[3];
+             c += GROUP * VL)
+            visit_group(w, at + c, out + c, VL);
         for (; c + VL <= extent[3]; c += VL)
             visit_window(w, at + c, out + c, VL);
         if (c < extent[3])
@@ -38,15 +45,16 @@ INLINE void visit_channels(const ptrdiff_t extent[4], const ptrdiff_t step[4], c
     }
 }
 
-/* Windows of 2 x 2, the commonest by far, get code of their own: their loops vanish. */
+/* Windows of 2 x 2, the commonest by far, get code of their own: their loops vanish. Vectors of two are not
+ * worth its size. */
 INLINE void visit_windows(const ptrdiff_t extent[4], const ptrdiff_t step[4], windows w,
-                          visit *visit_window)
+                          visit *visit_window, visit *visit_group)
 {
     w.row_step = step[1];
     w.column_step = step[2];
-    if (extent[1] == 2 && extent[2] == 2) {
+    if (VL > 2 && extent[1] == 2 && extent[2] == 2) {
         w.rows = w.columns = 2;
-        visit_channels(extent, step, &w, visit_window);
+        visit_channels(extent, step, &w, visit_window, NULL);
     } else {
         const ptrdiff_t positions = extent[1] * extent[2];
         const ptrdiff_t lanes = extent[3] < VL ? extent[3] : VL;
@@ -59,7 +67,7 @@ INLINE void visit_windows(const ptrdiff_t extent[4], const ptrdiff_t step[4], wi
                 position[i] = i / w.columns * w.row_step + i % w.columns * w.column_step;
             w.position = position;
         }
-        visit_channels(extent, step, &w, visit_window);
+        visit_channels(extent, step, &w, visit_window, visit_group);
     }
 }
 
@@ -70,24 +78,39 @@ INLINE void give(const windows *w, ptrdiff_t at, V given, ptrdiff_t n)
     vstore_part(p, w->tiled ? given : vadd(vload_part(p, n), given), n);
 }
 
+#define EACH(j) _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++)
+
 /* ---------------------------------------------------------------------------------- max */
 
 /* NaN where there is one: vmax keeps a NaN of `best`, vselect takes one of x. -inf for a window
  * without positions. */
-INLINE V largest(const windows *w, ptrdiff_t at, ptrdiff_t n)
+INLINE void find_largest(const windows *w, ptrdiff_t at, ptrdiff_t n, V *best, const int vectors)
 {
-    V best = vset1(-INFINITY);
+    EACH (j)
+        best[j] = vset1(-INFINITY);
     for (ptrdiff_t r = 0; r < w->rows; r++)
-        for (ptrdiff_t c = 0; c < w->columns; c++) {
-            const V v = vload_part(w->x + at + r * w->row_step + c * w->column_step, n);
-            best = vselect(veq(v, v), vmax(v, best), v);
-        }
-    return best;
+        for (ptrdiff_t c = 0; c < w->columns; c++)
+            EACH (j) {
+                const T *x = w->x + at + r * w->row_step + c * w->column_step + j * VL;
+                const V v = vload_part(x, n);
+                best[j] = vselect(veq(v, v), vmax(v, best[j]), v);
+            }
 }
 
 INLINE void take_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
 {
-    vstore_part(w->y + out, largest(w, at, n), n);
+    V best;
+    find_largest(w, at, n, &best, 1);
+    vstore_part(w->y + out, best, n);
+}
+
+INLINE void take_largest_of_group(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    const int vectors = GROUP;
+    V best[GROUP];
+    find_largest(w, at, n, best, vectors);
+    EACH (j)
+        vstore(w->y + out + j * VL, best[j]);
 }
 
 /* The number of the position that wins, the first of the largest or the first NaN, and its value; 255
@@ -147,7 +170,8 @@ INLINE void give_to_largest(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdi
         give_to_one(w, at, out, n);
         return;
     }
-    const V best = largest(w, at, n);
+    V best;
+    find_largest(w, at, n, &best, 1);
     V dy = vload_part(w->dy + out, n);
     for (ptrdiff_t r = 0; r < w->rows; r++)
         for (ptrdiff_t c = 0; c < w->columns; c++) {
@@ -176,57 +200,92 @@ INLINE void give_to_winner(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdif
 
 void KERNEL(max_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, const T *x)
 {
-    visit_windows(extent, step, (windows){.x = x, .y = y}, take_largest);
+    visit_windows(extent, step, (windows){.x = x, .y = y}, take_largest, take_largest_of_group);
 }
 
 void KERNEL(max_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
                                const T *dy, const T *x, int tiled)
 {
     visit_windows(extent, step, (windows){.x = x, .dx = dx, .dy = dy, .tiled = tiled},
-                  give_to_largest);
+                  give_to_largest, NULL);
 }
 
 void KERNEL(max_pool_winners)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y,
                               uint8_t *winners, const T *x)
 {
     assert(extent[1] * extent[2] <= MAX_POSITIONS);
-    visit_windows(extent, step, (windows){.x = x, .y = y, .winners_out = winners}, take_winner);
+    visit_windows(extent, step, (windows){.x = x, .y = y, .winners_out = winners}, take_winner,
+                  NULL);
 }
 
 void KERNEL(max_pool_backward_winners)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
                                        const T *dy, const uint8_t *winners, int tiled)
 {
     visit_windows(extent, step, (windows){.dx = dx, .dy = dy, .winners = winners, .tiled = tiled},
-                  give_to_winner);
+                  give_to_winner, NULL);
 }
 
 /* ------------------------------------------------------------------------------ average */
 
 /* Rows first, then their sums in order. */
+INLINE void take_means(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n,
+                       const int vectors)
+{
+    V total[GROUP], row[GROUP];
+    EACH (j)
+        total[j] = vzero();
+    for (ptrdiff_t r = 0; r < w->rows; r++) {
+        EACH (j)
+            row[j] = vzero();
+        for (ptrdiff_t c = 0; c < w->columns; c++)
+            EACH (j) {
+                const T *x = w->x + at + r * w->row_step + c * w->column_step + j * VL;
+                row[j] = vadd(row[j], vload_part(x, n));
+            }
+        EACH (j)
+            total[j] = vadd(total[j], row[j]);
+    }
+    EACH (j)
+        vstore_part(w->y + out + j * VL, vdiv(total[j], w->divisor), n);
+}
+
 INLINE void take_mean(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
 {
-    V total = vzero();
-    for (ptrdiff_t r = 0; r < w->rows; r++) {
-        V row = vzero();
+    take_means(w, at, out, n, 1);
+}
+
+INLINE void take_mean_of_group(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    take_means(w, at, out, n, GROUP);
+}
+
+INLINE void give_to_each(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n,
+                         const int vectors)
+{
+    V given[GROUP];
+    EACH (j)
+        given[j] = vdiv(vload_part(w->dy + out + j * VL, n), w->divisor);
+    for (ptrdiff_t r = 0; r < w->rows; r++)
         for (ptrdiff_t c = 0; c < w->columns; c++)
-            row = vadd(row, vload_part(w->x + at + r * w->row_step + c * w->column_step, n));
-        total = vadd(total, row);
-    }
-    vstore_part(w->y + out, vdiv(total, w->divisor), n);
+            EACH (j)
+                give(w, at + r * w->row_step + c * w->column_step + j * VL, given[j], n);
 }
 
 INLINE void give_to_all(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
 {
-    const V given = vdiv(vload_part(w->dy + out, n), w->divisor);
-    for (ptrdiff_t r = 0; r < w->rows; r++)
-        for (ptrdiff_t c = 0; c < w->columns; c++)
-            give(w, at + r * w->row_step + c * w->column_step, given, n);
+    give_to_each(w, at, out, n, 1);
+}
+
+INLINE void give_to_all_of_group(const windows *w, ptrdiff_t at, ptrdiff_t out, ptrdiff_t n)
+{
+    give_to_each(w, at, out, n, GROUP);
 }
 
 void KERNEL(avg_pool)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *y, const T *x,
                       T divisor)
 {
-    visit_windows(extent, step, (windows){.x = x, .y = y, .divisor = vset1(divisor)}, take_mean);
+    visit_windows(extent, step, (windows){.x = x, .y = y, .divisor = vset1(divisor)}, take_mean,
+                  take_mean_of_group);
 }
 
 void KERNEL(avg_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4], T *dx,
@@ -234,5 +293,5 @@ void KERNEL(avg_pool_backward)(const ptrdiff_t extent[4], const ptrdiff_t step[4
 {
     visit_windows(extent, step,
                   (windows){.dx = dx, .dy = dy, .tiled = tiled, .divisor = vset1(divisor)},
-                  give_to_all);
+                  give_to_all, give_to_all_of_group);
 }

@@ -31,6 +31,7 @@ struct group_norm_job {
     cvl_columns plan, reduced; /* of a sample (M,C), and of the matrix that `reduce` sums */
     int backward, cut;         /* cut: samples go through the steps in regions */
     int rows;                  /* samples are rows of one group */
+    int short_blocks;          /* rows, backward: whose gradients are folded once */
     ptrdiff_t blocks;          /* of samples */
     sample_step *prepare;      /* or NULL */
     span_step *reduce;
@@ -42,8 +43,8 @@ struct group_norm_job {
     double *mean_out, *var_out;
     T *y, *dx, *dgamma, *dbeta;
 
-    double *gradients; /* backward: (blocks, 2, C) */
-    T *chains;         /* rows, backward: (workers, 2, C) */
+    double *gradients; /* backward: (blocks, 2, C); of rows with a fold per block (2, C) */
+    T *chains;         /* rows, backward: (workers, 2, C); with a fold per block (blocks, 2, C) */
     char *samples;     /* as many as are under way at once */
 };
 
@@ -70,10 +71,12 @@ static size_t carve(group_norm_job *job, int threads, void *workspace)
     cvl_scratch scratch = {workspace, 0};
     sample s = {0};
     const ptrdiff_t samples = job->cut ? job->d.N : cvl_min(threads, job->blocks);
+    const ptrdiff_t totals = job->short_blocks ? 1 : job->blocks;
+    const ptrdiff_t chains = job->short_blocks ? job->blocks : samples;
     if (job->backward)
-        job->gradients = cvl_carve(&scratch, (size_t)(job->blocks * 2 * job->d.C) * sizeof(double));
+        job->gradients = cvl_carve(&scratch, (size_t)(totals * 2 * job->d.C) * sizeof(double));
     if (job->backward && job->rows)
-        job->chains = cvl_carve(&scratch, (size_t)(samples * 2 * job->d.C) * sizeof(T));
+        job->chains = cvl_carve(&scratch, (size_t)(chains * 2 * job->d.C) * sizeof(T));
     if (job->rows)
         return scratch.used;
     job->samples = cvl_carve(&scratch, (size_t)samples * carve_sample(job, &s, NULL));
@@ -109,6 +112,8 @@ static cvl_status open_job(group_norm_job *job, const cvl_group_norm *from, int 
     job->cut = job->plan.blocks > 1;
     job->rows = d->M == 1 && d->groups == 1 && !job->cut;
     job->blocks = job->backward ? cvl_min(d->N, CVL_ORDER_BLOCKS) : d->N;
+    job->short_blocks =
+        job->backward && job->rows && d->N <= CVL_ORDER_BLOCKS * (ptrdiff_t)CVL_ORDER_FOLD;
     return CVL_OK;
 }
 
@@ -208,21 +213,26 @@ static void forward_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int work
                                      job->beta, job->d.eps);
 }
 
-/* A block's gradients: chains of a few rows, folded into double. */
+/* A block's gradients: chains of a few rows, folded into double. A block of one chain leaves it as it
+ * is: half as many bytes for another core to fetch. */
 static void backward_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const group_norm_job *job = context;
     const ptrdiff_t C = job->d.C;
-    T *chains = job->chains + worker * 2 * C;
-    memset(chains, 0, (size_t)(2 * C) * sizeof *chains);
     for (ptrdiff_t block = begin; block < end; block++) {
         const ptrdiff_t last = first_sample(job, block + 1);
+        T *chains = job->chains + (job->short_blocks ? block : worker) * 2 * C;
+        double *gradients = job->gradients + block * 2 * C;
+        memset(chains, 0, (size_t)(2 * C) * sizeof *chains);
+        if (!job->short_blocks)
+            memset(gradients, 0, (size_t)(2 * C) * sizeof *gradients);
         for (ptrdiff_t n = first_sample(job, block); n < last; n += CVL_ORDER_FOLD) {
             job->kernels->layer_norm_backward(cvl_min(CVL_ORDER_FOLD, last - n), C,
                                               job->dx ? job->dx + n * C : NULL, chains,
                                               job->dy + n * C, job->x + n * C, job->gamma,
                                               job->mean + n, job->var + n, job->d.eps);
-            job->kernels->fold_columns(job->gradients + block * 2 * C, chains, 2 * C, 2 * C);
+            if (!job->short_blocks)
+                job->kernels->fold_columns(gradients, chains, 2 * C, 2 * C);
         }
     }
 }
@@ -420,10 +430,14 @@ cvl_status NAME(group_norm_backward)(const cvl_group_norm *d, T *dx, T *dgamma, 
         memset(dbeta, 0, (size_t)C * sizeof(T));
         return CVL_OK;
     }
-    memset(job.gradients, 0, (size_t)(job.blocks * 2 * C) * sizeof(double));
+    const ptrdiff_t totals = job.short_blocks ? 1 : job.blocks;
+    if (!job.rows || job.short_blocks)
+        memset(job.gradients, 0, (size_t)(totals * 2 * C) * sizeof(double));
     run_job(&job, exec.threads);
-    job.kernels->merge_columns(dbeta, job.gradients, job.blocks, C, 2 * C);
-    job.kernels->merge_columns(dgamma, job.gradients + C, job.blocks, C, 2 * C);
+    if (job.short_blocks)
+        job.kernels->fold_columns(job.gradients, job.chains, 2 * C, job.blocks * 2 * C);
+    job.kernels->merge_columns(dbeta, job.gradients, totals, C, 2 * C);
+    job.kernels->merge_columns(dgamma, job.gradients + C, totals, C, 2 * C);
     return CVL_OK;
 }
 

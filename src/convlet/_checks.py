@@ -397,6 +397,8 @@ def is_number(value) -> bool:
 
 def number(value, name) -> float:
     """Return any number as a float."""
+    if type(value) is float:
+        return value
     if not is_number(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)

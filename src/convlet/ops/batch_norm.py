@@ -71,7 +71,7 @@ def batch_norm(
         return results
     y, mean, var = batch_norm_training(x, gamma, beta, eps, residual, activation)
     if y.dtype == _checks.FLOAT32:
-        mean, var = rounded(mean), rounded(var)
+        mean, var = rounded(mean, var)
     return y, mean, var
 
 
@@ -284,7 +284,7 @@ def like_x(value, name, x, required=False):
     return value
 
 
-def rounded(value):
-    """Return a float64 statistic as float32; too large a value becomes infinite."""
+def rounded(mean, var):
+    """Return float64 statistics as float32; too large a value becomes infinite."""
     with np.errstate(over="ignore"):
-        return value.astype(np.float32)
+        return mean.astype(np.float32), var.astype(np.float32)

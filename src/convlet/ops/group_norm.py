@@ -348,7 +348,7 @@ def _trailing(value, shape, name, x):
         return None
     value = array_like(value, name, x, "x")
     _checks.shape(value, shape, name, "(the axes of x that are normalised)")
-    return value.reshape(-1)
+    return value if value.ndim == 1 else value.reshape(-1)
 
 
 def _leading(x, shape, where):
@@ -403,4 +403,4 @@ def _gradients(dy, x, gamma, mean, var, matrices, eps, needs_dx, where):
 
 def _of_dtype(y, mean, var):
     """The statistics in the dtype of y."""
-    return (rounded(mean), rounded(var)) if y.dtype == _checks.FLOAT32 else (mean, var)
+    return rounded(mean, var) if y.dtype == _checks.FLOAT32 else (mean, var)

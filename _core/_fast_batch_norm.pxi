@@ -31,11 +31,36 @@ cdef void *take_like(Gate gate, array, const Py_buffer *like) noexcept:
 
 
 cdef double *prepare_statistics(
-        Gate gate, cvl_exec *run, int threads, size_t scratch, Py_ssize_t C) except NULL:
-    """Prepare a run with `scratch` bytes; return room for two numbers per channel behind them."""
+        Gate gate, cvl_exec *run, int threads, size_t scratch, Py_ssize_t count) except NULL:
+    """Prepare a run with `scratch` bytes; return room for twice `count` numbers behind them."""
     scratch = (scratch + sizeof(double) - 1) // sizeof(double) * sizeof(double)
-    gate.prepare(run, threads, scratch + 2 * C * sizeof(double))
+    gate.prepare(run, threads, scratch + 2 * count * sizeof(double))
     return <double *>(<char *>run.workspace + scratch)
+
+
+cdef void write_statistic(Block block, char code, const double *exact, Py_ssize_t count) noexcept:
+    """Write `count` numbers into a block of that type."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        if code == FLOAT32:
+            (<float *>block.chunk.memory)[i] = <float>exact[i]
+        else:
+            (<double *>block.chunk.memory)[i] = exact[i]
+
+
+cdef bint take_statistic(
+        Gate gate, double *exact, array, int rank, const Py_ssize_t *shape) noexcept:
+    """Read `array`, if it is plain and of that shape; return whether it is."""
+    cdef Py_ssize_t i
+    cdef Py_buffer *view = gate.take(array, FLOAT, rank)
+    if not view:
+        return False
+    for i in range(rank):
+        if view.shape[i] != shape[i]:
+            return False
+    for i in range(count_of(view)):
+        exact[i] = (<float *>view.buf)[i] if view.itemsize == 4 else (<double *>view.buf)[i]
+    return True
 
 
 def batch_norm(x, gamma, beta, residual, eps, activation, get_threads):
@@ -43,7 +68,6 @@ def batch_norm(x, gamma, beta, residual, eps, activation, get_threads):
     cdef cvl_batch_norm d
     cdef cvl_exec run
     cdef cvl_status status
-    cdef Py_ssize_t c
     cdef void *residual_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.take(x, FLOAT, ANY_RANK)
@@ -70,30 +94,14 @@ def batch_norm(x, gamma, beta, residual, eps, activation, get_threads):
             code, &d, y_memory, exact, exact + d.C, x_view.buf, gamma_memory, beta_memory,
             residual_memory, &run)
     check(status)
-    for c in range(d.C):
-        if code == FLOAT32:
-            (<float *>mean.chunk.memory)[c] = <float>exact[c]
-            (<float *>var.chunk.memory)[c] = <float>exact[d.C + c]
-        else:
-            (<double *>mean.chunk.memory)[c] = exact[c]
-            (<double *>var.chunk.memory)[c] = exact[d.C + c]
+    write_statistic(mean, code, exact, d.C)
+    write_statistic(var, code, exact + d.C, d.C)
     channels = (d.C,)
     return (
         array_over(y, x.shape, code),
         array_over(mean, channels, code),
         array_over(var, channels, code),
     )
-
-
-cdef bint take_statistic(Gate gate, double *exact, array, Py_ssize_t C) noexcept:
-    """Read `array`, if it is plain and (C,); return whether it is."""
-    cdef Py_ssize_t c
-    cdef Py_buffer *view = gate.take(array, FLOAT, 1)
-    if not view or view.shape[0] != C:
-        return False
-    for c in range(C):
-        exact[c] = (<float *>view.buf)[c] if view.itemsize == 4 else (<double *>view.buf)[c]
-    return True
 
 
 def batch_norm_gradients(
@@ -129,7 +137,8 @@ def batch_norm_gradients(
     cdef int threads = get_threads()
     cdef double *exact = prepare_statistics(
         gate, &run, threads, cvl_batch_norm_backward_workspace_size(code, &d, threads), d.C)
-    if not (take_statistic(gate, exact, mean, d.C) and take_statistic(gate, exact + d.C, var, d.C)):
+    if not (take_statistic(gate, exact, mean, 1, &d.C)
+            and take_statistic(gate, exact + d.C, var, 1, &d.C)):
         return None
     cdef Block dx = new_block(count_of(x_view), code)
     cdef Block dgamma = new_block(d.C, code)

@@ -152,6 +152,25 @@ def batch_norm_gradients(
     frozen: bool,
     get_threads: Callable[[], int],
 ) -> tuple[NDArray[Any], ...] | None: ...
+def layer_norm(
+    x: Any, gamma: Any, beta: Any, eps: Any, get_threads: Callable[[], int]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
+def layer_norm_gradients(
+    dy: Any, x: Any, gamma: Any, mean: Any, var: Any, eps: Any, get_threads: Callable[[], int]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
+def group_norm(
+    x: Any, gamma: Any, beta: Any, groups: Any, eps: Any, get_threads: Callable[[], int]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
+def group_norm_gradients(
+    dy: Any,
+    x: Any,
+    gamma: Any,
+    mean: Any,
+    var: Any,
+    groups: Any,
+    eps: Any,
+    get_threads: Callable[[], int],
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
 def linear(x: Any, w: Any, b: Any, get_threads: Callable[[], int]) -> NDArray[Any] | None: ...
 def linear_gradients(
     dy: Any,

@@ -66,6 +66,9 @@ def group_norm(
     >>> mean, var
     (array([[ 2., 10.]]), array([[1., 0.]]))
     """
+    results = _core.group_norm(x, gamma, beta, groups, eps, get_num_threads)
+    if results is not None:
+        return results
     y, mean, var = group_norm_training(x, gamma, beta, groups, eps)
     return y, *_of_dtype(y, mean, var)
 
@@ -114,6 +117,10 @@ def group_norm_backward(
     >>> group_norm_backward(np.ones((1, 4)), x, None, mean, var)[2]
     array([1., 1., 1., 1.])
     """
+    groups = mean.shape[1] if type(mean) is np.ndarray and mean.ndim == 2 else None
+    gradients = _core.group_norm_gradients(dy, x, gamma, mean, var, groups, eps, get_num_threads)
+    if gradients is not None:
+        return gradients
     return group_norm_gradients(dy, x, gamma, mean, var, eps, needs_dx=True)
 
 
@@ -173,6 +180,9 @@ def instance_norm(
     array([[2., 5.]])
     """
     x, channels = channels_last(x, "instance_norm: x")
+    results = _core.group_norm(x, gamma, beta, channels[0], eps, get_num_threads)
+    if results is not None:
+        return results
     y, mean, var = group_norm_training(x, gamma, beta, channels[0], eps, "instance_norm")
     return y, *_of_dtype(y, mean, var)
 
@@ -206,6 +216,11 @@ def instance_norm_backward(
     array([2., 2.])
     """
     x, channels = channels_last(x, "instance_norm_backward: x")
+    gradients = _core.group_norm_gradients(
+        dy, x, gamma, mean, var, channels[0], eps, get_num_threads
+    )
+    if gradients is not None:
+        return gradients
     return group_norm_gradients(
         dy, x, gamma, mean, var, eps, True, channels[0], "instance_norm_backward"
     )
@@ -254,6 +269,10 @@ def layer_norm(
     >>> layer_norm(x, None, np.array([7.0, 8.0]), eps=0.25)[1]
     array([2., 5.])
     """
+    if normalized_shape is None:
+        results = _core.layer_norm(x, gamma, beta, eps, get_num_threads)
+        if results is not None:
+            return results
     y, mean, var = layer_norm_training(x, gamma, beta, normalized_shape, eps)
     return y, *_of_dtype(y, mean, var)
 
@@ -304,6 +323,9 @@ def layer_norm_backward(
     >>> layer_norm_backward(np.ones((2, 2)), x, None, mean, var)[2]
     array([2., 2.])
     """
+    gradients = _core.layer_norm_gradients(dy, x, gamma, mean, var, eps, get_num_threads)
+    if gradients is not None:
+        return gradients
     return layer_norm_gradients(dy, x, gamma, mean, var, eps, needs_dx=True)
 
 

@@ -253,7 +253,7 @@ class BatchNorm(Layer):
         weight = 1 / (self.count + 1) if self.momentum is None else self.momentum
         unbias = values / (values - 1) if self.kept_variance == "unbiased" else 1.0
         dtype = self.dtype
-        mean, var = np.empty((2, self.channels), dtype)
+        mean, var = np.empty(self.channels, dtype), np.empty(self.channels, dtype)
         # A user may have assigned arrays of another layout or dtype.
         before_mean = np.ascontiguousarray(self.running_mean, dtype)
         before_var = np.ascontiguousarray(self.running_var, dtype)

@@ -247,8 +247,7 @@ cdef extern from "convlet.h" nogil:
         size_t size
         Py_ssize_t C
         double weight, unbias
-    cvl_running CVL_RUNNING_INIT \
-        "((cvl_running)CVL_RUNNING_INIT)"
+    cvl_running CVL_RUNNING_INIT "((cvl_running)CVL_RUNNING_INIT)"
     cvl_group_norm CVL_GROUP_NORM_INIT "((cvl_group_norm)CVL_GROUP_NORM_INIT)"
     cvl_softmax CVL_SOFTMAX_INIT "((cvl_softmax)CVL_SOFTMAX_INIT)"
     cvl_softmax_cross_entropy CVL_SOFTMAX_CROSS_ENTROPY_INIT \
@@ -521,6 +520,8 @@ cdef size_t cvl_conv_transpose2d_backward_weights_workspace_size(
 
 cdef cvl_status cvl_concat_forward(
     char dtype, const cvl_concat *d, void *y, const void **x, const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_concat_backward(
+    char dtype, const cvl_concat *d, void **dx, const void *dy, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_pad_shortcut_forward(
     char dtype, const cvl_pad_shortcut *d, void *y, const void *x,
     const cvl_exec *run) noexcept nogil
@@ -534,8 +535,7 @@ cdef cvl_status cvl_pad2d_backward(
     char dtype, const cvl_pad2d *d, void *dx, const void *dy, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_pad2d_workspace_size(char dtype, const cvl_pad2d *d, int threads) noexcept nogil
 cdef cvl_status cvl_upsample2d_forward(
-    char dtype, const cvl_upsample2d *d, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, const cvl_upsample2d *d, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_upsample2d_backward(
     char dtype, const cvl_upsample2d *d, void *dx, const void *dy,
     const cvl_exec *run) noexcept nogil

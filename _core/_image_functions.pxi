@@ -38,6 +38,10 @@ cdef extern from "convlet.h" nogil:
         const cvl_concat *d, float *y, const float **x, const cvl_exec *run)
     cvl_status cvl_concat_forward_f64(
         const cvl_concat *d, double *y, const double **x, const cvl_exec *run)
+    cvl_status cvl_concat_backward_f32(
+        const cvl_concat *d, float **dx, const float *dy, const cvl_exec *run)
+    cvl_status cvl_concat_backward_f64(
+        const cvl_concat *d, double **dx, const double *dy, const cvl_exec *run)
     cvl_status cvl_pad_shortcut_forward_f32(
         const cvl_pad_shortcut *d, float *y, const float *x, const cvl_exec *run)
     cvl_status cvl_pad_shortcut_forward_f64(
@@ -145,6 +149,14 @@ cdef cvl_status cvl_concat_forward(
     if dtype == b'f':
         return cvl_concat_forward_f32(d, <float *>y, <const float **>x, run)
     return cvl_concat_forward_f64(d, <double *>y, <const double **>x, run)
+
+
+cdef cvl_status cvl_concat_backward(
+        char dtype, const cvl_concat *d, void **dx, const void *dy,
+        const cvl_exec *run) noexcept nogil:
+    if dtype == b'f':
+        return cvl_concat_backward_f32(d, <float **>dx, <const float *>dy, run)
+    return cvl_concat_backward_f64(d, <double **>dx, <const double *>dy, run)
 
 
 cdef cvl_status cvl_pad_shortcut_forward(

@@ -465,6 +465,33 @@ class TestGateOfTheExtension:
         with pytest.raises(FloatingPointError):
             call(LABELS, None, np.full(len(LABELS), -1, LOGITS.dtype))
 
+    @pytest.mark.parametrize(
+        ("parts", "channels"),
+        [
+            (((2, 3), (2, 5)), (3, 4)),
+            (((2, 3), (2, 5)), (3, 5, 1)),
+            (((2, 3), (3, 5)), (3, 5)),
+            (((2, 3), (2, 1, 5)), (3, 5)),
+            (((2, 3), (2, 4)), (3, 4)),
+            (((2, 8), None), (8, 0)),
+            (((2, 8), None), (9, -1)),
+            (((2, 3), None), (3, 2**62)),
+            ((None,), (8,)),
+            ((), ()),
+        ],
+    )
+    def test_concat(self, parts, channels):
+        """Parts that do not fill the whole are refused; only a gradient may be missing."""
+        whole = floats(2, 8)
+        arrays = tuple(None if shape is None else np.zeros(shape, np.float32) for shape in parts)
+        with pytest.raises(ValueError, match=r"part|shape|NULL"):
+            _core.concat_forward(whole, arrays, channels, 1)
+        if parts != (None,):
+            with pytest.raises(ValueError, match=r"part|shape"):
+                _core.concat_backward(arrays, channels, whole, 1)
+        np.testing.assert_array_equal(floats(2, 8), whole)
+        assert not any(array.any() for array in arrays if array is not None)
+
     def test_segments(self):
         """Segments whose parts differ, are missing or are of two dtypes are refused."""
         w, short = floats(8), floats(7)

@@ -176,6 +176,22 @@ def test_concat_is_its_definition(dtype):
     np.testing.assert_array_equal(dxs[0] + dxs[1] + dxs[2], pullback(dy))
 
 
+def test_concat_of_many_branches_leaves_out_frozen_ones():
+    """Frozen branches get no gradient, among more branches than any other operator has inputs."""
+    layer = cl.Concat(*(cl.Linear(3, 1 + i % 4, rng=i) for i in range(20)))
+    x, dy = images(5, 3, dtype=np.float32), images(5, 50, seed=2, dtype=np.float32)
+    for branch in layer.branches[::3]:
+        branch.freeze()
+    y, pullback = layer.vjp(x, input_grad=False)
+    pullback(dy)
+    parts = reference.concat_backward(dy, [branch.weight.shape[1] for branch in layer.branches])
+
+    np.testing.assert_array_equal(reference.concat(*(branch(x) for branch in layer.branches)), y)
+    for i, (branch, part) in enumerate(zip(layer.branches, parts, strict=True)):
+        expected = x.T @ part if i % 3 else np.zeros((3, part.shape[1]))
+        np.testing.assert_allclose(branch.weight.grad, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_concat_reference_gradient():
     """The definition of Concat passes a check by finite differences."""
     xs = images(2, 3, 2), images(2, 3, 1, seed=2), images(2, 3, 4, seed=3)

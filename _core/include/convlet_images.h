@@ -200,7 +200,8 @@ CVL_API size_t cvl_adaptive_avg_pool2d_workspace_size_f64(const cvl_adaptive_avg
  * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW */
 
 /* Parts side by side: y[m,o_i + c] = x_i[m,c], o_i = sum over k < i of C_k.
- * Shapes   x_i (M,C_i), i < parts  y (M,sum of C_i) */
+ * backward: dx_i[m,c] = dy[m,o_i + c]; dx_i may be NULL where it is not needed.
+ * Shapes   x_i, dx_i (M,C_i), i < parts  y, dy (M,sum of C_i) */
 typedef struct cvl_concat {
     size_t size;
     ptrdiff_t M, parts; /* M >= 0, parts >= 1 */
@@ -211,6 +212,10 @@ CVL_API cvl_status cvl_concat_forward_f32(const cvl_concat *d, float *y, const f
                                           const cvl_exec *run);
 CVL_API cvl_status cvl_concat_forward_f64(const cvl_concat *d, double *y, const double *const *x,
                                           const cvl_exec *run);
+CVL_API cvl_status cvl_concat_backward_f32(const cvl_concat *d, float *const *dx, const float *dy,
+                                           const cvl_exec *run);
+CVL_API cvl_status cvl_concat_backward_f64(const cvl_concat *d, double *const *dx, const double *dy,
+                                           const cvl_exec *run);
 
 /* The shortcut without parameters: y[n,h,w,c] = x[n,h*SH,w*SW,c] where c < C, else 0.
  * Shapes   x, dx (N,H,W,C)  y, dy (N,ceil(H/SH),ceil(W/SW),OC)

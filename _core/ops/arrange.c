@@ -10,8 +10,10 @@ enum { CHUNK_BYTES = 16384 };
 typedef struct concat_job {
     cvl_concat d;
     ptrdiff_t OC, chunk; /* channels of y; rows of a task */
-    T *y;
+    T *y;                /* from x */
     const T *const *x;
+    T *const *dx; /* from dy */
+    const T *dy;
 } concat_job;
 
 cvl_status NAME(concat_sizes)(const cvl_concat *from, cvl_concat *d, ptrdiff_t *OC)
@@ -47,10 +49,35 @@ static void concat_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
     }
 }
 
+static void split_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const concat_job *j = context;
+    (void)worker;
+    for (ptrdiff_t chunk = begin; chunk < end; chunk++) {
+        const ptrdiff_t first = chunk * j->chunk, last = cvl_min(first + j->chunk, j->d.M);
+        for (ptrdiff_t part = 0, at = 0; part < j->d.parts; at += j->d.C[part++]) {
+            const ptrdiff_t C = j->d.C[part];
+            for (ptrdiff_t m = first; m < last && j->dx[part]; m++)
+                memcpy(j->dx[part] + m * C, j->dy + m * j->OC + at, (size_t)C * sizeof(T));
+        }
+    }
+}
+
+static cvl_status run_concat(concat_job *j, cvl_task *rows, const cvl_exec *run)
+{
+    cvl_exec exec;
+    cvl_status status = cvl_read_exec(&exec, run, 0);
+    if (status != CVL_OK)
+        return status;
+    j->chunk = cvl_max(1, CHUNK_BYTES / (ptrdiff_t)sizeof(T) / j->OC);
+    cvl_parallel_for(exec.threads, cvl_ceil_div(j->d.M, j->chunk),
+                     2 * (double)j->d.M * (double)j->OC * sizeof(T), CVL_GRADUAL, rows, j);
+    return CVL_OK;
+}
+
 cvl_status NAME(concat_forward)(const cvl_concat *d, T *y, const T *const *x, const cvl_exec *run)
 {
     concat_job j = {.y = y, .x = x};
-    cvl_exec exec;
     cvl_status status = NAME(concat_sizes)(d, &j.d, &j.OC);
     if (status != CVL_OK)
         return status;
@@ -59,13 +86,19 @@ cvl_status NAME(concat_forward)(const cvl_concat *d, T *y, const T *const *x, co
     for (ptrdiff_t i = 0; i < j.d.parts && j.d.M > 0; i++)
         if (!x[i] || !y)
             return CVL_ERR_ARGUMENT;
-    status = cvl_read_exec(&exec, run, 0);
+    return run_concat(&j, concat_rows, run);
+}
+
+cvl_status NAME(concat_backward)(const cvl_concat *d, T *const *dx, const T *dy,
+                                 const cvl_exec *run)
+{
+    concat_job j = {.dx = dx, .dy = dy};
+    cvl_status status = NAME(concat_sizes)(d, &j.d, &j.OC);
     if (status != CVL_OK)
         return status;
-    j.chunk = cvl_max(1, CHUNK_BYTES / (ptrdiff_t)sizeof(T) / j.OC);
-    cvl_parallel_for(exec.threads, cvl_ceil_div(j.d.M, j.chunk),
-                     2 * (double)j.d.M * (double)j.OC * sizeof(T), CVL_GRADUAL, concat_rows, &j);
-    return CVL_OK;
+    if (!dx || (!dy && j.d.M > 0))
+        return CVL_ERR_ARGUMENT;
+    return run_concat(&j, split_rows, run);
 }
 
 /* --------------------------------------------------------- the shortcut without parameters */

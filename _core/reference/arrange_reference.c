@@ -9,6 +9,14 @@ void cvl_reference_concat_forward(const cvl_concat *d, double *y, const double *
                 *y++ = x[part][m * d->C[part] + c];
 }
 
+void cvl_reference_concat_backward(const cvl_concat *d, double *const *dx, const double *dy)
+{
+    for (ptrdiff_t m = 0; m < d->M; m++)
+        for (ptrdiff_t part = 0; part < d->parts; part++)
+            for (ptrdiff_t c = 0; c < d->C[part]; c++)
+                dx[part][m * d->C[part] + c] = *dy++;
+}
+
 /* Where element c of pixel (h,w) of y comes from in x, or -1. */
 static ptrdiff_t source(const cvl_pad_shortcut *d, ptrdiff_t n, ptrdiff_t h, ptrdiff_t w,
                         ptrdiff_t c)

@@ -124,6 +124,7 @@ void cvl_reference_conv_transpose2d_backward_weights(const cvl_conv_transpose2d 
                                                      double *db, const double *dy, const double *x);
 
 void cvl_reference_concat_forward(const cvl_concat *d, double *y, const double *const *x);
+void cvl_reference_concat_backward(const cvl_concat *d, double *const *dx, const double *dy);
 void cvl_reference_pad_shortcut_forward(const cvl_pad_shortcut *d, double *y, const double *x);
 void cvl_reference_pad_shortcut_backward(const cvl_pad_shortcut *d, double *dx, const double *dy);
 

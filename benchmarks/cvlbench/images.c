@@ -9,7 +9,7 @@ typedef struct images {
     cvl_concat concat;
     cvl_pad_shortcut pad_shortcut;
     ptrdiff_t channels[2]; /* of the parts of a concatenation */
-    const T *parts[2];
+    T *parts[2];
     T *x, *dy, *y, *dx;
 } images;
 
@@ -39,7 +39,14 @@ static cvl_status dropout_forward(const problem *p, int which)
 static cvl_status concat_forward(const problem *p, int which)
 {
     const images *s = p->state;
-    return NAME(concat_forward)(&s->concat, s->y, s->parts, &p->run);
+    const T *x[] = {s->parts[0], s->parts[1]};
+    return NAME(concat_forward)(&s->concat, s->y, x, &p->run);
+}
+
+static cvl_status concat_backward(const problem *p, int which)
+{
+    const images *s = p->state;
+    return NAME(concat_backward)(&s->concat, s->parts, s->y, &p->run);
 }
 
 /* The arrays of maps from `inputs` elements to `outputs`, and both passes, which cost as much. */
@@ -144,6 +151,9 @@ static void make_concat(problem *p)
     double moved = (double)y;
     problem_time(p, (contender){.pass = "forward",
                                 .call = concat_forward,
+                                .cost = {0, moved, moved, 2 * moved, 0}});
+    problem_time(p, (contender){.pass = "backward",
+                                .call = concat_backward,
                                 .cost = {0, moved, moved, 2 * moved, 0}});
 }
 

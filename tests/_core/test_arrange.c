@@ -16,13 +16,24 @@ static void test_concat(ptrdiff_t M, ptrdiff_t parts, const ptrdiff_t *C)
         x[i] = input_random(M * C[i]);
         wide[i] = widened(x[i], M * C[i]);
     }
-    double *want = doubles(M * OC);
+    double *want = doubles(M * OC), *want_dx[MOST_PARTS];
+    const T *dy = input_random(M * OC);
+    for (ptrdiff_t i = 0; i < parts; i++)
+        want_dx[i] = doubles(M * C[i]);
     cvl_reference_concat_forward(&d, want, wide);
+    cvl_reference_concat_backward(&d, want_dx, widened(dy, M * OC));
     for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(M * OC);
         cvl_exec run = run_with(threads, 0);
         CHECK(NAME(concat_forward)(&d, y, x, &run) == CVL_OK);
         check_exact("y", M * OC, y, want);
+        T *dx[MOST_PARTS];
+        for (ptrdiff_t i = 0; i < parts; i++)
+            dx[i] = i == 1 ? NULL : output(M * C[i]);
+        CHECK(NAME(concat_backward)(&d, dx, dy, &run) == CVL_OK);
+        for (ptrdiff_t i = 0; i < parts; i++)
+            if (dx[i])
+                check_exact("dx", M * C[i], dx[i], want_dx[i]);
     }
     check_memory();
 }
@@ -76,10 +87,13 @@ static void test_errors(void)
                                           CVL_ERR_SHAPE,    CVL_ERR_SHAPE, CVL_ERR_OVERFLOW};
     T *x = input_random(20), *y = output(20);
     const T *parts[] = {x, x}, *missing[] = {x, NULL};
+    T *gradients[] = {y, y};
     cvl_exec run = run_with(1, 0);
     check_case("errors");
-    for (size_t i = 0; i < sizeof concats / sizeof *concats; i++)
+    for (size_t i = 0; i < sizeof concats / sizeof *concats; i++) {
         CHECK(NAME(concat_forward)(&concats[i], y, parts, &run) == concat_errors[i]);
+        CHECK(NAME(concat_backward)(&concats[i], gradients, x, &run) == concat_errors[i]);
+    }
     for (size_t i = 0; i < sizeof shortcuts / sizeof *shortcuts; i++) {
         CHECK(NAME(pad_shortcut_forward)(&shortcuts[i], y, x, &run) == shortcut_errors[i]);
         CHECK(NAME(pad_shortcut_backward)(&shortcuts[i], y, x, &run) == shortcut_errors[i]);
@@ -91,6 +105,10 @@ static void test_errors(void)
     CHECK(NAME(concat_forward)(&concat, y, NULL, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(concat_forward)(&concat, y, missing, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(concat_forward)(&concat, y, parts, NULL) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(concat_backward)(NULL, gradients, x, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(concat_backward)(&concat, NULL, x, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(concat_backward)(&concat, gradients, NULL, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(concat_backward)(&concat, gradients, x, NULL) == CVL_ERR_ARGUMENT);
     CHECK(NAME(pad_shortcut_forward)(&shortcut, NULL, x, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(pad_shortcut_backward)(&shortcut, y, NULL, &run) == CVL_ERR_ARGUMENT);
     CHECK(untouched(y, 20 * sizeof(T)));

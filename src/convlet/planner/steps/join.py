@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
-import numpy as np
-
 from ... import _core
 from ..._core import empty
 from .base import Step
@@ -48,23 +44,25 @@ class ConcatStep(JoinStep):
     """Values side by side on the last axis."""
 
     def prepare(self, node):
-        ends = itertools.accumulate((shape[-1] for shape in self.input_shapes), initial=0)
-        self.columns = [slice(begin, end) for begin, end in itertools.pairwise(ends)]
+        self.channels = tuple(shape[-1] for shape in self.input_shapes)
 
     def infer(self, values, threads):
         y = values[self.y] = empty(self.shape, self.code)
-        np.concatenate([values[value] for value in self.inputs], axis=-1, out=y)
+        x = tuple(values[value] for value in self.inputs)
+        _core.concat_forward(y, x, self.channels, threads)
 
     def forward(self, run):
         self.infer(run.values, run.threads)
 
     def backward(self, run):
-        dy = run.take(self.y)
-        for (value, needed), columns in zip(self.wants(), self.columns, strict=True):
-            if needed:
-                dx = empty((*dy.shape[:-1], columns.stop - columns.start), self.code)
-                dx[...] = dy[..., columns]
-                run.give(value, dx, fresh=True)
+        dx = tuple(
+            empty(shape, self.code) if needed else None
+            for shape, needed in zip(self.input_shapes, self.needs, strict=True)
+        )
+        _core.concat_backward(dx, self.channels, run.take(self.y), run.threads)
+        for value, gradient in zip(self.inputs, dx, strict=True):
+            if gradient is not None:
+                run.give(value, gradient, fresh=True)
 
 
 class FlattenStep(Step):

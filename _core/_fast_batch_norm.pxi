@@ -104,6 +104,42 @@ def batch_norm(x, gamma, beta, residual, eps, activation, get_threads):
     )
 
 
+def batch_norm_by_statistics(
+        x, gamma, beta, mean, var, residual, eps, activation, get_threads):
+    """y by given mean and var. None as in `batch_norm`."""
+    cdef cvl_batch_norm d
+    cdef cvl_exec run
+    cdef cvl_status status
+    cdef void *residual_memory = NULL
+    cdef Gate gate = new_gate()
+    cdef Py_buffer *x_view = gate.take(x, FLOAT, ANY_RANK)
+    if not x_view or not describe_plain_batch_norm(&d, x_view, eps, activation):
+        return None
+    cdef char code = code_of(x_view)
+    cdef void *gamma_memory = take_channels(gate, gamma, code, d.C)
+    cdef void *beta_memory = take_channels(gate, beta, code, d.C)
+    if not gamma_memory or not beta_memory:
+        return None
+    if residual is not None:
+        residual_memory = take_like(gate, residual, x_view)
+        if not residual_memory:
+            return None
+    cdef int threads = get_threads()
+    cdef double *exact = prepare_statistics(
+        gate, &run, threads, cvl_batch_norm_inference_workspace_size(code, &d, threads), d.C)
+    if not (take_statistic(gate, exact, mean, 1, &d.C)
+            and take_statistic(gate, exact + d.C, var, 1, &d.C)):
+        return None
+    cdef Block y = new_block(count_of(x_view), code)
+    cdef void *y_memory = y.chunk.memory
+    with nogil:
+        status = cvl_batch_norm_inference(
+            code, &d, y_memory, x_view.buf, gamma_memory, beta_memory, exact, exact + d.C,
+            residual_memory, &run)
+    check(status)
+    return array_over(y, x.shape, code)
+
+
 def batch_norm_gradients(
         dy, x, gamma, mean, var, eps, beta, y, activation, bint residual, bint frozen,
         get_threads):

@@ -8,15 +8,16 @@
  * Of the sum of two batch norms each step does both, piece by piece where it is over pixels: what
  * lies between the two is then written and read in L1 alone.
  *
- * The moments are not taken in the tasks of the convolution before it, while y is in cache. Their
- * pass is 1.4 to 2.3 % of a training step on one thread (ResNet-20, MobileNet, digits), and between
- * 0.25 and 0.6 of that is arithmetic, which would stay: less than 1.5 % to gain. */
+ * The moments are not taken in the tasks of the convolution before it, while y is in cache. Their pass is
+ * 1.4 to 2.3 % of a training step on one thread (ResNet-20, MobileNet, digits), and between 0.25 and 0.6
+ * of that is arithmetic, which would stay: less than 1.5 % to gain. */
 #include "moments.h"
 #include "norm_pool.h"
 
 #include <float.h>
 
-enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
+/* Given statistics of so few pixels are most of the work, and made in slabs by many threads. */
+enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5, FEW_PIXELS = 100 };
 
 typedef struct batch_norm_job batch_norm_job;
 typedef void span_step(const batch_norm_job *job, ptrdiff_t task);
@@ -67,7 +68,8 @@ static void carve(batch_norm_job *job, scratch_kind kind, cvl_scratch *scratch)
 static int is_eps(double eps) { return eps >= 0 && eps <= DBL_MAX; }
 
 /* Reads and checks the descriptor and plans the passes. */
-static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, ptrdiff_t M_min)
+static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, scratch_kind kind,
+                           ptrdiff_t M_min)
 {
     /* Scratch takes below 1 KiB per channel where L = C, and is small elsewhere. */
     const ptrdiff_t scratch_per_channel = 128;
@@ -80,7 +82,8 @@ static cvl_status open_job(batch_norm_job *job, const cvl_batch_norm *from, ptrd
         return CVL_ERR_SHAPE;
     if (!CVL_PRODUCT(&elements, cvl_max(d.M, scratch_per_channel), d.C))
         return CVL_ERR_OVERFLOW;
-    job->plan = NAME(columns_plan)(d.M, d.C);
+    job->plan = kind == INFERENCE && d.M > FEW_PIXELS ? NAME(columns_blocks)(d.M, d.C)
+                                                      : NAME(columns_plan)(d.M, d.C);
     job->eps = d.eps;
     job->relu = d.activation == CVL_ACTIVATION_RELU;
     job->frozen = d.frozen != 0;
@@ -91,7 +94,7 @@ static size_t workspace_size(const cvl_batch_norm *d, scratch_kind kind, int nor
 {
     batch_norm_job job = {0};
     cvl_scratch scratch = {NULL, 0};
-    if (open_job(&job, d, kind == FORWARD && norms == 1) == CVL_OK)
+    if (open_job(&job, d, kind, kind == FORWARD && norms == 1) == CVL_OK)
         for (int i = 0; i < norms; i++)
             carve(&job, kind, &scratch);
     return scratch.used;
@@ -273,7 +276,7 @@ cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean,
     cvl_exec exec;
     if (!y || !mean || !var || !x || !gamma || !beta)
         return CVL_ERR_ARGUMENT;
-    cvl_status status = open_job(&job, d, 1);
+    cvl_status status = open_job(&job, d, FORWARD, 1);
     if (status == CVL_OK)
         status = open_run(&job, 1, &exec, FORWARD, run);
     if (status == CVL_OK)
@@ -304,7 +307,7 @@ cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x,
     cvl_exec exec;
     if (!y || !mean || !var || !x || !gamma || !beta)
         return CVL_ERR_ARGUMENT;
-    cvl_status status = open_job(&job, d, 0);
+    cvl_status status = open_job(&job, d, INFERENCE, 0);
     if (status == CVL_OK)
         status = open_run(&job, 1, &exec, INFERENCE, run);
     if (status == CVL_OK)
@@ -323,7 +326,7 @@ size_t NAME(batch_norm_inference_workspace_size)(const cvl_batch_norm *d, int th
 static cvl_status open_pooled(batch_norm_job *job, NAME(norm_pool) *pooled, const cvl_batch_norm *d,
                               const cvl_pool2d *window)
 {
-    cvl_status status = open_job(job, d, 0);
+    cvl_status status = open_job(job, d, FORWARD, 0);
     if (status == CVL_OK)
         status = NAME(pool2d_read)(&pooled->pool, window);
     if (status != CVL_OK)
@@ -481,7 +484,7 @@ cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, 
     cvl_exec exec;
     if (!dgamma || !dbeta || !dy || !x || !gamma || !mean || !var)
         return CVL_ERR_ARGUMENT;
-    cvl_status status = open_job(&job, d, 0);
+    cvl_status status = open_job(&job, d, BACKWARD, 0);
     if (status != CVL_OK)
         return status;
     job.mask = job.relu ? y : NULL;
@@ -532,7 +535,7 @@ static cvl_status open_sum(batch_norm_job *jobs, const cvl_batch_norm *d,
                            const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
                            scratch_kind kind)
 {
-    cvl_status status = open_job(&jobs[0], d, 0);
+    cvl_status status = open_job(&jobs[0], d, FORWARD, 0);
     if (status != CVL_OK)
         return status;
     jobs[1] = jobs[0];

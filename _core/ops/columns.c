@@ -14,15 +14,22 @@ static ptrdiff_t row_length(ptrdiff_t C)
 
 cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C)
 {
-    cvl_columns plan = {.M = M, .C = C, .blocks = 1};
-    if (M <= CVL_ORDER_SLAB_PIXELS && C >= CVL_ORDER_SLAB_CHANNELS) {
-        plan.L = C;
-        plan.rows = M;
-        plan.chain = CVL_ORDER_CHAIN_MAX;
-        plan.slabs = plan.tasks = cvl_ceil_div(C, CVL_COLUMNS_RANGE);
-        return plan;
-    }
-    plan.L = row_length(C);
+    if (M > CVL_ORDER_SLAB_PIXELS || C < CVL_ORDER_SLAB_CHANNELS)
+        return NAME(columns_blocks)(M, C);
+    const ptrdiff_t slabs = cvl_ceil_div(C, CVL_COLUMNS_RANGE);
+    return (cvl_columns){.M = M,
+                         .C = C,
+                         .L = C,
+                         .rows = M,
+                         .chain = CVL_ORDER_CHAIN_MAX,
+                         .blocks = 1,
+                         .slabs = slabs,
+                         .tasks = slabs};
+}
+
+cvl_columns NAME(columns_blocks)(ptrdiff_t M, ptrdiff_t C)
+{
+    cvl_columns plan = {.M = M, .C = C, .L = row_length(C)};
     plan.rows = M * C / plan.L;
     plan.tail = M * C % plan.L;
     plan.chain =

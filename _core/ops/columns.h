@@ -39,6 +39,11 @@ typedef struct cvl_piece {
 } cvl_piece;
 
 cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C);
+
+/* The same without slabs, for what has no sums: cores that write parts of one row fetch those of each
+ * other, too. */
+cvl_columns NAME(columns_blocks)(ptrdiff_t M, ptrdiff_t C);
+
 cvl_columns_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task);
 
 /* The next piece of a span, in order; 0 after the last. */

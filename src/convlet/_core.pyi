@@ -144,6 +144,17 @@ def batch_norm(
     activation: Any,
     get_threads: Callable[[], int],
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None: ...
+def batch_norm_by_statistics(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    mean: Any,
+    var: Any,
+    residual: Any,
+    eps: Any,
+    activation: Any,
+    get_threads: Callable[[], int],
+) -> NDArray[Any] | None: ...
 def batch_norm_gradients(
     dy: Any,
     x: Any,

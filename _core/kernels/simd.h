@@ -24,6 +24,8 @@
  *   vload_lanes(p)     a vector of VL / LANE lanes, from p[i] on each
  *   vldexp(a, n)       a * 2^n for whole n, |n| <= 250 (f64: 2000), rounded once, but for an a or n
  *                      so small that a * 2^(n/2) is subnormal
+ *   vpow2(t)           2^n of t = 1.5 * 2^23 + 127 + n, whose low bits become the exponent field; on avx512
+ *                      f32 alone (f64 elsewhere: 1.5 * 2^52 + 1023 + n)
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
  *   vkeep(a)           a, once it is in a register: compilers load again what has several uses
@@ -199,8 +201,7 @@ INLINE U unext(U u)
 
 #if !defined(CVL_LEVEL_AVX512)
 INLINE V vsqrt_beside(V a) { return vsqrt(a); }
-/* Two factors, since 2^n alone may have no normal representation; the first product is exact.
- * vpow2(shift + n) is 2^n: the sum's low bits, bias + n, become the exponent field. */
+/* Two factors, since 2^n alone may have no normal representation; the first product is exact. */
 INLINE V vldexp(V a, V n)
 {
     const V shift = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA) + CVL_EXPONENT_BIAS));

@@ -41,6 +41,10 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
     store_bytes(p, v, FIRST(n < VL ? n : VL));
 }
 #ifdef CVL_F32
+INLINE V vpow2(V t)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t), CVL_MANTISSA));
+}
 INLINE M vgt(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f32x4(a, b, 0x88); }

@@ -55,6 +55,16 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
         p[i] = (uint8_t)rint((double)v[i]);
 }
 
+#ifdef CVL_F32
+INLINE V vpow2(V t)
+{
+    uint32_t bits[VL];
+    memcpy(bits, &t, sizeof bits);
+    LANES bits[i] <<= CVL_MANTISSA;
+    memcpy(&t, bits, sizeof bits);
+    return t;
+}
+#endif
 INLINE V vadd(V a, V b) { return a + b; }
 INLINE V vsub(V a, V b) { return a - b; }
 INLINE V vmul(V a, V b) { return a * b; }

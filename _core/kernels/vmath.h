@@ -116,6 +116,37 @@ INLINE exact expm1_exact(V x)
     return exact_sum(whole.high, vmul(power, t.high), whole.low);
 }
 
+#ifdef CVL_F32
+/* The best p for x + x^3 p(x^2) = tanh(x), |x| < 1: within 2^-27. */
+static const float tanh_coefficients[] = {-0x1.77dd4ep-12f, 0x1.2da504p-9f,  -0x1.0460c8p-7f,
+                                          0x1.600994p-6f,   -0x1.b96222p-5f, 0x1.110be2p-3f,
+                                          -0x1.55553cp-2f};
+/* The best p for s p(s) = exp(2s) - 1, |s| <= ln2/4: within 2^-28. */
+static const float exp2s_coefficients[] = {0x1.6ae588p-4f, 0x1.126762p-2f, 0x1.555824p-1f,
+                                           0x1.55541ap+0f, 0x1.fffffcp+0f, 2.0f};
+
+/* tanh(x) within 1 ulp for every x: below 1 an odd polynomial, from there up 1 - 2 / (exp(2x) + 1), where
+ * what is subtracted is below 1/4, and so are its errors. With x = n ln2/2 + s, exp(2x) = 2^n exp(2s). */
+INLINE V vtanh(V x)
+{
+    const V a = vmin(vset1(TANH_HIGHEST), vabs(x)), z = vmul(a, a);
+    V p = vset1(tanh_coefficients[0]);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < sizeof tanh_coefficients / sizeof *tanh_coefficients; i++)
+        p = vfma(p, z, vset1(tanh_coefficients[i]));
+    const V below = vfma(vmul(a, z), p, a);
+    const V shift = vset1(0x1.8p23f + CVL_EXPONENT_BIAS);
+    const V shifted = vfma(a, vset1(0x1.715476p+1f), shift), n = vsub(shifted, shift);
+    const V s = vfma(n, vset1(-0x1.62e430p-2f), a);
+    V q = vset1(exp2s_coefficients[0]);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < sizeof exp2s_coefficients / sizeof *exp2s_coefficients; i++)
+        q = vfma(q, s, vset1(exp2s_coefficients[i]));
+    const V sum = vfma(vfma(s, q, vset1(1)), vpow2(shifted), vset1(1));
+    const V above = vfma(vset1(-2), vdiv(vset1(1), sum), vset1(1));
+    return vcopysign(vselect(vgt(vset1(1), a), below, above), x);
+}
+#else
 /* tanh(x) within 1 ulp for every x: -m / (2 + m), m = exp(-2|x|) - 1, with the sign of x. */
 INLINE V vtanh(V x)
 {
@@ -124,6 +155,7 @@ INLINE V vtanh(V x)
     const exact top = {vsub(vzero(), m.high), vsub(vzero(), m.low)};
     return vcopysign(exact_quotient(top, exact_sum(vset1(2), m.high, m.low)), x);
 }
+#endif
 
 /* log(1 + x) for 0 <= x <= 1, within 1 ulp; NaN stays NaN. As log1p_positive below, with 1 + x halved
  * where x is above 1/2, and so x - 1 is exact. */

@@ -24,7 +24,7 @@ enum {
     FEW_WEIGHTS = 128 * 128, /* C*OC up to which U is kept, */
     ENOUGH_TILES = 64,       /* where as many tiles share it: one worker writes what others read */
     MORE_WEIGHTS = 1 << 17,  /* C*OC up to which U is kept, in L3, */
-    MORE_TILES = 256,        /* where as many tiles share it */
+    MORE_TILES = 256,        /* where as many tiles share it, unless a block is of the fewest */
     READY_TILES = 64,        /* up to which U made ready is worth its size in memory */
     ROWS = 16,               /* channels of a task that makes U */
     LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
@@ -137,10 +137,13 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     const ptrdiff_t weights = f->C * f->OC;
     const ptrdiff_t u_bytes = p->sizes.positions * weights * f->groups * (ptrdiff_t)sizeof(T);
     p->has_u = ready;
+    const ptrdiff_t least_bytes =
+        MIN_BLOCK * p->sizes.positions * (f->C + FAR_COLUMNS) * (ptrdiff_t)sizeof(T);
+    const int deep = f->OC > FAR_COLUMNS && 2 * least_bytes > BLOCK_BYTES;
     /* Of few tiles only what stays in L2: the second schedule reads U once, not for each block. */
     p->keeps_u = f->groups > 1 || (ready && u_bytes <= PRIVATE_BYTES) ||
                  (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
-                 (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES);
+                 (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES && !deep);
     /* U of few tiles is more than V, and comes from L3 where a network has more weights than L2. */
     const int once = ready && f->groups == 1 && p->tiles <= cvl_min(BLOCK, f->OC);
     if (p->keeps_u)

@@ -33,6 +33,7 @@ static const cvl_conv2d cases[] = {
     CASE(1, 23, 24, 387, 84, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* packed by all threads */
     CASE(1, 1, 1, 67, 37, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),    /* one row, of few channels */
     CASE(1, 1, 1, 165, 21, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(1, 1, 1, 13, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),    /* or to few */
     CASE(3, 7,  9,  2,  1,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* from few to few */
     CASE(5, 9,  11, 3,  4,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(2, 25, 23, 8,  5,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
@@ -49,6 +50,7 @@ static const cvl_conv2d cases[] = {
     CASE(2, 9,  9,  73, 19, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(9, 5,  5,  769, 6, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 6,  6,  19, 65, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 3,  3,  345, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* 9 chains: their ends fill a line */
     /* Many pixels, so that backward weights has several blocks; few and many channels. */
     CASE(5, 17, 13, 8,  24, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(3, 33, 31, 1,  9,  5, 5, 2, 2, 1, 1, 2, 2, 2, 2, 1),
@@ -117,6 +119,7 @@ static const cvl_conv2d cases[] = {
     CASE(1, 2,  1100, 17, 17, 1, 3, 1, 2, 1, 1, 0, 0, 1, 1, 17),
     CASE(2, 9,  7,  530, 530, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 530), /* by way of copied rows */
     CASE(1, 8,  6,  521, 521, 5, 3, 2, 2, 1, 1, 2, 2, 0, 1, 521),
+    CASE(1, 5,  4,  1040, 1040, 3, 2, 2, 1, 1, 1, 1, 1, 0, 1, 1040), /* more than a task has */
     CASE(2, 9,  23, 70, 70, 5, 5, 1, 1, 1, 1, 2, 2, 2, 2, 70),   /* columns kept from tap to tap, */
     CASE(1, 8,  21, 129, 129, 7, 7, 1, 1, 1, 1, 3, 3, 3, 3, 129), /* and vectors at the edges at once */
     CASE(1, 7,  25, 20, 40, 5, 5, 1, 1, 1, 2, 2, 2, 4, 4, 20),
@@ -133,6 +136,7 @@ static const cvl_conv2d cases[] = {
     CASE(1, 5,  4,  173, 171, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(1, 7,  5,  173, 171, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
     CASE(2, 3,  4,  520, 510, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(1, 4,  5,  520, 510, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 1),
     /* To few channels both passes have a way of their own: several images at a time and parts of one,
      * all taps in one chain and in several, as many channels as are read at a time and more. */
     CASE(9, 8,  9,  17, 5,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),

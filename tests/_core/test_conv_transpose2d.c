@@ -14,11 +14,14 @@ static const cvl_conv_transpose2d cases[] = {
     CASE(2, 4, 5, 6, 7, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),    /* the usual doubling */
     CASE(1, 3, 2, 4, 5, 2, 1, 3, 5, 1, 1, 0, 0, 0, 0, 2, 4, 1),    /* gaps that only b reaches */
     CASE(1, 3, 4, 5, 4, 3, 2, 1, 2, 2, 3, 1, 2, 0, 3, 1, 2, 1),    /* dilation, lopsided cuts */
+    CASE(2, 4, 5, 6, 7, 1, 1, 2, 3, 1, 1, 0, 0, 0, 0, 1, 2, 1),    /* one pixel of each cell */
     CASE(1, 4, 3, 3, 2, 1, 2, 1, 1, 3, 2, 0, 0, 0, 0, 2, 1, 1),    /* more pixels than a 1x1 reads */
     CASE(2, 4, 3, 5, 6, 1, 1, 1, 1, 2, 2, 0, 0, 0, 0, 1, 1, 1),
     CASE(3, 6, 5, 17, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* a plain matrix product */
     CASE(3, 6, 5, 10, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* from few channels */
     CASE(2, 3, 5, 12, 18, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 0, 0, 3),  /* groups */
+    CASE(2, 4, 5, 6, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 2),   /* of a vector each */
+    CASE(1, 3, 4, 6, 16, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0, 1, 2),
     CASE(1, 5, 4, 23, 23, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0, 23), /* depthwise */
     CASE(2, 5, 4, 23, 23, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0, 23), /* and in strips */
     CASE(1, 4, 5, 16, 16, 3, 3, 2, 2, 1, 1, 0, 1, 2, 0, 1, 1, 16), /* the same, lopsided */
@@ -201,8 +204,10 @@ static void test_refusals(void)
         memcpy((char *)&d + others[i], &negative, sizeof negative);
         refuse("a batch or padding of -1", &d, CVL_ERR_SHAPE);
     }
-    d = good(), d.groups = 2;
-    refuse("groups that do not divide C and OC", &d, CVL_ERR_SHAPE);
+    d = good(), d.groups = 2, d.OC *= 2;
+    refuse("groups that do not divide C", &d, CVL_ERR_SHAPE);
+    d = good(), d.groups = 2, d.C *= 2;
+    refuse("groups that do not divide OC", &d, CVL_ERR_SHAPE);
     d = good(), d.OPH = 1;
     refuse("output padding of the stride", &d, CVL_ERR_SHAPE);
     d = good(), d.SW = 2, d.OPW = 2;

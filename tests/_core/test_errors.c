@@ -99,8 +99,10 @@ static void test_conv2d_descriptors(void)
         memcpy((char *)&d + paddings[i], &negative, sizeof negative);
         refuse_conv2d("a batch or padding of -1", &d, CVL_ERR_SHAPE);
     }
-    d = good_conv2d(), d.groups = 2;
-    refuse_conv2d("groups that do not divide C and OC", &d, CVL_ERR_SHAPE);
+    d = good_conv2d(), d.groups = 2, d.OC = 4;
+    refuse_conv2d("groups that do not divide C", &d, CVL_ERR_SHAPE);
+    d = good_conv2d(), d.groups = 2, d.C = 4;
+    refuse_conv2d("groups that do not divide OC", &d, CVL_ERR_SHAPE);
     d = good_conv2d(), d.KW = 3;
     refuse_conv2d("a kernel wider than the input", &d, CVL_ERR_SHAPE);
     d = good_conv2d(), d.DH = 2;
@@ -125,7 +127,10 @@ static void test_conv2d_descriptors(void)
 static void test_conv2d_arguments(void)
 {
     const cvl_conv2d good = good_conv2d(), *d = &good;
+    const cvl_conv2d_pass no_pass = (cvl_conv2d_pass)(CVL_CONV2D_BACKWARD_WEIGHTS + 1);
+    cvl_conv2d_algorithm chosen;
     ptrdiff_t OH;
+    REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_choose)(d, no_pass, &chosen, NULL));
     REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_forward)(d, NULL, in[0], in[1], in[2], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_forward)(d, out[0], NULL, in[1], in[2], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_forward)(d, out[0], in[0], NULL, in[2], &run));
@@ -137,6 +142,11 @@ static void test_conv2d_arguments(void)
     REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_backward_weights)(d, out[0], out[1], NULL, in[0], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_backward_weights)(d, out[0], out[1], in[0], NULL, &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_backward_weights)(d, out[0], out[1], in[0], in[1], NULL));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_backward_weights)(d, NULL, out[1], NULL, in[0], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_pack)(d, NULL, in[1], &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_pack)(d, out[0], NULL, &run));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_pack)(d, out[0], in[1], NULL));
+    REFUSED(CVL_ERR_ARGUMENT, NAME(conv2d_forward_packed)(d, out[0], in[0], NULL, in[2], &run));
     REFUSED(CVL_ERR_ARGUMENT, cvl_conv2d_output_shape(d, &OH, NULL));
     REFUSED(CVL_ERR_ARGUMENT, cvl_conv2d_output_shape(d, NULL, &OH));
 }
@@ -170,6 +180,10 @@ static void test_runs(void)
     bad = run, bad.workspace_bytes = NAME(conv2d_forward_workspace_size)(&d, 2) - 1;
     check_case("run: a workspace short by a byte");
     CHECK(NAME(conv2d_forward)(&d, out[0], in[0], in[1], in[2], &bad) == CVL_ERR_WORKSPACE);
+    CHECK(NAME(conv2d_pack)(&d, out[0], in[1], &bad) == CVL_ERR_WORKSPACE);
+    bad.workspace_bytes = NAME(conv2d_backward_weights_workspace_size)(&d, 2) - 1;
+    CHECK(NAME(conv2d_backward_weights)(&d, out[0], out[1], in[0], in[1], &bad) ==
+          CVL_ERR_WORKSPACE);
     check_untouched();
 }
 
@@ -249,6 +263,9 @@ static void test_batch_norm(void)
     REFUSED(CVL_ERR_ARGUMENT, /* a mask from neither y nor beta */
             NAME(batch_norm_backward)(&good, out[0], out[1], out[2], NULL, in[0], in[1], NULL,
                                       in[2], NULL, mean, var, &run));
+    REFUSED(CVL_ERR_ARGUMENT, /* one from beta, and a residual */
+            NAME(batch_norm_backward)(&good, NULL, out[0], out[1], out[2], in[0], in[1], NULL,
+                                      in[2], in[2], mean, var, &run));
 }
 
 /* A term of a sum: its input is in[i], and only an array that is an output is written to. */
@@ -352,6 +369,9 @@ static void test_softmax(void)
     refuse_entropy("overflow", entropy_of(PTRDIFF_MAX / 8, 3, sum), labels, CVL_ERR_OVERFLOW);
     refuse_entropy("an unknown reduction", entropy_of(2, 3, (cvl_reduction)7), labels,
                    CVL_ERR_ARGUMENT);
+    cvl_softmax_cross_entropy smooth = good_entropy;
+    smooth.label_smoothing = 1.5;
+    refuse_entropy("a smoothing above 1", smooth, labels, CVL_ERR_ARGUMENT);
     refuse_entropy("a label of -1", good_entropy, negative, CVL_ERR_LABEL);
     refuse_entropy("a label of C", good_entropy, large, CVL_ERR_LABEL);
     refuse_entropy("no labels", good_entropy, NULL, CVL_ERR_ARGUMENT);
@@ -486,6 +506,8 @@ static void test_pool2d(void)
     d = good_pool2d(), d.DW = 2;
     REFUSED(CVL_ERR_SHAPE, NAME(avg_pool2d_forward)(&d, out[0], in[0], &run));
     REFUSED(CVL_ERR_SHAPE, NAME(avg_pool2d_backward)(&d, out[0], in[0], &run));
+    d = good_pool2d(), d.DH = 2;
+    REFUSED(CVL_ERR_SHAPE, NAME(avg_pool2d_forward)(&d, out[0], in[0], &run));
     d = good_pool2d();
     uint8_t winners[4] = {0};
     REFUSED(CVL_ERR_ARGUMENT, NAME(max_pool2d_forward)(&d, NULL, in[0], &run));

@@ -31,14 +31,22 @@ CHAINS = {
     "norm, convolution": lambda: block(body(), cl.Sequential(cl.BatchNorm(4), cl.Conv2d(4, 4, 1))),
     "convolution, norm, ReLU": lambda: block(body(), cl.Sequential(*unit(4, 4, 1), cl.ReLU())),
     "pad": lambda: block(body(), models.PadShortcut(4)),
+    "ReLU on the way around": lambda: block(
+        body(), cl.Sequential(cl.Conv2d(4, 4, 1), cl.ReLU()), relu=False
+    ),
     "norm on the way around": lambda: block(cl.Conv2d(4, 4, 1), cl.BatchNorm(4)),
     "no ReLU after": lambda: block(body(), relu=False),
+    "norm of two readers": lambda: cl.Sequential(
+        *unit(3, 4), cl.Residual(body()), cl.ReLU(), rng=0
+    ),
     "ReLU inside": lambda: block(body(cl.ReLU())),
     "twice": lambda: block(cl.Residual(body()), cl.Sequential(*unit(4, 4, 1))),
     "branches": lambda: block(
         cl.Sequential(cl.Concat(cl.Sequential(*unit(4, 1), cl.ReLU()), cl.Conv2d(4, 3, 1)))
     ),
-    "nothing but norms": lambda: cl.Sequential(cl.BatchNorm(3), cl.BatchNorm(3), cl.ReLU()),
+    "norms, convolution": lambda: cl.Sequential(
+        cl.BatchNorm(3), cl.BatchNorm(3), cl.ReLU(), cl.Conv2d(3, 2, 1), rng=0
+    ),
     "pool after ReLU": lambda: cl.Sequential(
         cl.Conv2d(3, 4, 3),
         cl.ReLU(),
@@ -78,6 +86,7 @@ CHAINS = {
         cl.Conv2d(4, 4, 3, padding=1),
         cl.LeakyReLU(0.25),
         cl.Conv2d(4, 4, 1),
+        cl.LeakyReLU(0.5),
         cl.MaxPool2d(2),
         cl.BatchNorm(4),
         cl.ReLU6(),
@@ -98,7 +107,9 @@ def trained(model, fuse, *, steps, dtype, shape=(6, 8, 8, 3), input_grad=True):
         for _ in range(steps):
             x = rng.standard_normal(shape).astype(dtype)
             y, pullback = model.vjp(x, input_grad=input_grad)
-            seen += [y.copy(), pullback(y / y.size)]
+            dy = y / y.size
+            seen += [y.copy(), pullback(dy)]
+            np.testing.assert_array_equal(y / y.size, dy)
             optimizer.step()
             optimizer.zero_grad()
         seen.append(model(x))

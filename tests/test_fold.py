@@ -15,7 +15,7 @@ from networks import assert_allocates_nothing_later, images
 
 def unit(channels, out, kernel=3, **options):
     conv = cl.Conv2d(channels, out, kernel, padding=kernel // 2, **options)
-    return [conv, cl.BatchNorm(out)]
+    return [conv, cl.BatchNorm(out, eps=0.25)]
 
 
 def residual(shortcut=None):
@@ -45,6 +45,15 @@ MODELS = {
     "identity shortcut": (residual, True),
     "convolution as shortcut": (lambda: residual(cl.Sequential(*unit(4, 4, 1))), True),
     "norm as shortcut": (lambda: residual(cl.BatchNorm(4)), True),
+    "sums, other activations": (
+        lambda: cl.Sequential(
+            cl.Residual(cl.Conv2d(3, 3, 1)),
+            cl.ReLU6(),
+            cl.Residual(cl.Conv2d(3, 3, 1)),
+            cl.LeakyReLU(),
+        ),
+        True,
+    ),
     "x as a summand": (
         lambda: cl.Sequential(cl.Residual(cl.Sequential(*unit(3, 3)))),
         True,

@@ -5,6 +5,7 @@ import array as standard_array
 import numpy as np
 import pytest
 
+import convlet as cl
 from convlet import ops
 
 
@@ -180,6 +181,16 @@ def test_layout_does_not_change_a_bit(name, layout, dtype):
     for a, original in zip(given, arrays, strict=True):
         survived = getattr(a, "a", a)
         np.testing.assert_array_equal(np.asarray(survived), original)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pullbacks_take_any_layout(layout):
+    """A gradient that a pullback is given may be laid out in any way."""
+    model = cl.Conv2d(3, 4, 3, rng=0).astype("float64")
+    x, dy = draw(2, 5, 4, 3), draw(2, 3, 2, 4)
+    expected = model.vjp(x)[1](dy.copy())
+
+    np.testing.assert_array_equal(expected, model.vjp(x)[1](layout(dy)))
 
 
 @pytest.mark.parametrize("layout", [strided, negative_strides, byte_swapped, misaligned, read_only])

@@ -172,6 +172,28 @@ def test_cumulative_average_weighs_all_batches_equally():
     assert repr(layer) == "BatchNorm(3, momentum=None)"
 
 
+def test_a_norm_used_twice_moves_its_statistics_twice():
+    """The second use moves them on from where the first one has left them."""
+    norm = cl.BatchNorm(2, momentum=0.25).astype("float64")
+    x = 3 + images(6, 2, dtype=np.float64)
+    cl.Sequential(norm, norm).vjp(x)
+
+    # the second one sees means of 0
+    np.testing.assert_allclose(norm.running_mean, 0.75 * 0.25 * x.mean(axis=0), rtol=1e-12)
+    assert norm.count == 2
+
+
+def test_statistics_of_another_dtype_or_layout_move_alike():
+    """Arrays that a user has assigned move as the layer's own do."""
+    own, assigned = cl.BatchNorm(3), cl.BatchNorm(3)
+    assigned.running_mean, assigned.running_var = np.zeros(3), np.ones(6, np.float32)[::2]
+    for layer in (own, assigned):
+        layer.vjp(images(4, 5, 3))
+
+    np.testing.assert_array_equal(own.running_mean, assigned.running_mean)
+    np.testing.assert_array_equal(own.running_var, assigned.running_var)
+
+
 @pytest.mark.parametrize(
     ("make", "momentum", "eps"), [(cl.BatchNorm.keras, 0.99, 1e-3), (cl.BatchNorm.onnx, 0.9, 1e-5)]
 )

@@ -22,6 +22,31 @@ static const cvl_conv2d convolutions[] = {
 #undef CASE
 };
 
+/* Shapes that have engines of their own. Some of these serve one vector length alone: at other levels the
+ * direct engine takes their shapes, with the same bits. */
+static const cvl_conv2d ways[] = {
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
+    /*   N  H   W   C    OC   KH KW SH SW DH DW PT PB PL PR groups */
+    CASE(3, 10, 12, 40,  2,   5, 4, 1, 1, 2, 1, 4, 4, 1, 2, 1), /* to few channels, */
+    CASE(2, 11, 13, 8,   8,   7, 7, 1, 1, 1, 1, 3, 3, 3, 3, 1),
+    CASE(4, 15, 14, 6,   23,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1), /* and back to them */
+    CASE(2, 17, 19, 3,   16,  7, 7, 2, 2, 1, 1, 3, 3, 3, 3, 1),
+    CASE(2, 9,  11, 1,   40,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(3, 15, 14, 32,  24,  3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 2), /* cells of 16, 8 and 4 channels */
+    CASE(2, 11, 22, 8,   40,  3, 3, 2, 2, 1, 1, 0, 3, 3, 0, 1),
+    CASE(1, 13, 10, 12,  9,   3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 3),
+    CASE(3, 11, 13, 48,  48,  3, 3, 2, 1, 1, 2, 1, 1, 2, 1, 12), /* groups that share vectors */
+    CASE(2, 8,  9,  64,  64,  3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8),
+    CASE(5, 9,  11, 3,   4,   1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* pixels that do */
+    CASE(7, 13, 9,  35,  20,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* many rows, few columns left over */
+    CASE(2, 13, 15, 400, 1,   1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* one column, */
+    CASE(1, 1,  1,  900, 150, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* and one row */
+    CASE(2, 3,  4,  520, 510, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* few rows */
+    CASE(1, 4,  8,  400, 80,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* whose gradient is turned, */
+    CASE(3, 8,  8,  200, 16,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* or of few elements */
+#undef CASE
+};
+
 /* Few and many weights, channels and tiles. */
 static const cvl_conv2d filterings[] = {
 #define GROUPS(N, H, W, C, OC, K, S, P, groups, activation, algorithm) \
@@ -91,10 +116,13 @@ static void sum_conv2d(const char *name, const cvl_conv2d *all, size_t count,
 void sum_convolutions(void)
 {
     const size_t count = COUNT(convolutions), filtered = COUNT(filterings);
-    const size_t grouped = COUNT(grouped_filterings);
+    const size_t grouped = COUNT(grouped_filterings), others = COUNT(ways);
     sum_conv2d("conv2d_forward", convolutions, count, conv2d_forward);
     sum_conv2d("conv2d_backward_data", convolutions, count, conv2d_backward_data);
     sum_conv2d("conv2d_backward_weights", convolutions, count, conv2d_backward_weights);
+    sum_conv2d("conv2d_ways_forward", ways, others, conv2d_forward);
+    sum_conv2d("conv2d_ways_backward_data", ways, others, conv2d_backward_data);
+    sum_conv2d("conv2d_ways_backward_weights", ways, others, conv2d_backward_weights);
     if (sizeof(T) != sizeof(float))
         return;
     sum_conv2d("winograd_forward", filterings, filtered, conv2d_forward);

@@ -3,7 +3,8 @@
  *
  * A task is a row of outputs; where there are few, it is cut by channels. Backward passes take the
  * transposed maps: every input gathers from its outputs, so no two tasks write to one place. A row of the
- * taps of the one before it, as of nearest upsampling, is a copy of that. */
+ * taps of the one before it, as of nearest upsampling, is a copy of that, and what padding only moves is
+ * copied. */
 #include "axis_map.h"
 #include "op.h"
 
@@ -14,12 +15,20 @@ typedef struct resampling {
     ptrdiff_t N, C;
     cvl_axis_rule rows, columns;
     double empty;
-    int mean; /* forward: divide by the number of taps */
+    int mean;   /* forward: divide by the number of taps */
+    int copies; /* most outputs are copies of inputs */
     cvl_subnormals subnormals;
 } resampling;
 
+/* Columns of outputs that are copies of columns of inputs. */
+typedef struct copied {
+    ptrdiff_t begin, end, from;
+} copied;
+
 typedef struct job {
     cvl_resample map;
+    copied copied;              /* where the row is a copy, too; */
+    cvl_resample left, right;   /* the columns beside it */
     ptrdiff_t image, OH;        /* elements of an image of x; rows of one of y */
     ptrdiff_t blocks, channels; /* tasks of a row, and the channels of each but the last */
     const T *x;
@@ -48,20 +57,58 @@ static int repeats(const cvl_axis_map *rows, ptrdiff_t row)
     return 1;
 }
 
+/* Whether an output has but one tap, of weight 1. */
+static int is_copy(const cvl_axis_map *map, ptrdiff_t i)
+{
+    return map->first[i + 1] - map->first[i] == 1 && map->tap[map->first[i]].weight == 1;
+}
+
+/* Finds the longest run of columns that are copies of inputs side by side. */
+static void find_copied(job *j)
+{
+    const cvl_axis_map *map = &j->map.columns;
+    for (ptrdiff_t i = 0, end; i < j->map.OW; i = end) {
+        end = i + 1;
+        if (!is_copy(map, i))
+            continue;
+        const cvl_axis_tap *tap = map->tap + map->first[i];
+        while (end < j->map.OW && is_copy(map, end) && tap[end - i].from == tap->from + end - i)
+            end++;
+        if (end - i > j->copied.end - j->copied.begin)
+            j->copied = (copied){i, end, tap->from};
+    }
+    j->left = j->right = j->map;
+    j->left.OW = j->copied.begin;
+    j->right.OW = j->map.OW - j->copied.end;
+    j->right.columns.first += j->copied.end;
+}
+
+/* A row whose middle is copied. */
+static void copy_row(const job *j, ptrdiff_t row, T *y, const T *x)
+{
+    const ptrdiff_t C = j->map.C, begin = j->copied.begin, end = j->copied.end;
+    const ptrdiff_t from = j->map.rows.tap[j->map.rows.first[row]].from * j->map.W + j->copied.from;
+    j->k->resample(&j->left, row, C, y, x);
+    memcpy(y + begin * C, x + from * C, (size_t)((end - begin) * C) * sizeof(T));
+    j->k->resample(&j->right, row, C, y + end * C, x);
+}
+
 static void rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const job *j = context;
     const ptrdiff_t C = j->map.C;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t c = task % j->blocks * j->channels, row = task / j->blocks;
+        const ptrdiff_t c = task % j->blocks * j->channels, row = task / j->blocks % j->OH;
         const ptrdiff_t elements = j->map.OW * C;
-        T *y = j->y + row * elements + c;
-        if (task > begin && j->blocks == 1 && repeats(&j->map.rows, row % j->OH))
+        const T *x = j->x + task / j->blocks / j->OH * j->image + c;
+        T *y = j->y + task / j->blocks * elements + c;
+        if (task > begin && j->blocks == 1 && repeats(&j->map.rows, row))
             memcpy(y, y - elements, (size_t)elements * sizeof(T));
+        else if (j->copied.end > 0 && is_copy(&j->map.rows, row))
+            copy_row(j, row, y, x);
         else
-            j->k->resample(&j->map, row % j->OH, cvl_min(j->channels, C - c), y,
-                           j->x + row / j->OH * j->image + c);
+            j->k->resample(&j->map, row, cvl_min(j->channels, C - c), y, x);
     }
 }
 
@@ -89,6 +136,8 @@ static cvl_status run_resampling(const resampling *r, int backward, T *out, cons
     j.image = (backward ? r->rows.outputs : r->rows.inputs) * j.map.W * r->C;
     j.channels = r->N * j.OH < FEW_TASKS ? CHANNELS : r->C;
     j.blocks = cvl_ceil_div(r->C, j.channels);
+    if (r->copies && j.blocks == 1)
+        find_copied(&j);
     const double elements = (double)(r->rows.inputs * r->columns.inputs) +
                             (double)(r->rows.outputs * r->columns.outputs);
     cvl_parallel_for(exec.threads, r->N * j.OH * j.blocks,
@@ -145,6 +194,7 @@ static cvl_status read_pad(resampling *r, const cvl_pad2d *from)
         .rows = {d.H, d.PT + d.H + d.PB, d.PT, 1, d.mode, cvl_pad_taps},
         .columns = {d.W, d.PL + d.W + d.PR, d.PL, 1, d.mode, cvl_pad_taps},
         .empty = d.value,
+        .copies = 1,
         .subnormals = CVL_GRADUAL,
     };
     return check_sizes(r);

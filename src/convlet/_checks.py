@@ -399,7 +399,7 @@ def number(value, name) -> float:
     """Return any number as a float."""
     if type(value) is float:
         return value
-    if not is_number(value):
+    if type(value) is not int and not is_number(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 

@@ -3,31 +3,47 @@
  * is added to it as it is. */
 #include "simd.h"
 
+enum { TOGETHER = 4 };
+
 /* What an output is made of: taps of rows of x, and of pixels of a row. */
 typedef struct taps {
     const cvl_axis_tap *row, *column;
     ptrdiff_t rows, columns;
 } taps;
 
-INLINE void any_taps(const cvl_resample *r, const taps *t, T *y, const T *x, ptrdiff_t channels)
+/* n channels of a pixel, in at most `vectors`: each is a chain, and one alone would wait for its sums. */
+INLINE void chains(const cvl_resample *r, const taps *t, T *y, const T *x, ptrdiff_t n,
+                   const int vectors)
 {
     const V nothing = vset1((T)-0.0), divisor = vset1((T)(t->rows * t->columns));
-    for (ptrdiff_t c = 0; c < channels; c += VL) {
-        V total = nothing;
-        for (ptrdiff_t i = 0; i < t->rows; i++) {
-            const T *x_h = x + t->row[i].from * r->W * r->C + c;
-            V sum = nothing;
-            for (ptrdiff_t j = 0; j < t->columns; j++)
-                sum = vfma(vload_part(x_h + t->column[j].from * r->C, channels - c),
-                           vset1((T)t->column[j].weight), sum);
-            total = vfma(sum, vset1((T)t->row[i].weight), total);
+    V total[TOGETHER], sum[TOGETHER];
+    for (int v = 0; v < vectors; v++)
+        total[v] = t->rows * t->columns == 0 ? vset1((T)r->empty) : nothing;
+    for (ptrdiff_t i = 0; t->columns > 0 && i < t->rows; i++) {
+        const T *x_h = x + t->row[i].from * r->W * r->C;
+        const V row_weight = vset1((T)t->row[i].weight);
+        for (int v = 0; v < vectors; v++)
+            sum[v] = nothing;
+        for (ptrdiff_t j = 0; j < t->columns; j++) {
+            const T *x_hw = x_h + t->column[j].from * r->C;
+            const V weight = vset1((T)t->column[j].weight);
+            for (int v = 0; v < vectors; v++)
+                sum[v] = vfma(vload_part(x_hw + v * VL, n - v * VL), weight, sum[v]);
         }
-        if (t->rows * t->columns == 0)
-            total = vset1((T)r->empty);
-        if (r->mean)
-            total = vdiv(total, divisor);
-        vstore_part(y + c, total, channels - c);
+        for (int v = 0; v < vectors; v++)
+            total[v] = vfma(sum[v], row_weight, total[v]);
     }
+    for (int v = 0; v < vectors; v++)
+        vstore_part(y + v * VL, r->mean ? vdiv(total[v], divisor) : total[v], n - v * VL);
+}
+
+INLINE void any_taps(const cvl_resample *r, const taps *t, T *y, const T *x, ptrdiff_t channels)
+{
+    ptrdiff_t c = 0;
+    for (; c + TOGETHER * VL <= channels; c += TOGETHER * VL)
+        chains(r, t, y + c, x + c, TOGETHER * VL, TOGETHER);
+    for (; c < channels; c += VL)
+        chains(r, t, y + c, x + c, channels - c, 1);
 }
 
 /* The same for constants `rows` and `columns` of 1 or 2: nothing is fetched or rounded again for

@@ -2,8 +2,9 @@
  *
  * A sample is a matrix (M,C), whose moments per channel are taken as in batch norm and then merged
  * into groups; with one group it is a matrix of M*C pixels of one channel. A sample goes through
- * prepare, reduce, finish and apply. Small samples do so in one task, in scratch of the worker;
- * large ones, which columns.h cuts into several blocks, in four regions, in scratch of their own.
+ * prepare, reduce, finish and apply. Small or many samples do so in one task, in scratch of the worker,
+ * which finds in its cache what it has read before; large ones, which columns.h cuts into several blocks, in
+ * four regions, in scratch of their own, where there are few. Both ways have the same sums.
  * The gradients of gamma and beta are summed over blocks of samples that N alone decides.
  * With one pixel and one group a sample is a row, and one kernel takes it from end to end. */
 #include "moments.h"
@@ -109,9 +110,9 @@ static cvl_status open_job(group_norm_job *job, const cvl_group_norm *from, int 
     job->plan = job->reduced = NAME(columns_plan)(d->M, d->C);
     if (d->groups == 1 && !job->backward)
         job->reduced = NAME(columns_plan)(d->M * d->C, 1);
-    job->cut = job->plan.blocks > 1;
-    job->rows = d->M == 1 && d->groups == 1 && !job->cut;
+    job->rows = d->M == 1 && d->groups == 1 && job->plan.blocks == 1;
     job->blocks = job->backward ? cvl_min(d->N, CVL_ORDER_BLOCKS) : d->N;
+    job->cut = job->plan.blocks > 1 && job->blocks < 4 * (ptrdiff_t)threads;
     job->short_blocks =
         job->backward && job->rows && d->N <= CVL_ORDER_BLOCKS * (ptrdiff_t)CVL_ORDER_FOLD;
     return CVL_OK;

@@ -26,8 +26,9 @@ static __attribute__((noinline)) void transpose_whole(ptrdiff_t rows, ptrdiff_t 
                                                       ptrdiff_t end, T *out, ptrdiff_t ld,
                                                       const T *in, ptrdiff_t in_step)
 {
-    /* Rows of the next block, of this copy or of the one after it, are lines that no prefetcher expects. */
-    for (int j = 0; j < VL; j++)
+    /* Rows of the next block, of this copy or of the one after it, are lines that no prefetcher expects, save
+     * where rows are so short that they lie in one stream. */
+    for (int j = 0; j < VL && in_step > BLOCK; j++)
         __builtin_prefetch(in + j * in_step + begin + BLOCK, 0, 2);
     transpose_strips(rows, begin, end, VL, out, ld, in, in_step);
 }

@@ -254,7 +254,7 @@ static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const product *p = context;
     (void)worker;
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
-        const ptrdiff_t first = task / p->blocks * p->blocks, column = task / p->blocks * THIN;
+        const ptrdiff_t panel = task / p->blocks, first = panel * p->blocks, column = panel * THIN;
         const ptrdiff_t columns = p->columns - column < 2 * THIN ? p->columns - column : THIN;
         const ptrdiff_t row = (task - first) * BLOCK_SMALL;
         stop = cvl_min(end, first + p->blocks);

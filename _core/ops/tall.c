@@ -145,9 +145,12 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 /* The direct engine has panels of half a vector, for CPUs that gain by it. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
+    const ptrdiff_t K = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.OC : shape->d.C;
+    const ptrdiff_t columns = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.C : shape->d.OC;
+    if (K < FEW && !(columns == 1 && K >= EIGHT && K % QUAD == 0))
+        return 0;
     const plan p = make_plan(shape, pass);
-    const int dense = p.columns == 1 && p.K >= EIGHT && p.K % QUAD == 0;
-    if (!p.kernels || (p.K < FEW && !dense))
+    if (!p.kernels)
         return 0;
     if (p.turned == 0 && cvl_has_half_units() && 2 * (p.wide - p.columns) >= p.VL)
         return 0;

@@ -1,5 +1,5 @@
-/* system.h: the threads of the system under one set of names, for threads_native.c: pthreads, or
- * Win32. Everything is static. */
+/* system.h: the threads of the system under one set of names, for threads_native.c and crew.c:
+ * pthreads, or Win32. Everything is static. */
 #ifndef CVL_SYSTEM_H
 #define CVL_SYSTEM_H
 

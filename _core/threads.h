@@ -19,6 +19,11 @@ int cvl_team_size(int threads, ptrdiff_t tasks, double work);
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context);
 
+/* Calls `body`, whose regions share a team of at most `threads` that waits from each to the next: where a
+ * team costs much to make, as a network of small operators has one for each. */
+typedef void cvl_body(void *context);
+void cvl_hold_team(int threads, cvl_body *body, void *context);
+
 /* Sets whether the regions that this thread starts from now on may run serially for a while after one
  * in which that would have been faster. */
 void cvl_set_adaptive(int adaptive);

@@ -11,95 +11,24 @@
 #include <stdint.h>
 
 #include "convlet.h"
-#include "system.h"
-#include "team.h"
+#include "crew.h"
+#include "threads.h"
 
 enum {
     LARGEST_TEAM = 1024,
-    STACK = 1 << 21, /* musl gives 128 KiB otherwise */
-    SPINS = 64       /* between two looks at the clock */
+    STACK = 1 << 21 /* musl gives 128 KiB otherwise */
 };
-
-/* How long a thread watches before it sleeps: longer than it takes to be woken (5 to 50 us), and than
- * the gap between two kernels of a training step. */
-#define WATCH 100e-6
-
-/* What is waited for: `word` changes, and who sleeps until it does is woken. A cache line of its own:
- * some write one while others watch the other. */
-typedef struct event {
-    _Alignas(64) _Atomic uint64_t word;
-    atomic_int sleepers;
-    sys_lock lock;
-    sys_signal signal;
-} event;
 
 static struct {
     atomic_flag in_use;
-    event start;   /* regions so far, times 2^16, plus the workers of the last one */
-    event pending; /* workers of the region in progress that are not done */
-    cvl_member *member;
-    void *context;
+    cvl_crew crew;
     int started; /* threads of the pool */
     int watches_forks, in_forked_child;
-} pool = {
-    ATOMIC_FLAG_INIT,
-    {0, 0, SYS_LOCK_INIT, SYS_SIGNAL_INIT},
-    {0, 0, SYS_LOCK_INIT, SYS_SIGNAL_INIT},
-    NULL,
-    NULL,
-    0,
-    0,
-    0,
-};
+} pool = {ATOMIC_FLAG_INIT, CVL_CREW_INIT, 0, 0, 0};
 
-/* Returns the word when it is no longer, or is at last, `word`. */
-static uint64_t wait_for(event *e, uint64_t word, int wanted)
-{
-    const double give_up = sys_now() + WATCH;
-    do
-        for (int i = 0; i < SPINS; i++) {
-            const uint64_t now = atomic_load(&e->word);
-            if ((now == word) == wanted)
-                return now;
-            sys_relax();
-        }
-    while (sys_now() < give_up);
-    sys_acquire(&e->lock);
-    atomic_fetch_add(&e->sleepers, 1);
-    uint64_t now;
-    while (((now = atomic_load(&e->word)) == word) != wanted)
-        sys_wait(&e->signal, &e->lock);
-    atomic_fetch_sub(&e->sleepers, 1);
-    sys_release(&e->lock);
-    return now;
-}
-
-/* Call it when the word has changed. A sleeper either has counted itself before, and is woken, or
- * sees the new word. */
-static void wake(event *e)
-{
-    if (atomic_load(&e->sleepers) == 0)
-        return;
-    sys_acquire(&e->lock);
-    sys_wake_all(&e->signal);
-    sys_release(&e->lock);
-}
-
-/* One thread of the pool. It may miss regions that it has no part in; of those it has, the caller
- * waits for it, so what the pool says then belongs to the word it has read. */
 SYS_THREAD work(void *number)
 {
-    const int worker = (int)(intptr_t)number;
-    uint64_t seen = 0;
-    for (;;) {
-        seen = wait_for(&pool.start, seen, 0);
-        const int workers = (int)(seen & 0xffff);
-        if (worker >= workers)
-            continue;
-        pool.member(pool.context, worker, workers);
-        if (atomic_fetch_sub(&pool.pending.word, 1) == 1)
-            wake(&pool.pending);
-    }
+    cvl_crew_serve(&pool.crew, (int)(intptr_t)number);
     return (sys_result)0;
 }
 
@@ -126,18 +55,17 @@ int cvl_run_team(int team, cvl_member *member, void *context)
     if (pool.in_forked_child || atomic_flag_test_and_set(&pool.in_use))
         return 0;
     const int workers = gather(team);
-    if (workers > 1) {
-        pool.member = member;
-        pool.context = context;
-        atomic_store(&pool.pending.word, (uint64_t)workers - 1);
-        const uint64_t regions = atomic_load(&pool.start.word) >> 16;
-        atomic_store(&pool.start.word, (regions + 1) << 16 | (uint64_t)workers);
-        wake(&pool.start);
-        member(context, 0, workers);
-        wait_for(&pool.pending, 0, 1);
-    }
+    if (workers > 1)
+        cvl_crew_run(&pool.crew, workers, member, context);
     atomic_flag_clear(&pool.in_use);
     return workers > 1;
+}
+
+/* The pool stays anyway. */
+void cvl_hold_team(int team, cvl_body *body, void *context)
+{
+    (void)team;
+    body(context);
 }
 
 double cvl_now(void) { return sys_now(); }

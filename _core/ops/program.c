@@ -372,38 +372,53 @@ static cvl_status find_parts(step *s, const cvl_program *p, const T *arena, cons
     return CVL_OK;
 }
 
+/* A program that runs, with the arena. */
+typedef struct running {
+    cvl_program p;
+    T *y, *arena;
+    const T *x;
+    cvl_exec exec;
+    cvl_status status;
+} running;
+
+static void run_steps(void *context)
+{
+    running *r = context;
+    const cvl_program *p = &r->p;
+    for (ptrdiff_t i = 0; i < p->ops && r->status == CVL_OK; i++) {
+        step s;
+        read_op(&s.op, p, i);
+        s.y = s.op.y == 1 ? r->y : r->arena + p->value[s.op.y].place;
+        s.x = s.op.x == 0 ? r->x : r->arena + p->value[s.op.x].place;
+        s.z = s.op.z < 0 ? NULL : s.op.z == 0 ? r->x : r->arena + p->value[s.op.z].place;
+        s.elements = p->value[s.op.y].elements;
+        if (s.op.kind == CVL_OP_CONCAT)
+            r->status = find_parts(&s, p, r->arena, r->x, &r->exec);
+        if (r->status == CVL_OK)
+            r->status = run_step(&s, &r->exec);
+    }
+}
+
 cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cvl_exec *run)
 {
-    cvl_program p;
-    cvl_exec exec;
-    cvl_status status = open_program(&p, from);
+    running r = {.y = y, .x = x};
+    cvl_status status = open_program(&r.p, from);
     if (status != CVL_OK)
         return status;
-    if ((!x && p.value[0].elements > 0) || (!y && p.value[1].elements > 0))
+    if ((!x && r.p.value[0].elements > 0) || (!y && r.p.value[1].elements > 0))
         return CVL_ERR_ARGUMENT;
-    const size_t arena = arena_bytes(&p);
-    status = cvl_read_exec(&exec, run, arena);
+    const size_t arena = arena_bytes(&r.p);
+    status = cvl_read_exec(&r.exec, run, arena);
     if (status != CVL_OK)
         return status;
-    exec.threads = team_of(&p, exec.threads);
-    T *base = exec.workspace;
+    r.exec.threads = team_of(&r.p, r.exec.threads);
+    r.arena = r.exec.workspace;
     if (arena) {
-        exec.workspace = (char *)exec.workspace + arena;
-        exec.workspace_bytes -= arena;
+        r.exec.workspace = (char *)r.exec.workspace + arena;
+        r.exec.workspace_bytes -= arena;
     }
-    for (ptrdiff_t i = 0; i < p.ops && status == CVL_OK; i++) {
-        step s;
-        read_op(&s.op, &p, i);
-        s.y = s.op.y == 1 ? y : base + p.value[s.op.y].place;
-        s.x = s.op.x == 0 ? x : base + p.value[s.op.x].place;
-        s.z = s.op.z < 0 ? NULL : s.op.z == 0 ? x : base + p.value[s.op.z].place;
-        s.elements = p.value[s.op.y].elements;
-        if (s.op.kind == CVL_OP_CONCAT)
-            status = find_parts(&s, &p, base, x, &exec);
-        if (status == CVL_OK)
-            status = run_step(&s, &exec);
-    }
-    return status;
+    cvl_hold_team(r.exec.threads, run_steps, &r);
+    return r.status;
 }
 
 cvl_status NAME(program_check)(const cvl_program *from)

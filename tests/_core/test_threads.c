@@ -1,11 +1,12 @@
-/* test_threads.c: every task once, whatever the team, with other teams about, and after a sleep; when
- * a team becomes serial, and for how long. */
+/* test_threads.c: every task once, whatever the team, with other teams about, after a sleep, and held;
+ * when a team becomes serial, and for how long. */
 #ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* usleep beside -std=c11 */
 #endif
 #include "threads.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 
@@ -63,6 +64,39 @@ static void test_region_within_a_region(void)
     for (int row = 0; row < ROWS; row++)
         for (int task = 0; task < 5; task++)
             CHECK(done[row][task] == 1);
+}
+
+enum { MOST = 7, HELD = 60 };
+
+/* Regions of one team that stays, every other one with regions within. */
+static void count_held(void *context)
+{
+    counts *rows = context;
+    int done[MOST];
+    for (int region = 0; region < HELD; region++) {
+        counts c = {done};
+        const int tasks = 1 + region % MOST;
+        memset(done, 0, sizeof done);
+        cvl_parallel_for(1 + region % 5, tasks, 1e9, CVL_FLUSH, count, &c);
+        for (int task = 0; task < MOST; task++)
+            CHECK(done[task] == (task < tasks));
+        cvl_parallel_for(3, 2, 1e9, CVL_FLUSH, count_within, rows);
+#if defined(__unix__) || defined(__APPLE__)
+        if (region % 20 == 0)
+            usleep(1000); /* for the others to sleep */
+#endif
+    }
+}
+
+static void test_held_team(int adaptive, int threads)
+{
+    check_case("adaptive %d, a team of %d held", adaptive, threads);
+    int within[2][5] = {{0}};
+    cvl_set_adaptive(adaptive);
+    cvl_hold_team(threads, count_held, (counts[]){{within[0]}, {within[1]}});
+    cvl_set_adaptive(0);
+    for (int task = 0; task < 5; task++)
+        CHECK(within[0][task] == HELD && within[1][task] == HELD);
 }
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -146,6 +180,9 @@ int main(void)
             for (ptrdiff_t tasks = 0; tasks < 20; tasks += 1 + tasks / 2)
                 test_every_task_once(adaptive, threads, tasks);
     test_region_within_a_region();
+    for (int adaptive = 0; adaptive <= 1; adaptive++)
+        for (int threads = 1; threads <= 4; threads++)
+            test_held_team(adaptive, threads);
 #if defined(__unix__) || defined(__APPLE__)
     test_callers_at_once();
     test_after_a_pause();

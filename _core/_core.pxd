@@ -238,6 +238,7 @@ cdef extern from "convlet.h" nogil:
         Py_ssize_t values, ops, arena
         const cvl_value *value
         const cvl_op *op
+        const void *plan
     cvl_exec CVL_EXEC_INIT "((cvl_exec)CVL_EXEC_INIT)"
     cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
     cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
@@ -597,4 +598,7 @@ cdef cvl_status cvl_conv2d_forward_packed(
 cdef cvl_status cvl_program_run(
     char dtype, const cvl_program *p, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_program_workspace_size(char dtype, const cvl_program *p, int threads) noexcept nogil
+cdef cvl_status cvl_program_plan(
+    char dtype, const cvl_program *p, int threads, void *plan) noexcept nogil
+cdef size_t cvl_program_plan_size(char dtype, const cvl_program *p) noexcept nogil
 cdef cvl_status cvl_program_check(char dtype, const cvl_program *p) noexcept nogil

@@ -1,7 +1,7 @@
 # A program as an object, which holds what its operators point to.
 
 cdef enum:
-    SIZES_KEPT = 17
+    PLANS_KEPT = 17
 
 
 cdef union Descriptor:
@@ -80,7 +80,8 @@ cdef class Program:
     cdef Py_ssize_t packed
     cdef Py_ssize_t **lists  # of concatenations, by operator: their parts, and the channels of each
     cdef Py_ssize_t count
-    cdef size_t[SIZES_KEPT] sizes  # of the workspace, by threads; 0 where not known yet
+    cdef size_t[PLANS_KEPT] sizes  # of the workspace, by threads; 0 where not known yet
+    cdef void *plans[PLANS_KEPT]
 
     def __cinit__(self, str code, list values, list ops, Py_ssize_t arena):
         cdef Py_ssize_t i, count = len(ops)
@@ -114,6 +115,8 @@ cdef class Program:
             give_back(self.packs[i])
         for i in range(self.count):
             free(self.lists[i])
+        for i in range(PLANS_KEPT):
+            free(self.plans[i])
         free(self.lists)
         free(self.packs)
         free(self.values)
@@ -267,6 +270,28 @@ cdef class Program:
         """Bytes of workspace."""
         return cvl_program_workspace_size(self.code, &self.program, threads)
 
+    cdef size_t plan(self, int threads, cvl_program *program) except? 0:
+        """Copy the program, with a plan where one is kept; return the bytes of its workspace."""
+        cdef size_t bytes
+        cdef void *made
+        program[0] = self.program
+        if not 0 < threads < PLANS_KEPT:
+            return cvl_program_workspace_size(self.code, program, threads)
+        with cython.critical_section(self):
+            if not self.plans[threads]:
+                self.sizes[threads] = cvl_program_workspace_size(self.code, program, threads)
+                made = malloc(cvl_program_plan_size(self.code, program))
+                if not made:
+                    raise MemoryError("cannot allocate a plan")
+                try:
+                    check(cvl_program_plan(self.code, program, threads, made))
+                except BaseException:
+                    free(made)
+                    raise
+                self.plans[threads] = made
+            program.plan, bytes = self.plans[threads], self.sizes[threads]
+        return bytes
+
     cdef int copy(self, char *arena, Py_ssize_t value, array, int flags) except -1:
         """Copy an array to where a value lies, or from there if `flags` is WRITE."""
         cdef Gate gate = new_gate()
@@ -286,8 +311,9 @@ cdef class Program:
         arena: nothing else lies there before they are read, and after they are written.
         """
         cdef cvl_exec run
+        cdef cvl_program program
         cdef cvl_status status
-        cdef size_t bytes = 0
+        cdef size_t bytes
         cdef Gate gate = new_gate()
         cdef Py_buffer *x_view = gate.admit(x, "x", self.code, ANY_RANK, READ)
         cdef Py_buffer *y_view = gate.admit(y, "y", self.code, ANY_RANK, WRITE)
@@ -297,17 +323,12 @@ cdef class Program:
                 f"expected x and y of {self.values[0].elements} and {self.values[1].elements} "
                 f"elements, got {shape_of(x_view)} and {shape_of(y_view)}"
             )
-        if 0 < threads < SIZES_KEPT:
-            bytes = self.sizes[threads]
-        if not bytes:
-            bytes = cvl_program_workspace_size(self.code, &self.program, threads)
-            if 0 < threads < SIZES_KEPT:
-                self.sizes[threads] = bytes
+        bytes = self.plan(threads, &program)
         gate.prepare(&run, threads, bytes)
         for value, array in given:
             self.copy(<char *>run.workspace, value, array, READ)
         with nogil:
-            status = cvl_program_run(self.code, &self.program, y_view.buf, x_view.buf, &run)
+            status = cvl_program_run(self.code, &program, y_view.buf, x_view.buf, &run)
         check(status)
         for value, array in made:
             self.copy(<char *>run.workspace, value, array, WRITE)

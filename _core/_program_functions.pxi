@@ -22,6 +22,10 @@ cdef extern from "convlet.h" nogil:
         const cvl_exec *run)
     cvl_status cvl_program_check_f32(const cvl_program *p)
     cvl_status cvl_program_check_f64(const cvl_program *p)
+    cvl_status cvl_program_plan_f32(const cvl_program *p, int threads, void *plan)
+    cvl_status cvl_program_plan_f64(const cvl_program *p, int threads, void *plan)
+    size_t cvl_program_plan_size_f32(const cvl_program *p)
+    size_t cvl_program_plan_size_f64(const cvl_program *p)
 
 
 cdef cvl_status cvl_program_run(
@@ -43,6 +47,19 @@ cdef cvl_status cvl_program_check(char dtype, const cvl_program *p) noexcept nog
     if dtype == b'f':
         return cvl_program_check_f32(p)
     return cvl_program_check_f64(p)
+
+
+cdef cvl_status cvl_program_plan(
+        char dtype, const cvl_program *p, int threads, void *plan) noexcept nogil:
+    if dtype == b'f':
+        return cvl_program_plan_f32(p, threads, plan)
+    return cvl_program_plan_f64(p, threads, plan)
+
+
+cdef size_t cvl_program_plan_size(char dtype, const cvl_program *p) noexcept nogil:
+    if dtype == b'f':
+        return cvl_program_plan_size_f32(p)
+    return cvl_program_plan_size_f64(p)
 
 
 cdef size_t cvl_conv2d_packed_size(char dtype, const cvl_conv2d *d) noexcept nogil:

@@ -88,7 +88,8 @@ static cvl_status prepare(NAME(conv2d_call) *call, size_t bytes, const cvl_exec 
         return CVL_ERR_ALGORITHM;
     if (!kernels())
         return CVL_ERR_ISA;
-    const size_t own = call->engine->workspace(call->shape, call->pass, run->threads);
+    const size_t own =
+        call->bytes ? call->bytes : call->engine->workspace(call->shape, call->pass, run->threads);
     const cvl_status status = cvl_read_exec(&exec, run, own > bytes ? own : bytes);
     if (status != CVL_OK)
         return status;
@@ -147,20 +148,6 @@ static cvl_status read_shape(cvl_conv2d_shape *shape, const cvl_conv2d *d)
     return status;
 }
 
-cvl_status NAME(conv2d_forward)(const cvl_conv2d *d, T *y, const T *x, const T *w, const T *b,
-                                const cvl_exec *run)
-{
-    cvl_conv2d_shape shape;
-    const cvl_status status = read_shape(&shape, d);
-    if (status != CVL_OK)
-        return status;
-    const NAME(epilogue) end = {b, shape.d.activation, (T)shape.d.slope};
-    return NAME(conv2d_run)(
-        (NAME(conv2d_call)){
-            .shape = &shape, .pass = CVL_CONV2D_FORWARD, .out = y, .x = x, .w = w, .end = end},
-        run);
-}
-
 size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
 {
     cvl_conv2d_shape shape;
@@ -213,63 +200,65 @@ cvl_status NAME(conv2d_pack)(const cvl_conv2d *d, void *packed, const T *w, cons
     return CVL_OK;
 }
 
-cvl_status NAME(conv2d_forward_packed)(const cvl_conv2d *d, T *y, const T *x, const void *packed,
-                                       const T *b, const cvl_exec *run)
+cvl_status NAME(conv2d_make_ready)(NAME(conv2d_ready) *f, const cvl_conv2d *d, int packed)
 {
-    cvl_conv2d_shape shape;
-    const cvl_status status = read_shape(&shape, d);
+    const char *reason;
+    f->bytes = 0;
+    const cvl_status status = read_shape(&f->shape, d);
     if (status != CVL_OK)
         return status;
-    const NAME(conv2d_engine) *engine = packing_engine(&shape);
-    if (!engine)
-        return CVL_ERR_ALGORITHM;
-    const NAME(epilogue) end = {b, shape.d.activation, (T)shape.d.slope};
-    return NAME(conv2d_run)((NAME(conv2d_call)){.engine = engine,
-                                                .shape = &shape,
-                                                .pass = CVL_CONV2D_FORWARD,
-                                                .out = y,
-                                                .x = x,
-                                                .packed = packed,
-                                                .end = end},
-                            run);
+    f->engine = packed ? packing_engine(&f->shape)
+                       : NAME(conv2d_engine_of)(&f->shape, CVL_CONV2D_FORWARD, &reason);
+    return f->engine ? CVL_OK : CVL_ERR_ALGORITHM;
 }
 
 /* Where the engine does not add, the sum is a pass of its own. */
-cvl_status NAME(conv2d_forward_sum)(const cvl_conv2d *d, T *y, const NAME(conv2d_operands) *from,
-                                    const cvl_exec *run)
+cvl_status NAME(conv2d_run_ready)(const NAME(conv2d_ready) *f, T *y,
+                                  const NAME(conv2d_operands) *from, const cvl_exec *run)
 {
-    cvl_conv2d_shape shape;
-    const char *reason;
-    cvl_status status = read_shape(&shape, d);
-    if (status != CVL_OK)
+    const cvl_conv2d_shape *shape = &f->shape;
+    const int apart = from->z && !f->engine->adds;
+    const cvl_activation activation = shape->d.activation;
+    const cvl_status status = NAME(conv2d_run)(
+        (NAME(conv2d_call)){
+            .engine = f->engine,
+            .shape = shape,
+            .pass = CVL_CONV2D_FORWARD,
+            .out = y,
+            .x = from->x,
+            .w = from->w,
+            .packed = from->packed,
+            .z = apart ? NULL : from->z,
+            .end = {from->b, apart ? CVL_ACTIVATION_NONE : activation, (T)shape->d.slope},
+            .bytes = f->bytes,
+        },
+        run);
+    if (status != CVL_OK || !apart)
         return status;
-    const NAME(conv2d_engine) *engine =
-        from->packed ? packing_engine(&shape)
-                     : NAME(conv2d_engine_of)(&shape, CVL_CONV2D_FORWARD, &reason);
-    if (!engine)
-        return CVL_ERR_ALGORITHM;
-    NAME(conv2d_call)
-    call = {
-        .engine = engine,
-        .shape = &shape,
-        .pass = CVL_CONV2D_FORWARD,
-        .out = y,
-        .x = from->x,
-        .w = from->w,
-        .packed = from->packed,
-        .end = {from->b, CVL_ACTIVATION_NONE, 0},
-    };
-    if (engine->adds) {
-        call.z = from->z;
-        call.end.activation = shape.d.activation;
-        return NAME(conv2d_run)(call, run);
-    }
-    status = NAME(conv2d_run)(call, run);
-    if (status != CVL_OK)
-        return status;
-    const ptrdiff_t n = shape.d.N * shape.OH * shape.OW * shape.d.OC;
-    return shape.d.activation == CVL_ACTIVATION_RELU ? NAME(add_relu)(n, y, y, from->z, run)
-                                                     : NAME(add)(n, y, y, from->z, run);
+    const ptrdiff_t n = shape->y_size;
+    return activation == CVL_ACTIVATION_RELU ? NAME(add_relu)(n, y, y, from->z, run)
+                                             : NAME(add)(n, y, y, from->z, run);
+}
+
+/* A forward pass of which nothing is known yet. */
+static cvl_status run_forward(const cvl_conv2d *d, T *y, const NAME(conv2d_operands) *from,
+                              const cvl_exec *run)
+{
+    NAME(conv2d_ready) f;
+    const cvl_status status = NAME(conv2d_make_ready)(&f, d, from->packed != NULL);
+    return status == CVL_OK ? NAME(conv2d_run_ready)(&f, y, from, run) : status;
+}
+
+cvl_status NAME(conv2d_forward)(const cvl_conv2d *d, T *y, const T *x, const T *w, const T *b,
+                                const cvl_exec *run)
+{
+    return run_forward(d, y, &(NAME(conv2d_operands)){.x = x, .w = w, .b = b}, run);
+}
+
+cvl_status NAME(conv2d_forward_packed)(const cvl_conv2d *d, T *y, const T *x, const void *packed,
+                                       const T *b, const cvl_exec *run)
+{
+    return run_forward(d, y, &(NAME(conv2d_operands)){.x = x, .packed = packed, .b = b}, run);
 }
 
 cvl_status NAME(conv2d_backward_data)(const cvl_conv2d *d, T *dx, const T *dy, const T *w,

@@ -21,13 +21,9 @@ typedef struct NAME(conv2d_call) {
     const T *z;         /* forward, if the engine adds: joins y before its activation; or NULL */
     NAME(epilogue) end; /* of y and dx */
     char *workspace;
+    size_t bytes; /* that the engine needs of it, where known, else 0 */
     int threads;
 } NAME(conv2d_call);
-
-/* What conv2d_forward_sum reads. */
-typedef struct NAME(conv2d_operands) {
-    const T *x, *w, *packed, *b, *z;
-} NAME(conv2d_operands);
 
 typedef struct NAME(conv2d_engine) {
     cvl_conv2d_algorithm algorithm; /* what callers know it as */
@@ -98,10 +94,26 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
 /* Bytes of workspace of a pass; 0 where it has no engine or there are no kernels. */
 size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
 
-/* y = act(conv(x, w) + b + z), act being none or ReLU: the bits of a convolution and an addition.
- * Either w or packed may be NULL. */
-cvl_status NAME(conv2d_forward_sum)(const cvl_conv2d *d, T *y, const NAME(conv2d_operands) *from,
-                                    const cvl_exec *run);
+/* A forward pass but for its arrays and how it runs. */
+typedef struct NAME(conv2d_ready) {
+    cvl_conv2d_shape shape;
+    const NAME(conv2d_engine) *engine;
+    size_t bytes; /* of workspace for the threads of the call, where known, else 0 */
+} NAME(conv2d_ready);
+
+/* What it reads; either of w and packed may be NULL, and so may z. */
+typedef struct NAME(conv2d_operands) {
+    const T *x, *w, *packed, *b, *z;
+} NAME(conv2d_operands);
+
+/* Reads a descriptor, and finds the engine for w or for packed weights. */
+cvl_status NAME(conv2d_make_ready)(NAME(conv2d_ready) *f, const cvl_conv2d *d, int packed);
+cvl_status NAME(linear_make_ready)(NAME(conv2d_ready) *f, const cvl_linear *d);
+
+/* y = act(conv(x, w) + b + z); with z, act is none or ReLU, and the bits are those of a convolution and
+ * an addition. */
+cvl_status NAME(conv2d_run_ready)(const NAME(conv2d_ready) *f, T *y,
+                                  const NAME(conv2d_operands) *from, const cvl_exec *run);
 
 /* Checks the remaining arguments of a pass and runs its engine. */
 cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run);

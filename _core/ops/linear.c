@@ -3,20 +3,24 @@
 
 static ptrdiff_t rows(const cvl_conv2d_shape *shape) { return shape->d.N * shape->d.W; }
 
+cvl_status NAME(linear_make_ready)(NAME(conv2d_ready) *f, const cvl_linear *d)
+{
+    const char *reason;
+    f->bytes = 0;
+    const cvl_status status = cvl_linear_read(&f->shape, d);
+    if (status == CVL_OK)
+        f->engine = NAME(conv2d_engine_of)(&f->shape, CVL_CONV2D_FORWARD, &reason);
+    return status;
+}
+
 cvl_status NAME(linear_forward)(const cvl_linear *d, T *y, const T *x, const T *w, const T *b,
                                 const cvl_exec *run)
 {
-    cvl_conv2d_shape shape;
-    const cvl_status status = cvl_linear_read(&shape, d);
+    NAME(conv2d_ready) f;
+    const cvl_status status = NAME(linear_make_ready)(&f, d);
     if (status != CVL_OK)
         return status;
-    return NAME(conv2d_run)((NAME(conv2d_call)){.shape = &shape,
-                                                .pass = CVL_CONV2D_FORWARD,
-                                                .out = y,
-                                                .x = x,
-                                                .w = w,
-                                                .end = {.bias = b}},
-                            run);
+    return NAME(conv2d_run_ready)(&f, y, &(NAME(conv2d_operands)){.x = x, .w = w, .b = b}, run);
 }
 
 size_t NAME(linear_forward_workspace_size)(const cvl_linear *d, int threads)

@@ -2,14 +2,24 @@
 #include "arrange.h"
 #include "conv2d.h"
 
-/* The arrays that an operator of a program reads and writes. */
+/* An operator, and what is known of it before it runs. */
 typedef struct step {
     cvl_op op;
+    ptrdiff_t elements;         /* of y */
+    NAME(conv2d_ready) product; /* of a convolution or a linear layer */
+} step;
+
+/* What a step reads and writes. */
+typedef struct arrays {
     T *y;
     const T *x, *z;
-    const T **parts;    /* of a concatenation */
-    ptrdiff_t elements; /* of y */
-} step;
+    const T **parts; /* of a concatenation */
+} arrays;
+
+typedef struct plan {
+    int threads, team; /* of a call, and how many of them it takes */
+    step steps[];
+} plan;
 
 /* Operators are as large as the caller's header made them. */
 static int read_op(cvl_op *op, const cvl_program *p, ptrdiff_t i)
@@ -267,21 +277,8 @@ static size_t scratch_of(const cvl_op *op, int threads)
     return 0;
 }
 
-static cvl_status run_conv2d(const step *s, const cvl_exec *run)
+static cvl_status run_group_norm(const cvl_op *op, const arrays *s, const cvl_exec *run)
 {
-    const cvl_op *op = &s->op;
-    if (s->z)
-        return NAME(conv2d_forward_sum)(
-            op->descriptor, s->y, &(NAME(conv2d_operands)){s->x, op->w, op->packed, op->b, s->z},
-            run);
-    if (op->packed)
-        return NAME(conv2d_forward_packed)(op->descriptor, s->y, s->x, op->packed, op->b, run);
-    return NAME(conv2d_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
-}
-
-static cvl_status run_group_norm(const step *s, const cvl_exec *run)
-{
-    const cvl_op *op = &s->op;
     cvl_group_norm d = CVL_GROUP_NORM_INIT;
     cvl_exec own;
     const cvl_status status = cvl_read_exec(&own, run, scratch_of_group_norm(op, run->threads));
@@ -296,15 +293,16 @@ static cvl_status run_group_norm(const step *s, const cvl_exec *run)
                                     &own);
 }
 
-static cvl_status run_step(const step *s, const cvl_exec *run)
+static cvl_status run_step(const step *known, const arrays *s, const cvl_exec *run)
 {
-    const cvl_op *op = &s->op;
-    const ptrdiff_t n = s->elements;
+    const cvl_op *op = &known->op;
+    const ptrdiff_t n = known->elements;
     switch (op->kind) {
     case CVL_OP_CONV2D:
-        return run_conv2d(s, run);
     case CVL_OP_LINEAR:
-        return NAME(linear_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
+        return NAME(conv2d_run_ready)(
+            &known->product, s->y, &(NAME(conv2d_operands)){s->x, op->w, op->packed, op->b, s->z},
+            run);
     case CVL_OP_BATCH_NORM:
         return NAME(batch_norm_inference)(op->descriptor, s->y, s->x, op->w, op->b, op->mean,
                                           op->var, s->z, run);
@@ -347,32 +345,27 @@ static cvl_status run_step(const step *s, const cvl_exec *run)
     case CVL_OP_CONV_TRANSPOSE2D:
         return NAME(conv_transpose2d_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
     case CVL_OP_GROUP_NORM:
-        return run_group_norm(s, run);
+        return run_group_norm(op, s, run);
     case CVL_OP_UPSAMPLE2D:
         return NAME(upsample2d_forward)(op->descriptor, s->y, s->x, run);
     }
     return CVL_ERR_ARGUMENT;
 }
 
-/* Sets where the parts of a concatenation are, in the scratch of its step. */
-static cvl_status find_parts(step *s, const cvl_program *p, const T *arena, const T *x,
-                             const cvl_exec *run)
+/* Step i of a program, but for the workspace. */
+static cvl_status make_step(step *s, const cvl_program *p, ptrdiff_t i)
 {
-    cvl_concat d = CVL_CONCAT_INIT;
-    cvl_exec own;
-    const cvl_status status = cvl_read_exec(&own, run, bytes_of_parts(&s->op));
-    if (status != CVL_OK)
-        return status;
-    cvl_read(&d, s->op.descriptor);
-    s->parts = own.workspace;
-    for (ptrdiff_t i = 0; i < d.parts; i++) {
-        const ptrdiff_t value = s->op.parts[i];
-        s->parts[i] = value == 0 ? x : arena + p->value[value].place;
-    }
+    read_op(&s->op, p, i);
+    s->elements = p->value[s->op.y].elements;
+    if (s->op.kind == CVL_OP_CONV2D)
+        return NAME(conv2d_make_ready)(&s->product, s->op.descriptor, s->op.packed != NULL);
+    s->op.packed = NULL;
+    if (s->op.kind == CVL_OP_LINEAR)
+        return NAME(linear_make_ready)(&s->product, s->op.descriptor);
     return CVL_OK;
 }
 
-/* A program that runs, with the arena. */
+/* A program that runs. */
 typedef struct running {
     cvl_program p;
     T *y, *arena;
@@ -381,28 +374,69 @@ typedef struct running {
     cvl_status status;
 } running;
 
+static const T *array_of(const running *r, ptrdiff_t value)
+{
+    return value < 0 ? NULL : value == 0 ? r->x : r->arena + r->p.value[value].place;
+}
+
+/* Where the parts of a concatenation are, in the scratch of its step. */
+static cvl_status find_parts(arrays *a, const cvl_op *op, const running *r)
+{
+    cvl_concat d = CVL_CONCAT_INIT;
+    cvl_exec own;
+    const cvl_status status = cvl_read_exec(&own, &r->exec, bytes_of_parts(op));
+    if (status != CVL_OK)
+        return status;
+    cvl_read(&d, op->descriptor);
+    a->parts = own.workspace;
+    for (ptrdiff_t i = 0; i < d.parts; i++)
+        a->parts[i] = array_of(r, op->parts[i]);
+    return CVL_OK;
+}
+
 static void run_steps(void *context)
 {
     running *r = context;
     const cvl_program *p = &r->p;
+    const plan *known = p->plan;
+    step own;
     for (ptrdiff_t i = 0; i < p->ops && r->status == CVL_OK; i++) {
-        step s;
-        read_op(&s.op, p, i);
-        s.y = s.op.y == 1 ? r->y : r->arena + p->value[s.op.y].place;
-        s.x = s.op.x == 0 ? r->x : r->arena + p->value[s.op.x].place;
-        s.z = s.op.z < 0 ? NULL : s.op.z == 0 ? r->x : r->arena + p->value[s.op.z].place;
-        s.elements = p->value[s.op.y].elements;
-        if (s.op.kind == CVL_OP_CONCAT)
-            r->status = find_parts(&s, p, r->arena, r->x, &r->exec);
+        const step *s = known ? known->steps + i : &own;
+        if (!known)
+            r->status = make_step(&own, p, i);
+        const cvl_op *op = &s->op;
+        arrays a = {
+            .y = op->y == 1 ? r->y : r->arena + p->value[op->y].place,
+            .x = array_of(r, op->x),
+            .z = array_of(r, op->z),
+        };
+        if (r->status == CVL_OK && op->kind == CVL_OP_CONCAT)
+            r->status = find_parts(&a, op, r);
         if (r->status == CVL_OK)
-            r->status = run_step(&s, &r->exec);
+            r->status = run_step(s, &a, &r->exec);
     }
+}
+
+/* Opens a program for a run, by its plan where that is one for so many threads. */
+static cvl_status open_run(running *r, const cvl_program *from, int threads)
+{
+    r->p = (cvl_program)CVL_PROGRAM_INIT;
+    if (!cvl_read(&r->p, from))
+        return CVL_ERR_ARGUMENT;
+    const plan *known = r->p.plan;
+    if (known && known->threads == threads)
+        return CVL_OK;
+    const cvl_status status = open_program(&r->p, from);
+    r->p.plan = NULL;
+    return status;
 }
 
 cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cvl_exec *run)
 {
-    running r = {.y = y, .x = x};
-    cvl_status status = open_program(&r.p, from);
+    running r = {.y = y, .x = x, .exec = CVL_EXEC_INIT};
+    if (!cvl_read(&r.exec, run))
+        return CVL_ERR_ARGUMENT;
+    cvl_status status = open_run(&r, from, r.exec.threads);
     if (status != CVL_OK)
         return status;
     if ((!x && r.p.value[0].elements > 0) || (!y && r.p.value[1].elements > 0))
@@ -411,7 +445,8 @@ cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cv
     status = cvl_read_exec(&r.exec, run, arena);
     if (status != CVL_OK)
         return status;
-    r.exec.threads = team_of(&r.p, r.exec.threads);
+    const plan *known = r.p.plan;
+    r.exec.threads = known ? known->team : team_of(&r.p, r.exec.threads);
     r.arena = r.exec.workspace;
     if (arena) {
         r.exec.workspace = (char *)r.exec.workspace + arena;
@@ -419,6 +454,35 @@ cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cv
     }
     cvl_hold_team(r.exec.threads, run_steps, &r);
     return r.status;
+}
+
+size_t NAME(program_plan_size)(const cvl_program *from)
+{
+    cvl_program p;
+    return open_program(&p, from) == CVL_OK ? sizeof(plan) + (size_t)p.ops * sizeof(step) : 0;
+}
+
+cvl_status NAME(program_plan)(const cvl_program *from, int threads, void *memory)
+{
+    cvl_program p;
+    plan *made = memory;
+    if (threads < 1 || !made)
+        return CVL_ERR_ARGUMENT;
+    if (!kernels())
+        return CVL_ERR_ISA;
+    cvl_status status = open_program(&p, from);
+    if (status != CVL_OK)
+        return status;
+    made->threads = threads;
+    made->team = team_of(&p, threads);
+    for (ptrdiff_t i = 0; i < p.ops && status == CVL_OK; i++) {
+        step *s = made->steps + i;
+        status = make_step(s, &p, i);
+        if (status == CVL_OK && (s->op.kind == CVL_OP_CONV2D || s->op.kind == CVL_OP_LINEAR))
+            s->product.bytes =
+                s->product.engine->workspace(&s->product.shape, CVL_CONV2D_FORWARD, made->team);
+    }
+    return status;
 }
 
 cvl_status NAME(program_check)(const cvl_program *from)

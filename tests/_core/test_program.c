@@ -174,12 +174,17 @@ static void test_results(int packed)
     CHECK(NAME(program_check)(&n.program) == CVL_OK);
     T *want = output(N * CLASSES);
     one_by_one(&n, want);
-    for (int threads = team_after(0); threads; threads = team_after(threads)) {
-        T *y = output(N * CLASSES);
-        cvl_exec run = run_with(threads, NAME(program_workspace_size)(&n.program, threads));
-        CHECK(NAME(program_run)(&n.program, y, n.x, &run) == CVL_OK);
-        check_same("y", N * CLASSES, y, want);
-    }
+    void *plan = output_bytes(NAME(program_plan_size)(&n.program));
+    for (int threads = team_after(0); threads; threads = team_after(threads))
+        for (int planned = 0; planned <= threads + 1; planned++) { /* 0: not at all */
+            n.program.plan = planned ? plan : NULL;
+            if (planned)
+                CHECK(NAME(program_plan)(&n.program, planned, plan) == CVL_OK);
+            T *y = output(N * CLASSES);
+            cvl_exec run = run_with(threads, NAME(program_workspace_size)(&n.program, threads));
+            CHECK(NAME(program_run)(&n.program, y, n.x, &run) == CVL_OK);
+            check_same("y", N * CLASSES, y, want);
+        }
     check_memory();
 }
 
@@ -192,7 +197,9 @@ static void refused(const network *n, const char *why, cvl_status expected)
     CHECK(NAME(program_run)(&n->program, y, x, &run) == expected);
     CHECK(untouched(y, N * CLASSES * sizeof(T)));
     CHECK(NAME(program_check)(&n->program) == expected);
+    CHECK(NAME(program_plan)(&n->program, 1, x) == expected);
     CHECK(NAME(program_workspace_size)(&n->program, 1) == 0);
+    CHECK(NAME(program_plan_size)(&n->program) == 0);
 }
 
 #define REFUSED(change, why, expected) \
@@ -260,7 +267,7 @@ static void make_mover(mover *m)
     m->op[0] = make_op(CVL_OP_PAD_SHORTCUT, A, X, -1, &m->shortcut);
     m->op[1] = make_op(CVL_OP_CONCAT, Y, A, -1, &m->concat);
     m->op[1].parts = m->parts;
-    m->program = (cvl_program){sizeof m->program, 3, 2, PIXELS * CH, m->value, m->op};
+    m->program = (cvl_program){sizeof m->program, 3, 2, PIXELS * CH, m->value, m->op, NULL};
     m->x = input_random(PIXELS * IN);
 }
 
@@ -359,7 +366,7 @@ static void make_grower(grower *g)
     g->op[0].b = g->b;
     g->op[1].w = g->gamma;
     g->op[1].b = g->beta;
-    g->program = (cvl_program){sizeof g->program, 4, 3, 2 * SPREAD, g->value, g->op};
+    g->program = (cvl_program){sizeof g->program, 4, 3, 2 * SPREAD, g->value, g->op, NULL};
 }
 
 static void test_growers(void)
@@ -442,6 +449,8 @@ static void test_run(void)
     CHECK(NAME(program_run)(&n.program, NULL, n.x, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(program_run)(&n.program, y, NULL, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(program_run)(&n.program, y, n.x, NULL) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(program_plan)(&n.program, 0, y) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(program_plan)(&n.program, 1, NULL) == CVL_ERR_ARGUMENT);
     for (size_t less = 64; less < needed; less += needed / 7 / 64 * 64) {
         run = run_with(1, needed - less);
         CHECK(NAME(program_run)(&n.program, y, n.x, &run) == CVL_ERR_WORKSPACE);

@@ -10,15 +10,15 @@ from .base import Step
 
 
 class ConvStep(Step):
-    """Conv2d, with ReLU or one like it where it follows; for inference, with a sum before that.
+    """Conv2d, with ReLU or one like it where it follows.
 
-    Conv1d as well: sequences are images of one row.
+    Conv1d as well: sequences are images of one row. In a folded model a sum may come between, but
+    programs compute that.
     """
 
     def prepare(self, node):
         layer, bias = self.layer, self.layer.bias
         self.activation, self.relu = node.activation, node.activation == "relu"
-        self.residual = node.inputs[1] if len(node.inputs) == 2 else None
         options, w_shape = layer._options(), layer.weight.shape
         if self.rows:
             w_shape = (1, *w_shape)
@@ -66,13 +66,9 @@ class ConvStep(Step):
         weight, bias = self.of_filters(self.layer.weight.value), self.layer.bias
         bias = None if bias is None else bias.value
         y = values[self.y] = empty(self.shape, self.code)
-        geometry = self.geometry if self.residual is None else self.plain
         _core.conv2d_forward(
-            self.of_images(y), self.of_images(values[self.x]), weight, bias, geometry, threads
+            self.of_images(y), self.of_images(values[self.x]), weight, bias, self.geometry, threads
         )
-        if self.residual is not None:
-            add = _core.add if self.activation is None else _core.add_relu
-            add(y, y, values[self.residual], threads)
 
     def forward(self, run):
         self.infer(run.values, run.threads)

@@ -20,11 +20,12 @@
  * FETCHED_W that are not, in LONG columns, a panel is fetched during the one before it, for it comes from
  * beyond L2: worth 3 % at 196 rows, 12 % at 49; of w read in place, what the next part of the sum
  * reads, if APART_ROWS or more read it. Rows of up to FEW_ELEMENTS are taken by THIN columns, with
- * HALF vectors however many they are: 1.2 to 2.5 times as fast as by the direct engine. Panels that are read
- * from w take each part of the sum TOGETHER, so many columns of them, for which rows of A stay in L2. What is
- * computed turned is cut at FLIPPED columns, which are whole tiles, where it has enough of them for even
- * shares, FLIPPED_LEAST; more than FLIPPED_ROWS gain nothing by it, and dy turned, of FLIPPED_MOST elements,
- * stays in an L2 of 1 MB with much to spare. */
+ * HALF vectors however many they are: 1.2 to 2.5 times as fast as by the direct engine; and workers that
+ * would write fewer than BESIDE of a row's elements share out the rows, or each would fetch lines that the
+ * other writes: up to 3 times as fast. Panels that are read from w take each part of the sum TOGETHER, so
+ * many columns of them, for which rows of A stay in L2. What is computed turned is cut at FLIPPED columns,
+ * which are whole tiles, where it has enough of them for even shares, FLIPPED_LEAST; more than FLIPPED_ROWS
+ * gain nothing by it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with much to spare. */
 enum {
     ROWS = 16,
     BLOCK = 256,
@@ -41,6 +42,7 @@ enum {
     LONG = 64,
     FEW_ELEMENTS = 32,
     THIN = 64,
+    BESIDE = 256,
     HALF = 32, /* bytes of a vector of avx2 */
     TOGETHER = 512,
     FLIPPED = 48,
@@ -247,32 +249,48 @@ static int is_thin(const product *p)
     return p->source == TURNED && p->M >= CVL_THIN_ROWS && fits_thin(p->K, p->columns);
 }
 
-/* Tasks by THIN columns and blocks of rows; the last of either has what is left. A BLOCK of rows passes
- * under all vectors together. */
+/* Rows [row, last) of the THIN columns of a panel, the last of which has what is left. A BLOCK of rows
+ * passes under all vectors together. */
+static void run_thin_panel(const product *p, ptrdiff_t panel, ptrdiff_t row, ptrdiff_t last)
+{
+    const ptrdiff_t column = panel * THIN;
+    const ptrdiff_t columns = p->columns - column < 2 * THIN ? p->columns - column : THIN;
+    _Alignas(64) T b[FEW_ELEMENTS * 2 * THIN];
+    p->kernels->transpose(p->K, columns, b, 2 * THIN, p->b + column * p->K, p->K);
+    NAME(epilogue) finish = p->end; /* a transposed convolution may have a bias */
+    if (finish.bias)
+        finish.bias += column;
+    for (ptrdiff_t from = row, rows; from < last; from += rows) {
+        rows = last - from <= 2 * BLOCK ? last - from : BLOCK;
+        T *c = p->c + from * p->columns + column;
+        p->kernels->thin_product(rows, columns, p->K, c, p->columns, p->a + from * p->K, b,
+                                 2 * THIN);
+        for (ptrdiff_t i = 0; finish.bias && i < rows; i++, c += p->columns)
+            p->kernels->row_end(columns, 1, c, c, &finish);
+    }
+}
+
+/* Tasks by panels of THIN columns and blocks of rows. */
 static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const product *p = context;
     (void)worker;
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
-        const ptrdiff_t panel = task / p->blocks, first = panel * p->blocks, column = panel * THIN;
-        const ptrdiff_t columns = p->columns - column < 2 * THIN ? p->columns - column : THIN;
-        const ptrdiff_t row = (task - first) * BLOCK_SMALL;
+        const ptrdiff_t panel = task / p->blocks, first = panel * p->blocks;
         stop = cvl_min(end, first + p->blocks);
-        _Alignas(64) T b[FEW_ELEMENTS * 2 * THIN];
-        p->kernels->transpose(p->K, columns, b, 2 * THIN, p->b + column * p->K, p->K);
-        const ptrdiff_t last = stop - first == p->blocks ? p->M : (stop - first) * BLOCK_SMALL;
-        NAME(epilogue) finish = p->end; /* a transposed convolution may have a bias */
-        if (finish.bias)
-            finish.bias += column;
-        for (ptrdiff_t from = row, rows; from < last; from += rows) {
-            rows = last - from <= 2 * BLOCK ? last - from : BLOCK;
-            T *c = p->c + from * p->columns + column;
-            p->kernels->thin_product(rows, columns, p->K, c, p->columns, p->a + from * p->K, b,
-                                     2 * THIN);
-            for (ptrdiff_t i = 0; finish.bias && i < rows; i++, c += p->columns)
-                p->kernels->row_end(columns, 1, c, c, &finish);
-        }
+        run_thin_panel(p, panel, (task - first) * BLOCK_SMALL,
+                       stop - first == p->blocks ? p->M : (stop - first) * BLOCK_SMALL);
     }
+}
+
+/* Tasks by ROWS, under all panels; the last has what is left. */
+static void run_thin_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const product *p = context;
+    (void)worker;
+    const ptrdiff_t last = end == p->M / ROWS ? p->M : end * ROWS;
+    for (ptrdiff_t panel = 0; panel < p->columns / THIN; panel++)
+        run_thin_panel(p, panel, begin * ROWS, last);
 }
 
 /* ------------------------------------------------------------------------------- turned products */
@@ -382,8 +400,11 @@ static void run(const NAME(conv2d_call) *call)
     };
     if (is_thin(&p)) {
         p.blocks = cvl_max(1, p.M / BLOCK_SMALL);
-        cvl_parallel_for(threads, p.columns / THIN * p.blocks, shape->flops, CVL_FLUSH, run_thin,
-                         &p);
+        if (p.M >= threads * BLOCK_SMALL && p.columns < threads * BESIDE)
+            cvl_parallel_for(threads, p.M / ROWS, shape->flops, CVL_FLUSH, run_thin_rows, &p);
+        else
+            cvl_parallel_for(threads, p.columns / THIN * p.blocks, shape->flops, CVL_FLUSH,
+                             run_thin, &p);
         return;
     }
     if (p.source == TURNED && p.segments && !p.end.bias &&

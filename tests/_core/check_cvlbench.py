@@ -56,7 +56,7 @@ MAY_BE_ZERO = ("flop", "gflops", "written_bytes", "again_bytes")
 
 # What convlet.h has beside the operators: choices, packing, and operators in a row.
 NO_OPERATORS = ("conv2d_choose", "conv2d_pack", "conv2d_forward_packed")
-NO_OPERATORS += ("program_run", "program_check")
+NO_OPERATORS += ("program_run", "program_check", "program_plan")
 
 
 def run(*arguments):

@@ -207,7 +207,7 @@ PANEL(static, narrow, 8, 1, 4, 2)
 #ifdef CVL_LEVEL_AVX512
 #define HALF CVL_JOIN5(cvl_gemm_narrow, _, CVL_DTYPE, __, avx2)
 extern void HALF(const TYPE(gemm_tile) *t);
-#define LAST {8, VL / 2, HALF}
+#define LAST {8, VL / 2, HALF, NULL}
 
 /* A panel of three half vectors: 12 cycles for each k of 8 rows, where a whole one and a half take
  * 13.5, since these share the two units of 256 bits badly. It has one function for all tiles: they
@@ -269,21 +269,86 @@ static void halves(const TYPE(gemm_tile) *t)
     }
     finish_any(t, sums[0], 2);
 }
-#define HALVES {8, VL + HL, halves}
+#define HALVES {8, VL + HL, halves, NULL}
+
+#ifdef CVL_F32
+/* Neighbouring positions of a row, whose taps overlap: an input is broadcast once for all that read it, and
+ * the weights of a row of taps stay in registers. Positions go in two halves in turn, so that enough sums
+ * are under way. */
+static void slide(const TYPE(gemm_tile) *t)
+{
+    enum { C = CVL_SLIDE_CHANNELS, KW = CVL_SLIDE_TAPS, R = CVL_SLIDE_ROWS, HALF = R / 2 };
+    const ptrdiff_t c_step = t->c[1] - t->c[0], b_step = t->b_step;
+    const cvl_gemm_run *const end = t->run + t->runs;
+    const int plain = is_plain(t);
+#pragma GCC unroll 1
+    for (int next = 0; next < t->mr; next += R) {
+        const int first = next < t->mr - R ? next : t->mr - R;
+        const T *a = t->a[0] + first * C;
+        T *c = t->c[0] + first * c_step;
+        V acc[R];
+#pragma GCC unroll 16
+        for (int i = 0; i < R; i++) {
+            acc[i] = vzero();
+            PREFETCH(c + i * c_step, 1);
+        }
+#pragma GCC unroll 1
+        for (const cvl_gemm_run *run = t->run; run != end; run += KW * C) {
+            const T *b = t->b + run->k0 * b_step, *x = a + run->a;
+            V w[KW * C];
+#pragma GCC unroll 9
+            for (int k = 0; k < KW * C; k++, b += b_step)
+                w[k] = vload(b);
+#pragma GCC unroll 10
+            for (int p = 0; p < HALF + KW - 1; p++)
+#pragma GCC unroll 6
+                for (int j = 0; j < C * 2; j++) {
+                    const int o = j % 2 * HALF;
+                    const V v = vset1(x[(o + p) * C + j / 2]);
+#pragma GCC unroll 3
+                    for (int k = 0; k < KW; k++)
+                        if (p >= k && p - k < HALF)
+                            acc[o + p - k] = vfma(v, w[k * C + j / 2], acc[o + p - k]);
+                }
+        }
+        if (plain && t->nr == VL) {
+#pragma GCC unroll 16
+            for (int i = 0; i < R; i++, c += c_step)
+                vstore(c, acc[i]);
+            continue;
+        }
+        V sums[R];
+        T *rows[R];
+#pragma GCC unroll 16
+        for (int i = 0; i < R; i++) {
+            sums[i] = acc[i];
+            rows[i] = c + i * c_step;
+        }
+        TYPE(gemm_tile) tile = *t;
+        tile.mr = R;
+        tile.c = rows;
+        finish_any(&tile, sums, 1);
+    }
+}
+#define SLIDE slide
+#endif
 #else
-#define LAST {8, VL, KERNEL(gemm_narrow)}
+#define LAST {8, VL, KERNEL(gemm_narrow), NULL}
 #define HALVES LAST
 #endif
-#define PANELS                                                          \
-    {{6, 4 * VL, KERNEL(gemm_wide)},  {8, 2 * VL, KERNEL(gemm_middle)}, \
-     {8, VL, KERNEL(gemm_narrow)},    LAST,                             \
-     {8, 3 * VL, KERNEL(gemm_three)}, HALVES}
+#ifndef SLIDE
+#define SLIDE NULL
+#endif
+#define PANELS                                                                      \
+    {{6, 4 * VL, KERNEL(gemm_wide), NULL},  {8, 2 * VL, KERNEL(gemm_middle), NULL}, \
+     {8, VL, KERNEL(gemm_narrow), SLIDE},   LAST,                                   \
+     {8, 3 * VL, KERNEL(gemm_three), NULL}, HALVES}
 #else
 PANEL(static, wide, 6, 2, 4, 2)
 extern void KERNEL(gemm_narrow)(const TYPE(gemm_tile) *t);
 PANEL(, narrow, 8, 1, 4, 2)
-#define LAST {8, VL, KERNEL(gemm_narrow)}
-#define PANELS {{6, 2 * VL, KERNEL(gemm_wide)}, LAST, LAST, LAST, LAST, LAST}
+#define LAST {8, VL, KERNEL(gemm_narrow), NULL}
+#define PANELS {{6, 2 * VL, KERNEL(gemm_wide), NULL}, LAST, LAST, LAST, LAST, LAST}
 #endif
 
 /* Every lane takes its a from its own group: the inputs of a tap lie in a vector, of which the lanes

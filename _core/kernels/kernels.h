@@ -15,6 +15,9 @@ typedef struct cvl_gemm_run {
     ptrdiff_t k0, k, a;
 } cvl_gemm_run;
 
+/* What a slide takes: see gemm_panel. */
+enum { CVL_SLIDE_CHANNELS = 3, CVL_SLIDE_TAPS = 3, CVL_SLIDE_ROWS = 16 };
+
 /* A stretch of pixels of a sum of outer products: where its elements begin. */
 typedef struct cvl_outer_run {
     ptrdiff_t a, b, count;

@@ -32,6 +32,7 @@ typedef struct plan {
     int vectors;                        /* a panel is a vector of outputs of a group or set */
     ptrdiff_t x_pixel, y_pixel;         /* elements of what is read and written */
     int single;                         /* runs would be so short that they are cut to elements */
+    int slides;                         /* the panel slides along rows whose taps are all inside */
     int ahead;                          /* tiles of one tap fetch what the next tile reads, */
     int gaps;                           /* and of all taps, where a group leaves gaps */
     ptrdiff_t runs_most, segments_most; /* of a class */
@@ -56,6 +57,7 @@ typedef struct worker {
     ptrdiff_t *segment_end; /* (segments_most): first run past each segment */
     ptrdiff_t segments;
     int one_tap;
+    int slides;    /* rows of the class are slid along */
     ptrdiff_t in0; /* where the first tap of a class reads, from the input of offset (0, 0) */
     const T **a;   /* (block + 2 MR) */
     T **c;         /* (block + MR) */
@@ -144,6 +146,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
     const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
     p->single = p->merged == 1 && (rows ? d->KW * p->C : p->C) <= SHORT;
+    p->slides = !transposed && d->groups == 1 && d->C == CVL_SLIDE_CHANNELS &&
+                d->KW == CVL_SLIDE_TAPS && d->DW == 1 && d->SW == 1 && p->K <= CVL_ORDER_K;
     const ptrdiff_t pixel = p->x_pixel * (ptrdiff_t)sizeof(T);
     p->ahead = p->taps > 1 || d->SH > 1 || d->SW > 1 || pixel > NEAR ||
                d->N * p->H * p->W * pixel > CACHED;
@@ -152,6 +156,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
     p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
                  p->bands.band[0].NR == p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
+    p->slides = p->slides && p->bands.panels == 1 && p->kernels->gemm[p->bands.band[0].width].slide;
     p->quantum = p->kernels->gemm[p->bands.band[0].width].MR;
     for (int i = 1; i < p->bands.count; i++) {
         const ptrdiff_t step = p->quantum;
@@ -284,6 +289,7 @@ static void list_runs(const plan *p, worker *w, const cvl_place *at)
     const ptrdiff_t x_pixel = p->x_pixel, KW = p->call->shape->d.KW;
     ptrdiff_t count = 0, last = -1;
     w->segments = 0;
+    w->slides = p->slides && row->high > row->low && column->high - column->low == KW;
     w->one_tap = (row->high - row->low) * (column->high - column->low) == 1;
     w->in0 = ((rows->d0 + row->low * rows->d_step) * p->W + columns->d0 +
               column->low * columns->d_step) *
@@ -354,6 +360,12 @@ static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t
 
 /* ---------------------------------------------------------------------------------- computing */
 
+/* Whether `count` positions of a row of the class are. */
+static int slides_along(const worker *w, ptrdiff_t count)
+{
+    return w->slides && count >= CVL_SLIDE_ROWS;
+}
+
 /* Runs `count` positions, which w->a and w->c point at, on a panel whose B is at `b`. */
 static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t group,
                       cvl_panel_place place, const T *b)
@@ -377,7 +389,8 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
         .nr = (int)cvl_min(place.NR, p->OC - place.column),
         .c0 = column,
     };
-    const ptrdiff_t rows = p->vectors ? count : panel->MR;
+    const int slides = slides_along(w, count);
+    const ptrdiff_t rows = p->vectors || slides ? count : panel->MR;
     for (ptrdiff_t first = 0; first < count; first += rows) {
         job.a = w->a + first;
         job.c = w->c + first;
@@ -389,7 +402,9 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
             job.runs = stop - done;
             job.add = s > 0;
             job.end = s + 1 >= w->segments ? end : (NAME(epilogue)){0};
-            if (p->vectors)
+            if (slides)
+                panel->slide(&job);
+            else if (p->vectors)
                 p->kernels->gemm_groups(&job);
             else
                 panel->kernel(&job);
@@ -431,7 +446,7 @@ static void clear_cells(const plan *p, const cvl_place *at, ptrdiff_t q, ptrdiff
 static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q,
                       ptrdiff_t count, ptrdiff_t part)
 {
-    point(p, w, at, q, count);
+    point(p, w, at, q, slides_along(w, count) ? 2 : count);
     if (p->cells)
         clear_cells(p, at, q, count);
     if (w->segments == 0 && !p->call->end.bias) {
@@ -471,8 +486,11 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
             const ptrdiff_t stop = ends ? last.q : cvl_class_size(&p->positions, &at);
             if (at.q < stop)
                 list_runs(p, &w, &at);
-            for (ptrdiff_t q = at.q; q < stop; q += p->block)
-                run_block(p, &w, &at, q, cvl_min(p->block, stop - q), part);
+            const ptrdiff_t line = cvl_span_at(&p->positions, &at, 1)->count;
+            for (ptrdiff_t q = at.q, count; q < stop; q += count) {
+                count = cvl_min(w.slides ? line - q % line : p->block, stop - q);
+                run_block(p, &w, &at, q, count, part);
+            }
             if (ends)
                 break;
         }

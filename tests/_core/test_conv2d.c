@@ -108,6 +108,9 @@ static const cvl_conv2d cases[] = {
     CASE(3, 15, 13, 20, 40, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(2, 9,  7,  21, 12, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1),
     CASE(1, 7,  6,  60, 88, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    /* Rows of 3 channels that the filters slide along: cut anywhere, edges of several columns and rows. */
+    CASE(2, 9,  49, 3,  16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(3, 7,  18, 3,  13, 2, 3, 2, 1, 2, 1, 3, 4, 3, 0, 1),
     /* Depthwise: lines of all lengths, phases, dilation, several outputs each, long filters. */
     CASE(2, 9,  21, 35, 35, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 35),
     CASE(2, 17, 15, 80, 80, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 80),

@@ -109,6 +109,28 @@ static void test_infinite_weights(const cvl_conv2d *d)
     check_memory();
 }
 
+/* Backward data of several outputs of a channel: each 384 products of a sum make a chain. What follows a
+ * large one in its chain is lost, and no more. */
+static void test_chains(void)
+{
+    enum { K = 15, M = 4, C = 2, PIXELS = K * K, TERMS = PIXELS * M, CHAIN = 384 };
+    static const ptrdiff_t half[] = {K / 2, K / 2, K / 2, K / 2};
+    cvl_conv2d d = problem(1, K, K, C, 1, half);
+    d.KH = d.KW = K;
+    d.OC = C * M;
+    name_case("chains", &d);
+    T *w = output(TERMS * C), *dy = output(TERMS * C), *dx = output(PIXELS * C);
+    for (ptrdiff_t i = 0; i < TERMS * C; i++)
+        w[i] = dy[i] = 1;
+    for (ptrdiff_t c = 0; c < C; c++)
+        dy[(PIXELS - 1) * C * M + c * M] = (T)(1 / UNIT); /* the first of the middle pixel's */
+    cvl_exec run = run_with(1, NAME(conv2d_backward_data_workspace_size)(&d, 1));
+    CHECK(NAME(conv2d_backward_data)(&d, dx, dy, w, &run) == CVL_OK);
+    for (ptrdiff_t c = 0; c < C; c++)
+        CHECK(dx[PIXELS / 2 * C + c] == (T)(1 / UNIT) + (TERMS - CHAIN));
+    check_memory();
+}
+
 static void test_problem(const cvl_conv2d *d)
 {
     test_forward(*d, CVL_ACTIVATION_NONE);
@@ -172,6 +194,7 @@ static void test_all(void)
                     test_forward(d, activation);
                 test_infinite_weights(&d);
             }
+    test_chains();
     test_kernels(1);
     test_kernels(2);
 }

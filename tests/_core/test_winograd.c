@@ -356,11 +356,14 @@ static void test_cells(const cvl_conv2d *of)
         CHECK(NAME(conv2d_choose)(&d, (cvl_conv2d_pass)pass, &chosen, NULL) == CVL_ERR_ALGORITHM);
 }
 
-/* Backward weights of many weights and more than CVL_ORDER_WINOGRAD_SPAN tiles, 17 x 17 of them. */
+/* Backward weights of many weights and more than CVL_ORDER_WINOGRAD_SPAN tiles, 17 x 17 of them; and
+ * forward from so many channels that 10 x 13 tiles are more than are transformed at a time. */
 static void test_spans(const algorithms *near)
 {
     const cvl_conv2d d = CASE(1, 33, 34, 127, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
+    const cvl_conv2d deep = CASE(1, 20, 25, 4100, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1);
     test_backward_weights(d, near, 0);
+    test_forward(deep, near, 0, CVL_ACTIVATION_NONE);
 }
 
 static void test_all(void)

@@ -30,6 +30,18 @@ def test_value_is_copied_and_gradient_is_zero():
     assert ("bias", "b", True, 6) == (p.kind, p.name, p.trainable, p.size)
 
 
+def test_a_packed_parameter_that_is_cast_leaves_its_block():
+    """A packed parameter owns its memory once it is cast, and an optimizer steps what it shows."""
+    weight = cl.Linear(3, 2, rng=0).parameters()[0]
+    weight.cast(np.dtype(np.float64))
+    before = weight.value.copy()
+    weight.grad[...] = 1
+    cl.SGD([weight], lr=0.5).step()
+
+    np.testing.assert_array_equal(before - 0.5, weight.value)
+    assert weight.place() is None
+
+
 @pytest.mark.parametrize(
     "layout",
     [

@@ -170,7 +170,7 @@ static cvl_status open_program(cvl_program *p, const cvl_program *from)
         const cvl_value *v = p->value + i;
         if (v->elements < 0)
             return CVL_ERR_SHAPE;
-        if (i > 1 && (v->place < 0 || v->place > p->arena || v->elements > p->arena - v->place))
+        if (i > 1 && (v->place < 0 || v->elements > p->arena - v->place))
             return CVL_ERR_SHAPE;
     }
     for (ptrdiff_t i = 0; i < p->ops; i++) {

@@ -245,6 +245,12 @@ static void test_gradual(void)
     CHECK(NAME(softmax_cross_entropy)(&entropy, &loss, loss_gradient, z, &label, NULL, NULL,
                                       &run) == CVL_OK);
     CHECK(loss > 0 && loss_gradient[0] < 0 && loss_gradient[1] > 0);
+    cvl_loss mse = CVL_LOSS_INIT;
+    const T zero = 0;
+    mse.n = 1;
+    mse.reduction = CVL_REDUCTION_NONE;
+    CHECK(NAME(mse)(&mse, &loss, &sum, &tiny, &zero, &run) == CVL_OK);
+    CHECK(sum > tiny);
     check_memory();
 }
 

@@ -226,12 +226,12 @@ static void test_confident(void)
     check_memory();
 }
 
-/* A row in blocks: finite at two classes only, the label `at` and, lower by `below`, `other`; or a
- * NaN there. */
-static void test_two_of_many(ptrdiff_t at, ptrdiff_t other, double below, int soft, int threads)
+/* A row finite at two classes only, the label `at` and, lower by `below`, `other`; or a NaN there. */
+static void test_two_classes(ptrdiff_t C, ptrdiff_t at, ptrdiff_t other, double below, int way)
 {
-    enum { C = 13000 };
-    check_case("label %td other %td below %g soft %d threads %d", at, other, below, soft, threads);
+    const int soft = way % 2, threads = 1 + way / 2;
+    check_case("C%td label %td other %td below %g soft %d threads %d", C, at, other, below, soft,
+               threads);
     T *z = (T *)doubles(C), *q = (T *)doubles(C), *dz = output(C);
     for (ptrdiff_t c = 0; c < C; c++) {
         z[c] = (T)-INFINITY;
@@ -439,13 +439,31 @@ static void test_limits(void)
     check_memory();
 }
 
+/* A delta that has no reciprocal counts as 0: smooth L1 is L1 then. */
+static void test_tiny_delta(void)
+{
+    check_case("a delta too small to divide by");
+    const T x[3] = {1, -2, 0}, y[3] = {0, 0, 0};
+    T dx[3], dx_of_l1[3];
+    double loss = 0, loss_of_l1 = 0;
+    cvl_loss d = CVL_LOSS_INIT;
+    d.n = 3;
+    d.delta = SMALLEST;
+    cvl_exec run = run_with(1, NAME(loss_workspace_size)(&d, 1));
+    CHECK(NAME(smooth_l1)(&d, &loss, dx, x, y, &run) == CVL_OK);
+    CHECK(NAME(l1)(&d, &loss_of_l1, dx_of_l1, x, y, &run) == CVL_OK);
+    check_same("dx", 3, dx, dx_of_l1);
+    CHECK(loss == loss_of_l1);
+    check_memory();
+}
+
 /* ---------------------------------------------------------------- what is refused */
 
 static void test_refused(void)
 {
     check_case("what losses refuse");
     const T good[4] = {0, 1, 1, 0}, negative[4] = {0, 1, -1, 0}, two[4] = {2, 0, 0, 0};
-    const T nan[4] = {0, (T)NAN, 0, 0}, infinite[4] = {0, 0, 0, (T)INFINITY};
+    const T nan[4] = {0, (T)NAN, 0, 0}, infinite[4] = {0, (T)INFINITY, 0, 0};
     const T *bad[] = {negative, nan, infinite};
     const int64_t labels[2] = {1, IGNORED}, fit[2] = {1, 0};
     T *dx = output(4);
@@ -466,13 +484,15 @@ static void test_refused(void)
               CVL_ERR_WEIGHT);
     }
     CHECK(NAME(focal)(&d, loss, dx, good, two, &run) == CVL_ERR_LABEL);
-    for (int i = 0; i < 2; i++) {
+    entropy.reduction = CVL_REDUCTION_SUM; /* of which no divisor tells */
+    for (int i = 0; i < 3; i++) {
         CHECK(NAME(softmax_cross_entropy)(&entropy, loss, dx, good, fit, bad[i] + 1, NULL, &run) ==
               CVL_ERR_WEIGHT);
         CHECK(NAME(softmax_cross_entropy_soft)(&entropy, loss, dx, good, good, NULL, bad[i] + 1,
                                                &run) == CVL_ERR_WEIGHT);
         CHECK(NAME(nll)(&nll, loss, dx, good, fit, bad[i] + 1, NULL, &run) == CVL_ERR_WEIGHT);
     }
+    entropy.reduction = CVL_REDUCTION_MEAN;
     if (sizeof(T) == sizeof(double)) { /* floats add up to less in double */
         const T large[2] = {(T)1.7e308, (T)1.7e308};
         CHECK(NAME(softmax_cross_entropy)(&entropy, loss, dx, good, fit, NULL, large, &run) ==
@@ -493,6 +513,12 @@ static void test_refused(void)
     CHECK(NAME(mse)(&d, loss, dx, good, NULL, &run) == CVL_ERR_ARGUMENT);
     run.workspace_bytes = 0;
     CHECK(NAME(mse)(&d, loss, dx, good, good, &run) == CVL_ERR_WORKSPACE);
+    d.gamma = INFINITY;
+    CHECK(NAME(focal)(&d, loss, dx, good, good, &run) == CVL_ERR_ARGUMENT);
+    d.gamma = 0;
+    d.negative = INFINITY;
+    CHECK(NAME(focal)(&d, loss, dx, good, good, &run) == CVL_ERR_WEIGHT);
+    d.negative = 1;
     d.delta = 0;
     CHECK(NAME(huber)(&d, loss, dx, good, good, &run) == CVL_ERR_ARGUMENT);
     d.n = -1;
@@ -505,6 +531,7 @@ static void test_refused(void)
 static void test_all(void)
 {
     static const ptrdiff_t counts[] = {0, 1, 63, 64, 65, 4096, 4097, 13000};
+    const double subnormal = sizeof(T) == sizeof(float) ? 88 : 709; /* exp(-it) is */
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int choice = 0; choice < CHOICES; choice++) {
             const cvl_reduction reduction = (cvl_reduction)((int)(i + (size_t)choice) % 3);
@@ -529,15 +556,23 @@ static void test_all(void)
                 test_elements(kind, counts[i], (cvl_reduction)reduction);
     test_confident();
     for (int way = 0; way < 6; way++) { /* with or without soft targets, by 1 to 3 threads */
-        test_two_of_many(5, 12999, 0, way % 2, 1 + way / 2);
-        test_two_of_many(12990, 3, 0, way % 2, 1 + way / 2);
-        test_two_of_many(12990, 3, 23, way % 2, 1 + way / 2);
-        test_two_of_many(7000, 7001, 1, way % 2, 1 + way / 2);
-        test_two_of_many(3, 12000, -2, way % 2, 1 + way / 2);
-        test_two_of_many(6000, 9000, (double)NAN, way % 2, 1 + way / 2);
+        test_two_classes(13000, 5, 12999, 0, way); /* in blocks */
+        test_two_classes(13000, 12990, 3, 0, way);
+        test_two_classes(13000, 12990, 3, 23, way);
+        test_two_classes(13000, 7000, 7001, 1, way);
+        test_two_classes(13000, 3, 12000, -2, way);
+        test_two_classes(13000, 6000, 9000, (double)NAN, way);
+        test_two_classes(13000, 6000, 9000, subnormal, way);
+    }
+    for (int way = 0; way < 2; way++) {
+        test_two_classes(20, 5, 17, 23, way);
+        test_two_classes(20, 17, 0, -2, way);
+        test_two_classes(20, 0, 19, (double)NAN, way);
+        test_two_classes(20, 18, 3, subnormal, way);
     }
     test_empty();
     test_limits();
+    test_tiny_delta();
     test_refused();
 }
 

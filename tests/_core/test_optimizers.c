@@ -298,8 +298,12 @@ static void test_gradients(void)
     plain_nadam.clear_gradients = plain_rmsprop.clear_gradients = plain_lion.clear_gradients = 0;
     test_fused("sgd", step_sgd, &plain_sgd, &sgd);
     test_fused("adam", step_adam, &plain_adam, &adam);
+    plain_adam.l2 = adam.l2 = 0;
+    test_fused("adam without l2", step_adam, &plain_adam, &adam);
     test_fused("adagrad", step_adagrad, &plain_adagrad, &adagrad);
     test_fused("nadam", step_nadam, &plain_nadam, &nadam);
+    plain_nadam.l2 = nadam.l2 = 0;
+    test_fused("nadam without l2", step_nadam, &plain_nadam, &nadam);
     test_fused("rmsprop", step_rmsprop, &plain_rmsprop, &rmsprop);
     test_fused("lion", step_lion, &plain_lion, &lion);
 }

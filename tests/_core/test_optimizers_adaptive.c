@@ -429,6 +429,9 @@ static void test_refusals(void)
     adam = adam_at(1);
     adam.correction1 = INFINITY;
     CHECK(NAME(adam_step)(&adam, &all, 1, &run) == CVL_ERR_ARGUMENT);
+    nadam.next_correction1 = INFINITY;
+    CHECK(NAME(nadam_step)(&nadam, &all, 1, &run) == CVL_ERR_ARGUMENT);
+    nadam = nadam_at(1);
     nadam.correction2 = 0;
     CHECK(NAME(nadam_step)(&nadam, &all, 1, &run) == CVL_ERR_ARGUMENT);
     rmsprop.alpha = NAN;

@@ -231,9 +231,12 @@ static void test_errors(void)
     REFUSED(n.value[B].place = n.value[A].place, "y over x", CVL_ERR_ARGUMENT);
     REFUSED(n.value[C].place -= 1, "y over a part of x", CVL_ERR_ARGUMENT);
     REFUSED(n.value[D].place -= 1, "a sum over a part of x", CVL_ERR_ARGUMENT);
+    REFUSED(n.value[C].place = n.value[A].place, "y over z", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[3].z = X, "z of another size", CVL_ERR_SHAPE);
     REFUSED(n.second.activation = CVL_ACTIVATION_RELU6, "ReLU6 after z", CVL_ERR_ARGUMENT);
     REFUSED(n.value[E].place += 1, "beyond the arena", CVL_ERR_SHAPE);
     REFUSED(n.program.arena -= 1, "a small arena", CVL_ERR_SHAPE);
+    REFUSED(n.program.arena = PTRDIFF_MAX, "an arena larger than memory", CVL_ERR_SHAPE);
     REFUSED(n.value[B].place = -1, "before the arena", CVL_ERR_SHAPE);
     REFUSED(n.value[P].elements -= 1, "a value of another size", CVL_ERR_SHAPE);
     REFUSED(n.value[X].elements += 1, "x of another size", CVL_ERR_SHAPE);

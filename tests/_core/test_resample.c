@@ -134,6 +134,7 @@ static const cvl_upsample2d upsamplings[] = {
     CASE(1, 1, 1, 3, 1, 4, CVL_UPSAMPLE_BILINEAR, 1), /* one output row */
     CASE(1, 5, 2, 17, 1, 7, CVL_UPSAMPLE_BILINEAR, 1),
     CASE(3, 14, 13, 24, 2, 2, CVL_UPSAMPLE_BILINEAR, 0), /* work for three threads */
+    CASE(1, 29, 20, 24, 3, 3, CVL_UPSAMPLE_NEAREST, 0),  /* equal rows that two of them share */
 #undef CASE
 };
 /* clang-format on */

@@ -336,6 +336,27 @@ static void test_not_finite(void)
     check_memory();
 }
 
+/* A logit of +inf leaves its row no loss, be it the label's or another's. */
+static void test_infinite_logit(ptrdiff_t C, ptrdiff_t at)
+{
+    check_case("an infinite logit C%td at %td", C, at);
+    T *z = (T *)doubles(C), *dz = output(C);
+    for (ptrdiff_t c = 0; c < C; c++)
+        z[c] = c == at ? (T)INFINITY : random_unit();
+    const int64_t label = 3;
+    cvl_softmax_cross_entropy d = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+    d.N = 1;
+    d.C = C;
+    cvl_exec run = run_with(1, NAME(softmax_cross_entropy_workspace_size)(&d, 1));
+    double loss = 0;
+    CHECK(NAME(softmax_cross_entropy)(&d, &loss, dz, z, &label, NULL, NULL, &run) == CVL_OK);
+    int all_nan = isnan(loss) != 0;
+    for (ptrdiff_t c = 0; c < C; c++)
+        all_nan = all_nan && isnan(dz[c]);
+    CHECK(all_nan);
+    check_memory();
+}
+
 /* One class: certain, whatever its logit. */
 static void test_one_class(void)
 {
@@ -371,6 +392,10 @@ static void test_all(void)
         }
     }
     test_not_finite();
+    for (ptrdiff_t at = 3; at < 5; at++) {
+        test_infinite_logit(20, at);
+        test_infinite_logit(70, at);
+    }
     test_one_class();
 }
 

@@ -3,7 +3,7 @@
  * Every pass is cut as columns.h says, so that a worker meets in the second pass what it left in
  * its cache in the first. An operator is up to four steps: prepare what the reduction needs per
  * channel, reduce over pixels, finish the channels, apply to pixels. With slabs, one task takes
- * its channels through all of them.
+ * its channels through all of them, or all but the last.
  *
  * Of the sum of two batch norms each step does both, piece by piece where it is over pixels: what
  * lies between the two is then written and read in L1 alone.
@@ -16,7 +16,7 @@
 
 #include <float.h>
 
-/* Given statistics of so few pixels are most of the work, and made in slabs by many threads. */
+/* The statistics of so few pixels are most of the work, and made in slabs by many threads. */
 enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5, FEW_PIXELS = 100 };
 
 typedef struct batch_norm_job batch_norm_job;
@@ -42,6 +42,7 @@ struct batch_norm_job {
     double *mean_out, *var_out;         /* forward: mean and var again; NULL where they are given */
     const T *dy, *mask;                 /* backward; mask: y, or NULL */
     int recompute;                      /* backward: the mask is had from x */
+    int late;                           /* backward: dresidual is written as dx is, not before */
     T *dx, *dgamma, *dbeta, *dresidual; /* backward */
 
     T *planes;       /* (FORWARD_PLANES or BACKWARD_PLANES, L), by column */
@@ -193,20 +194,40 @@ static void slab_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker
     }
 }
 
+/* Whether slabs are summed alone, and the elements then taken row by row: where threads share them and it
+ * is work enough for two regions, since cores that write parts of the same rows fetch those of each other;
+ * and where rows lie so that a slab's fall into few sets of L1, and are not there the second time. */
+static int applies_rows(const batch_norm_job *job, int threads, double bytes)
+{
+    const size_t aliasing = 2048;
+    if (!job->plan.slabs || !job->apply || job->plan.M <= FEW_PIXELS)
+        return 0;
+    return (size_t)job->plan.C * sizeof(T) % aliasing == 0 ||
+           cvl_team_size(threads, 2, bytes / 3) > 1;
+}
+
 static void run_job(batch_norm_job *job, int threads)
 {
     const double bytes = (double)job->plan.M * (double)job->plan.C * sizeof(T) * job->passes;
-    if (job->plan.slabs) {
+    if (applies_rows(job, threads, bytes)) {
+        span_step *apply = job->apply;
+        job->apply = NULL;
+        job->late = job->dresidual != NULL;
+        cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, slab_tasks, job);
+        job->apply = apply;
+        job->plan = NAME(columns_rows)(&job->plan);
+    } else if (job->plan.slabs) {
         cvl_parallel_for(threads, job->plan.tasks, bytes, CVL_FLUSH, slab_tasks, job);
         return;
+    } else {
+        channel_pass(job, job->prepare, 0, FORWARD_PLANES, threads);
+        if (job->reduce)
+            cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, reduce_tasks, job);
+        if (job->prepare)
+            channel_pass(job, job->finish, FORWARD_PLANES, BACKWARD_PLANES, threads);
+        else
+            channel_pass(job, job->finish, 0, FORWARD_PLANES, threads);
     }
-    channel_pass(job, job->prepare, 0, FORWARD_PLANES, threads);
-    if (job->reduce)
-        cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, reduce_tasks, job);
-    if (job->prepare)
-        channel_pass(job, job->finish, FORWARD_PLANES, BACKWARD_PLANES, threads);
-    else
-        channel_pass(job, job->finish, 0, FORWARD_PLANES, threads);
     if (job->apply)
         cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, apply_tasks, job);
 }
@@ -400,23 +421,22 @@ size_t NAME(batch_norm_max_pool2d_forward_workspace_size)(const cvl_batch_norm *
 
 /* ---------------------------------------------------------------------------- backward */
 
-/* Where a norm has a residual, its gradient is dy after the mask, and read in its place. */
-static const T *masked_dy(const batch_norm_job *job)
+/* Where a job has a residual, its gradient is dy after the mask, and read in its place once written. */
+static void add_gradients(const batch_norm_job *job, const batch_norm_job *norm,
+                          const cvl_columns_span *span, const cvl_piece *piece)
 {
-    return job->dresidual ? job->dresidual : job->dy;
-}
-
-static void add_gradients(const batch_norm_job *job, T *sums, const cvl_columns_span *span,
-                          const cvl_piece *piece)
-{
-    const T *dy = job->dy + piece->offset, *x = job->x + piece->offset;
-    const T *planes = job->planes + span->column;
-    T *g = job->dresidual ? job->dresidual + piece->offset : NULL;
+    const NAME(kernels) *k = job->kernels;
+    T *sums = NAME(moments_sums)(&norm->moments, span);
+    T *g = job->dresidual && !job->late ? job->dresidual + piece->offset : NULL;
+    const T *dy = job->dy + piece->offset, *x = norm->x + piece->offset;
+    const T *mask = job->mask ? job->mask + piece->offset : NULL;
+    const T *planes = norm->planes + span->column;
     if (job->recompute)
-        job->kernels->batch_norm_gradients_recomputed(sums, piece->shape, dy, x, planes);
+        k->batch_norm_gradients_recomputed(sums, piece->shape, dy, x, planes);
+    else if (norm != job && g)
+        k->batch_norm_gradients(sums, NULL, piece->shape, g, x, NULL, planes);
     else
-        job->kernels->batch_norm_gradients(sums, g, piece->shape, dy, x,
-                                           job->mask ? job->mask + piece->offset : NULL, planes);
+        k->batch_norm_gradients(sums, g, piece->shape, dy, x, mask, planes);
 }
 
 static void reduce_gradients(const batch_norm_job *job, ptrdiff_t task)
@@ -427,7 +447,7 @@ static void reduce_gradients(const batch_norm_job *job, ptrdiff_t task)
         NAME(moments_clear)(&norm->moments, &span);
     for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
         for (norm = job; norm; norm = norm->second) {
-            add_gradients(norm, NAME(moments_sums)(&norm->moments, &span), &span, &piece);
+            add_gradients(job, norm, &span, &piece);
             if (piece.fold)
                 NAME(moments_fold)(&norm->moments, &span);
         }
@@ -449,16 +469,23 @@ static void apply_gradients(const batch_norm_job *job, ptrdiff_t task)
 {
     const NAME(kernels) *k = job->kernels;
     cvl_columns_span span = NAME(columns_span)(&job->plan, task);
-    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);)
+    for (cvl_piece piece; NAME(next_piece)(&piece, &span, &job->plan);) {
+        const T *dy = job->dy + piece.offset, *mask = job->mask ? job->mask + piece.offset : NULL;
+        T *dresidual = job->dresidual ? job->dresidual + piece.offset : NULL;
+        if (job->late && mask)
+            k->relu_backward(piece.shape[0] * piece.shape[2], dresidual, dy, mask);
+        else if (job->late)
+            memmove(dresidual, dy, (size_t)(piece.shape[0] * piece.shape[2]) * sizeof *dy);
+        const T *g = dresidual ? dresidual : dy;
         for (const batch_norm_job *norm = job; norm; norm = norm->second) {
-            const T *g = masked_dy(norm) + piece.offset, *x = norm->x + piece.offset;
-            const T *mask = norm->mask && !norm->dresidual ? norm->mask + piece.offset : NULL;
-            const T *planes = norm->planes + span.column;
-            if (norm->dx && norm->recompute)
+            const T *x = norm->x + piece.offset, *planes = norm->planes + span.column;
+            if (norm->dx && job->recompute)
                 k->batch_norm_dx_recomputed(norm->dx + piece.offset, piece.shape, g, x, planes);
             else if (norm->dx)
-                k->batch_norm_dx(norm->dx + piece.offset, piece.shape, g, x, mask, planes);
+                k->batch_norm_dx(norm->dx + piece.offset, piece.shape, g, x,
+                                 dresidual ? NULL : mask, planes);
         }
+    }
 }
 
 cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, T *dbeta,
@@ -585,8 +612,6 @@ cvl_status NAME(batch_norm_sum_backward)(const cvl_batch_norm *d, const cvl_batc
     jobs[0].dy = dy;
     jobs[0].mask = jobs[0].relu ? y : NULL;
     jobs[0].dresidual = jobs[0].relu ? jobs[1].dx : NULL;
-    jobs[1].dy = masked_dy(&jobs[0]);
-    jobs[1].mask = jobs[0].dresidual ? NULL : jobs[0].mask;
     jobs[0].apply = jobs[0].dx || jobs[1].dx ? apply_gradients : NULL;
     status = open_run(jobs, 2, &exec, BACKWARD, run);
     if (status == CVL_OK)

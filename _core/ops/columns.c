@@ -40,6 +40,16 @@ cvl_columns NAME(columns_blocks)(ptrdiff_t M, ptrdiff_t C)
     return plan;
 }
 
+cvl_columns NAME(columns_rows)(const cvl_columns *slabs)
+{
+    cvl_columns plan = *slabs;
+    plan.slabs = 0;
+    plan.chain = CVL_ORDER_CHAIN_MIN;
+    plan.blocks = plan.tasks =
+        cvl_min(cvl_ceil_div(plan.rows, CVL_ORDER_CHAIN_MIN), CVL_ORDER_BLOCKS);
+    return plan;
+}
+
 cvl_columns_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task)
 {
     if (plan->slabs) {

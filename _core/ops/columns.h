@@ -44,6 +44,9 @@ cvl_columns NAME(columns_plan)(ptrdiff_t M, ptrdiff_t C);
  * other, too. */
 cvl_columns NAME(columns_blocks)(ptrdiff_t M, ptrdiff_t C);
 
+/* The matrix of a plan of slabs, of the same L, in blocks of rows. */
+cvl_columns NAME(columns_rows)(const cvl_columns *slabs);
+
 cvl_columns_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task);
 
 /* The next piece of a span, in order; 0 after the last. */

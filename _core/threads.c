@@ -123,12 +123,45 @@ static int run_timed(int team, const region *r)
     return 1;
 }
 
+/* Who had a team last, by the address of its `alone`. A team that is held watches for its regions on
+ * the cores where another caller's would run, and comes late itself: so it is held by who has been alone
+ * for so many programs, and left aside from when another caller has had one. */
+#define ALONE 4
+static _Atomic(int *) last_caller;
+static _Thread_local int alone, holds;
+
+void cvl_hold_team(int threads, cvl_body *body, void *context)
+{
+    /* A thread that is late would be waited for when the team is let go, too. */
+    const int serial = threads < 2 || (may_adapt && cvl_now() < own_pace.serial_until);
+    if (!serial) {
+        alone = atomic_load(&last_caller) != &alone ? 0 : alone < ALONE ? alone + 1 : ALONE;
+        atomic_store(&last_caller, &alone);
+    }
+    holds = !serial && alone == ALONE;
+    if (holds)
+        cvl_with_team(threads, body, context);
+    else
+        body(context);
+    holds = 0;
+}
+
+static int run_on_team(int team, region *r)
+{
+    if (atomic_load(&last_caller) != &alone) {
+        if (holds)
+            return 0;
+        atomic_store(&last_caller, &alone);
+    }
+    return may_adapt ? run_timed(team, r) : cvl_run_team(team, run_member, r);
+}
+
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context)
 {
     region r = {tasks, subnormals, task, context};
     const int team = cvl_team_size(threads, tasks, work);
-    if (team > 1 && (may_adapt ? run_timed(team, &r) : cvl_run_team(team, run_member, &r)))
+    if (team > 1 && run_on_team(team, &r))
         return;
     if (tasks > 0)
         run_range(0, tasks, 0, subnormals, task, context);

@@ -62,7 +62,7 @@ int cvl_run_team(int team, cvl_member *member, void *context)
 }
 
 /* The pool stays anyway. */
-void cvl_hold_team(int team, cvl_body *body, void *context)
+void cvl_with_team(int team, cvl_body *body, void *context)
 {
     (void)team;
     body(context);

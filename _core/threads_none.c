@@ -13,7 +13,7 @@ int cvl_run_team(int team, cvl_member *member, void *context)
     return 0;
 }
 
-void cvl_hold_team(int team, cvl_body *body, void *context)
+void cvl_with_team(int team, cvl_body *body, void *context)
 {
     (void)team;
     body(context);

@@ -66,12 +66,35 @@ static void test_region_within_a_region(void)
             CHECK(done[row][task] == 1);
 }
 
-enum { MOST = 7, HELD = 60 };
+enum { MOST = 7, HELD = 60, PROGRAMS = 6 };
 
-/* Regions of one team that stays, every other one with regions within. */
+typedef struct held {
+    int visited;    /* whether another thread has a region meanwhile */
+    counts *within; /* of the last region, which has regions within */
+} held;
+
+#if defined(__unix__) || defined(__APPLE__)
+static void *visit(void *context)
+{
+    cvl_parallel_for(3, MOST, 1e9, CVL_FLUSH, count, context);
+    return NULL;
+}
+
+static void have_visitor(void)
+{
+    int done[MOST] = {0};
+    counts c = {done};
+    pthread_t visitor;
+    CHECK(pthread_create(&visitor, NULL, visit, &c) == 0 && pthread_join(visitor, NULL) == 0);
+    for (int task = 0; task < MOST; task++)
+        CHECK(done[task] == 1);
+}
+#endif
+
+/* Regions of one team that stays. */
 static void count_held(void *context)
 {
-    counts *rows = context;
+    held *h = context;
     int done[MOST];
     for (int region = 0; region < HELD; region++) {
         counts c = {done};
@@ -80,23 +103,29 @@ static void count_held(void *context)
         cvl_parallel_for(1 + region % 5, tasks, 1e9, CVL_FLUSH, count, &c);
         for (int task = 0; task < MOST; task++)
             CHECK(done[task] == (task < tasks));
-        cvl_parallel_for(3, 2, 1e9, CVL_FLUSH, count_within, rows);
 #if defined(__unix__) || defined(__APPLE__)
         if (region % 20 == 0)
             usleep(1000); /* for the others to sleep */
+        if (region == HELD / 2 && h->visited)
+            have_visitor();
 #endif
     }
+    cvl_parallel_for(3, 2, 1e9, CVL_FLUSH, count_within, h->within);
 }
 
-static void test_held_team(int adaptive, int threads)
+/* A team is held from the fifth program of a caller on. */
+static void test_held_team(int adaptive, int threads, int visited)
 {
-    check_case("adaptive %d, a team of %d held", adaptive, threads);
+    check_case("adaptive %d, a team of %d held, visited %d", adaptive, threads, visited);
     int within[2][5] = {{0}};
+    held h = {visited, (counts[]){{within[0]}, {within[1]}}};
     cvl_set_adaptive(adaptive);
-    cvl_hold_team(threads, count_held, (counts[]){{within[0]}, {within[1]}});
+    for (int program = 1; program <= PROGRAMS; program++) {
+        cvl_hold_team(threads, count_held, &h);
+        for (int task = 0; task < 5; task++)
+            CHECK(within[0][task] == program && within[1][task] == program);
+    }
     cvl_set_adaptive(0);
-    for (int task = 0; task < 5; task++)
-        CHECK(within[0][task] == HELD && within[1][task] == HELD);
 }
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -182,7 +211,8 @@ int main(void)
     test_region_within_a_region();
     for (int adaptive = 0; adaptive <= 1; adaptive++)
         for (int threads = 1; threads <= 4; threads++)
-            test_held_team(adaptive, threads);
+            for (int visited = 0; visited <= 1; visited++)
+                test_held_team(adaptive, threads, visited);
 #if defined(__unix__) || defined(__APPLE__)
     test_callers_at_once();
     test_after_a_pause();

@@ -47,7 +47,8 @@ CVL_API cvl_status cvl_max_pool2d_backward_f64(const cvl_pool2d *d, double *dx, 
 
 /* cvl_max_pool2d_forward_winners_f32, cvl_max_pool2d_backward_winners_f32: the same results, with the
  * winners kept instead of x: for every output, the number of the position that won, counted in row
- * order through the positions of its window inside the input; 255 where there is none.
+ * order through the positions of its window inside the input; 255 where there is none. A number that
+ * is none of them gets no gradient.
  * Shapes   winners (N,OH,OW,C)
  * Returns  also CVL_ERR_SHAPE where KH * KW > 255 */
 CVL_API cvl_status cvl_max_pool2d_forward_winners_f32(const cvl_pool2d *d, float *y,

@@ -159,7 +159,7 @@ static __attribute__((noinline)) void give_to_one(const windows *w, ptrdiff_t at
     T number[VL];
     vstore(number, w->winners ? vload_bytes(w->winners + out, n) : winner_of(w, at, n, &best));
     for (ptrdiff_t i = 0; i < n; i++)
-        if (number[i] < MAX_POSITIONS)
+        if (number[i] < (T)(w->rows * w->columns))
             w->dx[at + w->position[(int)number[i]] + i] += w->dy[out + i];
 }
 

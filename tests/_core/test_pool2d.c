@@ -129,6 +129,15 @@ static void test_winners(const cvl_pool2d *d, sizes s, const T *x, const T *dy, 
     for (ptrdiff_t i = 0; i < s.y; i++)
         in_window &= may_win(d, i, winners[i]);
     CHECK(in_window);
+
+    /* A byte beyond the window names no position. */
+    memset(winners, (int)(d->KH * d->KW), (size_t)s.y);
+    own_dx = output(s.x);
+    CHECK(NAME(max_pool2d_backward_winners)(d, own_dx, dy, winners, &run) == CVL_OK);
+    int untaken = 1;
+    for (ptrdiff_t i = 0; i < s.x; i++)
+        untaken &= own_dx[i] == 0;
+    CHECK(untaken);
 }
 
 static void test_max(const cvl_pool2d *d, int specials)

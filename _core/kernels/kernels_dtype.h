@@ -111,7 +111,7 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_pair) {
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_pair);
 
-/* A slide of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows of OW
+/* A strip of outputs of a depthwise convolution of 3x3 taps at stride 1 or 2: `rows` rows of OW
  * columns, of `channels` channels, which are a vector or more.
  *   y[r*y_row + g*y_step + c] = sum over kh, kw of w[(3*kh + kw)*w_step + c]
  *       * x[r*stride + kh][(g*stride - left + kw)*step + c]
@@ -128,7 +128,7 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip) {
     CVL_DTYPE_NAME(cvl_epilogue) ending;
 } CVL_DTYPE_NAME(cvl_depthwise_strip);
 
-/* A slide of input gradients of a depthwise convolution of 3x3 taps at stride 2: two rows of them, in
+/* A strip of input gradients of a depthwise convolution of 3x3 taps at stride 2: two rows of them, in
  * blocks of two columns from column -left on, and of these the blocks [begin, end), of `channels`
  * channels, which are a vector or more. Output column -left + j and row i are
  *   y[i][(j - left)*step + c] = sum over kh = i, i + 2 < 3 and kw = j%2, j%2 + 2 < 3
@@ -162,7 +162,7 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_sums) {
     const T *dy;
 } CVL_DTYPE_NAME(cvl_depthwise_sums);
 
-/* Chains over a slide of up to CVL_ORDER_STRIP output rows of depthwise filters of 3x3 taps at stride
+/* Chains over a strip of up to CVL_ORDER_STRIP output rows of depthwise filters of 3x3 taps at stride
  * 1 or 2, for `channels` channels, which are a vector or more:
  *   sum[(3*kh + kw)*sum_step + c] = fma(x[r*stride + kh][(g*stride - left + kw)*step + c],
  *                                       dy[r*dy_row + g*step + c], itself)

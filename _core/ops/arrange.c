@@ -35,7 +35,8 @@ cvl_status NAME(concat_sizes)(const cvl_concat *from, cvl_concat *d, ptrdiff_t *
     return CVL_PRODUCT(&elements, d->M, *OC) ? CVL_OK : CVL_ERR_OVERFLOW;
 }
 
-static void concat_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+/* Between the whole and its parts, whichever way. */
+static void move_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const concat_job *j = context;
     (void)worker;
@@ -43,27 +44,16 @@ static void concat_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
         const ptrdiff_t first = chunk * j->chunk, last = cvl_min(first + j->chunk, j->d.M);
         for (ptrdiff_t part = 0, at = 0; part < j->d.parts; at += j->d.C[part++]) {
             const ptrdiff_t C = j->d.C[part];
-            for (ptrdiff_t m = first; m < last; m++)
-                memcpy(j->y + m * j->OC + at, j->x[part] + m * C, (size_t)C * sizeof(T));
+            const size_t bytes = (size_t)C * sizeof(T);
+            for (ptrdiff_t m = first; j->x && m < last; m++)
+                memcpy(j->y + m * j->OC + at, j->x[part] + m * C, bytes);
+            for (ptrdiff_t m = first; j->dx && j->dx[part] && m < last; m++)
+                memcpy(j->dx[part] + m * C, j->dy + m * j->OC + at, bytes);
         }
     }
 }
 
-static void split_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const concat_job *j = context;
-    (void)worker;
-    for (ptrdiff_t chunk = begin; chunk < end; chunk++) {
-        const ptrdiff_t first = chunk * j->chunk, last = cvl_min(first + j->chunk, j->d.M);
-        for (ptrdiff_t part = 0, at = 0; part < j->d.parts; at += j->d.C[part++]) {
-            const ptrdiff_t C = j->d.C[part];
-            for (ptrdiff_t m = first; m < last && j->dx[part]; m++)
-                memcpy(j->dx[part] + m * C, j->dy + m * j->OC + at, (size_t)C * sizeof(T));
-        }
-    }
-}
-
-static cvl_status run_concat(concat_job *j, cvl_task *rows, const cvl_exec *run)
+static cvl_status run_concat(concat_job *j, const cvl_exec *run)
 {
     cvl_exec exec;
     cvl_status status = cvl_read_exec(&exec, run, 0);
@@ -71,7 +61,7 @@ static cvl_status run_concat(concat_job *j, cvl_task *rows, const cvl_exec *run)
         return status;
     j->chunk = cvl_max(1, CHUNK_BYTES / (ptrdiff_t)sizeof(T) / j->OC);
     cvl_parallel_for(exec.threads, cvl_ceil_div(j->d.M, j->chunk),
-                     2 * (double)j->d.M * (double)j->OC * sizeof(T), CVL_GRADUAL, rows, j);
+                     2 * (double)j->d.M * (double)j->OC * sizeof(T), CVL_GRADUAL, move_rows, j);
     return CVL_OK;
 }
 
@@ -86,7 +76,7 @@ cvl_status NAME(concat_forward)(const cvl_concat *d, T *y, const T *const *x, co
     for (ptrdiff_t i = 0; i < j.d.parts && j.d.M > 0; i++)
         if (!x[i] || !y)
             return CVL_ERR_ARGUMENT;
-    return run_concat(&j, concat_rows, run);
+    return run_concat(&j, run);
 }
 
 cvl_status NAME(concat_backward)(const cvl_concat *d, T *const *dx, const T *dy,
@@ -98,7 +88,7 @@ cvl_status NAME(concat_backward)(const cvl_concat *d, T *const *dx, const T *dy,
         return status;
     if (!dx || (!dy && j.d.M > 0))
         return CVL_ERR_ARGUMENT;
-    return run_concat(&j, split_rows, run);
+    return run_concat(&j, run);
 }
 
 /* --------------------------------------------------------- the shortcut without parameters */

@@ -1,4 +1,4 @@
-# The functions of convlet_activations.h, behind each pair of types the function that _core.pxd
+# The functions of convlet_activations.h, and behind each pair of types the function that _core.pxd
 # offers.
 
 cdef extern from "convlet.h" nogil:

@@ -80,7 +80,7 @@ def batch_norm_max_pool2d_forward(
     cdef char code = code_of(x_view)
     describe_batch_norm(&d, x_view, eps, activation)
     d.frozen = frozen
-    describe_pool2d(&window, geometry, x_view, &OH, &OW)
+    describe_pool2d(&window, geometry, x_view.shape, &OH, &OW)
     cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, window.N, OH, OW, d.C).buf
     if winners is not None:
         winners_memory = gate.admit_shape(

@@ -76,6 +76,10 @@ cdef extern from "convlet.h" nogil:
         void *dx
         void *dgamma
         void *dbeta
+    ctypedef struct cvl_running:
+        size_t size
+        Py_ssize_t C
+        double weight, unbias
     ctypedef struct cvl_group_norm:
         size_t size
         Py_ssize_t N, M, C, groups
@@ -192,8 +196,6 @@ cdef extern from "convlet.h" nogil:
         double lr, beta1, beta2, weight_decay
         double gradient_scale
         int clear_gradients
-
-    # The INIT macros as values that can be assigned.
     ctypedef enum cvl_op_kind:
         CVL_OP_CONV2D
         CVL_OP_LINEAR
@@ -239,15 +241,13 @@ cdef extern from "convlet.h" nogil:
         const cvl_value *value
         const cvl_op *op
         const void *plan
+
+    # The INIT macros as values that can be assigned.
     cvl_exec CVL_EXEC_INIT "((cvl_exec)CVL_EXEC_INIT)"
     cvl_conv2d CVL_CONV2D_INIT "((cvl_conv2d)CVL_CONV2D_INIT)"
     cvl_linear CVL_LINEAR_INIT "((cvl_linear)CVL_LINEAR_INIT)"
     cvl_batch_norm CVL_BATCH_NORM_INIT "((cvl_batch_norm)CVL_BATCH_NORM_INIT)"
     cvl_batch_norm_term CVL_BATCH_NORM_TERM_INIT "((cvl_batch_norm_term)CVL_BATCH_NORM_TERM_INIT)"
-    ctypedef struct cvl_running:
-        size_t size
-        Py_ssize_t C
-        double weight, unbias
     cvl_running CVL_RUNNING_INIT "((cvl_running)CVL_RUNNING_INIT)"
     cvl_group_norm CVL_GROUP_NORM_INIT "((cvl_group_norm)CVL_GROUP_NORM_INIT)"
     cvl_softmax CVL_SOFTMAX_INIT "((cvl_softmax)CVL_SOFTMAX_INIT)"
@@ -289,6 +289,13 @@ cdef cvl_status cvl_conv2d_forward(
     const cvl_exec *run) noexcept nogil
 cdef size_t cvl_conv2d_forward_workspace_size(
     char dtype, const cvl_conv2d *d, int threads) noexcept nogil
+cdef size_t cvl_conv2d_packed_size(char dtype, const cvl_conv2d *d) noexcept nogil
+cdef cvl_status cvl_conv2d_pack(
+    char dtype, const cvl_conv2d *d, void *packed, const void *w,
+    const cvl_exec *run) noexcept nogil
+cdef cvl_status cvl_conv2d_forward_packed(
+    char dtype, const cvl_conv2d *d, void *y, const void *x, const void *packed, const void *b,
+    const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_conv2d_backward_data(
     char dtype, const cvl_conv2d *d, void *dx, const void *dy, const void *w,
     const cvl_exec *run) noexcept nogil
@@ -328,8 +335,8 @@ cdef cvl_status cvl_batch_norm_inference(
 cdef size_t cvl_batch_norm_inference_workspace_size(
     char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
 cdef cvl_status cvl_running_move(
-    char dtype, const cvl_running *d, void *next_mean, void *next_var,
-    const void *running_mean, const void *running_var, const double *mean, const double *var,
+    char dtype, const cvl_running *d, void *next_mean, void *next_var, const void *running_mean,
+    const void *running_var, const double *mean, const double *var,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_batch_norm_backward(
     char dtype, const cvl_batch_norm *d, void *dx, void *dgamma, void *dbeta, void *dresidual,
@@ -343,9 +350,8 @@ cdef cvl_status cvl_batch_norm_sum_forward(
 cdef size_t cvl_batch_norm_sum_forward_workspace_size(
     char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
 cdef cvl_status cvl_batch_norm_sum_backward(
-    char dtype, const cvl_batch_norm *d, const cvl_batch_norm_term *a,
-    const cvl_batch_norm_term *b, const void *dy, const void *y,
-    const cvl_exec *run) noexcept nogil
+    char dtype, const cvl_batch_norm *d, const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
+    const void *dy, const void *y, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_batch_norm_sum_backward_workspace_size(
     char dtype, const cvl_batch_norm *d, int threads) noexcept nogil
 
@@ -417,20 +423,17 @@ cdef cvl_status cvl_leaky_relu_backward(
     char dtype, double slope, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_relu6_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_relu6_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_sigmoid_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_sigmoid_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_tanh_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_tanh_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
@@ -441,32 +444,27 @@ cdef cvl_status cvl_elu_backward(
     char dtype, double alpha, Py_ssize_t n, void *dx, const void *dy, const void *y,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_gelu_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_gelu_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_gelu_tanh_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_gelu_tanh_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_silu_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_silu_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_hard_swish_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_hard_swish_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
     const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_softplus_forward(
-    char dtype, Py_ssize_t n, void *y, const void *x,
-    const cvl_exec *run) noexcept nogil
+    char dtype, Py_ssize_t n, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_softplus_backward(
     char dtype, Py_ssize_t n, void *dx, const void *dy, const void *x,
     const cvl_exec *run) noexcept nogil
@@ -504,8 +502,8 @@ cdef cvl_status cvl_avg_pool2d_backward(
 cdef cvl_status cvl_conv_transpose2d_output_shape(
     const cvl_conv_transpose2d *d, Py_ssize_t *OH, Py_ssize_t *OW) noexcept nogil
 cdef cvl_status cvl_conv_transpose2d_forward(
-    char dtype, const cvl_conv_transpose2d *d, void *y, const void *x, const void *w,
-    const void *b, const cvl_exec *run) noexcept nogil
+    char dtype, const cvl_conv_transpose2d *d, void *y, const void *x, const void *w, const void *b,
+    const cvl_exec *run) noexcept nogil
 cdef size_t cvl_conv_transpose2d_forward_workspace_size(
     char dtype, const cvl_conv_transpose2d *d, int threads) noexcept nogil
 cdef cvl_status cvl_conv_transpose2d_backward_data(
@@ -588,13 +586,6 @@ cdef cvl_status cvl_sum_squares(
 cdef size_t cvl_sum_squares_workspace_size(
     char dtype, const void *segments, Py_ssize_t count, int threads) noexcept nogil
 
-cdef size_t cvl_conv2d_packed_size(char dtype, const cvl_conv2d *d) noexcept nogil
-cdef cvl_status cvl_conv2d_pack(
-    char dtype, const cvl_conv2d *d, void *packed, const void *w,
-    const cvl_exec *run) noexcept nogil
-cdef cvl_status cvl_conv2d_forward_packed(
-    char dtype, const cvl_conv2d *d, void *y, const void *x, const void *packed, const void *b,
-    const cvl_exec *run) noexcept nogil
 cdef cvl_status cvl_program_run(
     char dtype, const cvl_program *p, void *y, const void *x, const cvl_exec *run) noexcept nogil
 cdef size_t cvl_program_workspace_size(char dtype, const cvl_program *p, int threads) noexcept nogil

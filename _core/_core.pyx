@@ -36,6 +36,8 @@ DTYPES["B"] = (np.dtype(np.uint8), 1)
 include "_functions.pxi"
 include "_activation_functions.pxi"
 include "_image_functions.pxi"
+include "_loss_functions.pxi"
+include "_norm_functions.pxi"
 include "_optimizer_functions.pxi"
 include "_program_functions.pxi"
 include "_cache.pxi"

@@ -18,18 +18,6 @@ cdef bint describe_plain_batch_norm(
     return 0 <= d.eps <= DBL_MAX
 
 
-cdef void *take_channels(Gate gate, array, char code, Py_ssize_t C) noexcept:
-    """The memory of `array`, if it is plain and (C,); else NULL."""
-    cdef Py_buffer *view = gate.take(array, code, 1)
-    return view.buf if view and view.shape[0] == C else NULL
-
-
-cdef void *take_like(Gate gate, array, const Py_buffer *like) noexcept:
-    """The memory of `array`, if it is plain and has the type and shape of `like`; else NULL."""
-    cdef Py_buffer *view = gate.take(array, code_of(like), like.ndim)
-    return view.buf if view and has_rows(view, like, like.shape[like.ndim - 1]) else NULL
-
-
 cdef double *prepare_statistics(
         Gate gate, cvl_exec *run, int threads, size_t scratch, Py_ssize_t count) except NULL:
     """Prepare a run with `scratch` bytes; return room for twice `count` numbers behind them."""

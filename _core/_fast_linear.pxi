@@ -33,16 +33,6 @@ cdef bint is_short(const cvl_linear *d) noexcept:
     return <double>d.M * <double>d.IN * <double>d.OUT < SHORT
 
 
-cdef bint has_rows(const Py_buffer *view, const Py_buffer *like, Py_ssize_t channels) noexcept:
-    """Whether the shape is that of `like`, except for the last axis."""
-    if view.ndim != like.ndim or view.shape[view.ndim - 1] != channels:
-        return False
-    for i in range(view.ndim - 1):
-        if view.shape[i] != like.shape[i]:
-            return False
-    return True
-
-
 def linear(x, w, b, get_threads):
     """y = x w + b; b may be None. None if the arrays are not plain, or do not match."""
     cdef cvl_linear d
@@ -57,12 +47,10 @@ def linear(x, w, b, get_threads):
     cdef Py_buffer *w_view = gate.take(w, code, 2)
     if not w_view or not describe_plain_linear(&d, x_view, w_view):
         return None
-    cdef Py_buffer *b_view
     if b is not None:
-        b_view = gate.take(b, code, 1)
-        if not b_view or b_view.shape[0] != d.OUT:
+        b_memory = take_channels(gate, b, code, d.OUT)
+        if not b_memory:
             return None
-        b_memory = b_view.buf
     cdef bint short = is_short(&d)
     cdef int threads = 1 if short else get_threads()
     gate.prepare(&run, threads, cvl_linear_forward_workspace_size(code, &d, threads))

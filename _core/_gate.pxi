@@ -77,6 +77,15 @@ cdef int check_view(const Py_buffer *view, str name, char code, int rank) except
     return 0
 
 
+cdef int check_pixels(
+        const Py_buffer *view, str name, Py_ssize_t N, Py_ssize_t H, Py_ssize_t W) except -1:
+    if view.shape[0] != N or view.shape[1] != H or view.shape[2] != W:
+        raise ValueError(
+            f"{name} must have the shape {(N, H, W, view.shape[3])}, got {shape_of(view)}"
+        )
+    return 0
+
+
 @cython.final
 @cython.no_gc
 cdef class Gate:
@@ -152,6 +161,28 @@ cdef class Gate:
             run.workspace = self.scratch.memory
             run.workspace_bytes = self.scratch.bytes
         return 0
+
+
+cdef bint has_rows(const Py_buffer *view, const Py_buffer *like, Py_ssize_t channels) noexcept:
+    """Whether the shape is that of `like`, except for the last axis."""
+    if view.ndim != like.ndim or view.shape[view.ndim - 1] != channels:
+        return False
+    for i in range(view.ndim - 1):
+        if view.shape[i] != like.shape[i]:
+            return False
+    return True
+
+
+cdef void *take_channels(Gate gate, array, char code, Py_ssize_t C) noexcept:
+    """The memory of `array`, if it is plain and (C,); else NULL."""
+    cdef Py_buffer *view = gate.take(array, code, 1)
+    return view.buf if view and view.shape[0] == C else NULL
+
+
+cdef void *take_like(Gate gate, array, const Py_buffer *like) noexcept:
+    """The memory of `array`, if it is plain and has the type and shape of `like`; else NULL."""
+    cdef Py_buffer *view = gate.take(array, code_of(like), like.ndim)
+    return view.buf if view and has_rows(view, like, like.shape[like.ndim - 1]) else NULL
 
 
 # Functions that return the options of the caller's context, and the defaults: see options_from.

@@ -39,15 +39,6 @@ def conv_transpose2d_forward(y, x, w, b, tuple geometry, int threads):
     check(status)
 
 
-cdef int check_pixels(
-        const Py_buffer *view, str name, Py_ssize_t N, Py_ssize_t H, Py_ssize_t W) except -1:
-    if view.shape[0] != N or view.shape[1] != H or view.shape[2] != W:
-        raise ValueError(
-            f"{name} must have the shape {(N, H, W, view.shape[3])}, got {shape_of(view)}"
-        )
-    return 0
-
-
 def conv_transpose2d_backward_data(dx, dy, w, tuple geometry, int threads):
     """dx from dy."""
     cdef cvl_conv_transpose2d d

@@ -3,6 +3,11 @@
 # ---------------------------------------------------------------- convolution
 # geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, groups, algorithm, activation, slope).
 
+cdef int read_shape(Py_ssize_t *shape, tuple x_shape) except -1:
+    shape[0], shape[1], shape[2], shape[3] = x_shape
+    return 0
+
+
 cdef int describe_conv2d(
         cvl_conv2d *d, tuple geometry, const Py_ssize_t *x_shape, Py_ssize_t OC,
         Py_ssize_t *OH, Py_ssize_t *OW) except -1:
@@ -80,10 +85,7 @@ def conv2d_backward_weights(dw, db, dy, x, tuple geometry, int threads):
     cdef char code = code_of(x_view)
     cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, 4, READ)
     describe_conv2d(&d, geometry, x_view.shape, dy_view.shape[3], &OH, &OW)
-    if dy_view.shape[0] != d.N or dy_view.shape[1] != OH or dy_view.shape[2] != OW:
-        raise ValueError(
-            f"dy must have the shape {(d.N, OH, OW, d.OC)}, got {shape_of(dy_view)}"
-        )
+    check_pixels(dy_view, "dy", d.N, OH, OW)
     if dw is not None:
         dw_memory = gate.admit_shape(
             dw, "dw", code, WRITE, 4, d.KH, d.KW, d.C // d.groups, d.OC).buf
@@ -109,7 +111,7 @@ def conv2d_choose(
         which = CVL_CONV2D_BACKWARD_DATA
     elif direction == "backward_weights":
         which = CVL_CONV2D_BACKWARD_WEIGHTS
-    shape[0], shape[1], shape[2], shape[3] = x_shape
+    read_shape(shape, x_shape)
     describe_conv2d(&d, geometry, shape, OC, &OH, &OW)
     cdef cvl_status status = cvl_conv2d_choose(
         FLOAT32 if code == "f" else FLOAT64, &d, which, &chosen, &reason)
@@ -126,7 +128,7 @@ def conv2d_workspace(
     cdef Py_ssize_t OH, OW
     cdef Py_ssize_t[4] shape
     cdef char type_code = FLOAT32 if code == "f" else FLOAT64
-    shape[0], shape[1], shape[2], shape[3] = x_shape
+    read_shape(shape, x_shape)
     describe_conv2d(&d, geometry, shape, OC, &OH, &OW)
     if direction == "forward":
         return cvl_conv2d_forward_workspace_size(type_code, &d, threads)
@@ -343,10 +345,10 @@ def add_relu(y, a, b, int threads):
 # geometry is (KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, ceil_mode, count_include_pad).
 
 cdef int describe_pool2d(
-        cvl_pool2d *d, tuple geometry, const Py_buffer *x, Py_ssize_t *OH,
+        cvl_pool2d *d, tuple geometry, const Py_ssize_t *x_shape, Py_ssize_t *OH,
         Py_ssize_t *OW) except -1:
     d[0] = CVL_POOL2D_INIT
-    d.N, d.H, d.W, d.C = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
+    d.N, d.H, d.W, d.C = x_shape[0], x_shape[1], x_shape[2], x_shape[3]
     (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.ceil_mode,
      d.count_include_pad) = geometry
     return check(cvl_pool2d_output_shape(d, OH, OW))
@@ -365,7 +367,7 @@ cdef int pool2d_forward(
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
-    describe_pool2d(&d, geometry, x_view, &OH, &OW)
+    describe_pool2d(&d, geometry, x_view.shape, &OH, &OW)
     cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, d.N, OH, OW, d.C).buf
     gate.prepare(&run, threads)
     with nogil:
@@ -392,7 +394,7 @@ def max_pool2d_backward(dx, dy, x, tuple geometry, int threads):
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
-    describe_pool2d(&d, geometry, x_view, &OH, &OW)
+    describe_pool2d(&d, geometry, x_view.shape, &OH, &OW)
     cdef void *dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
     cdef void *dy_memory = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.C).buf
     gate.prepare(&run, threads)
@@ -410,7 +412,7 @@ def max_pool2d_forward_winners(y, winners, x, tuple geometry, int threads):
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
-    describe_pool2d(&d, geometry, x_view, &OH, &OW)
+    describe_pool2d(&d, geometry, x_view.shape, &OH, &OW)
     cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, d.N, OH, OW, d.C).buf
     cdef void *winners_memory = gate.admit_shape(
         winners, "winners", UINT8, WRITE, 4, d.N, OH, OW, d.C).buf
@@ -430,7 +432,7 @@ def max_pool2d_backward_winners(dx, dy, winners, tuple geometry, int threads):
     cdef Gate gate = new_gate()
     cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, 4, WRITE)
     cdef char code = code_of(dx_view)
-    describe_pool2d(&d, geometry, dx_view, &OH, &OW)
+    describe_pool2d(&d, geometry, dx_view.shape, &OH, &OW)
     cdef void *dy_memory = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.C).buf
     cdef void *winners_memory = gate.admit_shape(
         winners, "winners", UINT8, READ, 4, d.N, OH, OW, d.C).buf
@@ -450,7 +452,7 @@ def avg_pool2d_backward(dx, dy, tuple geometry, int threads):
     cdef Gate gate = new_gate()
     cdef Py_buffer *dx_view = gate.admit(dx, "dx", FLOAT, 4, WRITE)
     cdef char code = code_of(dx_view)
-    describe_pool2d(&d, geometry, dx_view, &OH, &OW)
+    describe_pool2d(&d, geometry, dx_view.shape, &OH, &OW)
     cdef void *dy_memory = gate.admit_shape(dy, "dy", code, READ, 4, d.N, OH, OW, d.C).buf
     gate.prepare(&run, threads)
     with nogil:

@@ -142,6 +142,7 @@ cdef class Program:
             self, Py_ssize_t i, str kind, Py_ssize_t y, tuple inputs, tuple description,
             tuple arrays) except -1:
         cdef Py_ssize_t[4] shape
+        cdef Py_ssize_t OC, OH, OW, stride
         cdef cvl_op *op = &self.ops[i]
         cdef Descriptor *d = &self.descriptors[i]
         op[0] = CVL_OP_INIT
@@ -165,17 +166,18 @@ cdef class Program:
         elif op.kind == CVL_OP_BATCH_NORM:
             return self.make_batch_norm(op, &d.batch_norm, description, arrays)
         elif op.kind == CVL_OP_MAX_POOL2D or op.kind == CVL_OP_AVG_POOL2D:
-            return self.make_pool2d(&d.pool2d, description)
+            x_shape, geometry = description
+            read_shape(shape, x_shape)
+            describe_pool2d(&d.pool2d, geometry, shape, &OH, &OW)
         elif op.kind == CVL_OP_LEAKY_RELU or op.kind == CVL_OP_ELU:
             op.parameter, = description
         elif op.kind == CVL_OP_SOFTMAX:
             d.softmax = CVL_SOFTMAX_INIT
             d.softmax.N, d.softmax.C = description
         elif op.kind == CVL_OP_PAD_SHORTCUT:
-            d.pad_shortcut = CVL_PAD_SHORTCUT_INIT
-            ((d.pad_shortcut.N, d.pad_shortcut.H, d.pad_shortcut.W, d.pad_shortcut.C),
-             d.pad_shortcut.SH, d.pad_shortcut.OC) = description
-            d.pad_shortcut.SW = d.pad_shortcut.SH
+            x_shape, stride, OC = description
+            read_shape(shape, x_shape)
+            describe_pad_shortcut(&d.pad_shortcut, shape, OC, stride)
         elif op.kind == CVL_OP_CONV_TRANSPOSE2D:
             return self.make_conv_transpose2d(op, &d.conv_transpose2d, description, arrays)
         elif op.kind == CVL_OP_GROUP_NORM:
@@ -187,7 +189,7 @@ cdef class Program:
                 op.b = self.hold(arrays[1], "beta", self.code, d.group_norm.C)
         elif op.kind == CVL_OP_UPSAMPLE2D:
             x_shape, geometry = description
-            shape[0], shape[1], shape[2], shape[3] = x_shape
+            read_shape(shape, x_shape)
             describe_upsample2d(&d.upsample2d, geometry, shape)
         return 0
 
@@ -213,7 +215,7 @@ cdef class Program:
         cdef Py_ssize_t[4] shape
         cdef Py_ssize_t OC, OH, OW
         x_shape, OC, geometry = description
-        shape[0], shape[1], shape[2], shape[3] = x_shape
+        read_shape(shape, x_shape)
         describe_conv2d(d, geometry, shape, OC, &OH, &OW)
         op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (d.C // d.groups) * OC)
         op.b = self.hold(arrays[1], "b", self.code, OC)
@@ -227,7 +229,7 @@ cdef class Program:
         cdef Py_ssize_t[4] shape
         cdef Py_ssize_t OC, OH, OW
         x_shape, OC, geometry = description
-        shape[0], shape[1], shape[2], shape[3] = x_shape
+        read_shape(shape, x_shape)
         describe_conv_transpose2d(d, geometry, shape, OC, &OH, &OW)
         op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (OC // d.groups) * d.C)
         op.b = self.hold(arrays[1], "b", self.code, OC)
@@ -257,13 +259,6 @@ cdef class Program:
         op.b = self.hold(arrays[1], "beta", self.code, d.C)
         op.mean = <const double *>self.hold(arrays[2], "mean", FLOAT64, d.C)
         op.var = <const double *>self.hold(arrays[3], "var", FLOAT64, d.C)
-        return 0
-
-    cdef int make_pool2d(self, cvl_pool2d *d, tuple description) except -1:
-        d[0] = CVL_POOL2D_INIT
-        (d.N, d.H, d.W, d.C), geometry = description
-        (d.KH, d.KW, d.SH, d.SW, d.DH, d.DW, d.PT, d.PB, d.PL, d.PR, d.ceil_mode,
-         d.count_include_pad) = geometry
         return 0
 
     def workspace(self, int threads):

@@ -1,5 +1,5 @@
-# The pairs of `_f32` and `_f64` functions on programs, and on packed weights, that _core.pxd
-# declares as one.
+# The functions of convlet_program.h, and behind each pair of types the function that _core.pxd
+# offers.
 
 cdef extern from "convlet.h" nogil:
     cvl_status cvl_program_run_f32(
@@ -8,18 +8,6 @@ cdef extern from "convlet.h" nogil:
         const cvl_program *p, double *y, const double *x, const cvl_exec *run)
     size_t cvl_program_workspace_size_f32(const cvl_program *p, int threads)
     size_t cvl_program_workspace_size_f64(const cvl_program *p, int threads)
-    size_t cvl_conv2d_packed_size_f32(const cvl_conv2d *d)
-    size_t cvl_conv2d_packed_size_f64(const cvl_conv2d *d)
-    cvl_status cvl_conv2d_pack_f32(
-        const cvl_conv2d *d, void *packed, const float *w, const cvl_exec *run)
-    cvl_status cvl_conv2d_pack_f64(
-        const cvl_conv2d *d, void *packed, const double *w, const cvl_exec *run)
-    cvl_status cvl_conv2d_forward_packed_f32(
-        const cvl_conv2d *d, float *y, const float *x, const void *packed, const float *b,
-        const cvl_exec *run)
-    cvl_status cvl_conv2d_forward_packed_f64(
-        const cvl_conv2d *d, double *y, const double *x, const void *packed, const double *b,
-        const cvl_exec *run)
     cvl_status cvl_program_check_f32(const cvl_program *p)
     cvl_status cvl_program_check_f64(const cvl_program *p)
     cvl_status cvl_program_plan_f32(const cvl_program *p, int threads, void *plan)
@@ -60,27 +48,3 @@ cdef size_t cvl_program_plan_size(char dtype, const cvl_program *p) noexcept nog
     if dtype == b'f':
         return cvl_program_plan_size_f32(p)
     return cvl_program_plan_size_f64(p)
-
-
-cdef size_t cvl_conv2d_packed_size(char dtype, const cvl_conv2d *d) noexcept nogil:
-    if dtype == b'f':
-        return cvl_conv2d_packed_size_f32(d)
-    return cvl_conv2d_packed_size_f64(d)
-
-
-cdef cvl_status cvl_conv2d_pack(
-        char dtype, const cvl_conv2d *d, void *packed, const void *w,
-        const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_conv2d_pack_f32(d, packed, <const float *>w, run)
-    return cvl_conv2d_pack_f64(d, packed, <const double *>w, run)
-
-
-cdef cvl_status cvl_conv2d_forward_packed(
-        char dtype, const cvl_conv2d *d, void *y, const void *x, const void *packed, const void *b,
-        const cvl_exec *run) noexcept nogil:
-    if dtype == b'f':
-        return cvl_conv2d_forward_packed_f32(
-            d, <float *>y, <const float *>x, packed, <const float *>b, run)
-    return cvl_conv2d_forward_packed_f64(
-        d, <double *>y, <const double *>x, packed, <const double *>b, run)

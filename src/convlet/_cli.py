@@ -153,7 +153,7 @@ def _add_train(commands) -> None:
         "train",
         help="train a network on the digits that come with the package, or on files of yours",
         description="Train a convolutional network on the digits that come with the package, or on "
-        "the original files of MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 (binary versions).",
+        "the original\nfiles of MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 (binary versions).",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

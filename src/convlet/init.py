@@ -80,7 +80,7 @@ def he_normal(
     shape : tuple, as in `fans`
     rng : numpy Generator or seed, or None
     fan : "in" preserves the scale of activations, "out" that of gradients
-    slope : float, 0: the negative slope of a leaky ReLU
+    slope : float, default 0: the negative slope of a leaky ReLU
     dtype : float32 or float64
 
     Returns
@@ -136,7 +136,7 @@ def glorot_normal(
     ----------
     shape : tuple, as in `fans`
     rng : numpy Generator or seed, or None
-    gain : float, 1: multiplies the standard deviation
+    gain : float, default 1: multiplies the standard deviation
     dtype : float32 or float64
 
     Returns
@@ -229,7 +229,7 @@ def normal(
     Parameters
     ----------
     shape : tuple, any
-    mean, std : float, 0 and 1
+    mean, std : float, default 0 and 1
     rng : numpy Generator or seed, or None
     dtype : float32 or float64
 
@@ -256,7 +256,7 @@ def uniform(
     Parameters
     ----------
     shape : tuple, any
-    low, high : float, 0 and 1
+    low, high : float, default 0 and 1
     rng : numpy Generator or seed, or None
     dtype : float32 or float64
 
@@ -286,7 +286,7 @@ def orthogonal(
     ----------
     shape : tuple, as in `fans`; all axes but the last are the rows of Q
     rng : numpy Generator or seed, or None
-    gain : float, 1
+    gain : float, default 1
     dtype : float32 or float64
 
     Returns

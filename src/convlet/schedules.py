@@ -201,7 +201,7 @@ def cosine(
     ----------
     initial, final : number
     steps : int, at least 1
-    restarts : bool, False
+    restarts : bool, default False
     growth : int, at least 1
 
     Raises
@@ -248,7 +248,7 @@ def warm_up(
     ----------
     then : a number or a function of t
     steps : int, at least 1
-    start : number, 0: f(1)
+    start : number, default 0: f(1)
     shape : "linear" or "cosine"
 
     Raises
@@ -299,8 +299,8 @@ def one_cycle(
     ----------
     peak : number
     steps : int, at least 2
-    start : number, peak/25
-    final : number, start/10,000
+    start : number, default peak/25
+    final : number, default start/10,000
     warm_fraction : number from 0 to 1, with warm_fraction·steps at least 1
     shape : "cosine" or "linear"
 
@@ -414,12 +414,12 @@ class Plateau:
     Parameters
     ----------
     initial : number
-    factor : number from 0 to 1, 0.1
-    patience : int, 10
+    factor : number from 0 to 1, default 0.1
+    patience : int, default 10
     mode : "min" or "max"
-    threshold : number, 1e-4
-    cooldown : int, 0
-    least : number, 0
+    threshold : number, default 1e-4
+    cooldown : int, default 0
+    least : number, default 0
 
     Raises
     ------

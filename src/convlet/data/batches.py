@@ -27,7 +27,7 @@ class Batches:
     batch_size : int, at least 1
     rng : numpy Generator, seed, or None for fresh entropy: draws a new order for each pass, when
         its first batch is requested
-    shuffle : bool, True; if False, examples come in their order
+    shuffle : bool, default True; if False, examples come in their order
     last : what to do with the examples left over when n is not a multiple of batch_size: "keep"
         them as a smaller batch, "drop" them, or "merge" them into the batch before, since a batch
         norm cannot train on too few examples. If n is below batch_size, "merge" gives one batch.

@@ -99,7 +99,7 @@ class LeakyReLU(_Pointwise):
 
     Parameters
     ----------
-    slope : float, 0.01; at least 0
+    slope : float, default 0.01; at least 0
 
     Raises
     ------
@@ -192,7 +192,7 @@ class ELU(_Pointwise):
 
     Parameters
     ----------
-    alpha : float, 1.0; at least 0
+    alpha : float, default 1.0; at least 0
 
     Raises
     ------
@@ -322,7 +322,7 @@ class Softmax(Layer):
 
     Parameters
     ----------
-    axis : int, -1
+    axis : int, default -1
 
     Examples
     --------

@@ -362,8 +362,8 @@ class Layer:
         Parameters
         ----------
         shape : tuple (N, ...)
-        training : bool, True; False for the inference door
-        input_grad : bool, False; whether dx is wanted
+        training : bool, default True; False for the inference door
+        input_grad : bool, default False; whether dx is wanted
 
         Returns
         -------

@@ -41,11 +41,11 @@ class BatchNorm(Layer):
     Parameters
     ----------
     channels : int
-    eps : float, 1e-5: ε, inside the root
-    momentum : float in [0, 1], 0.1: the weight of the new value; None weighs all batches equally
-        (a cumulative average, of weight 1/count)
-    affine : bool, True; if False, γ stays 1 and β stays 0
-    track_running_stats : bool, True; if False, inference normalises by the batch at hand
+    eps : float, default 1e-5: ε, inside the root
+    momentum : float in [0, 1], default 0.1: the weight of the new value; None weighs all batches
+        equally (a cumulative average, of weight 1/count)
+    affine : bool, default True; if False, γ stays 1 and β stays 0
+    track_running_stats : bool, default True; if False, inference normalises by the batch at hand
     running_var : "unbiased" or "biased": the running variance divides by N - 1 or by N
 
     Attributes
@@ -124,7 +124,7 @@ class BatchNorm(Layer):
         Parameters
         ----------
         channels, eps, affine : as in `BatchNorm`; eps is 1e-3
-        momentum : float in [0, 1], 0.99: the weight of the old value
+        momentum : float in [0, 1], default 0.99: the weight of the old value
 
         Returns
         -------
@@ -153,7 +153,7 @@ class BatchNorm(Layer):
         Parameters
         ----------
         channels, eps, affine : as in `BatchNorm`
-        momentum : float in [0, 1], 0.9: the weight of the old value
+        momentum : float in [0, 1], default 0.9: the weight of the old value
 
         Returns
         -------

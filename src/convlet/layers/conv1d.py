@@ -26,8 +26,8 @@ class Conv1d(Layer):
     Parameters
     ----------
     in_channels, out_channels, kernel_size : int
-    stride, dilation : int, 1
-    padding : int, (begin, end), "valid", "same" or "same_lower"; 0
+    stride, dilation : int, default 1
+    padding : int, (begin, end), "valid", "same" or "same_lower"; default 0
     groups, use_bias, activation, algorithm, rng : as in Conv2d
 
     Attributes

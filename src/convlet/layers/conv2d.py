@@ -24,10 +24,10 @@ class Conv2d(Layer):
     ----------
     in_channels, out_channels : int
     kernel_size : int or (KH, KW)
-    stride, dilation : int or pair, 1
-    padding : int, pair, ((top, bottom), (left, right)), "valid", "same" or "same_lower"; 0
-    groups : int, 1: output channels see only the input channels of their group
-    use_bias : bool, True
+    stride, dilation : int or pair, default 1
+    padding : int, pair, ((top, bottom), (left, right)), "valid", "same" or "same_lower"; default 0
+    groups : int, default 1: output channels see only the input channels of their group
+    use_bias : bool, default True
     activation : None, "relu", "relu6", "leaky_relu" (of slope 0.01) or ("leaky_relu", slope)
     algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
     rng : numpy Generator or seed for the weight; by default that of the model, or fresh entropy

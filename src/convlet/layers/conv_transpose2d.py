@@ -28,11 +28,13 @@ class ConvTranspose2d(Layer):
     ----------
     in_channels, out_channels : int
     kernel_size : int or (KH, KW)
-    stride, dilation : int or pair, 1
-    padding : as in Conv2d, 0: what is cropped from y; "same" makes y stride times as large as x
-    output_padding : int or pair, 0: extra rows and columns at the end; below stride or dilation
-    groups : int, 1: output channels see only the input channels of their group
-    use_bias : bool, True
+    stride, dilation : int or pair, default 1
+    padding : as in Conv2d, default 0: what is cropped from y; "same" makes y stride times as large
+        as x
+    output_padding : int or pair, default 0: extra rows and columns at the end; below stride or
+        dilation
+    groups : int, default 1: output channels see only the input channels of their group
+    use_bias : bool, default True
     algorithm : "auto", "im2col", "winograd" or "winograd2", as in `convlet.ops.conv2d`
     rng : numpy Generator or seed for the weight; by default that of the model, or fresh entropy
 

@@ -31,7 +31,7 @@ class Dropout(Layer):
     Parameters
     ----------
     p : float from 0 to 1: the probability that a value is dropped
-    per_channel : bool, False; drop whole channels of a sample
+    per_channel : bool, default False; drop whole channels of a sample
     rng : numpy Generator or seed that the layer's seed is drawn from; by default that of the model,
         or fresh entropy
 

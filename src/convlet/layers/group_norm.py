@@ -32,8 +32,8 @@ class GroupNorm(Layer):
     ----------
     groups : int, divides channels
     channels : int
-    eps : float, 1e-5: ε, inside the root
-    affine : bool, True; if False, γ stays 1 and β stays 0
+    eps : float, default 1e-5: ε, inside the root
+    affine : bool, default True; if False, γ stays 1 and β stays 0
 
     Attributes
     ----------
@@ -117,8 +117,8 @@ class InstanceNorm(GroupNorm):
     Parameters
     ----------
     channels : int
-    eps : float, 1e-5: ε, inside the root
-    affine : bool, False: γ stays 1 and β stays 0
+    eps : float, default 1e-5: ε, inside the root
+    affine : bool, default False: γ stays 1 and β stays 0
 
     Attributes
     ----------
@@ -161,8 +161,8 @@ class LayerNorm(Layer):
     ----------
     normalized_shape : int or tuple: the lengths of the trailing axes. `LayerNorm(C)` normalises the
         channels of each pixel, `LayerNorm((H, W, C))` a whole image
-    eps : float, 1e-5: ε, inside the root
-    affine : bool, True; if False, γ stays 1 and β stays 0
+    eps : float, default 1e-5: ε, inside the root
+    affine : bool, default True; if False, γ stays 1 and β stays 0
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ class Linear(Layer):
     Parameters
     ----------
     in_features, out_features : int
-    use_bias : bool, True
+    use_bias : bool, default True
     rng : numpy Generator or seed for the weight; by default that of the model, or fresh entropy
 
     Attributes

@@ -32,8 +32,8 @@ class MaxPool2d(Layer):
     kernel_size : int or (KH, KW)
     stride : int or pair; None is kernel_size
     padding : as in Conv2d, at most half of the kernel; it never wins
-    dilation : int or pair, 1
-    ceil_mode : bool, False; round the output size up instead of down
+    dilation : int or pair, default 1
+    ceil_mode : bool, default False; round the output size up instead of down
 
     Raises
     ------
@@ -113,9 +113,9 @@ class AvgPool2d(Layer):
     kernel_size : int or (KH, KW)
     stride : int or pair; None is kernel_size
     padding : as in Conv2d, at most half of the kernel
-    ceil_mode : bool, False; round the output size up instead of down
-    count_include_pad : bool, True; divide by all positions of the window in the padded image,
-        otherwise by those in the image
+    ceil_mode : bool, default False; round the output size up instead of down
+    count_include_pad : bool, default True; divide by all positions of the window in the padded
+        image, otherwise by those in the image
 
     Raises
     ------

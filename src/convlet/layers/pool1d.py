@@ -64,8 +64,8 @@ class MaxPool1d(_OfWindows, MaxPool2d):
     kernel_size : int
     stride : int; None is kernel_size
     padding : as in Conv1d, at most half of the kernel; it never wins
-    dilation : int, 1
-    ceil_mode : bool, False; round the output size up instead of down
+    dilation : int, default 1
+    ceil_mode : bool, default False; round the output size up instead of down
 
     Raises
     ------
@@ -103,9 +103,9 @@ class AvgPool1d(_OfWindows, AvgPool2d):
     kernel_size : int
     stride : int; None is kernel_size
     padding : as in Conv1d, at most half of the kernel
-    ceil_mode : bool, False; round the output size up instead of down
-    count_include_pad : bool, True; divide by all positions of the window in the padded sequence,
-        otherwise by those in the sequence
+    ceil_mode : bool, default False; round the output size up instead of down
+    count_include_pad : bool, default True; divide by all positions of the window in the padded
+        sequence, otherwise by those in the sequence
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Pad2d(Layer):
     ----------
     padding : int, (rows, columns) or ((top, bottom), (left, right))
     mode : "zeros", "reflect", "replicate" or "circular"
-    value : float, 0; with mode "zeros" only
+    value : float, default 0; with mode "zeros" only
 
     Raises
     ------
@@ -89,7 +89,7 @@ class Upsample2d(Layer):
     ----------
     scale : int or (sh, sw)
     mode : "nearest" or "bilinear"
-    align_corners : bool, False; with mode "bilinear": align corner pixels instead of edges
+    align_corners : bool, default False; with mode "bilinear": align corner pixels instead of edges
 
     Raises
     ------

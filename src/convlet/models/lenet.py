@@ -15,7 +15,7 @@ def lenet(classes: int = 10, *, rng: np.random.Generator | int | None = None) ->
 
     Parameters
     ----------
-    classes : int, 10
+    classes : int, default 10
     rng : numpy Generator or seed that the parameters are drawn from, or None for fresh entropy
 
     Returns

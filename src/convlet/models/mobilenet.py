@@ -21,8 +21,8 @@ def mobilenet_small(
 
     Parameters
     ----------
-    classes : int, 10
-    channels : int, 3: channels of the images
+    classes : int, default 10
+    channels : int, default 3: channels of the images
     rng : numpy Generator or seed that the parameters are drawn from, or None for fresh entropy
 
     Returns

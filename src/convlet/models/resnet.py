@@ -44,8 +44,8 @@ def resnet20(
     shortcut : "conv", a 1x1 convolution with batch norm where the shape changes (272,474
         parameters), or "pad", every second pixel and zeros as further channels, which is what the
         paper takes on CIFAR (269,722 parameters)
-    classes : int, 10
-    channels : int, 3: channels of the images
+    classes : int, default 10
+    channels : int, default 3: channels of the images
     rng : numpy Generator or seed that the parameters are drawn from, or None for fresh entropy
 
     Returns
@@ -116,8 +116,8 @@ def resnet18(
 
     Parameters
     ----------
-    classes : int, 1000
-    channels : int, 3: channels of the images
+    classes : int, default 1000
+    channels : int, default 3: channels of the images
     rng : numpy Generator or seed that the parameters are drawn from, or None for fresh entropy
 
     Returns
@@ -184,7 +184,7 @@ class PadShortcut(Layer):
     Parameters
     ----------
     channels : int, those of y
-    stride : int, 1
+    stride : int, default 1
 
     Raises
     ------

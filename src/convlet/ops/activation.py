@@ -72,7 +72,7 @@ def leaky_relu(x: Array, *, slope: float = 0.01) -> np.ndarray:
     Parameters
     ----------
     x : ndarray
-    slope : float, 0.01; at least 0
+    slope : float, default 0.01; at least 0
 
     Returns
     -------
@@ -284,7 +284,7 @@ def elu(x: Array, *, alpha: float = 1.0) -> np.ndarray:
     Parameters
     ----------
     x : ndarray
-    alpha : float, 1.0; at least 0
+    alpha : float, default 1.0; at least 0
 
     Returns
     -------

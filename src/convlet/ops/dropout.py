@@ -37,7 +37,7 @@ def dropout(
     x : ndarray (N, ...)
     p : float from 0 to 1: the probability that a value is dropped
     seed, counter : int from 0 to 2**64 - 1: these select the mask
-    per_channel : bool, False; drop whole channels (the last axis) of a sample (the first)
+    per_channel : bool, default False; drop whole channels (the last axis) of a sample (the first)
 
     Returns
     -------

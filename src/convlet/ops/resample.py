@@ -40,7 +40,7 @@ def pad2d(
     x : ndarray (N, H, W, C)
     padding : int, (rows, columns) or ((top, bottom), (left, right))
     mode : "zeros", "reflect" (at most H - 1 rows), "replicate" or "circular" (at most H)
-    value : float, 0; with mode "zeros" only
+    value : float, default 0; with mode "zeros" only
 
     Returns
     -------
@@ -166,7 +166,7 @@ def upsample2d(
     x : ndarray (N, H, W, C)
     scale : int or (sh, sw)
     mode : "nearest" or "bilinear"
-    align_corners : bool, False; with mode "bilinear" only
+    align_corners : bool, default False; with mode "bilinear" only
 
     Returns
     -------

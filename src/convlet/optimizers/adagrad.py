@@ -20,11 +20,11 @@ class AdaGrad(Optimizer):
     Parameters
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
-    lr : number or function of t, 1e-2
-    eps : number or function of t, 1e-10: ε
-    initial_accumulator : number, 0: where v starts
-    lr_decay : number or function of t, 0
-    l2 : number or function of t, 0: adds l2·w to the gradient (PyTorch's weight_decay)
+    lr : number or function of t, default 1e-2
+    eps : number or function of t, default 1e-10: ε
+    initial_accumulator : number, default 0: where v starts
+    lr_decay : number or function of t, default 0
+    l2 : number or function of t, default 0: adds l2·w to the gradient (PyTorch's weight_decay)
 
     Raises
     ------

@@ -88,14 +88,15 @@ class Adam(AdamSteps):
     Parameters
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
-    lr : number or function of t, 1e-3
-    betas : pair of numbers or functions of t, (0.9, 0.999); each at least 0 and below 1
-    eps : number or function of t, 1e-8: ε
+    lr : number or function of t, default 1e-3
+    betas : pair of numbers or functions of t, default (0.9, 0.999); each at least 0 and below 1
+    eps : number or function of t, default 1e-8: ε
     eps_mode : "paper" or "hat": where ε goes. "paper" is Algorithm 1 of the paper and PyTorch: ε is
         added to the root of the corrected v, as above. "hat" is the paper's ε̂, TensorFlow and
         Keras (whose default is 1e-7): the denominator is (√v + ε)/√(1 - Π β₂(i)).
-    amsgrad : bool, False: divide by the largest v so far, v_max ← max(v_max, v), in place of v
-    l2 : number or function of t, 0: adds l2·w to the gradient (PyTorch's weight_decay)
+    amsgrad : bool, default False: divide by the largest v so far, v_max ← max(v_max, v), in place
+        of v
+    l2 : number or function of t, default 0: adds l2·w to the gradient (PyTorch's weight_decay)
 
     Raises
     ------

@@ -24,11 +24,11 @@ class AdamW(AdamSteps):
     Parameters
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
-    lr : number or function of t, 1e-3
-    betas : pair of numbers or functions of t, (0.9, 0.999); each at least 0 and below 1
-    eps : number or function of t, 1e-8: ε
-    amsgrad : bool, False: divide by the largest v so far, as `Adam`
-    weight_decay : number or function of t, 0.01
+    lr : number or function of t, default 1e-3
+    betas : pair of numbers or functions of t, default (0.9, 0.999); each at least 0 and below 1
+    eps : number or function of t, default 1e-8: ε
+    amsgrad : bool, default False: divide by the largest v so far, as `Adam`
+    weight_decay : number or function of t, default 0.01
     decay_kinds : tuple of "weight", "bias", "norm": the kinds of parameters that decay
 
     Raises

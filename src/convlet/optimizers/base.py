@@ -99,8 +99,8 @@ class Optimizer:
 
         Parameters
         ----------
-        zero_grad : bool, False; also zero the gradients, as `zero_grad()` does, in the same pass
-            over memory
+        zero_grad : bool, default False; also zero the gradients, as `zero_grad()` does, in the same
+            pass over memory
         max_norm : number, at least 0, or None; if the norm of all gradients is larger, step as if
             `clip_grad_norm` had scaled them down, which saves a pass; the gradients do not change
 

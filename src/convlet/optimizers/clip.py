@@ -61,7 +61,7 @@ def clip_grad_norm(
     ----------
     parameters : list of Parameter or of groups
     max_norm : number, at least 0; with math.inf the norm is only measured
-    per_parameter : bool, False
+    per_parameter : bool, default False
 
     Returns
     -------

@@ -21,9 +21,9 @@ class Lion(Optimizer):
     Parameters
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
-    lr : number or function of t, 1e-4
-    betas : pair of numbers or functions of t, (0.9, 0.99); each at least 0 and below 1
-    weight_decay : number or function of t, 0
+    lr : number or function of t, default 1e-4
+    betas : pair of numbers or functions of t, default (0.9, 0.99); each at least 0 and below 1
+    weight_decay : number or function of t, default 0
 
     Raises
     ------

@@ -26,10 +26,10 @@ class NAdam(Optimizer):
     Parameters
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
-    lr : number or function of t, 2e-3
-    betas : pair of numbers or functions of t, (0.9, 0.999); each at least 0 and below 1
-    eps : number or function of t, 1e-8: ε
-    momentum_decay : number or function of t, 4e-3
+    lr : number or function of t, default 2e-3
+    betas : pair of numbers or functions of t, default (0.9, 0.999); each at least 0 and below 1
+    eps : number or function of t, default 1e-8: ε
+    momentum_decay : number or function of t, default 4e-3
 
     Raises
     ------

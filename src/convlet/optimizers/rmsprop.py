@@ -23,12 +23,12 @@ class RMSProp(Optimizer):
     Parameters
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
-    lr : number or function of t, 1e-2
-    alpha : number or function of t, 0.99: α; at least 0 and below 1
-    eps : number or function of t, 1e-8: ε
-    momentum : number or function of t, 0: μ
-    centered : bool, False
-    l2 : number or function of t, 0: adds l2·w to the gradient (PyTorch's weight_decay)
+    lr : number or function of t, default 1e-2
+    alpha : number or function of t, default 0.99: α; at least 0 and below 1
+    eps : number or function of t, default 1e-8: ε
+    momentum : number or function of t, default 0: μ
+    centered : bool, default False
+    l2 : number or function of t, default 0: adds l2·w to the gradient (PyTorch's weight_decay)
 
     Raises
     ------

@@ -24,10 +24,10 @@ class SGD(Optimizer):
     ----------
     parameters : list of Parameter, or of {"params": [...], "lr": ...}
     lr : number or function of t
-    momentum, dampening : number or function of t, 0: μ and τ
-    nesterov : bool, False; needs a momentum and no dampening
-    l2 : number or function of t, 0: adds l2·w to the gradient (PyTorch's weight_decay)
-    weight_decay : number or function of t, 0: decoupled from the gradient
+    momentum, dampening : number or function of t, default 0: μ and τ
+    nesterov : bool, default False; needs a momentum and no dampening
+    l2 : number or function of t, default 0: adds l2·w to the gradient (PyTorch's weight_decay)
+    weight_decay : number or function of t, default 0: decoupled from the gradient
 
     Raises
     ------

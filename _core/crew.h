@@ -23,10 +23,10 @@ typedef struct cvl_event {
 } cvl_event;
 #define CVL_EVENT_INIT {0, NULL, NULL, 0, SYS_LOCK_INIT, SYS_SIGNAL_INIT}
 
+/* The word of `start` is the number of regions so far, times 2^16, plus the workers of the last one, whose
+ * member and context come with it; that of `pending` the workers of it that are not done. */
 typedef struct cvl_crew {
-    cvl_event
-        start; /* regions so far, times 2^16, plus the workers of the last one; what these do */
-    cvl_event pending; /* workers of the region in progress that are not done */
+    cvl_event start, pending;
 } cvl_crew;
 #define CVL_CREW_INIT {CVL_EVENT_INIT, CVL_EVENT_INIT}
 

@@ -29,7 +29,7 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
 {
     const cvl_conv2d_algorithm wanted = shape->d.algorithm;
     *reason = "this build has no such path for this type";
-    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++) {
+    for (int i = 0; i < CVL_COUNT(engines); i++) {
         const NAME(conv2d_engine) *engine = engines[i];
         if (wanted != CVL_CONV2D_AUTO && engine->algorithm != wanted)
             continue;
@@ -49,16 +49,24 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
     return NULL;
 }
 
+/* Reads a descriptor as the engines see it. */
+static cvl_status read_shape(cvl_conv2d_shape *shape, const cvl_conv2d *d)
+{
+    const cvl_status status = cvl_conv2d_read(shape, d);
+    if (status == CVL_OK)
+        cvl_conv2d_flatten(shape);
+    return status;
+}
+
 cvl_status NAME(conv2d_choose)(const cvl_conv2d *d, cvl_conv2d_pass pass,
                                cvl_conv2d_algorithm *chosen, const char **reason)
 {
     cvl_conv2d_shape shape;
-    const cvl_status status = cvl_conv2d_read(&shape, d);
+    const cvl_status status = read_shape(&shape, d);
     if (status != CVL_OK)
         return status;
     if (!chosen || pass < CVL_CONV2D_FORWARD || pass > CVL_CONV2D_BACKWARD_WEIGHTS)
         return CVL_ERR_ARGUMENT;
-    cvl_conv2d_flatten(&shape);
     const char *why;
     const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(&shape, pass, &why);
     if (reason)
@@ -138,15 +146,6 @@ cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *su
 }
 
 /* -------------------------------------------------------------------------- public functions */
-
-/* Reads a descriptor as the engines see it. */
-static cvl_status read_shape(cvl_conv2d_shape *shape, const cvl_conv2d *d)
-{
-    const cvl_status status = cvl_conv2d_read(shape, d);
-    if (status == CVL_OK)
-        cvl_conv2d_flatten(shape);
-    return status;
-}
 
 size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
 {

@@ -136,7 +136,7 @@ cvl_status NAME(sgd_step)(const cvl_sgd *from, const segment *segments, ptrdiff_
                .first = d.first,
                .step = step_sgd};
     const double k[] = {-d.lr, d.momentum, 1 - d.dampening, d.l2, 1 - d.lr * d.weight_decay};
-    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+    if (!round_constants(&s, k, CVL_COUNT(k)) ||
         !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | (d.momentum != 0 ? NEEDS_M : 0), 5, run);
@@ -173,7 +173,7 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
                         d.l2,
                         1 - d.lr * d.weight_decay};
     if (!isfinite(d.correction1) || !isfinite(d.correction2) || d.correction2 <= 0 ||
-        !round_constants(&s, k, sizeof k / sizeof *k) ||
+        !round_constants(&s, k, CVL_COUNT(k)) ||
         !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     const int needs = NEEDS_G | NEEDS_M | NEEDS_V | (d.amsgrad ? NEEDS_EXTRA : 0);
@@ -198,7 +198,7 @@ cvl_status NAME(nadam_step)(const cvl_nadam *from, const segment *segments, ptrd
     const double k[] = {gain_m, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 / d.correction2,
                         d.eps,  d.l2,    1,           gain_g};
     if (!isfinite(d.correction1) || !isfinite(d.next_correction1) || !isfinite(d.correction2) ||
-        d.correction2 <= 0 || !round_constants(&s, k, sizeof k / sizeof *k) ||
+        d.correction2 <= 0 || !round_constants(&s, k, CVL_COUNT(k)) ||
         !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | NEEDS_M | NEEDS_V, 7, run);
@@ -218,7 +218,7 @@ cvl_status NAME(adagrad_step)(const cvl_adagrad *from, const segment *segments, 
         return CVL_ERR_ARGUMENT;
     steps s = {.segments = segments, .count = count, .step = step_adagrad};
     const double k[] = {-d.lr, d.eps, d.l2};
-    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+    if (!round_constants(&s, k, CVL_COUNT(k)) ||
         !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | NEEDS_V, 5, run);
@@ -241,7 +241,7 @@ cvl_status NAME(rmsprop_step)(const cvl_rmsprop *from, const segment *segments, 
         .segments = segments, .count = count, .with_extra = d.centered, .step = step_rmsprop};
     const double k[] = {
         -d.lr, d.alpha, 1 - d.alpha, d.eps, d.momentum, d.l2, d.alpha * (1 - d.alpha)};
-    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+    if (!round_constants(&s, k, CVL_COUNT(k)) ||
         !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     const int needs = (d.momentum != 0 ? NEEDS_M : 0) | (d.centered ? NEEDS_EXTRA : 0);
@@ -263,7 +263,7 @@ cvl_status NAME(lion_step)(const cvl_lion *from, const segment *segments, ptrdif
     steps s = {.segments = segments, .count = count, .step = step_lion};
     const double k[] = {
         -d.lr, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 - d.lr * d.weight_decay, d.lr};
-    if (!round_constants(&s, k, sizeof k / sizeof *k) ||
+    if (!round_constants(&s, k, CVL_COUNT(k)) ||
         !use_gradients(&s, d.gradient_scale, d.clear_gradients))
         return CVL_ERR_ARGUMENT;
     return run_steps(&s, NEEDS_G | NEEDS_M, 5, run);

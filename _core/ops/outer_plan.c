@@ -106,12 +106,11 @@ static void share_out(plan *p, int threads)
         p->cuts++;
 }
 
-size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
+/* What is summed for each weight: taps, or kernel rows taken whole, over blocks of rows. */
+static void measure(plan *p)
 {
+    const cvl_conv2d_shape *shape = p->shape;
     const cvl_conv2d *d = &shape->d;
-    *p = (plan){.shape = shape, .kernels = kernels()};
-    if (!p->kernels)
-        return 0;
     p->C = d->C / d->groups;
     p->OC = d->OC / d->groups;
     p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !merges(p);
@@ -122,18 +121,12 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
     p->all_rows = d->N * shape->OH * p->pieces;
-    if (p->whole) {
-        const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
-        p->copy_width = ((columns - 1) * d->SW + d->KW) * p->C;
-        p->images = (p->rows - 1) / shape->OH + 2;
-        p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
-    }
-    if (p->stacked) {
-        p->copy_width *= d->KH;
-        p->images = 1;
-        p->image_rows = p->rows;
-    }
+}
 
+/* Cuts channels, outputs and rows into tasks. */
+static void cut(plan *p, int threads)
+{
+    const ptrdiff_t groups = p->shape->d.groups;
     p->depths = p->whole ? 1 : cvl_ceil_div(p->C, DEPTH);
     p->depth = cvl_ceil_div(p->C_tap, p->depths);
     p->width = cvl_min(p->OC, WIDTH);
@@ -141,35 +134,62 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
         p->width = cvl_ceil_div(p->width / 2, WIDTH_MIN) * WIDTH_MIN;
     p->widths = cvl_ceil_div(p->OC, p->width);
     p->splits = 1;
-    while (p->splits * d->groups * p->depths * p->widths < CVL_ORDER_UNITS &&
+    while (p->splits * groups * p->depths * p->widths < CVL_ORDER_UNITS &&
            4 * p->splits <= cvl_ceil_div(p->all_rows, p->rows))
         p->splits *= 2;
     p->turned = turns(p);
     /* Channels that are columns stay together, where dw stays in L2 and tasks are enough. */
     if (p->turned && p->taps * p->C_tap * p->width <= PART &&
-        p->splits * d->groups * p->widths >= threads) {
+        p->splits * groups * p->widths >= threads) {
         p->depths = 1;
         p->depth = p->C_tap;
     }
     p->side = groups_of_task(p, threads);
-    p->copies = p->whole ? p->side : 0;
-    p->groups = d->groups / p->side;
+    p->groups = groups / p->side;
     p->cuts = 1;
     share_out(p, threads);
     if (merges(p)) {
+        const int beside = p->shape->d.C % (BESIDE * threads) == 0;
         p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
         p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
-        const int beside = d->C % (BESIDE * threads) == 0;
         p->width = cvl_max(p->merged, beside ? BESIDE : CVL_OUTER_COLUMNS);
-        p->groups = d->C / p->width;
+        p->groups = p->shape->d.C / p->width;
         p->cuts = 1;
+    }
+}
+
+/* The copy of the input of a block: of kernel rows that are taken whole, or of groups side by side. */
+static void size_copy(plan *p)
+{
+    const cvl_conv2d_shape *shape = p->shape;
+    const cvl_conv2d *d = &shape->d;
+    if (p->whole || p->merged) {
+        p->images = (p->rows - 1) / shape->OH + 2;
+        p->image_rows = (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1;
+    }
+    if (p->whole) {
+        const ptrdiff_t columns = cvl_min(shape->OW, CVL_ORDER_PIXELS);
+        p->copies = p->side;
+        p->copy_width = ((columns - 1) * d->SW + d->KW) * p->C;
+    }
+    if (p->stacked) {
+        p->copy_width *= d->KH;
+        p->images = 1;
+        p->image_rows = p->rows;
+    }
+    if (p->merged) {
         p->copies = p->width / p->merged;
         p->copy_width = d->W * p->merged;
-        p->images = (p->rows - 1) / shape->OH + 2;
-        p->image_rows =
-            cvl_min(d->H, (cvl_min(p->rows, shape->OH) - 1) * d->SH + (d->KH - 1) * d->DH + 1);
+        p->image_rows = cvl_min(d->H, p->image_rows);
     }
     p->copy_size = p->images * p->image_rows * p->copy_width;
+}
+
+/* Whether x and dy are copied for each tap or block, and fetched ahead. */
+static void choose_sources(plan *p)
+{
+    const cvl_conv2d_shape *shape = p->shape;
+    const cvl_conv2d *d = &shape->d;
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     p->far = !p->merged && x_bytes > FAR - y_bytes;
@@ -183,6 +203,17 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     if (!p->whole && !p->merged && !p->turned && meets(p, d->SW * d->C) && p->width >= REUSED)
         p->packed = p->depth + LINE;
     p->aside = p->stacked || (p->turned && d->OC > 1);
+}
+
+size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)
+{
+    *p = (plan){.shape = shape, .kernels = kernels()};
+    if (!p->kernels)
+        return 0;
+    measure(p);
+    cut(p, threads);
+    size_copy(p);
+    choose_sources(p);
 
     cvl_scratch s = {base, 0};
     p->partial = cvl_carve(&s, (size_t)((p->splits - 1) * shape->w_size) * sizeof(T));

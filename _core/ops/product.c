@@ -41,7 +41,7 @@ enum {
     FETCHED_W = 1 << 18,
     LONG = 64,
     FEW_ELEMENTS = 32,
-    THIN = 64,
+    THIN = CVL_THIN_COLUMNS,
     BESIDE = 256,
     HALF = 32, /* bytes of a vector of avx2 */
     TOGETHER = 512,

@@ -126,30 +126,38 @@ static ptrdiff_t far_columns(const plan *p)
     return wide && !cvl_has_half_units() ? 2 * FAR_COLUMNS : FAR_COLUMNS;
 }
 
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base, int threads)
+/* Bytes of U of all groups, without the room between its planes. */
+static ptrdiff_t u_bytes(const plan *p)
 {
-    *p = (plan){.f = f, .kernels = kernels()};
-    if (!p->kernels)
-        return 0;
-    p->sizes = cvl_winograd_sizes_of(f->form);
-    p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
+    return p->sizes.positions * p->f->C * p->f->OC * p->f->groups * (ptrdiff_t)sizeof(T);
+}
+
+/* Whether U that is `ready` is read but once. U of few tiles is more than V, and comes from L3 where a
+ * network has more weights than L2. */
+static int reads_once(const plan *p, int ready)
+{
+    return ready && p->f->groups == 1 && p->tiles <= cvl_min(BLOCK, p->f->OC);
+}
+
+static void choose_schedule(plan *p, int ready)
+{
+    const NAME(winograd) *f = p->f;
     const ptrdiff_t weights = f->C * f->OC;
-    const ptrdiff_t u_bytes = p->sizes.positions * weights * f->groups * (ptrdiff_t)sizeof(T);
-    p->has_u = ready;
     const ptrdiff_t least_bytes =
         MIN_BLOCK * p->sizes.positions * (f->C + FAR_COLUMNS) * (ptrdiff_t)sizeof(T);
     const int deep = f->OC > FAR_COLUMNS && 2 * least_bytes > BLOCK_BYTES;
     /* Of few tiles only what stays in L2: the second schedule reads U once, not for each block. */
-    p->keeps_u = f->groups > 1 || (ready && u_bytes <= PRIVATE_BYTES) ||
+    p->keeps_u = f->groups > 1 || (ready && u_bytes(p) <= PRIVATE_BYTES) ||
                  (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES && !deep);
-    /* U of few tiles is more than V, and comes from L3 where a network has more weights than L2. */
-    const int once = ready && f->groups == 1 && p->tiles <= cvl_min(BLOCK, f->OC);
-    if (p->keeps_u)
-        p->u_streams = once || u_bytes > PRIVATE_BYTES;
-    else
-        p->u_streams = p->has_u = ready && p->tiles <= READY_TILES;
+    p->has_u = ready && (p->keeps_u || p->tiles <= READY_TILES);
+    p->u_streams = p->keeps_u ? reads_once(p, ready) || u_bytes(p) > PRIVATE_BYTES : p->has_u;
+}
+
+/* Puts groups side by side, and cuts the outputs of each into panels. */
+static void cut_outputs(plan *p)
+{
+    const NAME(winograd) *f = p->f;
     const ptrdiff_t VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
     /* Of four vectors on every level: a line of each row of w would take four times as long to come. */
     const NAME(gemm_panel) wide[CVL_GEMM_PANELS] = {{.NR = 4 * VL}, {.NR = 2 * VL}, {.NR = VL}};
@@ -168,45 +176,67 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
     p->bands = f->groups > 1 ? NAME(make_group_bands)(widths, width, f->OC)
                              : NAME(make_bands_of)(widest, CVL_GEMM_WHOLE - width, f->OC);
     p->NR = p->bands.band[0].NR;
-    p->x_tiles = NAME(winograd_tiles_of_x)(f);
-    p->y_tiles = NAME(winograd_tiles_of_y)(f);
-
-    const ptrdiff_t C = cvl_winograd_pad(p->side * f->C), positions = p->sizes.positions;
     p->y_tiles.ld = p->NR;
     if (p->side > 1)
         p->y_tiles.ld = cvl_winograd_pad((p->side - 1) * f->OC + p->bands.columns);
-    if (p->keeps_u) {
-        const ptrdiff_t tile_bytes = positions * (C + p->y_tiles.ld) * (ptrdiff_t)sizeof(T);
-        const int small = p->kernels->gemm->NR < 4 * VL;
-        const ptrdiff_t most = small ? SMALL_BYTES : BLOCK_BYTES;
-        p->block = (small ? SMALL_BLOCK : BLOCK) / (p->side > 1 ? 2 : 1);
-        /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. Where
-         * it is read once, and in several panels, these are the tasks. */
-        const int whole = once && (threads == 1 || p->bands.panels > 1);
-        const int fewer = threads == 1 && u_bytes > ROOM_BYTES;
-        const ptrdiff_t least = whole || fewer ? 1 : MIN_BLOCKS;
-        if (whole)
-            p->block = cvl_min(p->block, cvl_max(MIN_BLOCK, p->tiles));
-        while (p->block > MIN_BLOCK &&
-               (p->block * tile_bytes > most || sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
-            p->block /= 2;
-        p->u_rows = f->C;
-        p->x_tiles.ld = C;
-        p->x_tiles.plane = p->block * C + LINE;
-        p->span = p->tiles;
-        p->shares_u = !ready && u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
-    } else {
-        /* Blocks of much the same size: each makes U anew. */
-        p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, OUTER_BLOCK));
-        p->block = cvl_min(p->tiles, cvl_ceil_div(p->block, DATA_BLOCK) * DATA_BLOCK);
-        p->u_rows = cvl_min(f->C, CVL_ORDER_WINOGRAD_C);
-        p->x_tiles.ld = cvl_winograd_pad(p->u_rows);
-        p->span = DATA_BYTES / (positions * C * (ptrdiff_t)sizeof(T));
-        p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
-        p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
-        p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
-        p->x_tiles.far = p->shares_v;
-    }
+}
+
+/* Cuts the tiles where U is kept. */
+static void cut_blocks(plan *p, int ready, int threads)
+{
+    const ptrdiff_t C = cvl_winograd_pad(p->side * p->f->C);
+    const ptrdiff_t tile_bytes = p->sizes.positions * (C + p->y_tiles.ld) * (ptrdiff_t)sizeof(T);
+    const int small = p->kernels->gemm->NR * (ptrdiff_t)sizeof(T) < 4 * p->kernels->vector;
+    const ptrdiff_t most = small ? SMALL_BYTES : BLOCK_BYTES;
+    p->block = (small ? SMALL_BLOCK : BLOCK) / (p->side > 1 ? 2 : 1);
+    /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. Where
+     * it is read once, and in several panels, these are the tasks. */
+    const int whole = reads_once(p, ready) && (threads == 1 || p->bands.panels > 1);
+    const int fewer = threads == 1 && u_bytes(p) > ROOM_BYTES;
+    const ptrdiff_t least = whole || fewer ? 1 : MIN_BLOCKS;
+    if (whole)
+        p->block = cvl_min(p->block, cvl_max(MIN_BLOCK, p->tiles));
+    while (p->block > MIN_BLOCK &&
+           (p->block * tile_bytes > most || sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
+        p->block /= 2;
+    p->u_rows = p->f->C;
+    p->x_tiles.ld = C;
+    p->x_tiles.plane = p->block * C + LINE;
+    p->span = p->tiles;
+    p->shares_u = !ready && u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
+}
+
+/* Cuts the tiles where U is not kept: into blocks of much the same size, each of which makes U anew. */
+static void cut_spans(plan *p)
+{
+    const ptrdiff_t C = cvl_winograd_pad(p->f->C);
+    p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, OUTER_BLOCK));
+    p->block = cvl_min(p->tiles, cvl_ceil_div(p->block, DATA_BLOCK) * DATA_BLOCK);
+    p->u_rows = cvl_min(p->f->C, CVL_ORDER_WINOGRAD_C);
+    p->x_tiles.ld = cvl_winograd_pad(p->u_rows);
+    p->span = DATA_BYTES / (p->sizes.positions * C * (ptrdiff_t)sizeof(T));
+    p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
+    p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
+    p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
+    p->x_tiles.far = p->shares_v;
+}
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
+static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base, int threads)
+{
+    *p = (plan){.f = f, .kernels = kernels()};
+    if (!p->kernels)
+        return 0;
+    p->sizes = cvl_winograd_sizes_of(f->form);
+    p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
+    p->x_tiles = NAME(winograd_tiles_of_x)(f);
+    p->y_tiles = NAME(winograd_tiles_of_y)(f);
+    choose_schedule(p, ready);
+    cut_outputs(p);
+    if (p->keeps_u)
+        cut_blocks(p, ready, threads);
+    else
+        cut_spans(p);
     p->y_tiles.plane = p->block * p->y_tiles.ld + LINE;
 
     cvl_scratch s = {base, 0};

@@ -36,8 +36,7 @@
  *               the levels avx2, avx512 and neon for finite operands. (`baseline` has no FMA and is
  *               outside this promise; x86 and NEON flush subnormals at slightly different points.)
  *    Subnormals are flushed inside convolution, linear, the norms, pooling and the optimizers, and
- *               kept in activations, add, softmax and the losses. The caller's floating-point state
- *               is restored.
+ *               kept by all else. The caller's floating-point state is restored.
  *    Every function that ends in _f32 has one for double, in _f64; only the former is described.
  *
  * 4. In a program
@@ -528,7 +527,8 @@ CVL_API cvl_status cvl_log_softmax_backward_f64(const cvl_softmax *d, double *dz
 
 /* ---------------------------------------------------------------- elementwise */
 
-/* cvl_relu_forward_f32: y = x where not (0 > x), else 0; n elements. NaN stays NaN, -0 stays -0. */
+/* cvl_relu_forward_f32: y = x where not (0 > x), else 0; n elements; y may be x. NaN stays NaN, -0 stays
+ * -0. */
 CVL_API cvl_status cvl_relu_forward_f32(ptrdiff_t n, float *y, const float *x, const cvl_exec *run);
 CVL_API cvl_status cvl_relu_forward_f64(ptrdiff_t n, double *y, const double *x,
                                         const cvl_exec *run);

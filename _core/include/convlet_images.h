@@ -163,6 +163,7 @@ CVL_API cvl_status cvl_upsample2d_forward_f32(const cvl_upsample2d *d, float *y,
                                               const cvl_exec *run);
 CVL_API cvl_status cvl_upsample2d_forward_f64(const cvl_upsample2d *d, double *y, const double *x,
                                               const cvl_exec *run);
+/* cvl_upsample2d_backward_f32: dx from dy, by the transposed map. */
 CVL_API cvl_status cvl_upsample2d_backward_f32(const cvl_upsample2d *d, float *dx, const float *dy,
                                                const cvl_exec *run);
 CVL_API cvl_status cvl_upsample2d_backward_f64(const cvl_upsample2d *d, double *dx,
@@ -184,6 +185,7 @@ CVL_API cvl_status cvl_adaptive_avg_pool2d_forward_f32(const cvl_adaptive_avg_po
                                                        const float *x, const cvl_exec *run);
 CVL_API cvl_status cvl_adaptive_avg_pool2d_forward_f64(const cvl_adaptive_avg_pool2d *d, double *y,
                                                        const double *x, const cvl_exec *run);
+/* cvl_adaptive_avg_pool2d_backward_f32: dx from dy, by the transposed map. */
 CVL_API cvl_status cvl_adaptive_avg_pool2d_backward_f32(const cvl_adaptive_avg_pool2d *d, float *dx,
                                                         const float *dy, const cvl_exec *run);
 CVL_API cvl_status cvl_adaptive_avg_pool2d_backward_f64(const cvl_adaptive_avg_pool2d *d,
@@ -199,8 +201,8 @@ CVL_API size_t cvl_adaptive_avg_pool2d_workspace_size_f64(const cvl_adaptive_avg
  * Values are moved, none is computed. These functions take no workspace.
  * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW */
 
-/* Parts side by side: y[m,o_i + c] = x_i[m,c], o_i = sum over k < i of C_k.
- * backward: dx_i[m,c] = dy[m,o_i + c]; dx_i may be NULL where it is not needed.
+/* cvl_concat_forward_f32: parts side by side: y[m,o_i + c] = x_i[m,c], o_i = sum over k < i of C_k.
+ * cvl_concat_backward_f32: dx_i[m,c] = dy[m,o_i + c]; dx_i may be NULL where it is not needed.
  * Shapes   x_i, dx_i (M,C_i), i < parts  y, dy (M,sum of C_i) */
 typedef struct cvl_concat {
     size_t size;
@@ -217,7 +219,8 @@ CVL_API cvl_status cvl_concat_backward_f32(const cvl_concat *d, float *const *dx
 CVL_API cvl_status cvl_concat_backward_f64(const cvl_concat *d, double *const *dx, const double *dy,
                                            const cvl_exec *run);
 
-/* The shortcut without parameters: y[n,h,w,c] = x[n,h*SH,w*SW,c] where c < C, else 0.
+/* cvl_pad_shortcut_forward_f32: the shortcut without parameters: y[n,h,w,c] = x[n,h*SH,w*SW,c] where
+ * c < C, else 0.
  * Shapes   x, dx (N,H,W,C)  y, dy (N,ceil(H/SH),ceil(W/SW),OC)
  * Source   He, Zhang, Ren & Sun 2015, arXiv:1512.03385, shortcut A of section 4.1 */
 typedef struct cvl_pad_shortcut {
@@ -230,7 +233,7 @@ CVL_API cvl_status cvl_pad_shortcut_forward_f32(const cvl_pad_shortcut *d, float
                                                 const cvl_exec *run);
 CVL_API cvl_status cvl_pad_shortcut_forward_f64(const cvl_pad_shortcut *d, double *y,
                                                 const double *x, const cvl_exec *run);
-/* dx from dy: 0 where nothing was taken. */
+/* cvl_pad_shortcut_backward_f32: dx from dy: 0 where nothing was taken. */
 CVL_API cvl_status cvl_pad_shortcut_backward_f32(const cvl_pad_shortcut *d, float *dx,
                                                  const float *dy, const cvl_exec *run);
 CVL_API cvl_status cvl_pad_shortcut_backward_f64(const cvl_pad_shortcut *d, double *dx,

@@ -38,7 +38,8 @@ typedef struct cvl_segment_f64 {
     double *m, *v, *extra;
 } cvl_segment_f64;
 
-/* g' = g + l2 w;  where there is an m: m = first ? g' : momentum m + (1 - dampening) g',
+/* cvl_sgd_step_f32:
+ * g' = g + l2 w;  where there is an m: m = first ? g' : momentum m + (1 - dampening) g',
  * g' = nesterov ? g' + momentum m : m;  w = (1 - lr weight_decay) w - lr g'. */
 typedef struct cvl_sgd {
     size_t size;
@@ -54,7 +55,8 @@ CVL_API cvl_status cvl_sgd_step_f32(const cvl_sgd *d, const cvl_segment_f32 *seg
 CVL_API cvl_status cvl_sgd_step_f64(const cvl_sgd *d, const cvl_segment_f64 *segments,
                                     ptrdiff_t count, const cvl_exec *run);
 
-/* g' = g + l2 w;  m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
+/* cvl_adam_step_f32:
+ * g' = g + l2 w;  m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;
  * w = (1 - lr weight_decay) w - lr (m / correction1) / (sqrt(v / correction2) + eps);
  * correction_i = 1 - prod_{s<=t} beta_i(s). With amsgrad, extra = max(extra, v) stands for v in w.
  * Source   Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101;
@@ -73,7 +75,8 @@ CVL_API cvl_status cvl_adam_step_f32(const cvl_adam *d, const cvl_segment_f32 *s
 CVL_API cvl_status cvl_adam_step_f64(const cvl_adam *d, const cvl_segment_f64 *segments,
                                      ptrdiff_t count, const cvl_exec *run);
 
-/* g' = g + l2 w;  v = v + g'^2;  w = w - lr g' / (sqrt(v) + eps).
+/* cvl_adagrad_step_f32:
+ * g' = g + l2 w;  v = v + g'^2;  w = w - lr g' / (sqrt(v) + eps).
  * Source   Duchi, Hazan & Singer 2011 */
 typedef struct cvl_adagrad {
     size_t size;
@@ -87,7 +90,8 @@ CVL_API cvl_status cvl_adagrad_step_f32(const cvl_adagrad *d, const cvl_segment_
 CVL_API cvl_status cvl_adagrad_step_f64(const cvl_adagrad *d, const cvl_segment_f64 *segments,
                                         ptrdiff_t count, const cvl_exec *run);
 
-/* g' = g + l2 w;  m and v as adam;  w = w - lr ((1 - mu) g' / correction1 +
+/* cvl_nadam_step_f32:
+ * g' = g + l2 w;  m and v as adam;  w = w - lr ((1 - mu) g' / correction1 +
  * next_mu m / next_correction1) / (sqrt(v / correction2) + eps);  mu is the momentum of this step,
  * next_mu that of the next; correction1 = 1 - prod_{s<=t} mu(s), next_correction1 with next_mu too.
  * Source   Dozat 2016 (NAdam) */
@@ -103,7 +107,8 @@ CVL_API cvl_status cvl_nadam_step_f32(const cvl_nadam *d, const cvl_segment_f32 
 CVL_API cvl_status cvl_nadam_step_f64(const cvl_nadam *d, const cvl_segment_f64 *segments,
                                       ptrdiff_t count, const cvl_exec *run);
 
-/* g' = g + l2 w;  v = alpha v + (1 - alpha) g'^2;  u = g' / (sqrt(v) + eps);
+/* cvl_rmsprop_step_f32:
+ * g' = g + l2 w;  v = alpha v + (1 - alpha) g'^2;  u = g' / (sqrt(v) + eps);
  * where there is an m: m = momentum m + u, u = m;  w = w - lr u.
  * centered: v is E[g'^2] - E[g']^2, kept as v = alpha v + alpha (1 - alpha) (g' - extra)^2 with
  * extra = extra + (1 - alpha) (g' - extra): never negative, and free of cancellation.
@@ -121,7 +126,8 @@ CVL_API cvl_status cvl_rmsprop_step_f32(const cvl_rmsprop *d, const cvl_segment_
 CVL_API cvl_status cvl_rmsprop_step_f64(const cvl_rmsprop *d, const cvl_segment_f64 *segments,
                                         ptrdiff_t count, const cvl_exec *run);
 
-/* w = (1 - lr weight_decay) w - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g.
+/* cvl_lion_step_f32:
+ * w = (1 - lr weight_decay) w - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g.
  * The sign of 0 is 0, that of NaN is NaN.
  * Source   Chen et al. 2023, arXiv:2302.06675 */
 typedef struct cvl_lion {

@@ -44,7 +44,7 @@ enum { CVL_INTERLEAVE_MOST = 5 };
 enum { CVL_THIN_ROWS = 4, CVL_THIN_COLUMNS = 64 };
 
 /* What tall.c takes: rows at least, and columns at most where rows lie in the lanes. */
-enum { CVL_TALL_ROWS = 32, CVL_TALL_FEW = 4 };
+enum { CVL_TALL_ROWS = 32, CVL_TALL_FEW = 4, CVL_TALL_CLASSES = 10 };
 
 /* A tap of a kernel row: where its input and weight lie beside the row's, and its input column. */
 typedef struct cvl_depthwise_tap {

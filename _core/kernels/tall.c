@@ -19,6 +19,13 @@ enum { ROWS_2 = 12, STEPS = 4 };
 #else
 enum { ROWS_2 = 6, STEPS = 1 };
 #endif
+/* CVL_TALL_CLASSES columns leave so much of these vectors empty that rows are turned for them too, whose
+ * sums are enough in one vector. */
+#if defined(CVL_F32) && (defined(CVL_LEVEL_AVX2) || defined(CVL_LEVEL_AVX512))
+#define CLASSES
+#endif
+enum { MOST = CVL_TALL_CLASSES };
+#define GROUPS(N) ((N) > CVL_TALL_FEW ? 1 : TURNED)
 _Static_assert((int)ROWS_1 <= (int)CVL_TALL_ROWS && TURNED * VL <= CVL_TALL_ROWS, "rows of a tile");
 
 /* Fetches the elements [at, at + count) past the tile, which the next one begins with. */
@@ -169,8 +176,8 @@ static __attribute__((noinline)) void end_columns(const TYPE(tall) *t, V *sum)
 INLINE void put(const TYPE(tall) *t, T *c, const V *sum, const int N)
 {
     const ptrdiff_t step = t->c_step;
-    V ends[CVL_TALL_FEW];
-#pragma GCC unroll 4
+    V ends[MOST];
+#pragma GCC unroll 10
     for (int j = 0; j < N; j++)
         ends[j] = sum[j];
     if (t->end.bias || t->end.activation != CVL_ACTIVATION_NONE)
@@ -196,24 +203,22 @@ INLINE void put(const TYPE(tall) *t, T *c, const V *sum, const int N)
         for (int lane = 0; lane < VL; lane += LANE)
 #pragma GCC unroll 4
             for (int i = 0; i < LANE; i++, row += step)
-#pragma GCC unroll 4
-                for (int j = 0; j < count; j++)
-                    row[j] = rows[i * VL + lane + j];
+                memcpy(row, rows + i * VL + lane, (size_t)count * sizeof(T));
     }
 }
 
 /* LANE k from `a` and b on, of which those from `first` on are taken. */
-INLINE void turned_step(V acc[TURNED][CVL_TALL_FEW], const T *a, ptrdiff_t row, const T *b,
-                        int first, const int N)
+INLINE void turned_step(V acc[TURNED][MOST], const T *a, ptrdiff_t row, const T *b, int first,
+                        const int N)
 {
 #pragma GCC unroll 2
-    for (int g = 0; g < TURNED; g++) {
+    for (int g = 0; g < GROUPS(N); g++) {
         V r[LANE];
         vload_turned(r, a + g * VL * row, row, VL);
 #pragma GCC unroll 4
         for (int i = 0; i < LANE; i++)
             if (i >= first)
-#pragma GCC unroll 4
+#pragma GCC unroll 10
                 for (int j = 0; j < N; j++)
                     acc[g][j] = vfma(r[i], vset1(b[i * N + j]), acc[g][j]);
     }
@@ -221,22 +226,22 @@ INLINE void turned_step(V acc[TURNED][CVL_TALL_FEW], const T *a, ptrdiff_t row, 
 
 INLINE void turned_tile(const TYPE(tall) *t, const T *a, T *c, const int N)
 {
-    enum { R = TURNED * VL };
+    const int G = GROUPS(N), R = G * VL;
     const ptrdiff_t row = t->K;
     const T *next = a + R * row, *b = t->b;
-    V sum[TURNED][CVL_TALL_FEW];
+    V sum[TURNED][MOST];
 #pragma GCC unroll 2
-    for (int g = 0; g < TURNED; g++)
-#pragma GCC unroll 4
+    for (int g = 0; g < G; g++)
+#pragma GCC unroll 10
         for (int j = 0; j < N; j++)
             sum[g][j] = vzero();
 #pragma GCC unroll 1
     for (ptrdiff_t k0 = 0; k0 < row; k0 += CVL_ORDER_K) {
-        V acc[TURNED][CVL_TALL_FEW];
+        V acc[TURNED][MOST];
         ptrdiff_t left = row - k0 < CVL_ORDER_K ? row - k0 : CVL_ORDER_K;
 #pragma GCC unroll 2
-        for (int g = 0; g < TURNED; g++)
-#pragma GCC unroll 4
+        for (int g = 0; g < G; g++)
+#pragma GCC unroll 10
             for (int j = 0; j < N; j++)
                 acc[g][j] = vzero();
 #pragma GCC unroll 1
@@ -251,13 +256,13 @@ INLINE void turned_tile(const TYPE(tall) *t, const T *a, T *c, const int N)
             b += left * N;
         }
 #pragma GCC unroll 2
-        for (int g = 0; g < TURNED; g++)
-#pragma GCC unroll 4
+        for (int g = 0; g < G; g++)
+#pragma GCC unroll 10
             for (int j = 0; j < N; j++)
                 sum[g][j] = k0 == 0 ? acc[g][j] : vadd(sum[g][j], acc[g][j]);
     }
 #pragma GCC unroll 2
-    for (int g = 0; g < TURNED; g++)
+    for (int g = 0; g < G; g++)
         put(t, c + g * VL * t->c_step, sum[g], N);
 }
 
@@ -265,7 +270,7 @@ INLINE void turned_tile(const TYPE(tall) *t, const T *a, T *c, const int N)
 
 INLINE void turned_tiles(const TYPE(tall) *t, const int N)
 {
-    enum { R = TURNED * VL };
+    const int R = GROUPS(N) * VL;
 #pragma GCC unroll 1
     for (ptrdiff_t i = 0; i < t->rows; i += R) {
         const ptrdiff_t row = i < t->rows - R ? i : t->rows - R;
@@ -286,6 +291,9 @@ TILES(turned_1, turned_tiles(t, 1))
 TILES(turned_2, turned_tiles(t, 2))
 TILES(turned_3, turned_tiles(t, 3))
 TILES(turned_4, turned_tiles(t, 4))
+#ifdef CLASSES
+TILES(turned_classes, turned_tiles(t, CVL_TALL_CLASSES))
+#endif
 
 void KERNEL(tall)(const TYPE(tall) *t)
 {
@@ -295,7 +303,14 @@ void KERNEL(tall)(const TYPE(tall) *t)
                                                             tiles_3, tiles_4
 #endif
     };
-    assert(t->rows >= CVL_TALL_ROWS && t->K >= LANE);
+    assert(t->K >= LANE);
+#ifdef CLASSES
+    if (t->turned && t->columns == CVL_TALL_CLASSES) {
+        turned_classes(t);
+        return;
+    }
+#endif
+    assert(t->rows >= CVL_TALL_ROWS);
     if (t->turned)
         turned[t->columns - 1](t);
     else

@@ -1,17 +1,18 @@
 /* tall.c: 1x1 convolutions of many positions.
  *
  * Rows and columns are dense, so that the kernel finds them by itself. w is packed by panels: a small one
- * by every worker for itself. A last panel of a few columns has positions in the lanes instead.
+ * by every worker for itself. A last panel of a few columns has positions in the lanes instead, and so have
+ * CVL_TALL_CLASSES columns, of which w is a panel as it lies.
  *
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Positions of a task, and of GRANULE of them; bytes of those that pass under all panels together;
- * positions below which product.c is as fast, where columns fill at most two vectors and work is too little
- * to be shared out, and where all columns are few; channels below which the direct engine wastes less: but
- * of whole vectors of QUAD, which no level reads piece by piece, EIGHT are enough for one column; bytes of w
- * that every worker packs; and bytes that a worker writes beyond which a store finds no line of c at hand:
- * fetched before, 1.05 to 1.1 times as fast, of fewer 0.95. */
+/* Positions of a task, FEW where CVL_TALL_CLASSES columns are turned, and of GRANULE of them; bytes of those
+ * that pass under all panels together; positions below which product.c is as fast, where columns fill at
+ * most two vectors and work is too little to be shared out, and where all columns are few; channels below
+ * which the direct engine wastes less: but of whole vectors of QUAD, which no level reads piece by piece,
+ * EIGHT are enough for one column; bytes of w that every worker packs; and bytes that a worker writes beyond
+ * which a store finds no line of c at hand: fetched before, 1.05 to 1.1 times as fast, of fewer 0.95. */
 enum {
     POSITIONS = 48,
     GRANULE = 96,
@@ -33,6 +34,7 @@ typedef struct plan {
     ptrdiff_t M, K, columns; /* positions, and channels of what is read and written */
     ptrdiff_t VL, turned;    /* turned: columns of the last panel if it is, else 0 */
     ptrdiff_t wide, panels;  /* wide: columns, with empty ones */
+    ptrdiff_t positions;     /* of a task */
     ptrdiff_t tasks, block;  /* block: positions that pass under all panels together */
     size_t bytes;            /* w, by panels (K, columns) */
     T *packed;               /* w where it is packed before all else, or NULL */
@@ -41,6 +43,8 @@ typedef struct plan {
 /* Columns that are left to a panel whose rows lie in the lanes. */
 static ptrdiff_t turned_columns(ptrdiff_t columns, ptrdiff_t VL)
 {
+    if (columns == CVL_TALL_CLASSES && sizeof(T) == sizeof(float) && VL >= EIGHT)
+        return columns;
     const ptrdiff_t left = columns % VL;
     return left <= CVL_TALL_FEW && 2 * left <= VL ? left : 0;
 }
@@ -54,6 +58,9 @@ static ptrdiff_t panel_width(const plan *p, ptrdiff_t column)
     const ptrdiff_t panels = cvl_ceil_div(left, p->kernels->gemm[0].NR);
     return cvl_ceil_div(left / p->VL, panels) * p->VL;
 }
+
+/* Whether w is a turned panel as it lies. */
+static int in_place(const plan *p) { return p->turned == p->columns && !p->transposed; }
 
 static plan make_plan(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
@@ -69,9 +76,10 @@ static plan make_plan(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     p.wide = cvl_ceil_div(p.columns - p.turned, p.VL) * p.VL + p.turned;
     for (ptrdiff_t j = 0; j < p.wide; j += panel_width(&p, j))
         p.panels++;
-    p.tasks = cvl_max(1, p.M / POSITIONS);
+    p.positions = p.turned == CVL_TALL_CLASSES ? FEW : POSITIONS;
+    p.tasks = cvl_max(1, p.M / p.positions);
     p.block = cvl_max(1, NEAR / (p.K * (ptrdiff_t)sizeof(T) * GRANULE)) * GRANULE;
-    p.bytes = (size_t)(cvl_ceil_div(p.K * p.wide, 64) * 64) * sizeof(T);
+    p.bytes = in_place(&p) ? 0 : (size_t)(cvl_ceil_div(p.K * p.wide, 64) * 64) * sizeof(T);
     return p;
 }
 
@@ -107,14 +115,14 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(conv2d_call) *call = p->call;
-    const T *b = call->packed ? call->packed : p->packed;
+    const T *b = call->packed ? call->packed : in_place(p) ? call->w : p->packed;
     if (!b) {
         T *own = (T *)(void *)(call->workspace + (size_t)worker * p->bytes);
         pack_panels(p, own, 0, p->panels);
         b = own;
     }
-    const ptrdiff_t last = end == p->tasks ? p->M : end * POSITIONS;
-    for (ptrdiff_t first = begin * POSITIONS, rows; first < last; first += rows) {
+    const ptrdiff_t last = end == p->tasks ? p->M : end * p->positions;
+    for (ptrdiff_t first = begin * p->positions, rows; first < last; first += rows) {
         rows = last - first < p->block + GRANULE ? last - first : p->block;
         NAME(tall) t = {.rows = rows, .K = p->K, .c_step = p->columns, .end = call->end};
         t.c_far = p->M * p->columns * (ptrdiff_t)sizeof(T) > (ptrdiff_t)FAR * call->threads;

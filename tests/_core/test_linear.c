@@ -29,6 +29,8 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 5,   128, 8},
     {sizeof(cvl_linear), 70,  150, 9},
     {sizeof(cvl_linear), 130, 333, 10},
+    {sizeof(cvl_linear), 61,  515, 10}, /* forward: rows in the lanes, two cuts of the reduction */
+    {sizeof(cvl_linear), 45,  10,  403}, /* backward data likewise */
     {sizeof(cvl_linear), 200, 97,  11},
     {sizeof(cvl_linear), 33,  130, 12},
     {sizeof(cvl_linear), 16,  384, 401}, /* backward: what is computed turned */

@@ -62,7 +62,8 @@ static void test_pad_shortcut(cvl_pad_shortcut d)
 /* What a changed descriptor returns; nothing is written. */
 static void test_errors(void)
 {
-    const ptrdiff_t C[] = {2, 3}, none[] = {2, 0}, huge[] = {2, PTRDIFF_MAX - 1};
+    const ptrdiff_t C[] = {2, 3}, none[] = {2, 0}, huge[] = {2, PTRDIFF_MAX - 1},
+                    most[] = {PTRDIFF_MAX / 16, 1};
     const cvl_concat concats[] = {
         {0, 4, 2, C},
         {sizeof *concats, 4, 2, NULL},
@@ -71,19 +72,24 @@ static void test_errors(void)
         {sizeof *concats, 4, 2, none},
         {sizeof *concats, PTRDIFF_MAX / 8, 2, C},
         {sizeof *concats, 4, 2, huge},
+        {sizeof *concats, 0, 2, most},
     };
     const cvl_status concat_errors[] = {CVL_ERR_ARGUMENT, CVL_ERR_ARGUMENT, CVL_ERR_SHAPE,
                                         CVL_ERR_SHAPE,    CVL_ERR_SHAPE,    CVL_ERR_OVERFLOW,
-                                        CVL_ERR_OVERFLOW};
+                                        CVL_ERR_OVERFLOW, CVL_ERR_OVERFLOW};
     const cvl_pad_shortcut shortcuts[] = {
         {0, 1, 2, 2, 2, 3, 1, 1},
         {sizeof *shortcuts, -1, 2, 2, 2, 3, 1, 1},
         {sizeof *shortcuts, 1, 0, 2, 2, 3, 1, 1},
+        {sizeof *shortcuts, 1, 2, 0, 2, 3, 1, 1},
+        {sizeof *shortcuts, 1, 2, 2, 0, 3, 1, 1},
         {sizeof *shortcuts, 1, 2, 2, 4, 3, 1, 1},
         {sizeof *shortcuts, 1, 2, 2, 2, 3, 0, 1},
+        {sizeof *shortcuts, 1, 2, 2, 2, 3, 1, 0},
         {sizeof *shortcuts, PTRDIFF_MAX / 8, 2, 2, 2, 3, 1, 1},
     };
     const cvl_status shortcut_errors[] = {CVL_ERR_ARGUMENT, CVL_ERR_SHAPE, CVL_ERR_SHAPE,
+                                          CVL_ERR_SHAPE,    CVL_ERR_SHAPE, CVL_ERR_SHAPE,
                                           CVL_ERR_SHAPE,    CVL_ERR_SHAPE, CVL_ERR_OVERFLOW};
     T *x = input_random(20), *y = output(20);
     const T *parts[] = {x, x}, *missing[] = {x, NULL};
@@ -98,7 +104,7 @@ static void test_errors(void)
         CHECK(NAME(pad_shortcut_forward)(&shortcuts[i], y, x, &run) == shortcut_errors[i]);
         CHECK(NAME(pad_shortcut_backward)(&shortcuts[i], y, x, &run) == shortcut_errors[i]);
     }
-    const cvl_concat concat = {sizeof concat, 4, 2, C};
+    const cvl_concat concat = {sizeof concat, 1, 2, C}, empty = {sizeof empty, 0, 2, C};
     const cvl_pad_shortcut shortcut = {sizeof shortcut, 1, 2, 2, 2, 3, 1, 1};
     CHECK(NAME(concat_forward)(NULL, y, parts, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(concat_forward)(&concat, NULL, parts, &run) == CVL_ERR_ARGUMENT);
@@ -111,6 +117,10 @@ static void test_errors(void)
     CHECK(NAME(concat_backward)(&concat, gradients, x, NULL) == CVL_ERR_ARGUMENT);
     CHECK(NAME(pad_shortcut_forward)(&shortcut, NULL, x, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(pad_shortcut_backward)(&shortcut, y, NULL, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(pad_shortcut_forward)(&shortcut, y, x, NULL) == CVL_ERR_ARGUMENT);
+    missing[0] = NULL;
+    CHECK(NAME(concat_forward)(&empty, NULL, missing, &run) == CVL_OK);
+    CHECK(NAME(concat_backward)(&empty, (T *[]){NULL, NULL}, NULL, &run) == CVL_OK);
     CHECK(untouched(y, 20 * sizeof(T)));
     check_memory();
 }

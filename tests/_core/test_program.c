@@ -170,6 +170,7 @@ static void test_results(int packed)
     if (packed) {
         pack(&n.op[0], &n.first, n.w1);
         pack(&n.op[1], &n.second, n.w2);
+        n.op[7].packed = n.x; /* a linear layer takes its w */
     }
     CHECK(NAME(program_check)(&n.program) == CVL_OK);
     T *want = output(N * CLASSES);
@@ -218,10 +219,13 @@ static void test_errors(void)
     REFUSED(n.program.ops = 0, "no operators", CVL_ERR_ARGUMENT);
     REFUSED(n.program.value = NULL, "no values", CVL_ERR_ARGUMENT);
     REFUSED(n.op[0].size = 0, "an operator without INIT", CVL_ERR_ARGUMENT);
-    REFUSED(n.op[3].kind = (cvl_op_kind)99, "an unknown kind", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].kind = (cvl_op_kind)99, "an unknown kind", CVL_ERR_ARGUMENT);
     REFUSED(n.op[0].descriptor = NULL, "no descriptor", CVL_ERR_ARGUMENT);
     REFUSED(n.op[7].descriptor = NULL, "no descriptor of linear", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[2].descriptor = NULL, "no descriptor of batch norm", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[8].descriptor = NULL, "no descriptor of softmax", CVL_ERR_ARGUMENT);
     REFUSED(n.op[4].x = VALUES, "a value out of range", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].y = VALUES, "a value out of range written", CVL_ERR_ARGUMENT);
     REFUSED(n.op[4].x = Y, "y read", CVL_ERR_ARGUMENT);
     REFUSED(n.op[4].y = X, "x written", CVL_ERR_ARGUMENT);
     REFUSED(n.op[3].z = -1, "a sum of one", CVL_ERR_ARGUMENT);
@@ -234,43 +238,53 @@ static void test_errors(void)
     REFUSED(n.value[C].place = n.value[A].place, "y over z", CVL_ERR_ARGUMENT);
     REFUSED(n.op[3].z = X, "z of another size", CVL_ERR_SHAPE);
     REFUSED(n.second.activation = CVL_ACTIVATION_RELU6, "ReLU6 after z", CVL_ERR_ARGUMENT);
+    REFUSED((n.first.activation = CVL_ACTIVATION_RELU6, n.op[0].z = X), "ReLU6 after x",
+            CVL_ERR_ARGUMENT);
     REFUSED(n.value[E].place += 1, "beyond the arena", CVL_ERR_SHAPE);
     REFUSED(n.program.arena -= 1, "a small arena", CVL_ERR_SHAPE);
     REFUSED(n.program.arena = PTRDIFF_MAX, "an arena larger than memory", CVL_ERR_SHAPE);
-    REFUSED(n.value[B].place = -1, "before the arena", CVL_ERR_SHAPE);
+    REFUSED(n.value[A].place = -1, "before the arena", CVL_ERR_SHAPE);
     REFUSED(n.value[P].elements -= 1, "a value of another size", CVL_ERR_SHAPE);
     REFUSED(n.value[X].elements += 1, "x of another size", CVL_ERR_SHAPE);
     REFUSED(n.first.KH = 99, "a kernel larger than the image", CVL_ERR_SHAPE);
+    REFUSED(n.norm.M += 1, "a batch norm of other sizes", CVL_ERR_SHAPE);
+    REFUSED(n.softmax.C += 1, "a softmax of other sizes", CVL_ERR_SHAPE);
+    for (int i = 0; i < OPS; i++) /* whose y no other operator reads and speaks of */
+        REFUSED((n.op[0] = n.op[i], n.op[0].y = Y, n.program.ops = 1, n.value[Y].elements += 1),
+                "an operator alone with y of another size", CVL_ERR_SHAPE);
 }
 
-/* x in more channels, and all of it side by side: the values of a program that only moves some. */
+/* x in more channels, and all of it side by side: the values of a program that moves most of them. */
 typedef struct mover {
     cvl_pad_shortcut shortcut;
     cvl_concat concat;
     ptrdiff_t channels[3], parts[3];
-    cvl_value value[3];
-    cvl_op op[2];
+    cvl_value value[4];
+    cvl_op op[3];
     cvl_program program;
     T *x;
 } mover;
 
-enum { MOVED = IN + 2 * CH };
+enum { MOVED = 2 * IN + CH };
 
 static void make_mover(mover *m)
 {
     m->shortcut = (cvl_pad_shortcut){sizeof m->shortcut, N, H, W, IN, CH, 1, 1};
     m->concat = (cvl_concat){sizeof m->concat, PIXELS, 3, m->channels};
-    m->channels[0] = m->channels[2] = CH;
-    m->channels[1] = IN;
-    m->parts[0] = m->parts[2] = A;
-    m->parts[1] = X;
+    m->channels[0] = m->channels[2] = IN;
+    m->channels[1] = CH;
+    m->parts[0] = m->parts[2] = X;
+    m->parts[1] = A;
     m->value[X] = (cvl_value){PIXELS * IN, 0};
     m->value[Y] = (cvl_value){PIXELS * MOVED, 0};
     m->value[A] = (cvl_value){PIXELS * CH, 0};
+    m->value[B] = (cvl_value){PIXELS * MOVED, PIXELS * CH};
     m->op[0] = make_op(CVL_OP_PAD_SHORTCUT, A, X, -1, &m->shortcut);
-    m->op[1] = make_op(CVL_OP_CONCAT, Y, A, -1, &m->concat);
+    m->op[1] = make_op(CVL_OP_CONCAT, B, X, -1, &m->concat);
     m->op[1].parts = m->parts;
-    m->program = (cvl_program){sizeof m->program, 3, 2, PIXELS * CH, m->value, m->op, NULL};
+    m->op[2] = make_op(CVL_OP_RELU, Y, B, -1, NULL);
+    m->program =
+        (cvl_program){sizeof m->program, 4, 3, PIXELS * (CH + MOVED), m->value, m->op, NULL};
     m->x = input_random(PIXELS * IN);
 }
 
@@ -280,10 +294,11 @@ static void test_movers(void)
     mover m;
     make_mover(&m);
     T *around = output(PIXELS * CH), *want = output(PIXELS * MOVED);
-    const T *parts[] = {around, m.x, around};
+    const T *parts[] = {m.x, around, m.x};
     cvl_exec run = run_with(1, 0);
     CHECK(NAME(pad_shortcut_forward)(&m.shortcut, around, m.x, &run) == CVL_OK);
     CHECK(NAME(concat_forward)(&m.concat, want, parts, &run) == CVL_OK);
+    CHECK(NAME(relu_forward)(PIXELS * MOVED, want, want, &run) == CVL_OK);
     for (int threads = team_after(0); threads; threads = team_after(threads)) {
         T *y = output(PIXELS * MOVED);
         run = run_with(threads, NAME(program_workspace_size)(&m.program, threads));
@@ -315,11 +330,13 @@ static void test_mover_errors(void)
     REFUSED_MOVER(m.op[0].descriptor = NULL, CVL_ERR_ARGUMENT);
     REFUSED_MOVER(m.op[1].descriptor = NULL, CVL_ERR_ARGUMENT);
     REFUSED_MOVER(m.concat.C = NULL, CVL_ERR_ARGUMENT);
-    REFUSED_MOVER(m.parts[0] = X, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.parts[0] = A, CVL_ERR_ARGUMENT);
     REFUSED_MOVER(m.parts[1] = Y, CVL_ERR_ARGUMENT);
-    REFUSED_MOVER(m.parts[1] = 3, CVL_ERR_ARGUMENT);
-    REFUSED_MOVER(m.parts[1] = A, CVL_ERR_SHAPE);
+    REFUSED_MOVER(m.parts[1] = 4, CVL_ERR_ARGUMENT);
+    REFUSED_MOVER(m.parts[1] = X, CVL_ERR_SHAPE);
+    REFUSED_MOVER(m.value[B].place -= 1, CVL_ERR_ARGUMENT);
     REFUSED_MOVER(m.channels[2] += 1, CVL_ERR_SHAPE);
+    REFUSED_MOVER((m.program.ops = 2, m.op[1].y = Y, m.value[Y].elements -= 1), CVL_ERR_SHAPE);
     REFUSED_MOVER(m.concat.parts = 0, CVL_ERR_SHAPE);
     REFUSED_MOVER(m.shortcut.OC += 1, CVL_ERR_SHAPE);
 }
@@ -401,10 +418,72 @@ static void test_growers(void)
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
     CHECK(NAME(program_workspace_size)(&g.program, 1) == 0);
     g.norm.groups = 2;
+    g.op[1].descriptor = NULL;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_ARGUMENT);
+    g.op[1].descriptor = &g.norm;
     g.larger.SW += 1;
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
     g.op[2].descriptor = NULL;
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_ARGUMENT);
+    g.program.ops = 1;
+    g.op[0].y = Y;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
+    check_memory();
+}
+
+/* A program of one operator takes the scratch of that one. */
+static void run_alone(cvl_op op, ptrdiff_t in, ptrdiff_t out, const T *x, const T *want)
+{
+    const cvl_value values[] = {{in, 0}, {out, 0}};
+    cvl_program program = CVL_PROGRAM_INIT;
+    program.ops = 1;
+    program.value = values;
+    program.op = &op;
+    const size_t needed = NAME(program_workspace_size)(&program, 1);
+    T *y = output(out);
+    CHECK(needed > 0);
+    cvl_exec run = run_with(1, needed - 64);
+    CHECK(NAME(program_run)(&program, y, x, &run) == CVL_ERR_WORKSPACE);
+    CHECK(untouched(y, (size_t)out * sizeof(T)));
+    run = run_with(1, needed);
+    CHECK(NAME(program_run)(&program, y, x, &run) == CVL_OK);
+    check_same("y", out, y, want);
+}
+
+static void test_alone(void)
+{
+    enum { ROWS = 2, INPUTS = 1500, M = 40, C = 6 };
+    T *x = input_random(ROWS * INPUTS), *w = input_random(INPUTS), *b = input_random(C);
+    double *mean = doubles(M * C), *var = doubles(M * C);
+    check_case("a linear layer alone");
+    cvl_linear linear = {sizeof linear, ROWS, INPUTS, 1};
+    cvl_op op = make_op(CVL_OP_LINEAR, Y, X, -1, &linear);
+    T *want = output(M * C);
+    cvl_exec run = run_with(1, NAME(linear_forward_workspace_size)(&linear, 1));
+    op.w = w;
+    op.b = b;
+    CHECK(NAME(linear_forward)(&linear, want, x, w, b, &run) == CVL_OK);
+    run_alone(op, ROWS * INPUTS, ROWS, x, want);
+    check_case("a batch norm alone");
+    cvl_batch_norm norm = {sizeof norm, M, C, 1e-5, CVL_ACTIVATION_NONE, 0};
+    op = make_op(CVL_OP_BATCH_NORM, Y, X, -1, &norm);
+    op.w = w;
+    op.b = b;
+    op.mean = mean;
+    op.var = var;
+    run = run_with(1, NAME(batch_norm_inference_workspace_size)(&norm, 1));
+    CHECK(!NAME(batch_norm_inference)(&norm, want, x, w, b, mean, var, NULL, &run));
+    run_alone(op, M * C, M * C, x, want);
+    for (int groups = 1; groups <= C; groups += C - 1) {
+        check_case("a group norm alone, of %d groups", groups);
+        cvl_group_norm own = {sizeof own, 2, M / 2, C, groups, 1e-5};
+        op = make_op(CVL_OP_GROUP_NORM, Y, X, -1, &own);
+        op.w = w;
+        op.b = b;
+        run = run_with(1, NAME(group_norm_forward_workspace_size)(&own, 1));
+        CHECK(!NAME(group_norm_forward)(&own, want, mean, var, x, w, b, &run));
+        run_alone(op, M * C, M * C, x, want);
+    }
     check_memory();
 }
 
@@ -437,6 +516,11 @@ static void test_functions(void)
         CHECK(NAME(program_workspace_size)(&program, 1) == 0);
         CHECK(NAME(program_run)(&program, y, x, &run) == CVL_OK);
         check_same("y", COUNT, y, want + i * COUNT);
+        const cvl_value none[] = {{0, 0}, {0, 0}}, negative[] = {{-1, 0}, {-1, 0}};
+        program.value = none;
+        CHECK(NAME(program_run)(&program, NULL, NULL, &run) == CVL_OK);
+        program.value = negative;
+        CHECK(NAME(program_check)(&program) == CVL_ERR_SHAPE);
     }
     check_memory();
 }
@@ -469,6 +553,7 @@ static void all(void)
     test_functions();
     test_errors();
     test_growers();
+    test_alone();
     test_movers();
     test_mover_errors();
     test_run();

@@ -282,7 +282,7 @@ def _answers(target, where, x):
 def _broadcast_weights(value, name, x):
     if value is None:
         return None
-    if not hasattr(value, "__len__") and not hasattr(value, "__array__"):
+    if not any(hasattr(value, name) for name in ("__len__", "__array__", "__dlpack__")):
         value = np.asarray(_checks.not_negative(value, name))
     value = _checks.weights(value, name, x.dtype)
     try:

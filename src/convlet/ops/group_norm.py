@@ -281,7 +281,11 @@ def layer_norm_training(x, gamma, beta, normalized_shape, eps):
     """`layer_norm`, with mean and var in float64."""
     x = array(x, "layer_norm: x")
     if normalized_shape is None:
-        given = [np.shape(a) for a in (gamma, beta) if a is not None]
+        gamma, beta = (
+            None if a is None else _checks.as_ndarray(a, f"layer_norm: {name}")
+            for a, name in ((gamma, "gamma"), (beta, "beta"))
+        )
+        given = [a.shape for a in (gamma, beta) if a is not None]
         normalized_shape = given[0] if given else x.shape[-1:]
     shape = trailing_shape(normalized_shape, "layer_norm: normalized_shape")
     leading = _leading(x, shape, "layer_norm")

@@ -2,7 +2,8 @@
  *
  * The library promises the same bits for any number of threads and on every level with FMA. So a
  * sum may depend on the shape and on these constants, and on nothing else: not on a tile size, a
- * thread count or a vector length. Changing one of them changes results in the last digits. */
+ * thread count or a vector length. Changing one of them changes results in the last digits. So may
+ * changing which engine takes a convolution, for not all have the same order: that, too, is by the shape. */
 #ifndef CVL_ORDER_H
 #define CVL_ORDER_H
 
@@ -12,10 +13,11 @@
  * Backward data to few channels (ops/stem.c): the same along the output channels of every tap.
  * Convolutions to few channels (ops/planes.c): the same of PLANES channels of what is read, before the
  * next so many: then all taps read what few lines of L1 hold. Up to PLANES it is the same order, but for
- * backward data to up to 6 channels, where a chain ends after PLANES_TAPS taps: 1.2 times the rounding of
- * a chain per tap, where one of 9 taps has 2.2. */
+ * backward data to up to PLANES_FEW channels, where a chain ends after PLANES_TAPS taps: 1.2 times the
+ * rounding of a chain per tap, where one of 9 taps has 2.2. */
 #define CVL_ORDER_K 384
 #define CVL_ORDER_PLANES 16
+#define CVL_ORDER_PLANES_FEW 6
 #define CVL_ORDER_PLANES_TAPS 2
 
 /* Backward weights: one FMA chain per block of about this many output positions (whole output
@@ -25,6 +27,14 @@
 /* Backward weights of depthwise filters of 3x3 taps: a chain takes so many output rows at once,
  * column by column: an input then serves twice as many sums for one load. */
 #define CVL_ORDER_STRIP 2
+
+/* Backward weights of depthwise filters: the tasks there should be. Channels are cut first, into SPAN at
+ * least of 3x3 taps; of others into CHANNELS or, where that is more, those of CHAIN sums, which stay near.
+ * Then the blocks are dealt to several partial sums. */
+#define CVL_ORDER_DEPTHWISE_TASKS 32
+#define CVL_ORDER_DEPTHWISE_SPAN 64
+#define CVL_ORDER_DEPTHWISE_CHANNELS 64
+#define CVL_ORDER_DEPTHWISE_CHAIN 16384
 
 /* Backward weights: the units of work, of 64 channels x 64 outputs of one tap, below which the
  * blocks are dealt to several partial sums, so that small weights still give every thread work. */
@@ -82,6 +92,10 @@
 
 /* Row sums (softmax, layer norm) and sums of squares: this many lanes, folded by a binary tree. */
 #define CVL_ORDER_LANES 64
+
+/* Sums of numbers in double (the losses of rows, the channels of a group): this many chains, folded by a
+ * binary tree. */
+#define CVL_ORDER_CHAINS 8
 
 /* Cross-entropy: rows of more classes than this are cut into blocks, of whole lanes and about equally
  * long, whose sums are added in order in double. A multiple of CLASS_TEAM blocks, so that as many

@@ -5,12 +5,13 @@
  *     dbeta += U,  dgamma += (V - low U) * inverse = W,
  *     dx = d * slope + (dy * scale + offset),  slope = -inverse^2 B / n,
  *     offset = -inverse A / n - low * slope,  A = sum gamma U,  B = sum gamma W,  n = K M */
+#include "order.h"
 #include "simd.h"
 
 /* The planes of one element per channel, in batch norm's order. */
 enum { HIGH, SCALE, SHIFT, SLOPE, OFFSET };
 
-enum { LANES = 8 };
+enum { LANES = CVL_ORDER_CHAINS };
 
 static double fold_lanes(double *lanes)
 {

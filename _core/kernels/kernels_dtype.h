@@ -181,9 +181,11 @@ typedef struct CVL_DTYPE_NAME(cvl_depthwise_strip_sums) {
  * Input (r,s) of a cell is number 2r+s, and so are the outputs beside it, of which those with a bit in
  * `outputs` exist:
  *   c[(2r+s)*step + i][c0 + j] = bias[j]
- *       + sum over r', s', kh = 1 + r - 2r' in 0..2, kw = 1 + s - 2s' in 0..2, k < K, in that order of kh and kw
- *         of a[(2r'+s')*step + i][a0 + k] * w[((3*kh + kw)*K + k)*VL + j]
- * the sum being one FMA chain. A few cells more than `cells` are read and written: they repeat the last. */
+ *       + sum over r', s', kh = 1 + r - 2r' in 0..2, kw = 1 + s - 2s' in 0..2, k < K
+ *         of a[(2r'+s')*step + i][a0 + k] * w(kh,kw,k)[j]
+ * the sum being one FMA chain, in the order of kh, kw, k. The vectors of w lie as they are read: those of
+ * output 3 first and of output 0 last, of an output by k, and of a k by the inputs that it meets. A few
+ * cells more than `cells` are read and written: they repeat the last. */
 typedef struct CVL_DTYPE_NAME(cvl_cells) {
     ptrdiff_t cells, step;
     unsigned outputs;
@@ -199,7 +201,8 @@ typedef struct CVL_DTYPE_NAME(cvl_cells) {
  *   c[i*c_step + q] = (add ? itself : 0) + sum over runs r, k < r.k
  *                     of a[(r.k0 + k)*channels + i] * b[r.b + k*b_step + q]
  * for q < positions, the sum being FMA chains, each over runs up to a last one, that are added in order;
- * then the epilogue, whose bias is by channel i. Up to CVL_PLANES_POSITIONS more positions are read and written. */
+ * then the epilogue, whose bias is by channel i. Up to CVL_PLANES_POSITIONS more positions are read and
+ * written. */
 typedef struct CVL_DTYPE_NAME(cvl_planes) {
     ptrdiff_t runs;
     const cvl_planes_run *run;

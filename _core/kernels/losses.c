@@ -20,8 +20,7 @@ INLINE double fold(double *chain, const int count)
     return chain[0];
 }
 
-/* Rows are summed in so many chains. */
-enum { CHAINS = 8 };
+enum { CHAINS = CVL_ORDER_CHAINS };
 
 double KERNEL(sum_losses)(ptrdiff_t n, const double *loss)
 {

@@ -24,7 +24,7 @@ struct NAME(batch_norm) {
     span_step *reduce;
     channel_step *finish;
     span_step *apply; /* or NULL */
-    double passes;    /* over an array of x's size, reduce and apply together */
+    double passes;    /* over arrays of x's size; reduce and apply count for half of them each */
 
     const T *x, *gamma, *beta;
     const double *mean, *var;

@@ -9,8 +9,8 @@
 /* All channels of a few columns follow each other, so that memory is read in order, as processors
  * foresee it; but of inputs and gradients that L2 holds, sums are best kept in registers for whole rows. */
 enum {
-    TASKS = 32, /* so many, if blocks and channels leave them, */
-    SPAN = 64,  /* of at least so many channels: to cut these needs no second sum */
+    TASKS = CVL_ORDER_DEPTHWISE_TASKS, /* if blocks and channels leave so many; */
+    SPAN = CVL_ORDER_DEPTHWISE_SPAN,   /* to cut channels needs no second sum */
     LINE = 64 / sizeof(T),
     COLUMNS = 8,    /* of inputs at once; */
     SMALL = 1 << 20 /* bytes up to which it is all */

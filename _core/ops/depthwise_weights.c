@@ -7,9 +7,9 @@
 #include "partial_sums.h"
 
 enum {
-    CHAIN = 16384, /* most elements of a chain, which stays near, if that leaves */
-    CHANNELS = 64, /* so many channels */
-    TASKS = 32
+    CHAIN = CVL_ORDER_DEPTHWISE_CHAIN,
+    CHANNELS = CVL_ORDER_DEPTHWISE_CHANNELS,
+    TASKS = CVL_ORDER_DEPTHWISE_TASKS
 };
 
 typedef struct sums {

@@ -449,7 +449,8 @@ static void place_turned(const part *w)
     }
 }
 
-/* Puts dw of a part, which may be turned, in its place: its rows are by column, channel, row of the kernel. */
+/* Puts dw of a part, which may be turned, in its place: its rows are by column, channel, row of the
+ * kernel. */
 static void place_stacked(const part *w)
 {
     const plan *p = w->p;

@@ -5,8 +5,8 @@
  * next one fetched. Pixels whole pages apart lie in so few sets of the caches that a copy pays, of x from
  * REUSED outputs on and of dy where WORTH rows of dw read it; quarters of pages, which is 1.15 to 1.4 times
  * as fast, where tiles are those of HALF vectors, which read it more often. Panels of copies have SKEW rows
- * more than they need, lest all begin in the same set of L1. Where dw has more than LARGE bytes, SLICE rows of
- * it are written at a time, along which the CPU fetches: down its columns it waits for memory. */
+ * more than they need, lest all begin in the same set of L1. Where dw has more than LARGE bytes, SLICE rows
+ * of it are written at a time, along which the CPU fetches: down its columns it waits for memory. */
 enum {
     FEW = 16,    /* channels below which kernel rows are taken whole */
     SHORT = 6,   /* elements of them below which chains are too few, unless all are taken at once */

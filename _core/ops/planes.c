@@ -10,8 +10,8 @@
  *
  * Order of sums: that of the direct engine (indirect.c) for CVL_ORDER_PLANES channels of what is read,
  * then for the next so many, which are added; but backward data to up to FEW channels has a chain for
- * every CVL_ORDER_PLANES_TAPS taps, as taps are separate sums elsewhere too (stem.c). Padding gives zeros, which change nothing where weights are
- * finite; others go by the direct engine. */
+ * every CVL_ORDER_PLANES_TAPS taps, as taps are separate sums elsewhere too (stem.c). Padding gives
+ * zeros, which change nothing where weights are finite; others go by the direct engine. */
 #include "conv2d.h"
 
 typedef struct plan {
@@ -48,12 +48,12 @@ typedef struct worker {
 
 /* The planes of a band stay in L2, unless they were mostly what the next one reads as well. */
 enum {
-    BYTES = 256 * 1024, /* of planes */
-    FEW = 6,            /* outputs: of 8 a vector is full */
-    TAPS = 4,           /* for which turning is worth it, */
-    POSITIONS = 64,     /* for as many outputs */
-    SETS = 64,          /* planes of outputs */
-    STEM = 4,           /* channels that stem.c takes */
+    BYTES = 256 * 1024,         /* of planes */
+    FEW = CVL_ORDER_PLANES_FEW, /* outputs: of 8 a vector is full */
+    TAPS = 4,                   /* for which turning is worth it, */
+    POSITIONS = 64,             /* for as many outputs */
+    SETS = 64,                  /* planes of outputs */
+    STEM = 4,                   /* channels that stem.c takes */
     LINE = CVL_LINE / (int)sizeof(T)
 };
 

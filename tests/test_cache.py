@@ -1,6 +1,7 @@
 """The block cache: what is kept stays, what is given back is used again, and there is a limit."""
 
 import gc
+import os
 import threading
 
 import numpy as np
@@ -107,6 +108,32 @@ def test_clear_cache_frees_what_is_idle_only():
     np.testing.assert_array_equal(kept, np.arange(10000))
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no statm here")
+def test_what_is_freed_goes_back_to_the_system():
+    """Neither clear_cache() nor the limit lets go of blocks that then belong to nobody."""
+    program = """
+import sys
+import numpy as np
+from convlet import _core, clear_cache
+def pages():
+    return int(open("/proc/self/statm").read().split()[1])
+def use(size):
+    np.frombuffer(_core.empty((size,), "B").base, np.uint8).fill(1)
+use(1 << 26)
+clear_cache()
+before = pages()
+for _ in range(4):
+    use(1 << 26)
+    use(int(sys.argv[1]))
+    clear_cache()
+print((pages() - before) * 4096 >> 20)
+"""
+    for limit in ("0", str(1 << 30)):
+        for other in (1 << 26, 1 << 24):
+            done = run_python(program, str(other), CONVLET_CACHE_LIMIT=limit)
+            assert int(done.stdout) < 32, done.stderr
+
+
 def test_kept_results_survive():
     """No result is written to once it has been returned."""
     rng = np.random.default_rng(0)
@@ -165,14 +192,14 @@ def blocks(*mebibytes):
 def test_idle_parts_become_a_whole():
     """Small blocks that come after a large one leave what serves for another large one."""
     convlet.clear_cache()
-    small = blocks(4, 2, 0.5, 0.5, 1)
+    small = blocks(16, 8, 2, 2, 4)  # no larger one is made to be cut, whatever was leased before
     del small[1:]
     before = info()
-    large = blocks(4)
+    large = blocks(16)
 
     assert info()["misses"] == before["misses"]
     assert np.all(small[0] == 0)
-    assert large[0].nbytes == 4 * MIB
+    assert large[0].nbytes == 16 * MIB
 
 
 def test_an_idle_whole_serves_in_parts():

@@ -1,5 +1,6 @@
 """Folded models: the results of the inference door, one call, and nothing that changes them."""
 
+import array as standard_array
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -374,9 +375,24 @@ def test_a_program_runs():
 W, B = np.ones((3, 2), np.float32), np.zeros(2, np.float32)
 
 
+def test_a_program_holds_its_arrays_while_it_lives():
+    """An array of the standard library may only be read meanwhile, and grow afterwards."""
+    w = standard_array.array("f", W.ravel())
+    w_read = memoryview(w).toreadonly()
+    program = a_program(ops=[("linear", 1, (0,), (1, 3, 2), (w_read, B))])
+    del w_read
+    with pytest.raises(BufferError):
+        w.append(1.0)
+    del program
+    w.append(1.0)
+
+    assert len(w) == 7
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({"code": "q"}, ValueError),
         ({"ops": []}, ValueError),
         ({"values": [(3, 0)]}, ValueError),
         ({"values": [(4, 0), (2, 0), (2, 0)]}, ValueError),

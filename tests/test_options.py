@@ -2,9 +2,11 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 import convlet as cl
+from convlet import ops
 from processes import run_python
 
 
@@ -34,6 +36,22 @@ def test_options_nest_and_restore():
         with forbidden:
             assert cl.get_options().winograd is False
         assert cl.get_options().winograd is True
+
+
+def test_operators_take_options_and_algorithms():
+    """Where minimal filtering is forbidden, or im2col asked for, bits are those of im2col."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape, np.float32) for shape in ((2, 16, 16, 32), (3, 3, 32, 32)))
+
+    def results(algorithm="auto"):
+        y = ops.conv2d(x, w, padding=1, algorithm=algorithm)
+        gradients = ops.conv2d_backward(x, x, w, padding=1, algorithm=algorithm)
+        return [a.tobytes() for a in (y, *gradients)]
+
+    expected = results("im2col")
+    with cl.options(winograd=False):
+        assert expected == results()
+    assert all(a != b for a, b in zip(expected[:2], results()[:2], strict=True))
 
 
 def test_options_restore_after_an_error():

@@ -97,6 +97,7 @@ def test_a_generator_goes_on_and_a_seed_begins_anew(change):
         (lambda: data.random_shift(images(), -1), ValueError, "random_shift: pixels must be at le"),
         (lambda: data.random_shift(images(), 1.5), TypeError, "random_shift: pixels must be an in"),
         (lambda: data.random_crop(images(), 5), ValueError, r"size of at most \(5, 4\).*\(5, 5\)"),
+        (lambda: data.random_crop(images(), (6, 4)), ValueError, r"\(5, 4\).*got \(6, 4\)"),
         (lambda: data.random_crop(images(), 0), ValueError, "random_crop: size must be at least 1"),
     ],
 )

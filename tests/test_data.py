@@ -75,7 +75,7 @@ def test_digits_are_new_arrays_at_every_call():
     assert data.digits()[0][0].min() == 0
 
 
-@pytest.mark.parametrize("shape", [(0,), (5,), (2, 3), (3, 1, 4), (2, 0, 2)])
+@pytest.mark.parametrize("shape", [(0,), (5,), (2, 3), (3, 1, 4), (2, 0, 2), (1,) * 64])
 def test_idx_round_trip(tmp_path, shape):
     """What write_idx writes read_idx reads back, shape and values."""
     values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)

@@ -125,12 +125,23 @@ def test_one_cycle_of_a_momentum():
     assert [0.95, 0.85, 0.95] == [f(1), f(5), f(10)]
 
 
+def test_one_cycle_of_few_steps():
+    """The peak may be the first step, and the one before the last."""
+    first, third = (
+        schedules.one_cycle(8.0, 4, final=0, warm_fraction=part, shape="linear")
+        for part in (0.25, 0.75)
+    )
+
+    assert [8, 0] == [first(1), first(4)]
+    assert [8, 0] == [third(3), third(4)]
+
+
 def test_sequential():
     """Each schedule counts its own steps."""
-    f = schedules.sequential([0.5, schedules.exponential(0.3, 0.9), lambda t: t], [4, 9])
+    f = schedules.sequential([lambda t: t, schedules.exponential(0.3, 0.9), lambda t: t], [4, 9])
 
     def expected(t):
-        return 0.5 if t <= 4 else 0.3 * 0.9 ** (t - 5) if t <= 9 else t - 9
+        return t if t <= 4 else 0.3 * 0.9 ** (t - 5) if t <= 9 else t - 9
 
     close(f, expected)
 
@@ -173,16 +184,28 @@ def test_plateau_cooldown():
         seen.append(f(1))
 
     assert [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125] == seen
+    assert "mode='min'" in repr(f)
+
+
+def test_plateau_without_a_threshold():
+    """Any smaller metric is better then, and an equal one is not."""
+    f = schedules.Plateau(1.0, factor=0.5, patience=0, threshold=0)
+    seen = []
+    for loss in [1.0, 1 - 1e-9, 1 - 1e-9]:
+        f.update(loss)
+        seen.append(f(1))
+
+    assert [1, 1, 0.5] == seen
 
 
 def test_plateau_round_trip():
     """A plateau goes on from a saved state."""
     f, g = (schedules.Plateau(1.0, factor=0.5, patience=2, mode="max") for _ in range(2))
     for _ in range(3):
-        f.update(0.5)
+        f.update(0.25)
     g.load_state_dict(f.state_dict())
     for each in (f, g):
-        each.update(0.5)
+        each.update(0.25)
 
     assert 0.5 == f(1) == g(1)
     assert f.state_dict() == g.state_dict()
@@ -282,6 +305,7 @@ def test_reaching_the_end_of_a_rate_of_zero():
         (lambda: schedules.one_cycle(1.0, 1), ValueError, "steps to be at least 2, got 1"),
         (lambda: schedules.one_cycle(1.0, 10, warm_fraction=0.01), ValueError, "got 0.01 of 10"),
         (lambda: schedules.one_cycle(1.0, 10, warm_fraction=1), ValueError, "got 1 of 10"),
+        (lambda: schedules.one_cycle(1.0, 10, shape="square"), ValueError, "got 'square'"),
         (lambda: schedules.sequential([1.0], [2]), ValueError, "1 schedules and 1 milestones"),
         (lambda: schedules.chained(), ValueError, "at least one"),
         (lambda: schedules.Plateau(1.0, mode="up"), ValueError, "got 'up'"),

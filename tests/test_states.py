@@ -100,6 +100,21 @@ def test_a_norm_of_whole_images_takes_channels_from_first_to_last():
 
     np.testing.assert_array_equal(theirs["weight"].transpose(1, 2, 0), new["gamma"])
 
+    theirs = {"weight": np.arange(9.0).reshape(3, 3), "bias": np.zeros((3, 3))}
+    new = states.from_pytorch(cl.LayerNorm((3, 3)), theirs)
+
+    np.testing.assert_array_equal(theirs["weight"].T, new["gamma"])
+
+
+def test_what_follows_a_flatten_of_single_pixels_is_free():
+    """Channels alone keep their order, for whatever layer."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    theirs = {f"1.{name}": np.arange(3.0) + i for i, name in enumerate(names)}
+    model = cl.Sequential(cl.Flatten(), cl.BatchNorm(3))
+    new = states.from_pytorch(model, theirs, shape=(1, 1, 1, 3))
+
+    np.testing.assert_array_equal(theirs["1.weight"], new["1.gamma"])
+
 
 def test_a_linear_after_flatten_reads_channels_last():
     """Its inputs are sorted anew: it gives what it gave on channels first, in float64 too."""

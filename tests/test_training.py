@@ -78,19 +78,23 @@ def test_fit_repeats_itself_bit_for_bit(digits):
 
 
 def test_fit_is_the_two_doors_spelled_out(digits):
-    """One epoch of fit leaves the weights of the loop written by hand."""
+    """One epoch of fit leaves the weights of the loop written by hand, and tells its loss."""
     x, y = digits[0]
     model, optimizer = start()
-    training.fit(model, optimizer, x, y, epochs=1, batch_size=50, rng=5)
+    history = training.fit(model, optimizer, x, y, epochs=1, batch_size=50, rng=5)
 
     by_hand, optimizer = start()
+    summed_loss, correct = 0.0, 0
     for x_batch, labels in data.Batches(x, y, 50, rng=5):
         logits, pullback = by_hand.vjp(x_batch, input_grad=False)
-        _, dlogits = cl.softmax_cross_entropy(logits, labels)
+        loss, dlogits = cl.softmax_cross_entropy(logits, labels)
         pullback(dlogits)
         optimizer.step()
         optimizer.zero_grad()
+        summed_loss += loss * len(labels)
+        correct += int((logits.argmax(axis=-1) == labels).sum())
     assert training.weights_sha256(by_hand) == training.weights_sha256(model)
+    assert {"loss": [summed_loss / len(y)], "accuracy": [correct / len(y)]} == history
 
 
 def test_fit_reports_its_progress(digits):
@@ -238,12 +242,14 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ({"y": np.zeros(3, int)}, ValueError, "expected as many labels as examples, 6, got 3"),
         ({"x": np.zeros((0, 2, 2, 1), np.float32)}, ValueError, "at least one example"),
-        ({"test": np.zeros((6, 2, 2, 1))}, TypeError, r"a pair \(x, y\) or None, got ndarray"),
+        ({"test": np.zeros((2, 2, 2, 1))}, TypeError, r"a pair \(x, y\) or None, got ndarray"),
+        ({"test": (np.zeros((2, 2, 2, 1)),)}, TypeError, r"a pair \(x, y\) or None, got tuple"),
         ({"y": np.zeros(6, np.float32)}, TypeError, "y has dtype float32, expected integer labels"),
         ({"y": np.zeros((6, 3), np.float32)}, ValueError, r"one-hot, use y.argmax\(axis=-1\)"),
         ({"y": np.zeros((6, 1), int)}, ValueError, r"y must have shape \(6,\).*: use y\[..., 0\]"),
         ({"y": np.full(6, "cat")}, TypeError, r"use classes, y = np.unique\(y, return_inverse"),
         ({"y": np.arange(6)}, ValueError, "y has 3 at index 3, expected labels from 0 to 2"),
+        ({"y": np.array([0, 0, -1, 0, 0, 0])}, ValueError, "y has -1 at index 2"),
         ({"x": np.zeros((6, 2, 3, 1), np.float32)}, ValueError, r"got \(1, 6\)"),
         (
             {"test": (np.zeros((2, 2, 2, 1), np.float32), np.zeros(1, int))},
@@ -312,6 +318,8 @@ def test_fit_refuses_what_would_learn_nothing(digits):
     ends = cl.Sequential(model, cl.Sequential(cl.Softmax()))
     with pytest.raises(ValueError, match="the model ends in Softmax, but softmax_cross_entropy"):
         training.fit(ends, optimizer, *digits[0], **options)
+    training.fit(ends, optimizer, *digits[0], loss=lambda p, y: (0.5, p), **options)
+    training.fit(cl.Sequential(model, cl.Sequential()), optimizer, *digits[0], **options)
 
 
 def test_fit_by_another_loss_on_changed_images_with_clipped_gradients(digits):

@@ -20,16 +20,36 @@ int cvl_team_size(int threads, ptrdiff_t tasks, double work)
     return team < 1 ? 1 : team;
 }
 
-static void run_range(ptrdiff_t begin, ptrdiff_t end, int worker, cvl_subnormals subnormals,
-                      cvl_task *task, void *context)
+typedef struct region {
+    ptrdiff_t tasks;
+    cvl_subnormals subnormals;
+    cvl_task *task;
+    void *context;
+    int downwards;
+} region;
+
+/* Pieces of a share that is gone through downwards. */
+enum { PIECES = 32 };
+
+static void run_pieces(const region *r, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
-    if (subnormals == CVL_GRADUAL) {
-        task(context, begin, end, worker);
-        return;
+    const ptrdiff_t tasks = end - begin, pieces = tasks < PIECES ? tasks : PIECES;
+    for (ptrdiff_t piece = pieces, first; piece-- > 0; end = first) {
+        first = begin + tasks * piece / pieces;
+        r->task(r->context, first, end, worker);
     }
-    cvl_fp_state saved = cvl_fp_flush_subnormals();
-    task(context, begin, end, worker);
-    cvl_fp_restore(saved);
+}
+
+static void run_range(const region *r, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const int flush = r->subnormals == CVL_FLUSH;
+    const cvl_fp_state saved = flush ? cvl_fp_flush_subnormals() : 0;
+    if (r->downwards)
+        run_pieces(r, begin, end, worker);
+    else
+        r->task(r->context, begin, end, worker);
+    if (flush)
+        cvl_fp_restore(saved);
 }
 
 /* A process that competes for a core holds it for a slice of some 3 to 8 ms, while all others wait at
@@ -56,20 +76,13 @@ static _Thread_local cvl_pace own_pace;
 
 void cvl_set_adaptive(int adaptive) { may_adapt = adaptive; }
 
-typedef struct region {
-    ptrdiff_t tasks;
-    cvl_subnormals subnormals;
-    cvl_task *task;
-    void *context;
-} region;
-
 /* The share of one worker; returns how many tasks that is. */
 static ptrdiff_t run_share(const region *r, int worker, int workers)
 {
     ptrdiff_t part = r->tasks / workers, rest = r->tasks % workers;
     ptrdiff_t begin = part * worker + rest * worker / workers;
     ptrdiff_t end = part * (worker + 1) + rest * (worker + 1) / workers;
-    run_range(begin, end, worker, r->subnormals, r->task, r->context);
+    run_range(r, begin, end, worker);
     return end - begin;
 }
 
@@ -156,13 +169,33 @@ static int run_on_team(int team, region *r)
     return may_adapt ? run_timed(team, r) : cvl_run_team(team, run_member, r);
 }
 
+/* The least work of a region that matters to the next one's direction: less leaves in caches most of what
+ * was there. */
+#define SWEEP_WORK 2e6
+
+/* Whether the last such region of the calling thread ended with its first tasks. */
+static _Thread_local int ended_low;
+
+static void run_region(region r, int threads, double work)
+{
+    const int team = cvl_team_size(threads, r.tasks, work);
+    if (work >= SWEEP_WORK)
+        ended_low = r.downwards;
+    if (team > 1 && run_on_team(team, &r))
+        return;
+    if (r.tasks > 0)
+        run_range(&r, 0, r.tasks, 0);
+}
+
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context)
 {
-    region r = {tasks, subnormals, task, context};
-    const int team = cvl_team_size(threads, tasks, work);
-    if (team > 1 && run_on_team(team, &r))
-        return;
-    if (tasks > 0)
-        run_range(0, tasks, 0, subnormals, task, context);
+    run_region((region){tasks, subnormals, task, context, 0}, threads, work);
+}
+
+void cvl_parallel_sweep(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
+                        cvl_task *task, void *context)
+{
+    const int downwards = work >= SWEEP_WORK && !ended_low;
+    run_region((region){tasks, subnormals, task, context, downwards}, threads, work);
 }

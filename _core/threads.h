@@ -19,6 +19,11 @@ int cvl_team_size(int threads, ptrdiff_t tasks, double work);
 void cvl_parallel_for(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
                       cvl_task *task, void *context);
 
+/* The same for tasks that may run in any order: each worker goes through its share from the end that the
+ * calling thread's last region ended with, of which caches hold what was touched last. */
+void cvl_parallel_sweep(int threads, ptrdiff_t tasks, double work, cvl_subnormals subnormals,
+                        cvl_task *task, void *context);
+
 /* Calls `body`, whose regions share a team of at most `threads` that waits from each to the next: where a
  * team costs much to make, as a network of small operators has one for each. */
 typedef void cvl_body(void *context);

@@ -82,9 +82,7 @@ static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
 {
     const NAME(batch_norm) *job = context;
     (void)worker;
-    /* Backwards: what was reduced last is still in cache, and what is written last is what the next
-     * operator reads first. */
-    for (ptrdiff_t task = end; task-- > begin;)
+    for (ptrdiff_t task = begin; task < end; task++)
         job->apply(job, task);
 }
 
@@ -176,5 +174,5 @@ void NAME(batch_norm_run)(NAME(batch_norm) *job, int threads)
             channel_pass(job, job->finish, 0, FORWARD_PLANES, threads);
     }
     if (job->apply)
-        cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, apply_tasks, job);
+        cvl_parallel_sweep(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, apply_tasks, job);
 }

@@ -186,5 +186,6 @@ void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call)
         s.w = call->w + 8 * d->C;
         s.w_step = -d->C;
     }
-    cvl_parallel_for(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute, &s);
+    cvl_parallel_sweep(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute,
+                       &s);
 }

@@ -82,5 +82,6 @@ void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call)
     s.spans = d->C / s.span;
     s.band = cvl_max(1, cvl_min(s.strips, d->N * s.spans * s.strips / TASKS));
     s.bands = cvl_ceil_div(s.strips, s.band);
-    cvl_parallel_for(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute, &s);
+    cvl_parallel_sweep(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute,
+                       &s);
 }

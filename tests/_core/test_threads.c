@@ -1,5 +1,5 @@
-/* test_threads.c: every task once, whatever the team, with other teams about, after a sleep, and held;
- * when a team becomes serial, and for how long. */
+/* test_threads.c: every task once, whatever the team, with other teams about, after a sleep, and held, and
+ * from which end on; when a team becomes serial, and for how long. */
 #ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* usleep beside -std=c11 */
 #endif
@@ -33,7 +33,8 @@ static void test_every_task_once(int adaptive, int threads, ptrdiff_t tasks)
     counts c = {calloc((size_t)tasks + 1, sizeof(int))};
     cvl_set_adaptive(adaptive);
     for (int region = 1; region <= 50; region++) {
-        cvl_parallel_for(threads, tasks, 1e9, CVL_FLUSH, count, &c);
+        (region % 3 ? cvl_parallel_sweep : cvl_parallel_for)(threads, tasks, 1e9, CVL_FLUSH, count,
+                                                             &c);
         int all = c.done[tasks] == 0;
         for (ptrdiff_t task = 0; task < tasks; task++)
             all &= c.done[task] == region;
@@ -41,6 +42,52 @@ static void test_every_task_once(int adaptive, int threads, ptrdiff_t tasks)
     }
     cvl_set_adaptive(0);
     free(c.done);
+}
+
+/* Tasks in the order in which they ran, and the first of each range. */
+typedef struct walk {
+    ptrdiff_t visits, ranges, first[100], task[100];
+} walk;
+
+static void note(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    walk *w = context;
+    (void)worker;
+    w->first[w->ranges++] = begin;
+    for (ptrdiff_t task = begin; task < end; task++)
+        w->task[w->visits++] = task;
+}
+
+/* Whether a sweep goes downwards; each task is gone through once, and within a range upwards. */
+static int sweeps_down(ptrdiff_t tasks, double work)
+{
+    walk w = {0};
+    int done[100] = {0};
+    cvl_parallel_sweep(1, tasks, work, CVL_FLUSH, note, &w);
+    CHECK(w.visits == tasks);
+    for (ptrdiff_t i = 0; i < w.visits; i++)
+        CHECK(done[w.task[i]]++ == 0);
+    for (ptrdiff_t i = 1; i < w.ranges; i++)
+        CHECK(w.first[i] < w.first[i - 1]);
+    CHECK(w.ranges == 1 || w.task[w.visits - 1] < w.first[0]);
+    return w.ranges > 1;
+}
+
+static void test_sweeps(void)
+{
+    enum { MUCH = 10000000, LITTLE = 1000 };
+    int done[7] = {0};
+    counts c = {done};
+    for (ptrdiff_t tasks = 2; tasks <= 100; tasks++) {
+        check_case("sweeps of %td tasks", tasks);
+        cvl_parallel_for(1, 7, MUCH, CVL_FLUSH, count, &c);
+        CHECK(sweeps_down(tasks, MUCH));
+        CHECK(!sweeps_down(tasks, LITTLE));
+        CHECK(!sweeps_down(tasks, MUCH));
+        CHECK(sweeps_down(tasks, MUCH));
+        cvl_parallel_for(1, 7, LITTLE, CVL_FLUSH, count, &c);
+        CHECK(!sweeps_down(tasks, MUCH));
+    }
 }
 
 /* A task that is a region itself. */
@@ -208,6 +255,7 @@ int main(void)
         for (int threads = 1; threads <= 4; threads++)
             for (ptrdiff_t tasks = 0; tasks < 20; tasks += 1 + tasks / 2)
                 test_every_task_once(adaptive, threads, tasks);
+    test_sweeps();
     test_region_within_a_region();
     for (int adaptive = 0; adaptive <= 1; adaptive++)
         for (int threads = 1; threads <= 4; threads++)

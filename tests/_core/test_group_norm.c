@@ -322,6 +322,7 @@ static void test_errors(void)
         {2, 3, 4, 2, NAN, CVL_ERR_ARGUMENT},
         {2, 3, 4, 2, INFINITY, CVL_ERR_ARGUMENT},
         {PTRDIFF_MAX / 8, 3, 4, 2, 1e-5, CVL_ERR_OVERFLOW},
+        {1, 1, PTRDIFF_MAX / 1024 + 1, 2, 1e-5, CVL_ERR_OVERFLOW}, /* of the scratch */
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         cvl_group_norm d = {sizeof d,     refused[i].N,      refused[i].M,
@@ -341,12 +342,18 @@ static void test_errors(void)
     CHECK(NAME(group_norm_forward)(NULL, y, mean, var, p.x, NULL, NULL, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(group_norm_forward)(&p.d, NULL, mean, var, p.x, NULL, NULL, &run) ==
           CVL_ERR_ARGUMENT);
+    CHECK(NAME(group_norm_forward)(&p.d, y, NULL, var, p.x, NULL, NULL, &run) == CVL_ERR_ARGUMENT);
+    CHECK(NAME(group_norm_forward)(&p.d, y, mean, var, NULL, NULL, NULL, &run) == CVL_ERR_ARGUMENT);
     CHECK(NAME(group_norm_forward)(&p.d, y, mean, var, p.x, NULL, NULL, NULL) == CVL_ERR_ARGUMENT);
     CHECK(NAME(group_norm_forward)(&p.d, y, mean, var, p.x, NULL, NULL, &no_threads) ==
           CVL_ERR_ARGUMENT);
     CHECK(NAME(group_norm_forward)(&p.d, y, mean, var, p.x, NULL, NULL, &small) ==
           CVL_ERR_WORKSPACE);
     CHECK(NAME(group_norm_backward)(&p.d, dx, dgamma, dbeta, p.dy, p.x, NULL, mean, NULL, &run) ==
+          CVL_ERR_ARGUMENT);
+    CHECK(NAME(group_norm_backward)(&p.d, dx, dgamma, dbeta, NULL, p.x, NULL, mean, var, &run) ==
+          CVL_ERR_ARGUMENT);
+    CHECK(NAME(group_norm_backward)(&p.d, dx, dgamma, dbeta, p.dy, p.x, NULL, NULL, var, &run) ==
           CVL_ERR_ARGUMENT);
     CHECK(NAME(group_norm_backward)(&p.d, dx, dgamma, NULL, p.dy, p.x, NULL, mean, var, &run) ==
           CVL_ERR_ARGUMENT);

@@ -20,12 +20,13 @@
  * FETCHED_W that are not, in LONG columns, a panel is fetched during the one before it, for it comes from
  * beyond L2: worth 3 % at 196 rows, 12 % at 49; of w read in place, what the next part of the sum
  * reads, if APART_ROWS or more read it. Rows of up to FEW_ELEMENTS are taken by THIN columns, with
- * HALF vectors however many they are: 1.2 to 2.5 times as fast as by the direct engine; and workers that
- * would write fewer than BESIDE of a row's elements share out the rows, or each would fetch lines that the
- * other writes: up to 3 times as fast. Panels that are read from w take each part of the sum TOGETHER, so
- * many columns of them, for which rows of A stay in L2. What is computed turned is cut at FLIPPED columns,
- * which are whole tiles, where it has enough of them for even shares, FLIPPED_LEAST; more than FLIPPED_ROWS
- * gain nothing by it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with much to spare. */
+ * HALF vectors however many they are: 1.2 to 2.5 times as fast as by the direct engine. Workers have at least
+ * BESIDE of a row's elements each, or they share out the rows, where more can: else each would fetch lines
+ * that another writes, and be up to 3 times as slow. Panels that are read from w take each part of the sum
+ * TOGETHER, so many columns of them, for which rows of A stay in L2. What is computed turned is cut at
+ * FLIPPED columns, which are whole tiles, where it has enough of them for even shares, FLIPPED_LEAST; more
+ * than FLIPPED_ROWS gain nothing by it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with
+ * much to spare. */
 enum {
     ROWS = 16,
     BLOCK = 256,
@@ -399,12 +400,15 @@ static void run(const NAME(conv2d_call) *call)
         .segments = workspace(shape, call->pass, threads) ? (T *)(void *)call->workspace : NULL,
     };
     if (is_thin(&p)) {
+        const int across = (int)cvl_max(1, cvl_min(threads, p.columns / BESIDE));
+        const int down = (int)cvl_min(threads, p.M / (2 * ROWS));
+        /* Twice the vector takes half the time. */
+        const double work = p.kernels->vector > HALF ? shape->flops / 2 : shape->flops;
         p.blocks = cvl_max(1, p.M / BLOCK_SMALL);
-        if (p.M >= threads * BLOCK_SMALL && p.columns < threads * BESIDE)
-            cvl_parallel_for(threads, p.M / ROWS, shape->flops, CVL_FLUSH, run_thin_rows, &p);
+        if (down > across)
+            cvl_parallel_for(down, p.M / ROWS, work, CVL_FLUSH, run_thin_rows, &p);
         else
-            cvl_parallel_for(threads, p.columns / THIN * p.blocks, shape->flops, CVL_FLUSH,
-                             run_thin, &p);
+            cvl_parallel_for(across, p.columns / THIN * p.blocks, work, CVL_FLUSH, run_thin, &p);
         return;
     }
     if (p.source == TURNED && p.segments && !p.end.bias &&

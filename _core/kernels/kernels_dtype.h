@@ -41,7 +41,8 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_panel) {
 
 /* c (rows, columns) = a b of a (rows, K), dense, and b; then the epilogue. Columns are those of a gemm
  * panel at most, and b is (K, whole vectors); or, `turned`, up to CVL_TALL_FEW, and b is (K, columns);
- * so are CVL_TALL_CLASSES of float32 in vectors of avx2 and wider, of as many rows as a vector has lanes or more.
+ * so are CVL_TALL_CLASSES of float32 in vectors of avx2 and wider, of which as many rows as these have lanes
+ * are enough.
  * What is far, beyond L2, is fetched before it is needed: c, and a, which is anyway in few columns. */
 typedef struct CVL_DTYPE_NAME(cvl_tall) {
     ptrdiff_t rows, columns, K;

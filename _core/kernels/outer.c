@@ -146,10 +146,12 @@ INLINE void strip(TYPE(outer) *o, ptrdiff_t j, const int most, const int NV, con
 
 void KERNEL(outer)(TYPE(outer) *o)
 {
-    /* Of 4 vectors 2 and 2: one alone is slow. */
+    /* Of 4 vectors 2 and 2: one alone is slow. And 2 at a time where all rows are then one tile, so that what
+     * is loaded of B serves all of them. */
+    const int one_tile = o->rows > ROWS_3 && o->rows <= ROWS_2;
     for (ptrdiff_t j = 0, vectors; j < o->columns; j += vectors * VL) {
         const ptrdiff_t left = (o->columns - j + VL - 1) / VL;
-        vectors = left == 4 ? 2 : left < VECTORS ? left : VECTORS;
+        vectors = left == 4 || (one_tile && left > 4) ? 2 : left < VECTORS ? left : VECTORS;
         if (VECTORS == 3 && vectors == 3)
             strip(o, j, ROWS_3, VECTORS, 1);
         else if (vectors == 2)

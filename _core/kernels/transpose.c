@@ -4,24 +4,8 @@
 
 enum { BLOCK = 16 };
 
-/* Turns rows [begin, end) of a vector of columns, or of so many of them. The last strip of all rows may
- * overlap the one before it. */
-INLINE void transpose_strips(ptrdiff_t rows, ptrdiff_t begin, ptrdiff_t end,
-                             const ptrdiff_t columns, T *out, ptrdiff_t ld, const T *in,
-                             ptrdiff_t in_step)
-{
-#pragma GCC unroll 1
-    for (ptrdiff_t i = begin; i < end; i += LANE) {
-        const ptrdiff_t row = i < rows - LANE ? i : rows - LANE;
-        V r[LANE];
-        vload_turned(r, in + row, in_step, columns);
-#pragma GCC unroll 4
-        for (int k = 0; k < LANE; k++)
-            vstore_part(out + (row + k) * ld, r[k], columns);
-    }
-}
-
-/* Functions of their own, or the compiler makes one of both, with a test per row. */
+/* Turns rows [begin, end) of a vector of columns, by strips, of which the last of all rows may overlap the
+ * one before it. */
 static __attribute__((noinline)) void transpose_whole(ptrdiff_t rows, ptrdiff_t begin,
                                                       ptrdiff_t end, T *out, ptrdiff_t ld,
                                                       const T *in, ptrdiff_t in_step)
@@ -30,18 +14,44 @@ static __attribute__((noinline)) void transpose_whole(ptrdiff_t rows, ptrdiff_t 
      * where rows are so short that they lie in one stream. */
     for (int j = 0; j < VL && in_step > BLOCK; j++)
         __builtin_prefetch(in + j * in_step + begin + BLOCK, 0, 2);
-    transpose_strips(rows, begin, end, VL, out, ld, in, in_step);
+#pragma GCC unroll 1
+    for (ptrdiff_t i = begin; i < end; i += LANE) {
+        const ptrdiff_t row = i < rows - LANE ? i : rows - LANE;
+        V r[LANE];
+        vload_turned(r, in + row, in_step, VL);
+#pragma GCC unroll 4
+        for (int k = 0; k < LANE; k++)
+            vstore(out + (row + k) * ld, r[k]);
+    }
 }
 
+/* Columns that do not fill a vector: it holds rows instead, which are written a lane at a time. The last
+ * lane may overlap the one before it. */
 static __attribute__((noinline)) void transpose_edge(ptrdiff_t rows, ptrdiff_t columns, T *out,
                                                      ptrdiff_t ld, const T *in, ptrdiff_t in_step)
 {
-    if (rows >= LANE && 4 * columns >= VL)
-        transpose_strips(rows, 0, rows, columns, out, ld, in, in_step);
-    else
+    if (rows < LANE || columns < LANE) {
         for (ptrdiff_t i = 0; i < rows; i++)
             for (ptrdiff_t j = 0; j < columns; j++)
                 out[i * ld + j] = in[j * in_step + i];
+        return;
+    }
+    for (ptrdiff_t i = 0; i < rows; i += VL, in += VL, out += VL * ld)
+        for (ptrdiff_t next = 0; next < columns; next += LANE) {
+            const ptrdiff_t j = next < columns - LANE ? next : columns - LANE;
+            const ptrdiff_t count = rows - i < VL ? rows - i : VL;
+            T turned[LANE * VL], *to = out + j;
+            V r[LANE];
+#pragma GCC unroll 4
+            for (int k = 0; k < LANE; k++)
+                r[k] = vload_part(in + (j + k) * in_step, count);
+            turn_lanes(r);
+#pragma GCC unroll 4
+            for (int k = 0; k < LANE; k++)
+                vstore(turned + k * VL, r[k]);
+            for (ptrdiff_t k = 0; k < count; k++, to += ld)
+                memcpy(to, turned + k % LANE * VL + k / LANE * LANE, LANE * sizeof(T));
+        }
 }
 
 void KERNEL(transpose)(ptrdiff_t rows, ptrdiff_t columns, T *out, ptrdiff_t ld, const T *in,

@@ -110,45 +110,45 @@ INLINE V pull_back(V dy, V x, V slope)
     return vmul(dy, vselect(vgt(x, vzero()), vsub(vset1(1), slope), slope));
 }
 
-/* exp(-z) = power 2^n, and 1 / (1 + exp(-z)). */
+/* exp(-z) 2^RAISE, and 2^-RAISE / (1 + exp(-z)). */
 typedef struct logistic {
-    V power, inverse, n;
+    V power, inverse;
 } logistic;
 
 INLINE logistic logistic_of(V z)
 {
-    V n;
-    const V power = exp_of_reduced(exp_reduced(vsub(vzero(), z), &n));
-    return (logistic){power, vdiv(vset1(1), vadd(vset1(1), vldexp(power, n))), n};
+    const V power = exp_raised(z, vzero()), lower = vset1(LOWER);
+    return (logistic){power, vdiv(lower, vfma(power, lower, vset1(1)))};
 }
 
-/* a exp(-z) / (1 + exp(-z)) */
-INLINE V logistic_gate(V a, V z)
+/* max(x, 0) - a exp(-z) / (1 + exp(-z)) */
+INLINE V logistic_gate(V x, V a, V z)
 {
     const logistic l = logistic_of(z);
-    return vldexp(vmul(vmul(a, l.power), l.inverse), l.n);
+    return vfnma(vmul(a, l.power), l.inverse, vmax(vzero(), x));
 }
 
-/* The derivative of -logistic_gate by -a: s (1 - a dz (1 - s)), s = exp(-z) / (1 + exp(-z)). */
-INLINE V logistic_slope(V a, V z, V dz)
+/* The derivative of -a exp(-z) / (1 + exp(-z)) by -a: s (1 - a dz (1 - s)), s = exp(-z) / (1 + exp(-z)), from
+ * raised_dz = dz 2^RAISE. */
+INLINE V logistic_slope(V a, V z, V raised_dz)
 {
     const logistic l = logistic_of(z);
-    const V factor = vfma(vsub(vzero(), vmul(a, dz)), l.inverse, vset1(1));
-    return vldexp(vmul(vmul(l.power, l.inverse), factor), l.n);
+    const V factor = vfnma(vmul(a, raised_dz), l.inverse, vset1(1));
+    return vmul(l.power, vmul(l.inverse, factor));
 }
 
 INLINE V silu(V x, V unused)
 {
     (void)unused;
     const V a = limited(x, SILU_LIMIT);
-    return vsub(vmax(vzero(), x), logistic_gate(a, a));
+    return logistic_gate(x, a, a);
 }
 
 INLINE V silu_backward(V dy, V x, V unused)
 {
     (void)unused;
     const V a = limited(x, SILU_LIMIT);
-    return pull_back(dy, x, logistic_slope(a, a, vset1(1)));
+    return pull_back(dy, x, logistic_slope(a, a, vset1(1 / LOWER)));
 }
 
 /* (1 + tanh(v)) / 2 = 1 / (1 + exp(-2v)), and z = 2v = c a + d a^3. */
@@ -160,7 +160,7 @@ INLINE V gelu_tanh(V x, V unused)
     (void)unused;
     const V a = limited(x, GELU_TANH_LIMIT);
     const V z = vmul(a, vfma(vset1((T)GELU_D), vmul(a, a), vset1((T)GELU_C)));
-    return vsub(vmax(vzero(), x), logistic_gate(a, z));
+    return logistic_gate(x, a, z);
 }
 
 INLINE V gelu_tanh_backward(V dy, V x, V unused)
@@ -168,52 +168,64 @@ INLINE V gelu_tanh_backward(V dy, V x, V unused)
     (void)unused;
     const V a = limited(x, GELU_TANH_LIMIT), square = vmul(a, a);
     const V z = vmul(a, vfma(vset1((T)GELU_D), square, vset1((T)GELU_C)));
-    const V dz = vfma(vset1((T)(3 * GELU_D)), square, vset1((T)GELU_C));
+    const V dz = vfma(vset1((T)(3 * GELU_D) / LOWER), square, vset1((T)GELU_C / LOWER));
     return pull_back(dy, x, logistic_slope(a, z, dz));
 }
 
-/* exp(a^2/2) Phi(-a) = q G(1 - 8q), q = 1 / (a + 4): the polynomial through G at the Chebyshev points
- * of 0 <= a <= GELU_LIMIT, within 2^-28 (f64: 2^-57). */
+/* exp(a^2/2) Phi(-a) is nearly top / (a (s top + rest) + 2 top(0)), 0 <= a <= GELU_LIMIT: within 2^-27 (f64:
+ * 2^-55). All terms have one sign, and where a is large, and so are their errors, `top` is on both sides. */
 #ifdef CVL_F32
-static const float normal_coefficients[] = {-0x1.b07cf0p-15f, -0x1.e61df8p-13f, 0x1.66ba3ep-13f,
-                                            0x1.af48ccp-10f,  -0x1.c95a10p-9f,  -0x1.ee7c98p-8f,
-                                            0x1.eec6cep-5f,   -0x1.7dfedep-3f,  0x1.8c6dbcp-2f,
-                                            -0x1.373e3cp-1f,  0x1.82b4bcp-1f};
+#define RATIO_SCALE 0x1.40d856p+1f
+static const float ratio_top[] = {0x1.f2943ap-8f, 0x1.32f946p-4f, 0x1.5974c0p-2f, 0x1.9c8322p-1f,
+                                  0x1.d58b1ap-1f};
+static const float ratio_rest[] = {0x1.b42552p-17f, 0x1.344b12p-6f, 0x1.8814d2p-3f, 0x1.8d5966p-1f};
 #else
-static const double normal_coefficients[] = {
-    -0x1.8f4178ebec560p-31, -0x1.5aa27c5b7d63cp-29, 0x1.07a55f5929c3ap-29,  0x1.510ff60a84cb0p-26,
-    0x1.c85321fba99d2p-27,  -0x1.6ed38c82f7cd9p-24, -0x1.4cc8dd42dff5fp-23, 0x1.23d90f695d206p-22,
-    0x1.1238a8ad41541p-20,  -0x1.5210d6172ef2fp-21, -0x1.8d4bcda0e042bp-18, 0x1.80c1dea0222a0p-21,
-    0x1.26d0a37c22e03p-15,  -0x1.001f43193794ap-19, -0x1.e4a4260ad8c4ep-13, 0x1.17a4aebfc01c7p-13,
-    0x1.ab825fc3a459bp-10,  -0x1.c81719d610b82p-9,  -0x1.ee2761048b5e7p-8,  0x1.eec4cc3e4db85p-5,
-    -0x1.7dff2bff68368p-3,  0x1.8c6dbf2cfc2afp-2,   -0x1.373e3a893c28ap-1,  0x1.82b4bb8c94dcep-1};
+#define RATIO_SCALE 0x1.40d931ff621fap+1
+static const double ratio_top[] = {
+    0x1.e16a9127e6d89p-23, 0x1.d42340513ce63p-18, 0x1.befd23dc80620p-14, 0x1.108cd6de93d31p-10,
+    0x1.d2cc0970de78ap-8,  0x1.242fa2f1a7484p-5,  0x1.0e6d392309c24p-3,  0x1.6deaa06fa6861p-2,
+    0x1.5bf4d505adc3ep-1,  0x1.a7e51da08753bp-1,  0x1.0000000000000p-1};
+static const double ratio_rest[] = {
+    0x1.388aeee6c8686p-55, 0x1.2daed34a4a712p-21, 0x1.255c9f1425f00p-16, 0x1.16ee24e74b929p-12,
+    0x1.5101d93b5718fp-9,  0x1.1bdc3636f5cefp-6,  0x1.59917c3c5cb31p-4,  0x1.310e10787bb0ap-2,
+    0x1.7bc0e206cf16dp-1,  0x1.334e153fc6e6ap+0};
 #endif
 #define NORMAL_DENSITY 0x1.9884533d43651p-2 /* 1 / sqrt(2 pi) */
 
-/* exp(-a^2/2) = power 2^n, and exp(a^2/2) Phi(-a). */
+/* With the highest power first, and all terms times a power of two. */
+INLINE V polynomial(size_t terms, const T *term, V a, T unit)
+{
+    V sum = vset1(term[0] * unit);
+#pragma GCC unroll 16
+    for (size_t i = 1; i < terms; i++)
+        sum = vfma(sum, a, vset1(term[i] * unit));
+    return sum;
+}
+
+/* exp(-a^2/2) 2^RAISE, and exp(a^2/2) Phi(-a) 2^-RAISE. */
 typedef struct normal {
-    V power, ratio, n;
+    V power, ratio;
 } normal;
 
 INLINE normal normal_of(V a)
 {
-    V n;
-    /* a^2 = top^2 + (a + top) (a - top), where top has half as many digits, so that top^2 is exact:
-     * a rounding error in a large exponent would be one of many ulps in the result. */
-    const V round = vset1(ROUND_TO_HALF), top = vsub(vadd(a, round), round);
-    const V rest = vmul(vadd(a, top), vsub(a, top)), minus_half = vset1((T)-0.5);
-    const V r = exp_reduced(vmul(minus_half, vmul(top, top)), &n);
-    const V power = exp_of_reduced(vfma(minus_half, rest, r));
-    /* q + q_low = 1 / (a + 4) */
-    const exact sum = exact_sum(vset1(4), a, vzero());
-    const V q = vdiv(vset1(1), sum.high), minus_q = vsub(vzero(), q);
-    const V q_low = vmul(q, vfma(minus_q, sum.low, vfma(minus_q, sum.high, vset1(1))));
-    const V w = vfma(vset1(-8), q_low, vfma(vset1(-8), q, vset1(1)));
-    V g = vset1(normal_coefficients[0]);
-#pragma GCC unroll 24
-    for (size_t i = 1; i < sizeof normal_coefficients / sizeof *normal_coefficients; i++)
-        g = vfma(g, w, vset1(normal_coefficients[i]));
-    return (normal){power, vfma(g, q, vmul(g, q_low)), n};
+    enum { TERMS = sizeof ratio_top / sizeof *ratio_top };
+    /* What rounding a^2/2 adds, which would be many ulps of an exponential. */
+    const V half = vmul(vset1((T)0.5), a), square = vmul(half, a);
+#ifdef CVL_FUSED
+    const V excess = vfnma(half, a, square);
+#else
+    /* a^2 = part^2 + (a + part) (a - part), where part has half as many digits, so that part^2 is exact. */
+    const V round = vset1(ROUND_TO_HALF), part = vsub(vadd(a, round), round);
+    const V other = vmul(vadd(a, part), vsub(a, part)), minus_half = vset1((T)-0.5);
+    const V excess = vfma(minus_half, other, vfma(minus_half, vmul(part, part), square));
+#endif
+    const T raised = 1 / LOWER;
+    const V top = polynomial(TERMS, ratio_top, a, 1);
+    const V rest = polynomial(TERMS - 1, ratio_rest, a, raised);
+    const V sum = vfma(vset1(RATIO_SCALE * raised), top, rest);
+    const V bottom = vfma(a, sum, vset1(2 * ratio_top[TERMS - 1] * raised));
+    return (normal){exp_raised(square, excess), vdiv(top, bottom)};
 }
 
 INLINE V gelu(V x, V unused)
@@ -221,7 +233,7 @@ INLINE V gelu(V x, V unused)
     (void)unused;
     const V a = limited(x, GELU_LIMIT);
     const normal p = normal_of(a);
-    return vsub(vmax(vzero(), x), vldexp(vmul(vmul(a, p.power), p.ratio), p.n));
+    return vfnma(vmul(a, p.power), p.ratio, vmax(vzero(), x));
 }
 
 INLINE V gelu_backward(V dy, V x, V unused)
@@ -229,8 +241,7 @@ INLINE V gelu_backward(V dy, V x, V unused)
     (void)unused;
     const V a = limited(x, GELU_LIMIT);
     const normal p = normal_of(a);
-    const V factor = vfma(vset1((T)-NORMAL_DENSITY), a, p.ratio);
-    return pull_back(dy, x, vldexp(vmul(p.power, factor), p.n));
+    return pull_back(dy, x, vmul(p.power, vfnma(vset1((T)NORMAL_DENSITY * LOWER), a, p.ratio)));
 }
 
 INLINE V softplus(V x, V unused)

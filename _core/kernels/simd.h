@@ -13,6 +13,7 @@
  *                      roots of a loop that the divider holds up
  *   vcopysign(a, b)    |a| with the sign of b
  *   vfma(a, b, c)      a*b + c, rounded once (twice on baseline, which has no FMA)
+ *   vfnma(a, b, c)     c - a*b, likewise
  *   vmax(a, b)         a > b ? a : b, so b where either is NaN
  *   vmin(a, b)         a < b ? a : b, so b where either is NaN
  *   vgt(a, b) veq      mask of a > b, a == b; false where either is NaN
@@ -24,8 +25,8 @@
  *   vload_lanes(p)     a vector of VL / LANE lanes, from p[i] on each
  *   vldexp(a, n)       a * 2^n for whole n, |n| <= 250 (f64: 2000), rounded once, but for an a or n
  *                      so small that a * 2^(n/2) is subnormal
- *   vpow2(t)           2^n of t = 1.5 * 2^23 + 127 + n, whose low bits become the exponent field; on avx512
- *                      f32 alone (f64 elsewhere: 1.5 * 2^52 + 1023 + n)
+ *   vpow2(t)           2^n of t = 1.5 * 2^23 + 127 + n (f64: 1.5 * 2^52 + 1023 + n), whose low bits
+ *                      become the exponent field
  *   vload_bytes(p, n) vstore_bytes(p, v, n)        the first n (more count as VL) of bytes p[], as
  *                      numbers 0 to 255; what a load leaves out is 0
  *   vkeep(a)           a, once it is in a register: compilers load again what has several uses
@@ -78,6 +79,10 @@
 #define TYPE(name) CVL_DTYPE_NAME(cvl_##name)
 
 #define INLINE static inline __attribute__((always_inline))
+
+#if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_AVX2) || defined(CVL_LEVEL_NEON)
+#define CVL_FUSED /* vfma and vfnma round once */
+#endif
 
 /* 32 vector registers; else 16. */
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_NEON)

@@ -126,6 +126,7 @@ INLINE void vstore_n(T *p, V v, int n)
 #endif
 }
 INLINE V vfma(V a, V b, V c) { return OP(fmadd)(a, b, c); }
+INLINE V vfnma(V a, V b, V c) { return OP(fnmadd)(a, b, c); }
 INLINE V vselect(M m, V a, V b) { return OP(blendv)(b, a, m); }
 #define CVL_SFMA(a, b, c) SFMA(a, b, c)
 

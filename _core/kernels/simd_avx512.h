@@ -57,6 +57,10 @@ INLINE V vload_lanes(const T *const *p)
     return _mm512_insertf32x4(v, _mm_loadu_ps(p[3]), 3);
 }
 #else
+INLINE V vpow2(V t)
+{
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(t), CVL_MANTISSA));
+}
 INLINE M vgt(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 INLINE M veq(V a, V b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 INLINE V even_lanes(V a, V b) { return _mm512_shuffle_f64x2(a, b, 0x88); }
@@ -94,6 +98,7 @@ INLINE void vstore(T *p, V v) { OP(storeu)(p, v); }
 INLINE V vload_n(const T *p, int n) { return OP(maskz_loadu)(FIRST(n), p); }
 INLINE void vstore_n(T *p, V v, int n) { OP(mask_storeu)(p, FIRST(n), v); }
 INLINE V vfma(V a, V b, V c) { return OP(fmadd)(a, b, c); }
+INLINE V vfnma(V a, V b, V c) { return OP(fnmadd)(a, b, c); }
 INLINE V vselect(M m, V a, V b) { return OP(mask_blend)(m, b, a); }
 #define HL (VL / 2)
 #ifdef CVL_F32
@@ -123,9 +128,9 @@ INLINE V vsqrt_beside(V a)
     const V guess = _mm512_rsqrt14_ps(a);
     const V near = OP(mul)(a, guess);            /* of sqrt(a) */
     const V near_inverse = OP(mul)(half, guess); /* of 1/(2 sqrt(a)) */
-    const V error = _mm512_fnmadd_ps(near_inverse, near, half);
+    const V error = vfnma(near_inverse, near, half);
     const V root = vfma(near, error, near), inverse = vfma(near_inverse, error, near_inverse);
-    return vfma(_mm512_fnmadd_ps(root, root, a), inverse, root);
+    return vfma(vfnma(root, root, a), inverse, root);
 }
 #else
 INLINE V vsqrt_beside(V a) { return OP(sqrt)(a); }

@@ -55,16 +55,14 @@ INLINE void vstore_bytes(uint8_t *p, V v, ptrdiff_t n)
         p[i] = (uint8_t)rint((double)v[i]);
 }
 
-#ifdef CVL_F32
 INLINE V vpow2(V t)
 {
-    uint32_t bits[VL];
+    CVL_BITS bits[VL];
     memcpy(bits, &t, sizeof bits);
     LANES bits[i] <<= CVL_MANTISSA;
     memcpy(&t, bits, sizeof bits);
     return t;
 }
-#endif
 INLINE V vadd(V a, V b) { return a + b; }
 INLINE V vsub(V a, V b) { return a - b; }
 INLINE V vmul(V a, V b) { return a * b; }
@@ -79,6 +77,7 @@ INLINE V vfma(V a, V b, V c)
     hstore(z + HL, hfma(hload(x + HL), hload(y + HL), hload(z + HL)));
     return vload(z);
 }
+INLINE V vfnma(V a, V b, V c) { return vfma(-a, b, c); }
 INLINE V vsqrt(V a)
 {
     T x[VL];

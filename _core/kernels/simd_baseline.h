@@ -41,6 +41,7 @@ INLINE V vset1(T s) { return OP(set1)(s); }
 INLINE V vload(const T *p) { return OP(loadu)(p); }
 INLINE void vstore(T *p, V v) { OP(storeu)(p, v); }
 INLINE V vfma(V a, V b, V c) { return OP(add)(OP(mul)(a, b), c); }
+INLINE V vfnma(V a, V b, V c) { return OP(sub)(c, OP(mul)(a, b)); }
 INLINE V vselect(M m, V a, V b) { return OP(blendv)(b, a, m); }
 #define CVL_SFMA(a, b, c) ((a) * (b) + (c))
 
@@ -81,6 +82,7 @@ INLINE V vset1(T s) { return s; }
 INLINE V vload(const T *p) { return *p; }
 INLINE void vstore(T *p, V v) { *p = v; }
 INLINE V vfma(V a, V b, V c) { return a * b + c; }
+INLINE V vfnma(V a, V b, V c) { return c - a * b; }
 INLINE V vselect(M m, V a, V b) { return m ? a : b; }
 INLINE V vadd(V a, V b) { return a + b; }
 INLINE V vsub(V a, V b) { return a - b; }

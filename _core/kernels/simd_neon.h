@@ -57,6 +57,7 @@ INLINE V vset1(T s) { return NEON_DUP(s); }
 INLINE V vload(const T *p) { return NEON(vld1)(p); }
 INLINE void vstore(T *p, V v) { NEON(vst1)(p, v); }
 INLINE V vfma(V a, V b, V c) { return NEON(vfma)(c, a, b); }
+INLINE V vfnma(V a, V b, V c) { return NEON(vfms)(c, a, b); }
 INLINE V vselect(M m, V a, V b) { return NEON(vbsl)(m, a, b); }
 INLINE V vadd(V a, V b) { return NEON(vadd)(a, b); }
 INLINE V vsub(V a, V b) { return NEON(vsub)(a, b); }

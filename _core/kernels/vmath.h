@@ -11,9 +11,13 @@
 #define TANH_HIGHEST 10.0f   /* tanh rounds to 1 from here up */
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
+#define RAISE 64 /* see exp_raised */
 /* The best q for 1 + r + r^2 q(r) = exp(r), |r| <= ln2/2: within 2^-34, rounded to float. */
 static const float exp_coefficients[] = {0x1.9f085ap-13f, 0x1.6d8d52p-10f, 0x1.111272p-7f,
                                          0x1.55548ep-5f,  0x1.555554p-3f,  0.5f};
+/* Of one term less: within 2^-28. */
+static const float exp_few_coefficients[] = {0x1.6a4f8cp-10f, 0x1.123988p-7f, 0x1.5558aep-5f,
+                                             0x1.555492p-3f, 0x1.fffffcp-2f};
 /* 2 atanh(s) = 2 s + s z p(z), z = s^2 < 0.04: the series, p within 2^-22. */
 static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.24924ap-2f,
                                          0x1.99999ap-2f, 0x1.555556p-1f};
@@ -23,6 +27,8 @@ static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.249
 #define TANH_HIGHEST 20.0
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
+#define RAISE 512
+#define exp_few_coefficients exp_coefficients
 /* As above: within 2^-64, rounded to double. */
 static const double exp_coefficients[] = {0x1.1e3d16ca1490fp-29,
                                           0x1.af6c1da16340cp-26,
@@ -40,6 +46,8 @@ static const double log_coefficients[] = {
     0x1.169c3f871dcbbp-3, 0x1.0e8c54d4618dbp-3, 0x1.3b29d050874f1p-3, 0x1.745cac43836bap-3,
     0x1.c71c72df58fbfp-3, 0x1.24924923de6e1p-2, 0x1.9999999999f17p-2, 0x1.5555555555555p-1};
 #endif
+
+#define LOWER ((T)(CVL_SINGLE ? 0x1p-64 : 0x1p-512)) /* 2^-RAISE */
 
 /* The r of x = n ln2 + r, |r| <= ln2/2, for whole n. */
 INLINE V exp_reduced(V x, V *n)
@@ -73,6 +81,34 @@ INLINE V vexp(V x)
     return vldexp(exp_of_reduced(r), n);
 }
 
+/* The r of z = r - n ln2, |r| <= ln2/2, for whole n, and 2^(n + RAISE). */
+INLINE V exp_reduced_raised(V z, V *power)
+{
+    const V shift = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA) + CVL_EXPONENT_BIAS + RAISE));
+    const V shifted = vfnma(z, vset1((T)0x1.71547652b82fep0), shift), n = vsub(shifted, shift);
+    *power = vpow2(shifted);
+    return vfma(n, vset1(LN2_LOW), vfma(n, vset1(LN2_HIGH), z));
+}
+
+/* The q of exp(-r) = 1 - r + r^2 q. */
+INLINE V exp_few_series(V r)
+{
+    V q = vset1(exp_few_coefficients[0]);
+#pragma GCC unroll 16
+    for (size_t i = 1; i < sizeof exp_few_coefficients / sizeof *exp_few_coefficients; i++)
+        q = vfnma(q, r, vset1(exp_few_coefficients[i]));
+    return q;
+}
+
+/* exp(excess - z) 2^RAISE within 2 ulp, for 0 <= z <= -EXP_LOWEST + 8: never subnormal. Where 2^-RAISE comes
+ * last, so does the rounding to a subnormal number. */
+INLINE V exp_raised(V z, V excess)
+{
+    V power;
+    const V r = vsub(exp_reduced_raised(z, &power), excess);
+    return vmul(vfnma(vfnma(exp_few_series(r), r, vset1(1)), r, vset1(1)), power);
+}
+
 /* A number as a sum whose second part is what rounding cost the first. */
 typedef struct exact {
     V high, low;
@@ -89,8 +125,7 @@ INLINE exact exact_sum(V a, V b, V low)
 INLINE V exact_quotient(exact a, exact b)
 {
     const V inverse = vdiv(vset1(1), b.high), q = vmul(a.high, inverse);
-    const V minus_q = vsub(vzero(), q);
-    const V rest = vadd(vfma(minus_q, b.high, a.high), vfma(minus_q, b.low, a.low));
+    const V rest = vadd(vfnma(q, b.high, a.high), vfnma(q, b.low, a.low));
     return vfma(rest, inverse, q);
 }
 

@@ -211,8 +211,9 @@ INLINE void put(const TYPE(tall) *t, T *c, const V *sum, const int N)
 INLINE void turned_step(V acc[TURNED][MOST], const T *a, ptrdiff_t row, const T *b, int first,
                         const int N)
 {
+    const int G = GROUPS(N);
 #pragma GCC unroll 2
-    for (int g = 0; g < GROUPS(N); g++) {
+    for (int g = 0; g < G; g++) {
         V r[LANE];
         vload_turned(r, a + g * VL * row, row, VL);
 #pragma GCC unroll 4

@@ -30,8 +30,8 @@ static cvl_conv2d problem(ptrdiff_t N, ptrdiff_t H, ptrdiff_t W, ptrdiff_t C, pt
 
 static void name_case(const char *what, const cvl_conv2d *d)
 {
-    check_case("%s N%td H%td W%td C%td K%td,%td S%td P%td,%td,%td,%td", what, d->N, d->H, d->W,
-               d->C, d->KH, d->KW, d->SH, d->PT, d->PB, d->PL, d->PR);
+    check_case("%s N%td H%td W%td C%td OC%td K%td,%td S%td P%td,%td,%td,%td", what, d->N, d->H,
+               d->W, d->C, d->OC, d->KH, d->KW, d->SH, d->PT, d->PB, d->PL, d->PR);
 }
 
 /* Small integers, on which every pass is exact. */
@@ -43,11 +43,11 @@ static void test_forward(cvl_conv2d d, int activation)
     name_case("forward", &d);
     const sizes a = sizes_of(&d);
     T *x = input_integers(a.x, LIMIT), *w = input_integers(a.w, LIMIT);
-    T *b = input_integers(d.C, LIMIT);
+    T *b = input_integers(d.OC, LIMIT);
     const int biased = activation != CVL_ACTIVATION_NONE;
     double *want = doubles(a.y);
     cvl_reference_conv2d_forward(&d, want, widened(x, a.x), widened(w, a.w),
-                                 biased ? widened(b, d.C) : NULL);
+                                 biased ? widened(b, d.OC) : NULL);
     for (int i = 0; i < runs_of(REAL); i++) {
         const int threads = threads_of(i, REAL);
         T *y = output(a.y);
@@ -64,20 +64,20 @@ static void test_backward(const cvl_conv2d *d)
     const sizes a = sizes_of(d);
     T *x = input_integers(a.x, LIMIT), *w = input_integers(a.w, LIMIT);
     T *dy = input_integers(a.y, LIMIT);
-    double *want_dx = doubles(a.x), *want_dw = doubles(a.w), *want_db = doubles(d->C);
+    double *want_dx = doubles(a.x), *want_dw = doubles(a.w), *want_db = doubles(d->OC);
     double *wide_dy = widened(dy, a.y);
     cvl_reference_conv2d_backward_data(d, want_dx, wide_dy, widened(w, a.w));
     cvl_reference_conv2d_backward_weights(d, want_dw, want_db, wide_dy, widened(x, a.x));
     for (int i = 0; i < runs_of(REAL); i++) {
         const int threads = threads_of(i, REAL);
-        T *dx = output(a.x), *dw = output(a.w), *db = output(d->C);
+        T *dx = output(a.x), *dw = output(a.w), *db = output(d->OC);
         cvl_exec run = run_with(threads, NAME(conv2d_backward_data_workspace_size)(d, threads));
         CHECK(NAME(conv2d_backward_data)(d, dx, dy, w, &run) == CVL_OK);
         check_exact("dx", a.x, dx, want_dx);
         run = run_with(threads, NAME(conv2d_backward_weights_workspace_size)(d, threads));
         CHECK(NAME(conv2d_backward_weights)(d, dw, db, dy, x, &run) == CVL_OK);
         check_exact("dw", a.w, dw, want_dw);
-        check_exact("db", d->C, db, want_db);
+        check_exact("db", d->OC, db, want_db);
     }
     check_memory();
 }
@@ -92,7 +92,7 @@ static void test_infinite_weights(const cvl_conv2d *d)
         x[i] = 1;
     for (ptrdiff_t tap = 0; tap < d->KH * d->KW; tap++) {
         for (ptrdiff_t i = 0; i < a.w; i++)
-            w[i] = i / d->C == tap ? (T)INFINITY : 1;
+            w[i] = i / d->OC == tap ? (T)INFINITY : 1;
         T *dy = output(a.y);
         for (ptrdiff_t i = 0; i < a.y; i++)
             dy[i] = 1;
@@ -111,9 +111,9 @@ static void test_infinite_weights(const cvl_conv2d *d)
 
 /* Backward data of several outputs of a channel: each 384 products of a sum make a chain. What follows a
  * large one in its chain is lost, and no more. */
-static void test_chains(void)
+static void test_chains(ptrdiff_t C)
 {
-    enum { K = 15, M = 4, C = 2, PIXELS = K * K, TERMS = PIXELS * M, CHAIN = 384 };
+    enum { K = 15, M = 4, PIXELS = K * K, TERMS = PIXELS * M, CHAIN = 384 };
     static const ptrdiff_t half[] = {K / 2, K / 2, K / 2, K / 2};
     cvl_conv2d d = problem(1, K, K, C, 1, half);
     d.KH = d.KW = K;
@@ -163,6 +163,24 @@ static void test_kernels(ptrdiff_t stride)
             }
 }
 
+/* Several outputs of a channel: planes of channels, and what is left to the direct engine. */
+static void test_multipliers(void)
+{
+    static const ptrdiff_t channels[] = {3, 8, 21}, sides[] = {1, 3};
+    for (ptrdiff_t stride = 1; stride <= 2; stride++)
+        for (int c = 0; c < 3; c++)
+            for (int k = 0; k < 2; k++)
+                for (ptrdiff_t outputs = 2; outputs <= 5; outputs += 3) {
+                    const ptrdiff_t half = sides[k] / 2, padding[] = {half, half, half, half};
+                    cvl_conv2d d = problem(2, 6, 13, channels[c], stride, padding);
+                    d.KH = d.KW = sides[k];
+                    d.OC = outputs * d.C;
+                    test_problem(&d);
+                    test_forward(d, CVL_ACTIVATION_LEAKY_RELU);
+                    test_infinite_weights(&d);
+                }
+}
+
 static void test_all(void)
 {
     static const ptrdiff_t paddings[][4] = {{1, 1, 1, 1}, {0, 0, 0, 0}, {1, 0, 0, 1}, {0, 2, 1, 2}};
@@ -194,7 +212,9 @@ static void test_all(void)
                     test_forward(d, activation);
                 test_infinite_weights(&d);
             }
-    test_chains();
+    test_chains(2);
+    test_chains(8);
+    test_multipliers();
     test_kernels(1);
     test_kernels(2);
 }

@@ -262,7 +262,7 @@ class SiLU(_Pointwise):
     --------
     >>> import numpy as np
     >>> SiLU()(np.array([[-np.inf, 100.0]], np.float32))
-    array([[  0., 100.]], dtype=float32)
+    array([[ -0., 100.]], dtype=float32)
     """
 
     _kind = "silu"

@@ -426,7 +426,7 @@ def silu(x: Array) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> silu(np.array([-np.inf, 0.0, 800.0]))
-    array([  0.,   0., 800.])
+    array([ -0.,   0., 800.])
     """
     return _forward(_core.silu_forward, x, "silu")
 

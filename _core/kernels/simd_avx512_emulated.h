@@ -67,17 +67,20 @@ INLINE V vadd(V a, V b) { return a + b; }
 INLINE V vsub(V a, V b) { return a - b; }
 INLINE V vmul(V a, V b) { return a * b; }
 INLINE V vdiv(V a, V b) { return a / b; }
-INLINE V vfma(V a, V b, V c)
-{
-    T x[VL], y[VL], z[VL];
-    vstore(x, a);
-    vstore(y, b);
-    vstore(z, c);
-    hstore(z, hfma(hload(x), hload(y), hload(z)));
-    hstore(z + HL, hfma(hload(x + HL), hload(y + HL), hload(z + HL)));
-    return vload(z);
-}
-INLINE V vfnma(V a, V b, V c) { return vfma(-a, b, c); }
+/* By halves; a NaN keeps its sign, which to negate an operand would change. */
+#define FUSED(name, of_halves)                                                  \
+    INLINE V name(V a, V b, V c)                                                \
+    {                                                                           \
+        T x[VL], y[VL], z[VL];                                                  \
+        vstore(x, a);                                                           \
+        vstore(y, b);                                                           \
+        vstore(z, c);                                                           \
+        hstore(z, of_halves(hload(x), hload(y), hload(z)));                     \
+        hstore(z + HL, of_halves(hload(x + HL), hload(y + HL), hload(z + HL))); \
+        return vload(z);                                                        \
+    }
+FUSED(vfma, hfma)
+FUSED(vfnma, HOP(fnmadd))
 INLINE V vsqrt(V a)
 {
     T x[VL];

@@ -170,4 +170,5 @@ INLINE V vpick(V v, U u)
 }
 
 #undef LANES
+#undef FUSED
 #endif

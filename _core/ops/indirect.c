@@ -64,29 +64,41 @@ typedef struct worker {
     T *packed;     /* the panels of a part */
 } worker;
 
-/* Blocks are small enough for what they read to stay in L2 under all panels. Weights that would not
- * stay there either, or are more than what is read, are worth a pass per panel over FEW positions: 5 to
- * 26 % at 512 channels, 7x7. Small ones each worker packs for itself: from another core's cache they
- * come at ten times the price, up to half the time of a small image.
- * A 1x1 convolution of stride 1 reads on where the last tile ended: pixels of up to NEAR bytes, CACHED
- * in all, reach the tiles in time by themselves, and fetching them costs up to 10 %; of more it gains
- * up to 20 %. The panels that follow the first find in L2 what that has read: to fetch it again costs
- * 3 to 7 %. A group of up to GAPS bytes of a pixel reads a line or two of each, too far apart for the
- * CPU to see the next coming: fetched, 1.1 to 1.6 times as fast; of more 0.98. */
 enum {
-    BLOCK = 96,         /* positions that pass under all panels together, */
-    BLOCK_1X1 = 240,    /* and of one tap */
-    PIECES = 240,       /* of the positions, at most */
-    LARGE = 256 * 1024, /* weights that leave L2, */
-    SMALL = 128 * 1024, /* that take little of it, */
-    TINY = 4096,        /* and that no pass pays for */
-    FEW = 4096,         /* positions, of the whole batch, */
-    FEWER = 256,        /* and up to which packing costs more than it saves, */
-    NARROW = 512,       /* where the rows of w are so long at most */
-    SHORT = 12,         /* elements of a run up to which it is cut into single ones */
-    NEAR = 160,         /* bytes of a pixel, */
-    GAPS = 128,         /* and of a group of it */
-    CACHED = 8 << 20    /* bytes of what is read */
+    /* Positions that pass under all panels together, and of one tap: what they read stays in L2. */
+    BLOCK = 96,
+    BLOCK_1X1 = 240,
+
+    /* Pieces of the positions, at most. */
+    PIECES = 240,
+
+    /* Weights that leave L2, or are more than what is read, but not if TINY, are worth a pass per panel over
+     * FEW positions, of the whole batch: 5 to 26 % at 512 channels, 7x7. */
+    LARGE = 256 * 1024,
+    FEW = 4096,
+    TINY = 4096,
+
+    /* Weights that each worker packs for itself: from another core's cache they come at ten times the price,
+     * up to half the time of a small image. */
+    SMALL = 128 * 1024,
+
+    /* Positions up to which packing costs more than it saves, where rows of w are NARROW at most. */
+    FEWER = 256,
+    NARROW = 512,
+
+    /* Elements of a run up to which it is cut into single ones. */
+    SHORT = 12,
+
+    /* A 1x1 convolution of stride 1 reads on where the last tile ended: pixels of up to NEAR bytes, CACHED in
+     * all, reach the tiles in time by themselves, and fetching them costs up to 10 %; of more it gains up to
+     * 20 %. The panels that follow the first find in L2 what that has read: to fetch it again costs 3 to
+     * 7 %. */
+    NEAR = 160,
+    CACHED = 8 << 20,
+
+    /* A group of up to GAPS bytes of a pixel reads a line or two of each, too far apart for the CPU to see
+     * the next coming: fetched, 1.1 to 1.6 times as fast; of more 0.98. */
+    GAPS = 128
 };
 
 /* Of all panels, and of those of a part at most. */

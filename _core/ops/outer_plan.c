@@ -1,30 +1,43 @@
 /* outer_plan.c: how backward weights are cut into tasks. */
 #include "outer_plan.h"
 
-/* The part of dw of a task lies in L2. x and dy of more than FAR bytes do not, and each block has the
- * next one fetched. Pixels whole pages apart lie in so few sets of the caches that a copy pays, of x from
- * REUSED outputs on and of dy where WORTH rows of dw read it; quarters of pages, which is 1.15 to 1.4 times
- * as fast, where tiles are those of HALF vectors, which read it more often. Panels of copies have SKEW rows
- * more than they need, lest all begin in the same set of L1. Where dw has more than LARGE bytes, SLICE rows
- * of it are written at a time, along which the CPU fetches: down its columns it waits for memory. */
 enum {
-    FEW = 16,    /* channels below which kernel rows are taken whole */
-    SHORT = 6,   /* elements of them below which chains are too few, unless all are taken at once */
-    DEPTH = 128, /* channels of a task */
-    WIDTH = 512, /* outputs of a task, at most, */
-    WIDTH_MIN = 32,   /* and at least, where they would be more than */
-    PART = 98304,     /* elements of dw */
-    FAR = 1 << 20,    /* bytes */
-    LARGE = 32 << 20, /* bytes */
+    /* Channels below which kernel rows are taken whole, and elements of them below which chains are too few,
+     * unless all are taken at once. */
+    FEW = 16,
+    SHORT = 6,
+
+    /* Channels of a task, and outputs at most, and at least where they would be more than a PART: elements
+     * of dw that lie in L2. */
+    DEPTH = 128,
+    WIDTH = 512,
+    WIDTH_MIN = 32,
+    PART = 98304,
+
+    /* Bytes of x and dy that do not: each block has the next one fetched. */
+    FAR = 1 << 20,
+
+    /* Bytes of dw from which on SLICE rows of it are written at a time, along which the CPU fetches: down its
+     * columns it waits for memory. */
+    LARGE = 32 << 20,
     SLICE = 24,
-    PAGE = 4096, /* bytes */
-    HALF = 32,   /* bytes of a vector of avx2 */
+
+    /* Pixels whole pages apart lie in so few sets of the caches that a copy pays, of x from REUSED outputs on
+     * and of dy where WORTH rows of dw read it; quarters of pages, which is 1.15 to 1.4 times as fast, where
+     * tiles are those of HALF vectors, which read it more often. Panels of copies have SKEW rows more than
+     * they need, lest all begin in the same set of L1. */
+    PAGE = 4096,
+    HALF = 32, /* bytes of a vector of avx2 */
     REUSED = 128,
     WORTH = 128,
     SKEW = 2,
-    WIDE = 256,  /* channels, of all groups */
-    BESIDE = 64, /* channels of copies side by side, where all threads have as many */
-    LANES = 16   /* of the widest vector */
+
+    /* Channels of all groups from which on groups of whole vectors are taken side by side, and of copies
+     * side by side, where all threads have as many. */
+    WIDE = 256,
+    BESIDE = 64,
+
+    LANES = 16 /* of the widest vector */
 };
 
 enum { LINE = CVL_LINE / (int)sizeof(T) };

@@ -10,42 +10,53 @@
 #include "bands.h"
 #include "conv2d.h"
 
-/* Rows of a task, and of what passes under all panels together: few where panels are quickly turned, lest
- * threads share rows, since each would fetch the lines beside its own. Rows of w further apart than FAR
- * elements meet in the same sets of a cache, where more than FEW rows would read them again: they are
- * copied, up to a BLOCK. So are rows APART that share a page with few others, past whose end no CPU fetches
- * ahead, where there are APART_W weights and APART_ROWS: 1.1 to 1.3 times as fast, of fewer down to 0.75.
- * For more than MOST rows packing is cheap. A panel of at most SMALL elements is turned onto the stack: to
- * borrow a workspace is a good part of so small a product. Of more than FETCHED elements that are packed, or
- * FETCHED_W that are not, in LONG columns, a panel is fetched during the one before it, for it comes from
- * beyond L2: worth 3 % at 196 rows, 12 % at 49; of w read in place, what the next part of the sum
- * reads, if APART_ROWS or more read it. Rows of up to FEW_ELEMENTS are taken by THIN columns, with
- * HALF vectors however many they are: 1.2 to 2.5 times as fast as by the direct engine. Workers have at least
- * BESIDE of a row's elements each, or they share out the rows, where more can: else each would fetch lines
- * that another writes, and be up to 3 times as slow. Panels that are read from w take each part of the sum
- * TOGETHER, so many columns of them, for which rows of A stay in L2. What is computed turned is cut at
- * FLIPPED columns, which are whole tiles, where it has enough of them for even shares, FLIPPED_LEAST; more
- * than FLIPPED_ROWS gain nothing by it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with
- * much to spare. */
 enum {
+    /* Rows of a task, and those that pass under all panels together: few where panels are quickly turned,
+     * lest threads share rows, since each would fetch the lines beside its own. */
     ROWS = 16,
     BLOCK = 256,
     BLOCK_SMALL = 64,
+
+    /* Rows of w further apart than FAR elements meet in the same sets of a cache, where more than FEW rows
+     * of A would read them again: they are copied. So are rows APART that share a page with few others, past
+     * whose end no CPU fetches ahead, where there are APART_W weights and APART_ROWS rows of A: 1.1 to 1.3
+     * times as fast, of fewer down to 0.75. */
     FAR = 512,
     FEW = 16,
     APART = 256,
     APART_W = 1 << 17,
     APART_ROWS = 64,
+
+    /* Rows beyond which packing is cheap. */
     MOST = 512,
+
+    /* Elements of a panel that is turned onto the stack: to borrow a workspace is a good part of so small a
+     * product. */
     SMALL = 1024,
+
+    /* Of more than FETCHED elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is
+     * fetched during the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. Of w
+     * read in place so is what the next part of the sum reads, if APART_ROWS or more read it. */
     FETCHED = 1 << 16,
     FETCHED_W = 1 << 18,
     LONG = 64,
+
+    /* Rows of up to FEW_ELEMENTS are taken by THIN columns, with HALF vectors however many they are: 1.2 to
+     * 2.5 times as fast as by the direct engine. Workers have at least BESIDE of a row's elements each, or
+     * they share out the rows, where more can: else each would fetch lines that another writes, and be up to
+     * 3 times as slow. */
     FEW_ELEMENTS = 32,
     THIN = CVL_THIN_COLUMNS,
-    BESIDE = 256,
     HALF = 32, /* bytes of a vector of avx2 */
+    BESIDE = 256,
+
+    /* Columns that take each part of the sum together where panels are read from w: rows of A then stay in
+     * L2. */
     TOGETHER = 512,
+
+    /* Columns at which a turned product is cut, whole tiles, and how many give even shares. More than
+     * FLIPPED_ROWS gain nothing by it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with
+     * much to spare. */
     FLIPPED = 48,
     FLIPPED_LEAST = 384,
     FLIPPED_ROWS = 64,

@@ -7,23 +7,34 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Positions of a task, FEW where CVL_TALL_CLASSES columns are turned, and of GRANULE of them; bytes of those
- * that pass under all panels together; positions below which product.c is as fast, where columns fill at
- * most two vectors and work is too little to be shared out, and where all columns are few; channels below
- * which the direct engine wastes less: but of whole vectors of QUAD, which no level reads piece by piece,
- * EIGHT are enough for one column; bytes of w that every worker packs; and bytes that a worker writes beyond
- * which a store finds no line of c at hand: fetched before, 1.05 to 1.1 times as fast, of fewer 0.95. */
 enum {
+    /* Positions of a task; and where CVL_TALL_CLASSES columns are turned, which vectors of LANES and more
+     * do. */
     POSITIONS = 48,
-    GRANULE = 96,
+    POSITIONS_TURNED = 16,
+    LANES = 8,
+
+    /* Bytes of the positions that pass under all panels together, and of how many positions they are. */
     NEAR = 16 << 10,
+    GRANULE = 96,
+
+    /* Positions below which product.c is as fast: in general, where columns fill at most two vectors and
+     * work is too little to be shared out, and where all columns are few. */
     LEAST = 512,
     LEAST_ALONE = 64,
     LEAST_FEW = CVL_TALL_ROWS,
+
+    /* Channels below which the direct engine wastes less; of whole vectors of QUAD, which no level reads
+     * piece by piece, EIGHT are enough for one column. */
     FEW = 16,
     EIGHT = 8,
     QUAD = 4,
+
+    /* Bytes of w that every worker packs for itself. */
     SMALL = 64 << 10,
+
+    /* Bytes that a worker writes beyond which a store finds no line of c at hand: fetched before, 1.05 to
+     * 1.1 times as fast, of fewer 0.95. */
     FAR = 4 << 20
 };
 
@@ -43,7 +54,7 @@ typedef struct plan {
 /* Columns that are left to a panel whose rows lie in the lanes. */
 static ptrdiff_t turned_columns(ptrdiff_t columns, ptrdiff_t VL)
 {
-    if (columns == CVL_TALL_CLASSES && sizeof(T) == sizeof(float) && VL >= EIGHT)
+    if (columns == CVL_TALL_CLASSES && sizeof(T) == sizeof(float) && VL >= LANES)
         return columns;
     const ptrdiff_t left = columns % VL;
     return left <= CVL_TALL_FEW && 2 * left <= VL ? left : 0;
@@ -76,7 +87,7 @@ static plan make_plan(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     p.wide = cvl_ceil_div(p.columns - p.turned, p.VL) * p.VL + p.turned;
     for (ptrdiff_t j = 0; j < p.wide; j += panel_width(&p, j))
         p.panels++;
-    p.positions = p.turned == CVL_TALL_CLASSES ? FEW : POSITIONS;
+    p.positions = p.turned == CVL_TALL_CLASSES ? POSITIONS_TURNED : POSITIONS;
     p.tasks = cvl_max(1, p.M / p.positions);
     p.block = cvl_max(1, NEAR / (p.K * (ptrdiff_t)sizeof(T) * GRANULE)) * GRANULE;
     p.bytes = in_place(&p) ? 0 : (size_t)(cvl_ceil_div(p.K * p.wide, 64) * 64) * sizeof(T);

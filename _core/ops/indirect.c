@@ -378,7 +378,9 @@ static int slides_along(const worker *w, ptrdiff_t count)
     return w->slides && count >= CVL_SLIDE_ROWS;
 }
 
-/* Runs `count` positions, which w->a and w->c point at, on a panel whose B is at `b`. */
+/* Runs `count` positions, which w->a and w->c point at, on a panel whose B is at `b`. All tiles take a
+ * segment of B, which stays in L1 or L2, before the next; of one tap each takes all of them, or the inputs,
+ * which then are more, would come from L2 as often. */
 static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t group,
                       cvl_panel_place place, const T *b)
 {
@@ -403,10 +405,9 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
     };
     const int slides = slides_along(w, count);
     const ptrdiff_t rows = p->vectors || slides ? count : panel->MR;
-    for (ptrdiff_t first = 0; first < count; first += rows) {
-        job.a = w->a + first;
-        job.c = w->c + first;
-        job.mr = (int)cvl_min(rows, count - first);
+    const ptrdiff_t together = p->taps > 1 ? count : rows;
+    for (ptrdiff_t from = 0; from < count; from += together) {
+        const ptrdiff_t to = cvl_min(count, from + together);
         ptrdiff_t done = 0;
         for (ptrdiff_t s = 0; s == 0 || s < w->segments; s++) {
             const ptrdiff_t stop = w->segments ? w->segment_end[s] : 0;
@@ -414,12 +415,17 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
             job.runs = stop - done;
             job.add = s > 0;
             job.end = s + 1 >= w->segments ? end : (NAME(epilogue)){0};
-            if (slides)
-                panel->slide(&job);
-            else if (p->vectors)
-                p->kernels->gemm_groups(&job);
-            else
-                panel->kernel(&job);
+            for (ptrdiff_t first = from; first < to; first += rows) {
+                job.a = w->a + first;
+                job.c = w->c + first;
+                job.mr = (int)cvl_min(rows, count - first);
+                if (slides)
+                    panel->slide(&job);
+                else if (p->vectors)
+                    p->kernels->gemm_groups(&job);
+                else
+                    panel->kernel(&job);
+            }
             done = stop;
         }
     }

@@ -1,14 +1,17 @@
 /* winograd.c: the engines by minimal filtering: which shapes they take and where they pay. */
 #include "winograd.h"
 
-/* It must promise this part of the direct engine's cost, and have a few tiles to share U. */
+/* It must promise this part of the direct engine's cost, and have a few tiles to share U. At stride 2 forward
+ * and backward data gain a tenth at most, and where less is promised lose up to a third on wide vectors. */
 #define MARGIN 0.85
+#define MARGIN_STRIDED 0.82
 enum {
     MIN_TILES = 4,
     SHORT = 2,              /* multiply-adds that a row of a short product costs besides */
     MOST_WEIGHTS = 1 << 17, /* of one group of several: their transforms are all kept */
     STRIDED = 48, /* channels from which on groups that leave lanes empty pay at stride 2, */
     OUTER = 12,   /* and from which on weight gradients of groups do */
+    LOPSIDED = 4, /* times as many inputs as outputs, of which transforms cost more than they say */
     PICTURE = 3,  /* channels */
     FEW_OUTPUTS = 4
 };
@@ -176,14 +179,19 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
 
 /* Both costs are of a group. At stride 2 the transforms of few channels cost more than they say: there
  * the direct engine is 1.1 to 1.6 times as fast. */
-int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f)
+int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f,
+                                cvl_conv2d_pass pass)
 {
     if (f->groups > 1 && f->C * f->OC > MOST_WEIGHTS)
         return 0;
     const int strided = f->form == CVL_WINOGRAD_STRIDED || f->form == CVL_WINOGRAD_FRACTIONAL;
     if (strided && NAME(winograd_merges)(f) && cvl_min(f->C, f->OC) < STRIDED)
         return 0;
-    return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < MARGIN * direct_cost(shape, f);
+    const int gains_little = strided && f->groups == 1 && pass != CVL_CONV2D_BACKWARD_WEIGHTS;
+    if (gains_little && f->form == CVL_WINOGRAD_STRIDED && f->C > LOPSIDED * f->OC)
+        return 0;
+    const double margin = gains_little ? MARGIN_STRIDED : MARGIN;
+    return NAME(winograd_tiles)(f) >= MIN_TILES && cost_of(f) < margin * direct_cost(shape, f);
 }
 
 /* Of groups of few channels the direct engine takes all taps of a kernel row at once, 1.2 to 3 times as
@@ -218,7 +226,7 @@ static int direct_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD);
-    if (direct_wins(&f, pass) || !NAME(winograd_beats_direct)(shape, &f))
+    if (direct_wins(&f, pass) || !NAME(winograd_beats_direct)(shape, &f, pass))
         return 0;
     if (f.form == CVL_WINOGRAD_2X5)
         return 1;
@@ -231,7 +239,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static int pays2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape, pass, CVL_CONV2D_WINOGRAD2);
-    return !direct_wins(&f, pass) && NAME(winograd_beats_direct)(shape, &f);
+    return !direct_wins(&f, pass) && NAME(winograd_beats_direct)(shape, &f, pass);
 }
 
 /* --------------------------------------------------------------------------- the engines */

@@ -77,7 +77,8 @@ cvl_winograd_tiles NAME(winograd_tiles_of_x)(const NAME(winograd) *f);
 cvl_winograd_tiles NAME(winograd_tiles_of_y)(const NAME(winograd) *f);
 
 /* Whether it beats the direct engine by a margin, with a few tiles at least: winograd.c. */
-int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f);
+int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f,
+                                cvl_conv2d_pass pass);
 
 /* y = end(conv(x, w)): winograd_forward.c. */
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads);

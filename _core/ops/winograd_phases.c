@@ -136,9 +136,8 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const NAME(winograd) f = filter_of(shape);
-    (void)pass;
     return shape->d.C >= LEAST_C && shape->d.OC >= LEAST_OC &&
-           NAME(winograd_tiles)(&f) >= LEAST_TILES && NAME(winograd_beats_direct)(shape, &f);
+           NAME(winograd_tiles)(&f) >= LEAST_TILES && NAME(winograd_beats_direct)(shape, &f, pass);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

@@ -220,6 +220,34 @@ static void test_flushed(void)
     check_memory();
 }
 
+/* Of a deviation of 1 and the smallest normal gamma, eps leaves less than that. */
+static void test_flushed_norms(void)
+{
+    check_case("subnormals are flushed by norms");
+    const T x[2] = {-1, 1}, gamma = (T)SMALLEST_NORMAL, zero = 0;
+    T y[2] = {1, 1};
+    double mean = 0, var = 1;
+    cvl_batch_norm batch = CVL_BATCH_NORM_INIT;
+    batch.M = 2;
+    batch.C = 1;
+    cvl_exec run = run_with(1, NAME(batch_norm_inference_workspace_size)(&batch, 1));
+    CHECK(NAME(batch_norm_inference)(&batch, y, x, &gamma, &zero, &mean, &var, NULL, &run) ==
+          CVL_OK);
+    CHECK(y[0] == 0 && y[1] == 0);
+    y[0] = y[1] = 1;
+    run = run_with(1, NAME(batch_norm_forward_workspace_size)(&batch, 1));
+    CHECK(NAME(batch_norm_forward)(&batch, y, &mean, &var, x, &gamma, &zero, NULL, &run) == CVL_OK);
+    CHECK(y[0] == 0 && y[1] == 0);
+    y[0] = y[1] = 1;
+    cvl_group_norm group = CVL_GROUP_NORM_INIT;
+    group.N = group.C = 1;
+    group.M = 2;
+    run = run_with(1, NAME(group_norm_forward_workspace_size)(&group, 1));
+    CHECK(NAME(group_norm_forward)(&group, y, &mean, &var, x, &gamma, &zero, &run) == CVL_OK);
+    CHECK(y[0] == 0 && y[1] == 0);
+    check_memory();
+}
+
 static void test_gradual(void)
 {
     check_case("subnormals are kept");
@@ -285,6 +313,7 @@ static void test_all(void)
     test_descriptor_versions();
     test_state();
     test_flushed();
+    test_flushed_norms();
     test_gradual();
 #ifdef _OPENMP
     test_worker_state();

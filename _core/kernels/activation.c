@@ -192,16 +192,6 @@ static const double ratio_rest[] = {
 #endif
 #define NORMAL_DENSITY 0x1.9884533d43651p-2 /* 1 / sqrt(2 pi) */
 
-/* With the highest power first, and all terms times a power of two. */
-INLINE V polynomial(size_t terms, const T *term, V a, T unit)
-{
-    V sum = vset1(term[0] * unit);
-#pragma GCC unroll 16
-    for (size_t i = 1; i < terms; i++)
-        sum = vfma(sum, a, vset1(term[i] * unit));
-    return sum;
-}
-
 /* exp(-a^2/2) 2^RAISE, and exp(a^2/2) Phi(-a) 2^-RAISE. */
 typedef struct normal {
     V power, ratio;

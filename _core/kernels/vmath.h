@@ -49,6 +49,18 @@ static const double log_coefficients[] = {
 
 #define LOWER ((T)(CVL_SINGLE ? 0x1p-64 : 0x1p-512)) /* 2^-RAISE */
 
+/* By Horner's rule, the coefficient of the highest power first, and all of them times a power of two. */
+INLINE V polynomial(size_t terms, const T *coefficient, V x, T unit)
+{
+    V sum = vset1(coefficient[0] * unit);
+#pragma GCC unroll 16
+    for (size_t i = 1; i < terms; i++)
+        sum = vfma(sum, x, vset1(coefficient[i] * unit));
+    return sum;
+}
+#define POLYNOMIAL(coefficients, x) \
+    polynomial(sizeof(coefficients) / sizeof *(coefficients), coefficients, x, 1)
+
 /* The r of x = n ln2 + r, |r| <= ln2/2, for whole n. */
 INLINE V exp_reduced(V x, V *n)
 {
@@ -59,14 +71,7 @@ INLINE V exp_reduced(V x, V *n)
 }
 
 /* The q of exp(r) = 1 + r + r^2 q. */
-INLINE V exp_series(V r)
-{
-    V q = vset1(exp_coefficients[0]);
-#pragma GCC unroll 16
-    for (size_t i = 1; i < sizeof exp_coefficients / sizeof *exp_coefficients; i++)
-        q = vfma(q, r, vset1(exp_coefficients[i]));
-    return q;
-}
+INLINE V exp_series(V r) { return POLYNOMIAL(exp_coefficients, r); }
 
 /* exp(r); the addition is the only rounding that matters near 1. */
 INLINE V exp_of_reduced(V r) { return vadd(vset1(1), vfma(vmul(r, r), exp_series(r), r)); }
@@ -165,18 +170,12 @@ static const float exp2s_coefficients[] = {0x1.6ae588p-4f, 0x1.126762p-2f, 0x1.5
 INLINE V vtanh(V x)
 {
     const V a = vmin(vset1(TANH_HIGHEST), vabs(x)), z = vmul(a, a);
-    V p = vset1(tanh_coefficients[0]);
-#pragma GCC unroll 8
-    for (size_t i = 1; i < sizeof tanh_coefficients / sizeof *tanh_coefficients; i++)
-        p = vfma(p, z, vset1(tanh_coefficients[i]));
+    const V p = POLYNOMIAL(tanh_coefficients, z);
     const V below = vfma(vmul(a, z), p, a);
     const V shift = vset1(0x1.8p23f + CVL_EXPONENT_BIAS);
     const V shifted = vfma(a, vset1(0x1.715476p+1f), shift), n = vsub(shifted, shift);
     const V s = vfma(n, vset1(-0x1.62e430p-2f), a);
-    V q = vset1(exp2s_coefficients[0]);
-#pragma GCC unroll 8
-    for (size_t i = 1; i < sizeof exp2s_coefficients / sizeof *exp2s_coefficients; i++)
-        q = vfma(q, s, vset1(exp2s_coefficients[i]));
+    const V q = POLYNOMIAL(exp2s_coefficients, s);
     const V sum = vfma(vfma(s, q, vset1(1)), vpow2(shifted), vset1(1));
     const V above = vfma(vset1(-2), vdiv(vset1(1), sum), vset1(1));
     return vcopysign(vselect(vgt(vset1(1), a), below, above), x);
@@ -200,10 +199,7 @@ INLINE V vlog1p_unit(V x)
     const M above = vgt(x, half);
     const V f = vselect(above, vmul(vsub(x, vset1(1)), half), x);
     const V s = vdiv(f, vadd(vset1(2), f)), z = vmul(s, s);
-    V p = vset1(log_coefficients[0]);
-#pragma GCC unroll 8
-    for (size_t i = 1; i < sizeof log_coefficients / sizeof *log_coefficients; i++)
-        p = vfma(p, z, vset1(log_coefficients[i]));
+    const V p = POLYNOMIAL(log_coefficients, z);
     const V half_square = vmul(vmul(half, f), f);
     const V low = vselect(above, vset1(LN2_LOW), vzero());
     const V tail = vfma(s, vfma(p, z, half_square), low);

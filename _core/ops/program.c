@@ -1,24 +1,9 @@
 /* program.c: programs, lists of operators. All of them are checked before the first one runs. */
-#include "arrange.h"
-#include "conv2d.h"
-
-/* An operator, and what is known of it before it runs. */
-typedef struct step {
-    cvl_op op;
-    ptrdiff_t elements;         /* of y */
-    NAME(conv2d_ready) product; /* of a convolution or a linear layer */
-} step;
-
-/* What a step reads and writes. */
-typedef struct arrays {
-    T *y;
-    const T *x, *z;
-    const T **parts; /* of a concatenation */
-} arrays;
+#include "program_kinds.h"
 
 typedef struct plan {
     int threads, team; /* of a call, and how many of them it takes */
-    step steps[];
+    NAME(program_step) steps[];
 } plan;
 
 /* Operators are as large as the caller's header made them. */
@@ -30,87 +15,14 @@ static int read_op(cvl_op *op, const cvl_program *p, ptrdiff_t i)
 
 /* ------------------------------------------------------------------------------- checks */
 
-static int is_sum(const cvl_op *op)
-{
-    return op->kind == CVL_OP_ADD || op->kind == CVL_OP_ADD_RELU;
-}
-
-static int is_elementwise(const cvl_op *op)
-{
-    return op->kind >= CVL_OP_ADD && op->kind <= CVL_OP_SOFTPLUS;
-}
-
-/* Elements of x and y that a descriptor speaks of; those of y where the kind has none. */
-static cvl_status sizes_of(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
-{
-    ptrdiff_t OH = 0, OW = 0;
-    cvl_status status = CVL_OK;
-    int fits = 1;
-    if (op->kind == CVL_OP_CONV2D) {
-        cvl_conv2d d = CVL_CONV2D_INIT;
-        status = cvl_conv2d_output_shape(op->descriptor, &OH, &OW);
-        if (status == CVL_OK && cvl_read(&d, op->descriptor))
-            fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, d.N, OH, OW, d.OC);
-        if (op->z >= 0 && d.activation > CVL_ACTIVATION_RELU)
-            status = CVL_ERR_ARGUMENT;
-    } else if (op->kind == CVL_OP_MAX_POOL2D || op->kind == CVL_OP_AVG_POOL2D) {
-        cvl_pool2d d = CVL_POOL2D_INIT;
-        status = cvl_pool2d_output_shape(op->descriptor, &OH, &OW);
-        if (status == CVL_OK && cvl_read(&d, op->descriptor))
-            fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, d.N, OH, OW, d.C);
-    } else if (op->kind == CVL_OP_LINEAR) {
-        cvl_linear d = CVL_LINEAR_INIT;
-        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
-        fits = CVL_PRODUCT(x, d.M, d.IN) && CVL_PRODUCT(y, d.M, d.OUT);
-    } else if (op->kind == CVL_OP_BATCH_NORM) {
-        cvl_batch_norm d = CVL_BATCH_NORM_INIT;
-        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
-        fits = CVL_PRODUCT(y, d.M, d.C);
-        *x = *y;
-    } else if (op->kind == CVL_OP_SOFTMAX) {
-        cvl_softmax d = CVL_SOFTMAX_INIT;
-        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
-        fits = CVL_PRODUCT(y, d.N, d.C);
-        *x = *y;
-    } else if (op->kind == CVL_OP_CONV_TRANSPOSE2D) {
-        cvl_conv_transpose2d d = CVL_CONV_TRANSPOSE2D_INIT;
-        status = cvl_conv_transpose2d_output_shape(op->descriptor, &OH, &OW);
-        if (status == CVL_OK && cvl_read(&d, op->descriptor))
-            fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, d.N, OH, OW, d.OC);
-    } else if (op->kind == CVL_OP_GROUP_NORM) {
-        cvl_group_norm d = CVL_GROUP_NORM_INIT;
-        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
-        /* Its statistics are part of the workspace. */
-        fits = CVL_PRODUCT(y, d.N, d.M, d.C) && d.groups >= 1 && d.groups <= d.C;
-        *x = *y;
-    } else if (op->kind == CVL_OP_UPSAMPLE2D) {
-        cvl_upsample2d d = CVL_UPSAMPLE2D_INIT;
-        status = cvl_read(&d, op->descriptor) ? CVL_OK : CVL_ERR_ARGUMENT;
-        fits = CVL_PRODUCT(x, d.N, d.H, d.W, d.C) && CVL_PRODUCT(y, *x, d.SH, d.SW);
-    } else if (op->kind == CVL_OP_PAD_SHORTCUT) {
-        cvl_pad_shortcut d;
-        status = NAME(pad_shortcut_sizes)(op->descriptor, &d, x, y);
-    } else if (op->kind == CVL_OP_CONCAT) {
-        cvl_concat d;
-        ptrdiff_t OC;
-        status = NAME(concat_sizes)(op->descriptor, &d, &OC);
-        if (status == CVL_OK)
-            fits = CVL_PRODUCT(x, d.M, d.C[0]) && CVL_PRODUCT(y, d.M, OC);
-    } else if (is_elementwise(op)) {
-        *x = *y;
-    } else {
-        status = CVL_ERR_ARGUMENT;
-    }
-    return status != CVL_OK ? status : fits ? CVL_OK : CVL_ERR_SHAPE;
-}
-
 /* Whether y may be where an operand lies, or must not touch it. */
 static int may_meet(const cvl_program *p, const cvl_op *op, ptrdiff_t operand)
 {
+    const int in_place = NAME(op_kind_of)(op)->in_place;
     const cvl_value *y = p->value + op->y, *a = p->value + operand;
     if (operand < 2 || op->y < 2)
         return operand != op->y;
-    if (is_elementwise(op) && y->place == a->place)
+    if (in_place && y->place == a->place)
         return 1;
     return y->place + y->elements <= a->place || a->place + a->elements <= y->place;
 }
@@ -139,14 +51,13 @@ static cvl_status check_parts(const cvl_program *p, const cvl_op *op)
 
 static cvl_status check_op(const cvl_program *p, const cvl_op *op, int last)
 {
-    ptrdiff_t x = 0, y = 0;
-    const int takes_z = op->kind == CVL_OP_CONV2D || op->kind == CVL_OP_BATCH_NORM;
-    if (!in_range(p, op->x) || op->y < 1 || op->y >= p->values || (op->y == 1) != last)
+    const NAME(op_kind) *kind = NAME(op_kind_of)(op);
+    if (!kind || !in_range(p, op->x) || op->y < 1 || op->y >= p->values || (op->y == 1) != last)
         return CVL_ERR_ARGUMENT;
-    if (is_sum(op) ? !in_range(p, op->z) : op->z != -1 && !(takes_z && in_range(p, op->z)))
+    if (op->z == -1 ? kind->z == Z_ALWAYS : kind->z == Z_NEVER || !in_range(p, op->z))
         return CVL_ERR_ARGUMENT;
-    y = p->value[op->y].elements;
-    const cvl_status status = sizes_of(op, &x, &y);
+    ptrdiff_t x = 0, y = p->value[op->y].elements;
+    const cvl_status status = kind->sizes(op, &x, &y);
     if (status != CVL_OK)
         return status;
     if (x != p->value[op->x].elements || y != p->value[op->y].elements ||
@@ -154,7 +65,7 @@ static cvl_status check_op(const cvl_program *p, const cvl_op *op, int last)
         return CVL_ERR_SHAPE;
     if (!may_meet(p, op, op->x) || (op->z >= 0 && !may_meet(p, op, op->z)))
         return CVL_ERR_ARGUMENT;
-    return op->kind == CVL_OP_CONCAT ? check_parts(p, op) : CVL_OK;
+    return kind->joins ? check_parts(p, op) : CVL_OK;
 }
 
 /* Reads the descriptor and checks all of the program. */
@@ -189,29 +100,6 @@ static cvl_status open_program(cvl_program *p, const cvl_program *from)
  * little, and where the cores share no cache it costs as much again. */
 enum { ALONE = 2000000 };
 
-/* Operations of an operator with so many elements of y, and bytes of its weights; or bytes. */
-static double work_of(const cvl_op *op, double elements)
-{
-    cvl_conv2d conv = CVL_CONV2D_INIT;
-    cvl_conv_transpose2d spread = CVL_CONV_TRANSPOSE2D_INIT;
-    cvl_linear linear = CVL_LINEAR_INIT;
-    double terms = 1, filters = 0;
-    if (op->kind == CVL_OP_CONV2D && cvl_read(&conv, op->descriptor)) {
-        terms = (double)(conv.KH * conv.KW) * (double)(conv.C / conv.groups);
-        filters = (double)conv.OC;
-    } else if (op->kind == CVL_OP_CONV_TRANSPOSE2D && cvl_read(&spread, op->descriptor)) {
-        terms = (double)(spread.KH * spread.KW) * (double)(spread.C / spread.groups);
-        filters = (double)spread.OC;
-        elements /= (double)(spread.SH * spread.SW);
-    } else if (op->kind == CVL_OP_LINEAR && cvl_read(&linear, op->descriptor)) {
-        terms = (double)linear.IN;
-        filters = (double)linear.OUT;
-    } else {
-        return 2 * sizeof(T) * elements;
-    }
-    return terms * (2 * elements + sizeof(T) * filters);
-}
-
 /* The threads of an opened program. */
 static int team_of(const cvl_program *p, int threads)
 {
@@ -219,7 +107,9 @@ static int team_of(const cvl_program *p, int threads)
     double work = 0;
     for (ptrdiff_t i = 0; threads > 1 && i < p->ops; i++) {
         read_op(&op, p, i);
-        work += work_of(&op, (double)p->value[op.y].elements);
+        const NAME(op_kind) *kind = NAME(op_kind_of)(&op);
+        const double elements = (double)p->value[op.y].elements;
+        work += kind->work ? kind->work(&op, elements) : 2 * sizeof(T) * elements;
         if (work >= ALONE)
             return threads;
     }
@@ -233,187 +123,42 @@ static size_t arena_bytes(const cvl_program *p)
     return scratch.used;
 }
 
-/* Statistics of a group norm, which a program computes and forgets. */
-static double *carve_statistics(cvl_scratch *scratch, const cvl_group_norm *d)
-{
-    return cvl_carve(scratch, (size_t)(2 * d->N * d->groups) * sizeof(double));
-}
-
-static size_t scratch_of_group_norm(const cvl_op *op, int threads)
-{
-    cvl_scratch scratch = {NULL, 0};
-    cvl_group_norm d = CVL_GROUP_NORM_INIT;
-    cvl_read(&d, op->descriptor);
-    carve_statistics(&scratch, &d);
-    return scratch.used + NAME(group_norm_forward_workspace_size)(&d, threads);
-}
-
-/* Scratch of a concatenation: where its parts are. */
-static size_t bytes_of_parts(const cvl_op *op)
-{
-    cvl_scratch scratch = {NULL, 0};
-    cvl_concat d = CVL_CONCAT_INIT;
-    cvl_read(&d, op->descriptor);
-    cvl_carve(&scratch, (size_t)d.parts * sizeof(T *));
-    return scratch.used;
-}
-
-static size_t scratch_of(const cvl_op *op, int threads)
-{
-    if (op->kind == CVL_OP_CONV2D)
-        return NAME(conv2d_forward_workspace_size)(op->descriptor, threads);
-    if (op->kind == CVL_OP_LINEAR)
-        return NAME(linear_forward_workspace_size)(op->descriptor, threads);
-    if (op->kind == CVL_OP_BATCH_NORM)
-        return NAME(batch_norm_inference_workspace_size)(op->descriptor, threads);
-    if (op->kind == CVL_OP_CONCAT)
-        return bytes_of_parts(op);
-    if (op->kind == CVL_OP_CONV_TRANSPOSE2D)
-        return NAME(conv_transpose2d_forward_workspace_size)(op->descriptor, threads);
-    if (op->kind == CVL_OP_GROUP_NORM)
-        return scratch_of_group_norm(op, threads);
-    if (op->kind == CVL_OP_UPSAMPLE2D)
-        return NAME(upsample2d_workspace_size)(op->descriptor, threads);
-    return 0;
-}
-
-static cvl_status run_group_norm(const cvl_op *op, const arrays *s, const cvl_exec *run)
-{
-    cvl_group_norm d = CVL_GROUP_NORM_INIT;
-    cvl_exec own;
-    const cvl_status status = cvl_read_exec(&own, run, scratch_of_group_norm(op, run->threads));
-    if (status != CVL_OK)
-        return status;
-    cvl_read(&d, op->descriptor);
-    cvl_scratch scratch = {own.workspace, 0};
-    double *mean = carve_statistics(&scratch, &d);
-    own.workspace = (char *)own.workspace + scratch.used;
-    own.workspace_bytes -= scratch.used;
-    return NAME(group_norm_forward)(&d, s->y, mean, mean + d.N * d.groups, s->x, op->w, op->b,
-                                    &own);
-}
-
-static cvl_status run_step(const step *known, const arrays *s, const cvl_exec *run)
-{
-    const cvl_op *op = &known->op;
-    const ptrdiff_t n = known->elements;
-    switch (op->kind) {
-    case CVL_OP_CONV2D:
-    case CVL_OP_LINEAR:
-        return NAME(conv2d_run_ready)(
-            &known->product, s->y, &(NAME(conv2d_operands)){s->x, op->w, op->packed, op->b, s->z},
-            run);
-    case CVL_OP_BATCH_NORM:
-        return NAME(batch_norm_inference)(op->descriptor, s->y, s->x, op->w, op->b, op->mean,
-                                          op->var, s->z, run);
-    case CVL_OP_MAX_POOL2D:
-        return NAME(max_pool2d_forward)(op->descriptor, s->y, s->x, run);
-    case CVL_OP_AVG_POOL2D:
-        return NAME(avg_pool2d_forward)(op->descriptor, s->y, s->x, run);
-    case CVL_OP_SOFTMAX:
-        return NAME(softmax_forward)(op->descriptor, s->y, s->x, run);
-    case CVL_OP_ADD:
-        return NAME(add)(n, s->y, s->x, s->z, run);
-    case CVL_OP_ADD_RELU:
-        return NAME(add_relu)(n, s->y, s->x, s->z, run);
-    case CVL_OP_RELU:
-        return NAME(relu_forward)(n, s->y, s->x, run);
-    case CVL_OP_LEAKY_RELU:
-        return NAME(leaky_relu_forward)(op->parameter, n, s->y, s->x, run);
-    case CVL_OP_RELU6:
-        return NAME(relu6_forward)(n, s->y, s->x, run);
-    case CVL_OP_SIGMOID:
-        return NAME(sigmoid_forward)(n, s->y, s->x, run);
-    case CVL_OP_TANH:
-        return NAME(tanh_forward)(n, s->y, s->x, run);
-    case CVL_OP_ELU:
-        return NAME(elu_forward)(op->parameter, n, s->y, s->x, run);
-    case CVL_OP_GELU:
-        return NAME(gelu_forward)(n, s->y, s->x, run);
-    case CVL_OP_GELU_TANH:
-        return NAME(gelu_tanh_forward)(n, s->y, s->x, run);
-    case CVL_OP_SILU:
-        return NAME(silu_forward)(n, s->y, s->x, run);
-    case CVL_OP_HARD_SWISH:
-        return NAME(hard_swish_forward)(n, s->y, s->x, run);
-    case CVL_OP_SOFTPLUS:
-        return NAME(softplus_forward)(n, s->y, s->x, run);
-    case CVL_OP_CONCAT:
-        return NAME(concat_forward)(op->descriptor, s->y, (const T *const *)s->parts, run);
-    case CVL_OP_PAD_SHORTCUT:
-        return NAME(pad_shortcut_forward)(op->descriptor, s->y, s->x, run);
-    case CVL_OP_CONV_TRANSPOSE2D:
-        return NAME(conv_transpose2d_forward)(op->descriptor, s->y, s->x, op->w, op->b, run);
-    case CVL_OP_GROUP_NORM:
-        return run_group_norm(op, s, run);
-    case CVL_OP_UPSAMPLE2D:
-        return NAME(upsample2d_forward)(op->descriptor, s->y, s->x, run);
-    }
-    return CVL_ERR_ARGUMENT;
-}
-
 /* Step i of a program, but for the workspace. */
-static cvl_status make_step(step *s, const cvl_program *p, ptrdiff_t i)
+static cvl_status make_step(NAME(program_step) *s, const cvl_program *p, ptrdiff_t i)
 {
     read_op(&s->op, p, i);
+    s->kind = NAME(op_kind_of)(&s->op);
     s->elements = p->value[s->op.y].elements;
-    if (s->op.kind == CVL_OP_CONV2D)
-        return NAME(conv2d_make_ready)(&s->product, s->op.descriptor, s->op.packed != NULL);
-    s->op.packed = NULL;
-    if (s->op.kind == CVL_OP_LINEAR)
-        return NAME(linear_make_ready)(&s->product, s->op.descriptor);
-    return CVL_OK;
+    return s->kind->ready ? s->kind->ready(s) : CVL_OK;
 }
 
 /* A program that runs. */
 typedef struct running {
     cvl_program p;
-    T *y, *arena;
-    const T *x;
+    NAME(program_memory) memory;
     cvl_exec exec;
     cvl_status status;
 } running;
 
-static const T *array_of(const running *r, ptrdiff_t value)
-{
-    return value < 0 ? NULL : value == 0 ? r->x : r->arena + r->p.value[value].place;
-}
-
-/* Where the parts of a concatenation are, in the scratch of its step. */
-static cvl_status find_parts(arrays *a, const cvl_op *op, const running *r)
-{
-    cvl_concat d = CVL_CONCAT_INIT;
-    cvl_exec own;
-    const cvl_status status = cvl_read_exec(&own, &r->exec, bytes_of_parts(op));
-    if (status != CVL_OK)
-        return status;
-    cvl_read(&d, op->descriptor);
-    a->parts = own.workspace;
-    for (ptrdiff_t i = 0; i < d.parts; i++)
-        a->parts[i] = array_of(r, op->parts[i]);
-    return CVL_OK;
-}
-
 static void run_steps(void *context)
 {
     running *r = context;
-    const cvl_program *p = &r->p;
-    const plan *known = p->plan;
-    step own;
-    for (ptrdiff_t i = 0; i < p->ops && r->status == CVL_OK; i++) {
-        const step *s = known ? known->steps + i : &own;
+    const NAME(program_memory) *m = &r->memory;
+    const plan *known = r->p.plan;
+    NAME(program_step) own;
+    for (ptrdiff_t i = 0; i < r->p.ops && r->status == CVL_OK; i++) {
+        const NAME(program_step) *s = known ? known->steps + i : &own;
         if (!known)
-            r->status = make_step(&own, p, i);
+            r->status = make_step(&own, &r->p, i);
         const cvl_op *op = &s->op;
-        arrays a = {
-            .y = op->y == 1 ? r->y : r->arena + p->value[op->y].place,
-            .x = array_of(r, op->x),
-            .z = array_of(r, op->z),
+        const NAME(program_arrays) a = {
+            .y = op->y == 1 ? m->y : m->arena + m->value[op->y].place,
+            .x = NAME(program_array)(m, op->x),
+            .z = NAME(program_array)(m, op->z),
+            .all = m,
         };
-        if (r->status == CVL_OK && op->kind == CVL_OP_CONCAT)
-            r->status = find_parts(&a, op, r);
         if (r->status == CVL_OK)
-            r->status = run_step(s, &a, &r->exec);
+            r->status = s->kind->run(s, &a, &r->exec);
     }
 }
 
@@ -433,7 +178,7 @@ static cvl_status open_run(running *r, const cvl_program *from, int threads)
 
 cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cvl_exec *run)
 {
-    running r = {.y = y, .x = x, .exec = CVL_EXEC_INIT};
+    running r = {.memory = {.y = y, .x = x}, .exec = CVL_EXEC_INIT};
     if (!cvl_read(&r.exec, run))
         return CVL_ERR_ARGUMENT;
     cvl_status status = open_run(&r, from, r.exec.threads);
@@ -447,7 +192,8 @@ cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cv
         return status;
     const plan *known = r.p.plan;
     r.exec.threads = known ? known->team : team_of(&r.p, r.exec.threads);
-    r.arena = r.exec.workspace;
+    r.memory.value = r.p.value;
+    r.memory.arena = r.exec.workspace;
     if (arena) {
         r.exec.workspace = (char *)r.exec.workspace + arena;
         r.exec.workspace_bytes -= arena;
@@ -459,7 +205,9 @@ cvl_status NAME(program_run)(const cvl_program *from, T *y, const T *x, const cv
 size_t NAME(program_plan_size)(const cvl_program *from)
 {
     cvl_program p;
-    return open_program(&p, from) == CVL_OK ? sizeof(plan) + (size_t)p.ops * sizeof(step) : 0;
+    return open_program(&p, from) == CVL_OK
+               ? sizeof(plan) + (size_t)p.ops * sizeof(NAME(program_step))
+               : 0;
 }
 
 cvl_status NAME(program_plan)(const cvl_program *from, int threads, void *memory)
@@ -476,9 +224,9 @@ cvl_status NAME(program_plan)(const cvl_program *from, int threads, void *memory
     made->threads = threads;
     made->team = team_of(&p, threads);
     for (ptrdiff_t i = 0; i < p.ops && status == CVL_OK; i++) {
-        step *s = made->steps + i;
+        NAME(program_step) *s = made->steps + i;
         status = make_step(s, &p, i);
-        if (status == CVL_OK && (s->op.kind == CVL_OP_CONV2D || s->op.kind == CVL_OP_LINEAR))
+        if (status == CVL_OK && s->kind->ready)
             s->product.bytes =
                 s->product.engine->workspace(&s->product.shape, CVL_CONV2D_FORWARD, made->team);
     }
@@ -501,7 +249,8 @@ size_t NAME(program_workspace_size)(const cvl_program *from, int threads)
     const int team = threads < 1 ? threads : team_of(&p, threads);
     for (ptrdiff_t i = 0; i < p.ops; i++) {
         read_op(&op, &p, i);
-        const size_t own = scratch_of(&op, team);
+        const NAME(op_kind) *kind = NAME(op_kind_of)(&op);
+        const size_t own = kind->scratch ? kind->scratch(&op, team) : 0;
         most = own > most ? own : most;
     }
     return arena_bytes(&p) + most;

@@ -68,6 +68,7 @@ if cvl_isa() == NULL:
         f"this CPU can run; available: {', '.join(isa_levels())}"
     )
 
+include "_maps.pxi"
 include "_operators.pxi"
 include "_fast_linear.pxi"
 include "_activations.pxi"

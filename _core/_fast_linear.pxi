@@ -5,17 +5,9 @@
 # No error is raised here: if an array must be converted or is refused, the result is None, and the
 # caller takes the slow path, which has the messages.
 
-# Below this many multiply-adds the core runs a layer on one thread, so that the number of threads
-# need not be looked up. It takes a few microseconds, and the call keeps the GIL: to release it and
-# take it again costs up to 0.2 us.
+# Multiply-adds that are few: see FEW.
 cdef enum:
     SHORT = 100000
-
-cdef extern from "Python.h":
-    ctypedef struct PyThreadState:
-        pass
-    PyThreadState *PyEval_SaveThread() noexcept
-    void PyEval_RestoreThread(PyThreadState *) noexcept
 
 
 cdef bint describe_plain_linear(

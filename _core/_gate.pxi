@@ -58,7 +58,8 @@ cdef bint has_code(const Py_buffer *view, char code) noexcept:
 
 
 cdef bint is_aligned(const Py_buffer *view) noexcept:
-    return <size_t>view.buf % <size_t>view.itemsize == 0
+    """Whether each element is; of none, as NumPy has it, too."""
+    return not view.len or <size_t>view.buf % <size_t>view.itemsize == 0
 
 
 cdef bint has_rank(const Py_buffer *view, int rank) noexcept:

@@ -212,99 +212,9 @@ def linear_backward_weights(dw, db, dy, x, int threads):
     check(status)
 
 
-# ---------------------------------------------------------------- softmax and cross-entropy
-# z is (..., C).
+# ---------------------------------------------------------------- elementwise, into arrays given
 
-cdef int describe_softmax(cvl_softmax *d, const Py_buffer *z) except -1:
-    d[0] = CVL_SOFTMAX_INIT
-    d.C = channels_of(z)
-    d.N = count_of(z) // d.C
-    return 0
-
-
-def softmax_forward(y, z, int threads):
-    """y = softmax(z)."""
-    softmax_map(cvl_softmax_forward, y, z, threads)
-
-
-def log_softmax_forward(y, z, int threads):
-    """y = log softmax(z)."""
-    softmax_map(cvl_log_softmax_forward, y, z, threads)
-
-
-def softmax_backward(dz, dy, y, int threads):
-    """dz from dy and y = softmax(z)."""
-    softmax_pullback(cvl_softmax_backward, dz, dy, y, threads)
-
-
-def log_softmax_backward(dz, dy, y, int threads):
-    """dz from dy and y = log softmax(z)."""
-    softmax_pullback(cvl_log_softmax_backward, dz, dy, y, threads)
-
-
-ctypedef cvl_status (*softmax_map_function)(
-    char, const cvl_softmax *, void *, const void *, const cvl_exec *) noexcept nogil
-ctypedef cvl_status (*softmax_pullback_function)(
-    char, const cvl_softmax *, void *, const void *, const void *,
-    const cvl_exec *) noexcept nogil
-
-
-cdef int softmax_map(softmax_map_function function, y, z, int threads) except -1:
-    cdef cvl_softmax d
-    cdef cvl_exec run
-    cdef cvl_status status
-    cdef Gate gate = new_gate()
-    cdef Py_buffer *z_view = gate.admit(z, "z", FLOAT, ANY_RANK, READ)
-    describe_softmax(&d, z_view)
-    cdef void *y_memory = gate.admit_like(y, "y", z_view, WRITE).buf
-    gate.prepare(&run, threads)
-    cdef char code = code_of(z_view)
-    with nogil:
-        status = function(code, &d, y_memory, z_view.buf, &run)
-    return check(status)
-
-
-cdef int softmax_pullback(softmax_pullback_function function, dz, dy, y, int threads) except -1:
-    cdef cvl_softmax d
-    cdef cvl_exec run
-    cdef cvl_status status
-    cdef Gate gate = new_gate()
-    cdef Py_buffer *y_view = gate.admit(y, "y", FLOAT, ANY_RANK, READ)
-    describe_softmax(&d, y_view)
-    cdef void *dz_memory = gate.admit_like(dz, "dz", y_view, WRITE).buf
-    cdef void *dy_memory = gate.admit_like(dy, "dy", y_view, READ).buf
-    gate.prepare(&run, threads)
-    cdef char code = code_of(y_view)
-    with nogil:
-        status = function(code, &d, dz_memory, dy_memory, y_view.buf, &run)
-    return check(status)
-
-
-# ---------------------------------------------------------------- elementwise
-
-ctypedef cvl_status (*unary_function)(
-    char, Py_ssize_t, void *, const void *, const cvl_exec *) noexcept nogil
-
-
-cdef int unary_map(unary_function function, y, x, int threads) except -1:
-    cdef cvl_exec run
-    cdef cvl_status status
-    cdef Gate gate = new_gate()
-    cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
-    cdef void *y_memory = gate.admit_like(y, "y", x_view, WRITE).buf
-    gate.prepare(&run, threads)
-    cdef char code = code_of(x_view)
-    cdef Py_ssize_t n = count_of(x_view)
-    with nogil:
-        status = function(code, n, y_memory, x_view.buf, &run)
-    return check(status)
-
-
-ctypedef cvl_status (*binary_function)(
-    char, Py_ssize_t, void *, const void *, const void *, const cvl_exec *) noexcept nogil
-
-
-cdef int binary_map(
+cdef int binary_into(
         binary_function function, out, str out_name, a, str a_name, b, str b_name,
         int threads) except -1:
     cdef cvl_exec run
@@ -321,24 +231,19 @@ cdef int binary_map(
     return check(status)
 
 
-def relu_forward(y, x, int threads):
-    """y = relu(x)."""
-    unary_map(cvl_relu_forward, y, x, threads)
-
-
-def relu_backward(dx, dy, y, int threads):
+def relu_backward_into(dx, dy, y, int threads):
     """dx from dy and y = relu(x)."""
-    binary_map(cvl_relu_backward, dx, "dx", dy, "dy", y, "y", threads)
+    binary_into(cvl_relu_backward, dx, "dx", dy, "dy", y, "y", threads)
 
 
-def add(y, a, b, int threads):
+def add_into(y, a, b, int threads):
     """y = a + b; y may be a or b."""
-    binary_map(cvl_add, y, "y", a, "a", b, "b", threads)
+    binary_into(cvl_add, y, "y", a, "a", b, "b", threads)
 
 
-def add_relu(y, a, b, int threads):
+def add_relu_into(y, a, b, int threads):
     """y = max(a + b, 0); y may be a or b."""
-    binary_map(cvl_add_relu, y, "y", a, "a", b, "b", threads)
+    binary_into(cvl_add_relu, y, "y", a, "a", b, "b", threads)
 
 
 # ---------------------------------------------------------------- pooling

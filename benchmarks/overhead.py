@@ -103,7 +103,7 @@ def main():
     )
     rows = [
         ("three 4-d memoryviews, nothing done", (module.memoryviews, y, x, x)),
-        ("the gate: _core.add of three 4-d arrays", (_core.add, y, x, x, 1)),
+        ("the gate: _core.add_into of three 4-d arrays", (_core.add_into, y, x, x, 1)),
         ("_core.conv2d_forward", (_core.conv2d_forward, y, x, w, b, geometry, 1)),
         ("ops.conv2d", (functools.partial(cl.ops.conv2d, padding=1), x, w, b)),
         ("np.empty, to compare", (np.empty, (1, 4, 4, 8), np.float32)),

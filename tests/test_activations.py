@@ -129,6 +129,14 @@ def test_the_number_of_threads_does_not_change_a_bit(name, dtype):
 
 # ---------------------------------------------------------------- edges
 
+
+def test_no_elements_may_lie_anywhere():
+    """An array without elements is taken off its alignment, too, as NumPy has it aligned."""
+    x = np.frombuffer(bytearray(5), np.float32, 0, offset=1)
+
+    assert ops.relu(x).shape == ops.relu_backward(x, x).shape == ops.add(x, x).shape == (0,)
+
+
 # y and f' at -inf and inf
 LIMITS = {
     "leaky_relu": [(-np.inf, 0.25), (np.inf, 1)],

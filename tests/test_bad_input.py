@@ -434,13 +434,13 @@ class TestGateOfTheExtension:
         memory = bytearray(4 * 8 + 1)
         misaligned = np.frombuffer(memory, np.float32, 8, offset=1)
         with pytest.raises((TypeError, ValueError)):
-            _core.relu_forward(floats(8), misaligned, 1)
+            _core.add_into(floats(8), misaligned, floats(8), 1)
 
     @pytest.mark.parametrize("threads", [0, -1, 10**6])
     def test_threads(self, threads):
         """A number of threads that makes no sense is refused."""
         with pytest.raises(ValueError, match="threads"):
-            _core.relu_forward(floats(8), floats(8), threads)
+            _core.add_into(floats(8), floats(8), floats(8), threads)
 
     def test_labels_are_checked_in_number_and_value(self):
         """Labels, losses and weights of another number are refused, as are labels out of range."""
@@ -511,9 +511,9 @@ class TestGateOfTheExtension:
         for bad in (False, True):
             if bad:
                 with pytest.raises(ValueError, match="shape"):
-                    _core.relu_forward(floats(7), x, 1)
+                    _core.add_into(floats(7), x, x, 1)
             else:
-                _core.relu_forward(floats(8), x, 1)
+                _core.add_into(floats(8), x, x, 1)
         x.append(1.0)
 
         assert len(x) == 9

@@ -111,7 +111,7 @@ def calls_of(use):
                 if vars(module).get(name) is function:
                     patch.setattr(module, name, recorder(name, function))
         use()
-    return {key: call for key, call in calls.items() if len(key[1]) > 1}
+    return {key: call for key, call in calls.items() if key[1]}
 
 
 def arrays_in(value, place=()):
@@ -187,6 +187,8 @@ def test_what_an_array_must_be(key):
             given = copied(arguments, change, place)
             before = copied(given)
             if (name, place, change) in ALLOWED or is_plain(at(given, place), at(arguments, place)):
+                continue
+            if len(places) == 1 and change in CHANGES[:3]:  # it has none to be like
                 continue
             if change is read_only and not written:
                 assert not is_refused(function, given, result)

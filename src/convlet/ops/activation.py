@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .. import _checks, _core
 from .._checks import array, array_like
-from .._core import empty
 from ..threads import get_num_threads
 
 TYPE_CHECKING = False
@@ -572,19 +571,21 @@ _GELU = {
 
 def _forward(function, x, where, *parameter):
     """Call a function of the core on x, and return its y."""
-    x = array(x, f"{where}: x")
-    _checks.at_least_one_axis(x, f"{where}: x")
-    y = empty(x.shape, x.dtype.char)
-    function(y, x, *parameter, get_num_threads())
+    y = function(x, *parameter, get_num_threads)
+    if y is None:
+        x = array(x, f"{where}: x")
+        _checks.at_least_one_axis(x, f"{where}: x")
+        y = function(x, *parameter, get_num_threads)
     return y
 
 
 def _backward(function, dy, a, name, where, *parameter):
     """Call the gradient of a function of the core, from dy and from `a`, its x or y by `name`."""
-    a = array(a, f"{where}: {name}")
-    dy = array_like(dy, f"{where}: dy", a, name)
-    _checks.shape(dy, a.shape, f"{where}: dy", f"(that of {name})")
-    _checks.at_least_one_axis(a, f"{where}: {name}")
-    dx = empty(a.shape, a.dtype.char)
-    function(dx, dy, a, *parameter, get_num_threads())
+    dx = function(dy, a, *parameter, get_num_threads)
+    if dx is None:
+        a = array(a, f"{where}: {name}")
+        dy = array_like(dy, f"{where}: dy", a, name)
+        _checks.shape(dy, a.shape, f"{where}: dy", f"(that of {name})")
+        _checks.at_least_one_axis(a, f"{where}: {name}")
+        dx = function(dy, a, *parameter, get_num_threads)
     return dx

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .. import _checks, _core
 from .._checks import array, array_like
-from .._core import empty
 from ..threads import get_num_threads
 
 TYPE_CHECKING = False
@@ -37,10 +36,11 @@ def add(a: Array, b: Array) -> np.ndarray:
     >>> add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
     array([4., 7.])
     """
-    a = array(a, "add: a")
-    b = array_like(b, "add: b", a, "a")
-    _checks.shape(b, a.shape, "add: b", "(that of a)")
-    _checks.at_least_one_axis(a, "add: a")
-    y = empty(a.shape, a.dtype.char)
-    _core.add(y, a, b, get_num_threads())
+    y = _core.add(a, b, get_num_threads)
+    if y is None:
+        a = array(a, "add: a")
+        b = array_like(b, "add: b", a, "a")
+        _checks.shape(b, a.shape, "add: b", "(that of a)")
+        _checks.at_least_one_axis(a, "add: a")
+        y = _core.add(a, b, get_num_threads)
     return y

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .. import _checks, _core
 from .._checks import array, array_like
-from .._core import empty
 from ..threads import get_num_threads
 
 TYPE_CHECKING = False
@@ -100,20 +99,24 @@ def log_softmax_backward(dy: Array, y: Array, *, axis: SupportsIndex = -1) -> np
 
 
 def _map(function, x, axis, where):
+    if type(axis) is int and axis == -1:
+        y = function(x, get_num_threads)
+        if y is not None:
+            return y
     x = array(x, f"{where}: x")
     axis = _checks.class_axis(axis, x.shape, where)
     x = _checks.axis_to_last(x, axis)
-    y = empty(x.shape, x.dtype.char)
-    function(y, x, get_num_threads())
-    return _checks.axis_from_last(y, axis)
+    return _checks.axis_from_last(function(x, get_num_threads), axis)
 
 
 def _pull_back(function, dy, y, axis, where):
+    if type(axis) is int and axis == -1:
+        dx = function(dy, y, get_num_threads)
+        if dx is not None:
+            return dx
     y = array(y, f"{where}: y")
     dy = array_like(dy, f"{where}: dy", y, "y")
     _checks.shape(dy, y.shape, f"{where}: dy", "(that of y)")
     axis = _checks.class_axis(axis, y.shape, where)
     dy, y = _checks.axis_to_last(dy, axis), _checks.axis_to_last(y, axis)
-    dx = empty(y.shape, y.dtype.char)
-    function(dx, dy, y, get_num_threads())
-    return _checks.axis_from_last(dx, axis)
+    return _checks.axis_from_last(function(dy, y, get_num_threads), axis)

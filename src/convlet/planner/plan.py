@@ -148,7 +148,7 @@ class Pass:
         before = self.grads[value]
         if before is not None:
             y = gradient if fresh else self.room(value, before)
-            _core.add(y, before, gradient, self.threads)
+            _core.add_into(y, before, gradient, self.threads)
             gradient, fresh = y, True
         self.grads[value], self.owned[value] = gradient, fresh
 
@@ -159,7 +159,7 @@ class Pass:
     def masked(self, gradient, value):
         """Return a gradient through the ReLU that made a value: 0 where that is not above 0."""
         masked = self.room(value, gradient)
-        _core.relu_backward(masked, gradient, self.value(value), self.threads)
+        _core.relu_backward_into(masked, gradient, self.value(value), self.threads)
         return masked
 
     def value(self, value):

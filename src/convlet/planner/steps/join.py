@@ -24,7 +24,7 @@ class AddStep(JoinStep):
     def infer(self, values, threads):
         a, b = self.inputs
         y = values[self.y] = empty(self.shape, self.code)
-        add = _core.add_relu if self.relu else _core.add
+        add = _core.add_relu_into if self.relu else _core.add_into
         add(y, values[a], values[b], threads)
 
     def forward(self, run):

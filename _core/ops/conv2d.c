@@ -77,83 +77,79 @@ cvl_status NAME(conv2d_choose)(const cvl_conv2d *d, cvl_conv2d_pass pass,
     return CVL_OK;
 }
 
+/* What db is a sum of, over pixels: (pixels, channels), the gradient of y as callers know it. */
+typedef struct bias_terms {
+    const T *dy;
+    ptrdiff_t pixels, channels;
+} bias_terms;
+
+static bias_terms terms_of(const cvl_conv2d_shape *shape, const T *x, const T *dy)
+{
+    const cvl_conv2d *d = &shape->d;
+    return shape->transposed ? (bias_terms){x, d->N * d->H * d->W, d->C}
+                             : (bias_terms){dy, d->N * shape->OH * shape->OW, d->OC};
+}
+
+/* The workspace of a pass whose engine needs so many bytes. */
+static size_t workspace_with_db(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, size_t bytes)
+{
+    if (pass != CVL_CONV2D_BACKWARD_WEIGHTS)
+        return bytes;
+    const bias_terms terms = terms_of(shape, NULL, NULL);
+    const size_t db = NAME(column_sums_workspace)(terms.pixels, terms.channels);
+    return bytes > db ? bytes : db;
+}
+
 size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     const char *reason;
     const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(shape, pass, &reason);
-    return engine && kernels() ? engine->workspace(shape, pass, threads) : 0;
+    const size_t bytes = engine && kernels() ? engine->workspace(shape, pass, threads) : 0;
+    return workspace_with_db(shape, pass, bytes);
 }
 
-/* Gives a call its engine, its threads and its workspace, of `bytes` or what the engine needs, whichever
- * is more. */
-static cvl_status prepare(NAME(conv2d_call) *call, size_t bytes, const cvl_exec *run)
+static int has_arrays(const NAME(conv2d_call) *call, const bias_terms *terms)
 {
+    const int some = call->shape->d.N > 0;
+    if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
+        return !some || ((!call->db || terms->dy) && (!call->out || (call->x && call->dy)));
+    const T *in = call->pass == CVL_CONV2D_FORWARD ? call->x : call->dy;
+    return (call->w || call->packed) && (!some || (in && call->out));
+}
+
+cvl_status NAME(conv2d_run)(NAME(conv2d_call) *call, const cvl_exec *run)
+{
+    const cvl_conv2d_shape *shape = call->shape;
+    const bias_terms terms = terms_of(shape, call->x, call->dy);
     const char *reason;
     cvl_exec exec;
+    if (!run || run->threads < 1 || !has_arrays(call, &terms))
+        return CVL_ERR_ARGUMENT;
     if (!call->engine)
-        call->engine = NAME(conv2d_engine_of)(call->shape, call->pass, &reason);
+        call->engine = NAME(conv2d_engine_of)(shape, call->pass, &reason);
     if (!call->engine)
         return CVL_ERR_ALGORITHM;
     if (!kernels())
         return CVL_ERR_ISA;
-    const size_t own =
-        call->bytes ? call->bytes : call->engine->workspace(call->shape, call->pass, run->threads);
-    const cvl_status status = cvl_read_exec(&exec, run, own > bytes ? own : bytes);
+    const size_t bytes =
+        call->bytes ? call->bytes : call->engine->workspace(shape, call->pass, run->threads);
+    const cvl_status status =
+        cvl_read_exec(&exec, run, workspace_with_db(shape, call->pass, bytes));
     if (status != CVL_OK)
         return status;
     call->workspace = exec.workspace;
     call->threads = exec.threads;
-    return CVL_OK;
-}
-
-cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run)
-{
-    const T *in = call.pass == CVL_CONV2D_FORWARD ? call.x : call.dy;
-    const int some = call.shape->d.N > 0;
-    if (!run || run->threads < 1 || !(call.w || call.packed) || (some && (!in || !call.out)))
-        return CVL_ERR_ARGUMENT;
-    const cvl_status status = prepare(&call, 0, run);
-    if (status == CVL_OK && some)
-        call.engine->run(&call);
-    return status;
-}
-
-size_t NAME(conv2d_gradients_workspace)(const cvl_conv2d_shape *shape, ptrdiff_t M,
-                                        ptrdiff_t channels, int threads)
-{
-    const size_t dw = NAME(conv2d_workspace)(shape, CVL_CONV2D_BACKWARD_WEIGHTS, threads);
-    const size_t db = NAME(column_sums_workspace)(M, channels);
-    return dw > db ? dw : db;
-}
-
-cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *sums, ptrdiff_t M,
-                                      ptrdiff_t channels, const cvl_exec *run)
-{
-    const int some = call.shape->d.N > 0;
-    if (!run || run->threads < 1 ||
-        (some && ((db && !sums) || (call.out && (!call.x || !call.dy)))))
-        return CVL_ERR_ARGUMENT;
-    const cvl_status status = prepare(&call, NAME(column_sums_workspace)(M, channels), run);
-    if (status != CVL_OK)
-        return status;
-    if (call.out && some)
-        call.engine->run(&call);
-    else if (call.out)
-        memset(call.out, 0, (size_t)call.shape->w_size * sizeof(T));
-    if (db)
-        NAME(column_sums)(db, sums, M, channels, call.workspace, call.threads);
+    if (call->out && shape->d.N > 0)
+        call->engine->run(call);
+    else if (call->out && call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
+        memset(call->out, 0, (size_t)shape->w_size * sizeof(T));
+    if (call->db)
+        NAME(column_sums)(call->db, terms.dy, terms.pixels, terms.channels, exec.workspace,
+                          exec.threads);
     return CVL_OK;
 }
 
 /* -------------------------------------------------------------------------- public functions */
-
-size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
-{
-    cvl_conv2d_shape shape;
-    return read_shape(&shape, d) == CVL_OK
-               ? NAME(conv2d_workspace)(&shape, CVL_CONV2D_FORWARD, threads)
-               : 0;
-}
 
 /* The engine of a forward pass if it packs weights, or NULL. */
 static const NAME(conv2d_engine) *packing_engine(const cvl_conv2d_shape *shape)
@@ -219,7 +215,7 @@ cvl_status NAME(conv2d_run_ready)(const NAME(conv2d_ready) *f, T *y,
     const int apart = from->z && !f->engine->adds;
     const cvl_activation activation = shape->d.activation;
     const cvl_status status = NAME(conv2d_run)(
-        (NAME(conv2d_call)){
+        &(NAME(conv2d_call)){
             .engine = f->engine,
             .shape = shape,
             .pass = CVL_CONV2D_FORWARD,
@@ -260,49 +256,47 @@ cvl_status NAME(conv2d_forward_packed)(const cvl_conv2d *d, T *y, const T *x, co
     return run_forward(d, y, &(NAME(conv2d_operands)){.x = x, .packed = packed, .b = b}, run);
 }
 
-cvl_status NAME(conv2d_backward_data)(const cvl_conv2d *d, T *dx, const T *dy, const T *w,
-                                      const cvl_exec *run)
+static cvl_status run_pass(const cvl_conv2d *d, NAME(conv2d_call) call, const cvl_exec *run)
 {
     cvl_conv2d_shape shape;
     const cvl_status status = read_shape(&shape, d);
-    if (status != CVL_OK)
-        return status;
-    return NAME(conv2d_run)(
-        (NAME(conv2d_call)){
-            .shape = &shape, .pass = CVL_CONV2D_BACKWARD_DATA, .out = dx, .w = w, .dy = dy},
-        run);
+    call.shape = &shape;
+    return status == CVL_OK ? NAME(conv2d_run)(&call, run) : status;
 }
 
-size_t NAME(conv2d_backward_data_workspace_size)(const cvl_conv2d *d, int threads)
+cvl_status NAME(conv2d_backward_data)(const cvl_conv2d *d, T *dx, const T *dy, const T *w,
+                                      const cvl_exec *run)
 {
-    cvl_conv2d_shape shape;
-    return read_shape(&shape, d) == CVL_OK
-               ? NAME(conv2d_workspace)(&shape, CVL_CONV2D_BACKWARD_DATA, threads)
-               : 0;
-}
-
-static ptrdiff_t output_pixels(const cvl_conv2d_shape *shape)
-{
-    return shape->d.N * shape->OH * shape->OW;
+    return run_pass(
+        d, (NAME(conv2d_call)){.pass = CVL_CONV2D_BACKWARD_DATA, .out = dx, .w = w, .dy = dy}, run);
 }
 
 cvl_status NAME(conv2d_backward_weights)(const cvl_conv2d *d, T *dw, T *db, const T *dy, const T *x,
                                          const cvl_exec *run)
 {
+    return run_pass(d,
+                    (NAME(conv2d_call)){
+                        .pass = CVL_CONV2D_BACKWARD_WEIGHTS, .out = dw, .db = db, .x = x, .dy = dy},
+                    run);
+}
+
+static size_t workspace_size(const cvl_conv2d *d, cvl_conv2d_pass pass, int threads)
+{
     cvl_conv2d_shape shape;
-    const cvl_status status = read_shape(&shape, d);
-    if (status != CVL_OK)
-        return status;
-    return NAME(conv2d_run_gradients)(
-        (NAME(conv2d_call)){
-            .shape = &shape, .pass = CVL_CONV2D_BACKWARD_WEIGHTS, .out = dw, .x = x, .dy = dy},
-        db, dy, output_pixels(&shape), shape.d.OC, run);
+    return read_shape(&shape, d) == CVL_OK ? NAME(conv2d_workspace)(&shape, pass, threads) : 0;
+}
+
+size_t NAME(conv2d_forward_workspace_size)(const cvl_conv2d *d, int threads)
+{
+    return workspace_size(d, CVL_CONV2D_FORWARD, threads);
+}
+
+size_t NAME(conv2d_backward_data_workspace_size)(const cvl_conv2d *d, int threads)
+{
+    return workspace_size(d, CVL_CONV2D_BACKWARD_DATA, threads);
 }
 
 size_t NAME(conv2d_backward_weights_workspace_size)(const cvl_conv2d *d, int threads)
 {
-    cvl_conv2d_shape shape;
-    return read_shape(&shape, d) == CVL_OK ? NAME(conv2d_gradients_workspace)(
-                                                 &shape, output_pixels(&shape), shape.d.OC, threads)
-                                           : 0;
+    return workspace_size(d, CVL_CONV2D_BACKWARD_WEIGHTS, threads);
 }

@@ -15,8 +15,9 @@ typedef struct NAME(conv2d_call) {
     const struct NAME(conv2d_engine) *engine; /* or NULL: to be found */
     const cvl_conv2d_shape *shape;
     cvl_conv2d_pass pass;
-    T *out;
+    T *out; /* backward weights: or NULL */
     const T *x, *w, *dy;
+    T *db;              /* backward weights: or NULL */
     const T *packed;    /* forward: w as packed by the engine's `pack`, or NULL */
     const T *z;         /* forward, if the engine adds: joins y before its activation; or NULL */
     NAME(epilogue) end; /* of y and dx */
@@ -91,7 +92,7 @@ extern const NAME(conv2d_engine) NAME(winograd_phases_engine);
 const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
                                                   cvl_conv2d_pass pass, const char **reason);
 
-/* Bytes of workspace of a pass; 0 where it has no engine or there are no kernels. */
+/* Bytes of workspace of a pass; its engine's are 0 where it has none or there are no kernels. */
 size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads);
 
 /* A forward pass but for its arrays and how it runs. */
@@ -115,14 +116,7 @@ cvl_status NAME(linear_make_ready)(NAME(conv2d_ready) *f, const cvl_linear *d);
 cvl_status NAME(conv2d_run_ready)(const NAME(conv2d_ready) *f, T *y,
                                   const NAME(conv2d_operands) *from, const cvl_exec *run);
 
-/* Checks the remaining arguments of a pass and runs its engine. */
-cvl_status NAME(conv2d_run)(NAME(conv2d_call) call, const cvl_exec *run);
-
-/* Bytes of workspace, and a run, of backward weights: dw and db, either of which may be NULL. db
- * sums the columns of `sums` (M, channels). */
-size_t NAME(conv2d_gradients_workspace)(const cvl_conv2d_shape *shape, ptrdiff_t M,
-                                        ptrdiff_t channels, int threads);
-cvl_status NAME(conv2d_run_gradients)(NAME(conv2d_call) call, T *db, const T *sums, ptrdiff_t M,
-                                      ptrdiff_t channels, const cvl_exec *run);
+/* Checks the remaining arguments of a pass, completes the call and runs its engine. */
+cvl_status NAME(conv2d_run)(NAME(conv2d_call) *call, const cvl_exec *run);
 
 #endif

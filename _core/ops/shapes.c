@@ -33,6 +33,7 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
     if (d.C % d.groups != 0 || d.OC % d.groups != 0)
         return CVL_ERR_SHAPE;
     shape->d = d;
+    shape->transposed = 0;
     shape->OH = output_size(d.H, d.PT + d.PB, d.KH, d.DH, d.SH);
     shape->OW = output_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW);
     if (shape->OH < 1 || shape->OW < 1)
@@ -66,6 +67,7 @@ cvl_status cvl_linear_read(cvl_conv2d_shape *shape, const cvl_linear *from)
     if (status != CVL_OK)
         return status;
     shape->d = (cvl_conv2d)CVL_CONV2D_INIT;
+    shape->transposed = 0;
     shape->d.N = d.M > 0;
     shape->d.W = shape->OW = cvl_max(d.M, 1);
     shape->d.H = shape->OH = shape->d.KH = shape->d.KW = 1;
@@ -137,6 +139,7 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
         .groups = d.groups,
         .algorithm = d.algorithm,
     };
+    shape->transposed = 1;
     shape->OH = d.H;
     shape->OW = d.W;
     if (!CVL_PRODUCT(&shape->x_size, d.N, rows, columns, d.OC) ||

@@ -10,6 +10,7 @@ typedef struct cvl_conv2d_shape {
     ptrdiff_t OH, OW;
     ptrdiff_t x_size, w_size, y_size; /* elements */
     double flops;                     /* of one pass: 2 per multiply-add */
+    int transposed; /* it is what a transposed convolution is backwards: that one's y is our x */
 } cvl_conv2d_shape;
 
 /* Reads and checks `from`. */

@@ -59,32 +59,45 @@ static void apply_affine(const NAME(batch_norm) *job, ptrdiff_t task)
     }
 }
 
+/* What a norm reads forward, its moments included. */
+static NAME(batch_norm) job_of(const T *x, const T *gamma, const T *beta, const double *mean,
+                               const double *var)
+{
+    return (NAME(batch_norm)){.x = x, .gamma = gamma, .beta = beta, .mean = mean, .var = var};
+}
+
+/* By given moments where there is no mean_out. */
+static cvl_status run_forward(NAME(batch_norm) *job, const cvl_batch_norm *d, const cvl_exec *run)
+{
+    const scratch_kind kind = job->mean_out ? FORWARD : INFERENCE;
+    cvl_exec exec;
+    if (!job->y || !job->x || !job->gamma || !job->beta || !job->mean || !job->var)
+        return CVL_ERR_ARGUMENT;
+    job->reduce = job->mean_out ? reduce_moments : NULL;
+    job->finish = finish_moments;
+    job->apply = apply_affine;
+    if (job->mean_out)
+        job->passes = job->residual ? 4 : 3;
+    else
+        job->passes = job->residual ? 6 : 4;
+    cvl_status status = NAME(batch_norm_open)(job, d, kind, kind == FORWARD);
+    if (status == CVL_OK)
+        status = NAME(batch_norm_open_run)(job, 1, &exec, kind, run);
+    if (status == CVL_OK)
+        NAME(batch_norm_run)(job, exec.threads);
+    return status;
+}
+
 cvl_status NAME(batch_norm_forward)(const cvl_batch_norm *d, T *y, double *mean, double *var,
                                     const T *x, const T *gamma, const T *beta, const T *residual,
                                     const cvl_exec *run)
 {
-    NAME(batch_norm) job = {.y = y,
-                            .mean = mean,
-                            .mean_out = mean,
-                            .var = var,
-                            .var_out = var,
-                            .x = x,
-                            .gamma = gamma,
-                            .beta = beta,
-                            .residual = residual,
-                            .reduce = reduce_moments,
-                            .finish = finish_moments,
-                            .apply = apply_affine,
-                            .passes = residual ? 4 : 3};
-    cvl_exec exec;
-    if (!y || !mean || !var || !x || !gamma || !beta)
-        return CVL_ERR_ARGUMENT;
-    cvl_status status = NAME(batch_norm_open)(&job, d, FORWARD, 1);
-    if (status == CVL_OK)
-        status = NAME(batch_norm_open_run)(&job, 1, &exec, FORWARD, run);
-    if (status == CVL_OK)
-        NAME(batch_norm_run)(&job, exec.threads);
-    return status;
+    NAME(batch_norm) job = job_of(x, gamma, beta, mean, var);
+    job.y = y;
+    job.residual = residual;
+    job.mean_out = mean;
+    job.var_out = var;
+    return run_forward(&job, d, run);
 }
 
 size_t NAME(batch_norm_forward_workspace_size)(const cvl_batch_norm *d, int threads)
@@ -97,25 +110,10 @@ cvl_status NAME(batch_norm_inference)(const cvl_batch_norm *d, T *y, const T *x,
                                       const T *beta, const double *mean, const double *var,
                                       const T *residual, const cvl_exec *run)
 {
-    NAME(batch_norm) job = {.y = y,
-                            .mean = mean,
-                            .var = var,
-                            .x = x,
-                            .gamma = gamma,
-                            .beta = beta,
-                            .residual = residual,
-                            .finish = affine,
-                            .apply = apply_affine,
-                            .passes = residual ? 6 : 4};
-    cvl_exec exec;
-    if (!y || !mean || !var || !x || !gamma || !beta)
-        return CVL_ERR_ARGUMENT;
-    cvl_status status = NAME(batch_norm_open)(&job, d, INFERENCE, 0);
-    if (status == CVL_OK)
-        status = NAME(batch_norm_open_run)(&job, 1, &exec, INFERENCE, run);
-    if (status == CVL_OK)
-        NAME(batch_norm_run)(&job, exec.threads);
-    return status;
+    NAME(batch_norm) job = job_of(x, gamma, beta, mean, var);
+    job.y = y;
+    job.residual = residual;
+    return run_forward(&job, d, run);
 }
 
 size_t NAME(batch_norm_inference_workspace_size)(const cvl_batch_norm *d, int threads)
@@ -152,14 +150,7 @@ cvl_status NAME(batch_norm_max_pool2d_forward)(const cvl_batch_norm *d, const cv
                                                const T *x, const T *gamma, const T *beta,
                                                const cvl_exec *run)
 {
-    NAME(batch_norm) job = {.mean = mean,
-                            .var = var,
-                            .x = x,
-                            .gamma = gamma,
-                            .beta = beta,
-                            .kernels = kernels(),
-                            .finish = finish_moments,
-                            .passes = 2};
+    NAME(batch_norm) job = job_of(x, gamma, beta, mean, var);
     NAME(norm_pool) pooled = {.pool = NAME(max_pool2d_of)(y, winners, x), .x = x};
     cvl_scratch scratch = {NULL, 0};
     cvl_exec exec;
@@ -176,8 +167,10 @@ cvl_status NAME(batch_norm_max_pool2d_forward)(const cvl_batch_norm *d, const cv
         return status;
     scratch = (cvl_scratch){exec.workspace, 0};
     carve_pooled(&job, &pooled, exec.threads, &scratch);
+    job.kernels = job.moments.kernels = kernels();
+    job.finish = finish_moments;
+    job.passes = 2;
     if (!job.frozen) {
-        job.moments.kernels = job.kernels;
         job.reduce = reduce_moments;
         job.mean_out = mean;
         job.var_out = var;

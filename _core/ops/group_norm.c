@@ -158,26 +158,29 @@ static void whole_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int work
         }
 }
 
-static void prepare_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+/* A step over the samples of blocks. */
+typedef struct block_job {
+    const group_norm_job *job;
+    sample_step *step;
+} block_job;
+
+static void block_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
-    const group_norm_job *job = context;
+    const block_job *b = context;
     (void)worker;
     for (ptrdiff_t block = begin; block < end; block++)
-        for (ptrdiff_t n = first_sample(job, block); n < first_sample(job, block + 1); n++) {
-            const sample s = open_sample(job, n, n);
-            job->prepare(job, &s, block);
+        for (ptrdiff_t n = first_sample(b->job, block); n < first_sample(b->job, block + 1); n++) {
+            const sample s = open_sample(b->job, n, n);
+            b->step(b->job, &s, block);
         }
 }
 
-static void finish_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+static void block_pass(const group_norm_job *job, sample_step *step, int threads)
 {
-    const group_norm_job *job = context;
-    (void)worker;
-    for (ptrdiff_t block = begin; block < end; block++)
-        for (ptrdiff_t n = first_sample(job, block); n < first_sample(job, block + 1); n++) {
-            const sample s = open_sample(job, n, n);
-            job->finish(job, &s, block);
-        }
+    const double work = (double)job->d.N * (double)job->d.C * 8 * sizeof(double);
+    block_job b = {job, step};
+    if (step)
+        cvl_parallel_for(threads, job->blocks, work, CVL_FLUSH, block_tasks, &b);
 }
 
 static void reduce_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
@@ -242,7 +245,6 @@ static void run_job(group_norm_job *job, int threads)
 {
     const ptrdiff_t N = job->d.N;
     const double bytes = (double)N * (double)job->d.M * (double)job->d.C * sizeof(T);
-    const double channels = (double)N * (double)job->d.C * 8 * sizeof(double);
     if (job->rows) {
         cvl_parallel_for(threads, job->blocks, (job->backward ? 8 : 4) * bytes, CVL_FLUSH,
                          job->backward ? backward_rows : forward_rows, job);
@@ -252,10 +254,9 @@ static void run_job(group_norm_job *job, int threads)
         cvl_parallel_for(threads, job->blocks, 4 * bytes, CVL_FLUSH, whole_blocks, job);
         return;
     }
-    if (job->prepare)
-        cvl_parallel_for(threads, job->blocks, channels, CVL_FLUSH, prepare_blocks, job);
+    block_pass(job, job->prepare, threads);
     cvl_parallel_for(threads, N * job->reduced.tasks, 2 * bytes, CVL_FLUSH, reduce_tasks, job);
-    cvl_parallel_for(threads, job->blocks, channels, CVL_FLUSH, finish_blocks, job);
+    block_pass(job, job->finish, threads);
     if (job->apply)
         cvl_parallel_for(threads, N * job->plan.tasks, 2 * bytes, CVL_FLUSH, apply_tasks, job);
 }

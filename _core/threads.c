@@ -136,22 +136,26 @@ static int run_timed(int team, const region *r)
     return 1;
 }
 
-/* Who had a team last, by the address of its `alone`. A team that is held watches for its regions on
- * the cores where another caller's would run, and comes late itself: so it is held by who has been alone
- * for so many programs, and left aside from when another caller has had one. */
-#define ALONE 4
+/* Who had a team last: the address of that thread's `undisturbed`. A team that is held watches for its
+ * regions on the cores where another caller's would run, and comes late itself: so it is held by who has
+ * run so many programs with no other caller's team in between, and left aside from when there is one. */
+#define HOLD_AFTER 4
 static _Atomic(int *) last_caller;
-static _Thread_local int alone, holds;
+static _Thread_local int undisturbed; /* such programs, up to HOLD_AFTER */
+static _Thread_local int holds;
 
 void cvl_hold_team(int threads, cvl_body *body, void *context)
 {
     /* A thread that is late would be waited for when the team is let go, too. */
     const int serial = threads < 2 || (may_adapt && cvl_now() < own_pace.serial_until);
     if (!serial) {
-        alone = atomic_load(&last_caller) != &alone ? 0 : alone < ALONE ? alone + 1 : ALONE;
-        atomic_store(&last_caller, &alone);
+        if (atomic_load(&last_caller) != &undisturbed)
+            undisturbed = 0;
+        else if (undisturbed < HOLD_AFTER)
+            undisturbed++;
+        atomic_store(&last_caller, &undisturbed);
     }
-    holds = !serial && alone == ALONE;
+    holds = !serial && undisturbed == HOLD_AFTER;
     if (holds)
         cvl_with_team(threads, body, context);
     else
@@ -161,10 +165,10 @@ void cvl_hold_team(int threads, cvl_body *body, void *context)
 
 static int run_on_team(int team, region *r)
 {
-    if (atomic_load(&last_caller) != &alone) {
+    if (atomic_load(&last_caller) != &undisturbed) {
         if (holds)
             return 0;
-        atomic_store(&last_caller, &alone);
+        atomic_store(&last_caller, &undisturbed);
     }
     return may_adapt ? run_timed(team, r) : cvl_run_team(team, run_member, r);
 }

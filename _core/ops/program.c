@@ -98,7 +98,7 @@ static cvl_status open_program(cvl_program *p, const cvl_program *from)
 
 /* Work below which one thread takes all of a program: of some ten microseconds a second one saves
  * little, and where the cores share no cache it costs as much again. */
-enum { ALONE = 2000000 };
+enum { SERIAL_WORK = 2000000 };
 
 /* The threads of an opened program. */
 static int team_of(const cvl_program *p, int threads)
@@ -110,7 +110,7 @@ static int team_of(const cvl_program *p, int threads)
         const NAME(op_kind) *kind = NAME(op_kind_of)(&op);
         const double elements = (double)p->value[op.y].elements;
         work += kind->work ? kind->work(&op, elements) : 2 * sizeof(T) * elements;
-        if (work >= ALONE)
+        if (work >= SERIAL_WORK)
             return threads;
     }
     return 1;

@@ -342,7 +342,10 @@ def positive_shape(value, name, axes, count=4):
     """Return a shape of `count` sizes, of which only the first may be 0."""
     if not isinstance(value, (tuple, list)) or len(value) != count:
         raise ValueError(f"{name} must be {axes}, got {value!r}")
-    return (size(value[0], name, 0), *(size(v, name) for v in value[1:]))
+    for v in value:
+        if type(v) is not int or not 1 <= v <= _LARGEST_SIZE:
+            return (size(value[0], name, 0), *(size(v, name) for v in value[1:]))
+    return tuple(value)
 
 
 def class_axis(axis, shape, where):

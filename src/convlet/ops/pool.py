@@ -62,7 +62,7 @@ def max_pool2d(
     """
     where = "max_pool2d"
     x = array(x, "max_pool2d: x")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = window_geometry(
         x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
     )
     y = empty(y_shape, x.dtype.char)
@@ -109,7 +109,7 @@ def max_pool2d_backward(
     where = "max_pool2d_backward"
     x = array(x, "max_pool2d_backward: x")
     dy = array_like(dy, "max_pool2d_backward: dy", x, "x")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = window_geometry(
         x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
     )
     if dy.shape != y_shape:
@@ -134,7 +134,7 @@ def max_pool2d_winners(x, kernel_size, *, stride=None, padding=0, dilation=1, ce
     """
     where = "max_pool2d_winners"
     x = array(x, "max_pool2d_winners: x")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = window_geometry(
         x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
     )
     y, winners = empty(y_shape, x.dtype.char), empty(y_shape, "B")
@@ -164,7 +164,7 @@ def max_pool2d_winners_backward(
     """
     where = "max_pool2d_winners_backward"
     dy = array(dy, "max_pool2d_winners_backward: dy")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = window_geometry(
         x_shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
     )
     if dy.shape != y_shape:
@@ -208,7 +208,7 @@ def avg_pool2d(
     """
     where = "avg_pool2d"
     x = array(x, "avg_pool2d: x")
-    y_shape, geometry = _geometry(
+    y_shape, geometry = window_geometry(
         x.shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, where
     )
     y = empty(y_shape, x.dtype.char)
@@ -251,7 +251,7 @@ def avg_pool2d_backward(
     where = "avg_pool2d_backward"
     dy = array(dy, "avg_pool2d_backward: dy")
     x_shape = _checks.positive_shape(x_shape, "avg_pool2d_backward: x_shape", _X_AXES)
-    y_shape, geometry = _geometry(
+    y_shape, geometry = window_geometry(
         x_shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, where
     )
     if dy.shape != y_shape:
@@ -390,8 +390,7 @@ def global_max_pool2d_backward(dy: Array, x: Array) -> np.ndarray:
 
 
 def _whole_image(x_shape, where):
-    _checks.images(x_shape, where)
-    return _geometry(x_shape, x_shape[1:3], 1, 0, 1, False, True, where)
+    return _remembered_geometry(x_shape, x_shape[1:3], 1, 0, 1, False, True, where)
 
 
 def pool2d_geometry(
@@ -406,10 +405,12 @@ def pool2d_geometry(
 ):
     """The core's description of a pool whose shapes and options have been checked."""
     options = stride, padding, dilation, ceil_mode, count_include_pad
-    return _geometry(x_shape, kernel_size, *options, "pool2d")[1]
+    return window_geometry(x_shape, kernel_size, *options, "pool2d")[1]
 
 
-def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where):
+def window_geometry(
+    x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where
+):
     """The output shape and the core's description of the window, cached by shape."""
     # Keys of the cache must be exact integers, pairs of them or strings, since 1 == True == 1.0.
     if type(kernel_size) is not int:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from .. import _checks
+import functools
+
+from .. import _checks, _core
 from .._checks import array, array_like
+from .._core import empty
+from ..threads import get_num_threads
 from .conv1d import sequence_padding
 from .pool import (
-    avg_pool2d,
-    avg_pool2d_backward,
     global_avg_pool2d,
     global_avg_pool2d_backward,
     global_max_pool2d,
     global_max_pool2d_backward,
-    max_pool2d,
-    max_pool2d_backward,
+    window_geometry,
 )
 
 TYPE_CHECKING = False
@@ -63,10 +64,14 @@ def max_pool1d(
     >>> max_pool1d(np.array([1.0, 4.0, 3.0, 2.0]).reshape(1, 4, 1), 2).ravel()
     array([4., 3.])
     """
-    rows = _rows("max_pool1d", kernel_size, stride, padding)
-    dilation = (1, _checks.size(dilation, "max_pool1d: dilation"))
+    where = "max_pool1d"
     x = _sequences(x, "max_pool1d: x")
-    return _without_row(max_pool2d(x[:, None], **rows, dilation=dilation, ceil_mode=ceil_mode))
+    y_shape, geometry = _geometry(
+        x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
+    )
+    y = empty(y_shape, x.dtype.char)
+    _core.max_pool2d_forward(y[:, None], x[:, None], geometry, get_num_threads())
+    return y
 
 
 def max_pool1d_backward(
@@ -104,12 +109,15 @@ def max_pool1d_backward(
     array([0., 5., 5., 0.])
     """
     where = "max_pool1d_backward"
-    rows = _rows(where, kernel_size, stride, padding)
-    dilation = (1, _checks.size(dilation, f"{where}: dilation"))
     x = _sequences(x, f"{where}: x")
     dy = _sequences(array_like(dy, f"{where}: dy", x, "x"), f"{where}: dy", "(N, OL, C)")
-    options = rows | {"dilation": dilation, "ceil_mode": ceil_mode}
-    return _without_row(max_pool2d_backward(dy[:, None], x[:, None], **options))
+    y_shape, geometry = _geometry(
+        x.shape, kernel_size, stride, padding, dilation, ceil_mode, True, where
+    )
+    _checks.shape(dy, y_shape, f"{where}: dy", "(that of the output)")
+    dx = empty(x.shape, x.dtype.char)
+    _core.max_pool2d_backward(dx[:, None], dy[:, None], x[:, None], geometry, get_num_threads())
+    return dx
 
 
 def avg_pool1d(
@@ -144,9 +152,14 @@ def avg_pool1d(
     >>> avg_pool1d(np.array([1.0, 4.0, 3.0, 2.0]).reshape(1, 4, 1), 2).ravel()
     array([2.5, 2.5])
     """
-    rows = _rows("avg_pool1d", kernel_size, stride, padding)
-    options = rows | {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
-    return _without_row(avg_pool2d(_sequences(x, "avg_pool1d: x")[:, None], **options))
+    where = "avg_pool1d"
+    x = _sequences(x, "avg_pool1d: x")
+    y_shape, geometry = _geometry(
+        x.shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, where
+    )
+    y = empty(y_shape, x.dtype.char)
+    _core.avg_pool2d_forward(y[:, None], x[:, None], geometry, get_num_threads())
+    return y
 
 
 def avg_pool1d_backward(
@@ -182,10 +195,15 @@ def avg_pool1d_backward(
     array([2., 2., 2., 2.])
     """
     where = "avg_pool1d_backward"
-    rows = _rows(where, kernel_size, stride, padding)
-    options = rows | {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
     dy = _sequences(dy, f"{where}: dy", "(N, OL, C)")
-    return _without_row(avg_pool2d_backward(dy[:, None], _one_row(x_shape, where), **options))
+    x_shape = _checks.positive_shape(x_shape, f"{where}: x_shape", _X_AXES, 3)
+    y_shape, geometry = _geometry(
+        x_shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, where
+    )
+    _checks.shape(dy, y_shape, f"{where}: dy", "(that of the output)")
+    dx = empty(x_shape, dy.dtype.char)
+    _core.avg_pool2d_backward(dx[:, None], dy[:, None], geometry, get_num_threads())
+    return dx
 
 
 def global_avg_pool1d(x: Array) -> np.ndarray:
@@ -300,13 +318,50 @@ def _one_row(x_shape, where):
     return n, 1, length, c
 
 
-def _rows(where, kernel_size, stride, padding):
-    """The options of pools of images for images of one row."""
-    return {
-        "kernel_size": (1, _checks.size(kernel_size, f"{where}: kernel_size")),
-        "stride": None if stride is None else (1, _checks.size(stride, f"{where}: stride")),
-        "padding": sequence_padding(padding, f"{where}: padding"),
-    }
+def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where):
+    """The output shape and the core's description of the window, cached by shape."""
+    # Keys of the cache must be exact: see `window_geometry`.
+    if type(kernel_size) is not int:
+        kernel_size = _checks.size(kernel_size, f"{where}: kernel_size")
+    if stride is None:
+        stride = kernel_size
+    elif type(stride) is not int:
+        stride = _checks.size(stride, f"{where}: stride")
+    if type(padding) is not int:
+        padding = sequence_padding(padding, f"{where}: padding")
+    if type(dilation) is not int:
+        dilation = _checks.size(dilation, f"{where}: dilation")
+    return _remembered_geometry(
+        x_shape,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        bool(ceil_mode),
+        bool(count_padding),
+        where,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _remembered_geometry(
+    x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where
+):
+    """Those of images of one row, without the row."""
+    n, length, c = x_shape
+    if type(padding) is int:
+        padding = sequence_padding(padding, f"{where}: padding")
+    (n, _, length, c), geometry = window_geometry(
+        (n, 1, length, c),
+        (1, kernel_size),
+        (1, stride),
+        padding,
+        (1, dilation),
+        ceil_mode,
+        count_padding,
+        where,
+    )
+    return (n, length, c), geometry
 
 
 def _without_row(images):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .. import _checks, _core
 from .._checks import array
 from .._core import empty
@@ -58,12 +60,10 @@ def pad2d(
     >>> pad2d(np.arange(4.0).reshape(1, 1, 4, 1), (0, 2), mode="reflect").ravel()
     array([2., 1., 0., 1., 2., 3., 2., 1.])
     """
-    where = "pad2d"
     x = array(x, "pad2d: x")
-    pads = check_padding(padding, mode, value, where)
-    y_shape = padded_shape(x.shape, pads, mode, where)
+    y_shape, geometry = _pad_geometry(x.shape, padding, mode, value, "pad2d")
     y = empty(y_shape, x.dtype.char)
-    _core.pad2d_forward(y, x, _pad_geometry(pads, mode), value, get_num_threads())
+    _core.pad2d_forward(y, x, geometry, value, get_num_threads())
     return y
 
 
@@ -99,12 +99,11 @@ def pad2d_backward(
     where = "pad2d_backward"
     dy = array(dy, "pad2d_backward: dy")
     x_shape = _checks.positive_shape(x_shape, "pad2d_backward: x_shape", _X_AXES)
-    pads = check_padding(padding, mode, 0, where)
-    y_shape = padded_shape(x_shape, pads, mode, where)
+    y_shape, geometry = _pad_geometry(x_shape, padding, mode, 0, where)
     if dy.shape != y_shape:
         _checks.shape(dy, y_shape, f"{where}: dy", f"(of x_shape {x_shape})")
     dx = empty(x_shape, dy.dtype.char)
-    _core.pad2d_backward(dx, dy, _pad_geometry(pads, mode), 0, get_num_threads())
+    _core.pad2d_backward(dx, dy, geometry, 0, get_num_threads())
     return dx
 
 
@@ -142,8 +141,17 @@ def padded_shape(x_shape, pads, mode, where):
     return n, top + h + bottom, left + w + right, c
 
 
-def _pad_geometry(pads, mode):
-    return (*pads[0], *pads[1], PAD_MODES[mode])
+def _pad_geometry(x_shape, padding, mode, value, where):
+    """The output shape and the core's description, cached by shape."""
+    if type(padding) is not int or type(mode) is not str or type(value) is not int or value:
+        padding = check_padding(padding, mode, value, where)
+    return _remembered_padding(x_shape, padding, mode, where)
+
+
+@functools.lru_cache(maxsize=1024)
+def _remembered_padding(x_shape, padding, mode, where):
+    pads = check_padding(padding, mode, 0, where)
+    return padded_shape(x_shape, pads, mode, where), (*pads[0], *pads[1], PAD_MODES[mode])
 
 
 def upsample2d(

@@ -10,7 +10,6 @@
 #include "depthwise.h"
 
 enum {
-    LINE = 64 / sizeof(T),
     ROWS = 2,       /* of outputs at once */
     FEW = 4 * LINE, /* fewer channels may leave too many lanes empty */
     WIDE = 8,       /* outputs of a row at once, about, */

@@ -16,7 +16,7 @@ enum {
 
 /* Pixels whole multiples of FAR bytes apart lie in few sets of L1, and drive each other out before vectors
  * shorter than a line have read all of it: up to three times as long, where rows are not copied. */
-enum { FAR = 2048, COPIED = 128, LEAST = 64 / sizeof(T), L1 = 24576 /* bytes of copies */ };
+enum { FAR = 2048, COPIED = 128, L1 = 24576 /* bytes of copies */ };
 
 typedef struct strips {
     const NAME(kernels) *kernels;
@@ -40,7 +40,7 @@ ptrdiff_t NAME(depthwise_copied_channels)(ptrdiff_t C, ptrdiff_t pixels)
         return 0;
     while (channels * pixels * (ptrdiff_t)sizeof(T) > L1)
         channels /= 2;
-    return channels < LEAST ? 0 : channels;
+    return channels < LINE ? 0 : channels;
 }
 
 /* Whether of the taps of every output of an axis at most one lies before the inputs, or one after. */
@@ -53,7 +53,7 @@ int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass p
 {
     const cvl_conv2d *d = &shape->d;
     if (d->KH != 3 || d->KW != 3 || d->DH != 1 || d->DW != 1 || d->SH != d->SW || d->OC != d->C ||
-        d->C * sizeof(T) < 64)
+        d->C < LINE)
         return 0;
     if (pass != CVL_CONV2D_BACKWARD_DATA)
         return d->SH <= 2 && fits(d->H, shape->OH, d->SH, d->PT) &&

@@ -11,9 +11,8 @@
 enum {
     TASKS = CVL_ORDER_DEPTHWISE_TASKS, /* if blocks and channels leave so many; */
     SPAN = CVL_ORDER_DEPTHWISE_SPAN,   /* to cut channels needs no second sum */
-    LINE = 64 / sizeof(T),
-    COLUMNS = 8,    /* of inputs at once; */
-    SMALL = 1 << 20 /* bytes up to which it is all */
+    COLUMNS = 8,                       /* of inputs at once; */
+    SMALL = 1 << 20                    /* bytes up to which it is all */
 };
 
 typedef struct sums {

@@ -7,8 +7,8 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain over each CVL_ORDER_K. */
 #include "conv2d.h"
 
-/* Positions of a task; channels below which the direct engine wastes less. */
-enum { POSITIONS = 128, FEW = 16 };
+/* Positions of a task; of fewer channels the direct engine wastes less. */
+enum { POSITIONS = 128, LEAST_CHANNELS = 16 };
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -63,7 +63,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const ptrdiff_t K = pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC;
     const ptrdiff_t M = shape->d.N * shape->d.H * shape->d.W;
-    return K >= FEW && (M < CVL_TALL_ROWS || K > CVL_ORDER_K);
+    return K >= LEAST_CHANNELS && (M < CVL_TALL_ROWS || K > CVL_ORDER_K);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

@@ -20,6 +20,9 @@
 /* cvl_<name>_<dtype>, for functions and types alike. */
 #define NAME(name) CVL_DTYPE_NAME(cvl_##name)
 
+/* Elements of a cache line. */
+enum { LINE = CVL_LINE / (int)sizeof(T) };
+
 /* The kernels of the level in use, or NULL if CONVLET_ISA names one that is unknown or that this CPU
  * lacks. */
 static inline const NAME(kernels) *kernels(void)

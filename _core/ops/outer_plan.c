@@ -40,8 +40,6 @@ enum {
     LANES = 16 /* of the widest vector */
 };
 
-enum { LINE = CVL_LINE / (int)sizeof(T) };
-
 static tables carve_tables(const plan *p, char *base, size_t *bytes)
 {
     cvl_scratch s = {base, 0};

@@ -5,17 +5,22 @@
  * Order of sums: that of the direct engine (indirect.c), one FMA chain. */
 #include "conv2d.h"
 
-/* Pixels of a vector, at least; positions below which other engines are as fast, and channels to a
- * single one from which on dot.c is faster; vectors of a task, and at most of a call of the kernel;
- * rows of a tile; elements of the widest vector. */
-enum { LEAST = 2, FEW = 64, MANY = 8, VECTORS = 32, BLOCK = 128, TILE = 8, LANES = 16 };
+enum {
+    LEAST_PIXELS = 2,     /* of a vector */
+    LEAST_POSITIONS = 64, /* of fewer other engines are as fast */
+    DOT_CHANNELS = 8,     /* to a single one, from which on dot.c is faster */
+    TASK_VECTORS = 32,
+    CALL_VECTORS = 128, /* most of a call of the kernel */
+    TILE_ROWS = 8,
+    LANES = 16 /* of the widest vector */
+};
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
     const T *in;
     ptrdiff_t M, K, outputs; /* positions, and channels of what is read and written */
     ptrdiff_t VL, pixels;    /* elements and pixels of a vector */
-    _Alignas(64) T b[LANES / LEAST * LANES];
+    _Alignas(64) T b[LANES / LEAST_PIXELS * LANES];
     T bias[LANES];
 } plan;
 
@@ -28,15 +33,15 @@ static ptrdiff_t vector_size(void)
 /* Multiplies `count` vectors of so many pixels each. */
 static void multiply(const plan *p, const T *in, T *out, ptrdiff_t count, ptrdiff_t pixels)
 {
-    const T *a[BLOCK + 2 * TILE];
-    T *c[BLOCK + TILE];
+    const T *a[CALL_VECTORS + 2 * TILE_ROWS];
+    T *c[CALL_VECTORS + TILE_ROWS];
     for (ptrdiff_t i = 0; i < count; i++) {
         a[i] = in + i * pixels * p->K;
         c[i] = out + i * pixels * p->outputs;
     }
-    for (ptrdiff_t i = 0; i < 2 * TILE; i++)
+    for (ptrdiff_t i = 0; i < 2 * TILE_ROWS; i++)
         a[count + i] = a[count - 1];
-    for (ptrdiff_t i = 0; i < TILE; i++)
+    for (ptrdiff_t i = 0; i < TILE_ROWS; i++)
         c[count + i] = c[count - 1];
     const cvl_gemm_run run = {0, p->K, 0};
     NAME(epilogue) end = p->call->end;
@@ -56,17 +61,17 @@ static void multiply(const plan *p, const T *in, T *out, ptrdiff_t count, ptrdif
     });
 }
 
-/* Task: VECTORS neighbouring vectors. */
+/* Task: TASK_VECTORS neighbouring vectors. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
-    const ptrdiff_t last = cvl_min(end * VECTORS * p->pixels, p->M);
+    const ptrdiff_t last = cvl_min(end * TASK_VECTORS * p->pixels, p->M);
     (void)worker;
-    for (ptrdiff_t q = begin * VECTORS * p->pixels, step; q < last; q += step) {
+    for (ptrdiff_t q = begin * TASK_VECTORS * p->pixels, step; q < last; q += step) {
         const T *in = p->in + q * p->K;
         const ptrdiff_t whole = (last - q) / p->pixels, left = (p->M - q) * p->K - p->VL;
         const ptrdiff_t readable = left < 0 ? 0 : left / (p->pixels * p->K) + 1;
-        ptrdiff_t count = cvl_min(BLOCK, cvl_min(whole, readable));
+        ptrdiff_t count = cvl_min(CALL_VECTORS, cvl_min(whole, readable));
         T edge[2 * LANES] = {0};
         if (count == 0) { /* less than a vector is left to read, or to write */
             memcpy(edge, in, (size_t)((last - q) * p->K) * sizeof(T));
@@ -82,7 +87,7 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    if (LEAST * cvl_max(shape->d.C, shape->d.OC) > vector_size())
+    if (LEAST_PIXELS * cvl_max(shape->d.C, shape->d.OC) > vector_size())
         return "more than a few channels";
     return cvl_conv2d_refuses_product(shape, pass);
 }
@@ -91,7 +96,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const ptrdiff_t K = pass == CVL_CONV2D_FORWARD ? shape->d.C : shape->d.OC;
     const int alone = K == shape->d.C * shape->d.OC; /* the other side has one channel */
-    return shape->d.N * shape->d.H * shape->d.W >= FEW && !(alone && K >= MANY);
+    return shape->d.N * shape->d.H * shape->d.W >= LEAST_POSITIONS && !(alone && K >= DOT_CHANNELS);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
@@ -120,7 +125,7 @@ static void run(const NAME(conv2d_call) *call)
         if (call->end.bias)
             p.bias[j] = call->end.bias[output];
     }
-    cvl_parallel_for(call->threads, cvl_ceil_div(p.M, VECTORS * p.pixels), call->shape->flops,
+    cvl_parallel_for(call->threads, cvl_ceil_div(p.M, TASK_VECTORS * p.pixels), call->shape->flops,
                      CVL_FLUSH, compute, &p);
 }
 

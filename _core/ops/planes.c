@@ -9,9 +9,10 @@
  * column, with taps of its own.
  *
  * Order of sums: that of the direct engine (indirect.c) for CVL_ORDER_PLANES channels of what is read,
- * then for the next so many, which are added; but backward data to up to FEW channels has a chain for
- * every CVL_ORDER_PLANES_TAPS taps, as taps are separate sums elsewhere too (stem.c). Padding gives
- * zeros, which change nothing where weights are finite; others go by the direct engine. */
+ * then for the next so many, which are added; but backward data to up to
+ * CVL_ORDER_PLANES_FEW channels has a chain for every CVL_ORDER_PLANES_TAPS taps, as taps are separate sums
+ * elsewhere too (stem.c). Padding gives zeros, which change nothing where weights are finite; others go by
+ * the direct engine. */
 #include "conv2d.h"
 
 typedef struct plan {
@@ -48,13 +49,12 @@ typedef struct worker {
 
 /* The planes of a band stay in L2, unless they were mostly what the next one reads as well. */
 enum {
-    BYTES = 256 * 1024,         /* of planes */
-    FEW = CVL_ORDER_PLANES_FEW, /* outputs: of 8 a vector is full */
-    TAPS = 4,                   /* for which turning is worth it, */
-    POSITIONS = 64,             /* for as many outputs */
-    SETS = 64,                  /* planes of outputs */
-    STEM = 4,                   /* channels that stem.c takes */
-    LINE = CVL_LINE / (int)sizeof(T)
+    PLANES_BYTES = 256 * 1024,
+    FEW_OUTPUTS = CVL_ORDER_PLANES_FEW, /* of 8 a vector is full */
+    LEAST_TAPS = 4,                     /* for which turning is worth it, */
+    LEAST_POSITIONS = 64,               /* for as many outputs */
+    MOST_PLANES = 64,                   /* of outputs */
+    STEM_CHANNELS = 4                   /* that stem.c takes */
 };
 
 /* Planes are an odd number of lines apart, or they would meet in the same sets of L1. */
@@ -134,7 +134,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
         return 0;
     const ptrdiff_t reach = p->high[0] - p->low[0];
     const ptrdiff_t planes = p->planes + p->remainders * p->outputs;
-    const ptrdiff_t positions = BYTES / (ptrdiff_t)sizeof(T) / planes;
+    const ptrdiff_t positions = PLANES_BYTES / (ptrdiff_t)sizeof(T) / planes;
     const ptrdiff_t rows = cvl_max(cvl_max(1, reach), positions / p->pitch - reach);
     p->bands = cvl_ceil_div(p->count[0], rows);
     while (N * p->bands < 2 * threads && N * p->bands % threads != 0 && p->bands < p->count[0])
@@ -202,8 +202,9 @@ static void multiply(const plan *p, const worker *w, const band *b, ptrdiff_t c0
         .channels = (int)p->outputs,
         .add = c0 > 0,
     };
-    const ptrdiff_t chain =
-        p->transposed && p->outputs <= FEW ? CVL_ORDER_PLANES_TAPS * (c1 - c0) : CVL_ORDER_K;
+    const ptrdiff_t chain = p->transposed && p->outputs <= FEW_OUTPUTS
+                                ? CVL_ORDER_PLANES_TAPS * (c1 - c0)
+                                : CVL_ORDER_K;
     ptrdiff_t end = chain;
     for (ptrdiff_t i = 0; i < p->kernel[0]; i++)
         for (ptrdiff_t j = 0; j < p->kernel[1]; j++) {
@@ -305,21 +306,21 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 }
 
 /* A vector of outputs that is nearly full is better than this, and so is anything where gaps are a third
- * of the rows. Between FEW outputs and a full vector the choice is the level's, which it may be since up
- * to CVL_ORDER_PLANES channels the order of sums is that of the direct engine. */
+ * of the rows. Between FEW_OUTPUTS and a full vector the choice is the level's, which it may be since up to
+ * CVL_ORDER_PLANES channels the order of sums is that of the direct engine. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     plan p;
     read_shape(&p, shape, pass);
-    if (!p.kernels || p.kernel[0] * p.kernel[1] < TAPS || 2 * p.pitch > 3 * p.count[1] ||
-        shape->d.N * p.count[0] * p.count[1] < POSITIONS)
+    if (!p.kernels || p.kernel[0] * p.kernel[1] < LEAST_TAPS || 2 * p.pitch > 3 * p.count[1] ||
+        shape->d.N * p.count[0] * p.count[1] < LEAST_POSITIONS)
         return 0;
     /* stem.c is as fast from many channels on two threads, and faster where outputs have few taps. */
-    if (p.remainders * p.outputs > SETS ||
-        (p.transposed && p.outputs <= STEM && p.K > 2 * CVL_ORDER_PLANES))
+    if (p.remainders * p.outputs > MOST_PLANES ||
+        (p.transposed && p.outputs <= STEM_CHANNELS && p.K > 2 * CVL_ORDER_PLANES))
         return 0;
     const ptrdiff_t lanes = p.kernels->vector / (ptrdiff_t)sizeof(T);
-    return p.outputs <= FEW || (p.K <= CVL_ORDER_PLANES && 2 * p.outputs <= lanes);
+    return p.outputs <= FEW_OUTPUTS || (p.K <= CVL_ORDER_PLANES && 2 * p.outputs <= lanes);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

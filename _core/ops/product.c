@@ -14,25 +14,25 @@ enum {
     /* Rows of a task, and those that pass under all panels together: few where panels are quickly turned,
      * lest threads share rows, since each would fetch the lines beside its own. */
     ROWS = 16,
-    BLOCK = 256,
-    BLOCK_SMALL = 64,
+    BLOCK_ROWS = 256,
+    BLOCK_ROWS_SMALL = 64,
 
-    /* Rows of w further apart than FAR elements meet in the same sets of a cache, where more than FEW rows
-     * of A would read them again: they are copied. So are rows APART that share a page with few others, past
+    /* Rows of w further apart than FAR_ELEMENTS meet in the same sets of a cache, where more than FEW_ROWS of
+     * A would read them again: they are copied. So are rows APART that share a page with few others, past
      * whose end no CPU fetches ahead, where there are APART_W weights and APART_ROWS rows of A: 1.1 to 1.3
      * times as fast, of fewer down to 0.75. */
-    FAR = 512,
-    FEW = 16,
+    FAR_ELEMENTS = 512,
+    FEW_ROWS = 16,
     APART = 256,
     APART_W = 1 << 17,
     APART_ROWS = 64,
 
     /* Rows beyond which packing is cheap. */
-    MOST = 512,
+    MOST_ROWS = 512,
 
     /* Elements of a panel that is turned onto the stack: to borrow a workspace is a good part of so small a
      * product. */
-    SMALL = 1024,
+    STACK_ELEMENTS = 1024,
 
     /* Of more than FETCHED elements that are packed, or FETCHED_W that are not, in LONG columns, a panel is
      * fetched during the one before it, for it comes from beyond L2: worth 3 % at 196 rows, 12 % at 49. Of w
@@ -82,7 +82,7 @@ typedef struct product {
     source source;
     ptrdiff_t VL, vectors;    /* of the columns, empty ones too */
     ptrdiff_t blocks, pieces; /* of the rows, and of a block; a task is a piece of a vector */
-    T *segments;              /* (workers, CVL_ORDER_K, NR), or NULL: panels are SMALL; or turned */
+    T *segments; /* (workers, CVL_ORDER_K, NR), or NULL: panels are on the stack; or turned */
 } product;
 
 /* Reduction indices [k0, k0 + k) of a panel. */
@@ -232,7 +232,7 @@ static ptrdiff_t end_together(const product *p, ptrdiff_t task, ptrdiff_t end)
 static void run_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const product *p = context;
-    _Alignas(64) T small[SMALL];
+    _Alignas(64) T small[STACK_ELEMENTS];
     T *copy = p->segments ? p->segments + worker * CVL_ORDER_K * p->kernels->gemm[0].NR : small;
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
         stop = end_together(p, task, end);
@@ -261,8 +261,8 @@ static int is_thin(const product *p)
     return p->source == TURNED && p->M >= CVL_THIN_ROWS && fits_thin(p->K, p->columns);
 }
 
-/* Rows [row, last) of the THIN columns of a panel, the last of which has what is left. A BLOCK of rows
- * passes under all vectors together. */
+/* Rows [row, last) of the THIN columns of a panel, the last of which has what is left. BLOCK_ROWS rows pass
+ * under all vectors together. */
 static void run_thin_panel(const product *p, ptrdiff_t panel, ptrdiff_t row, ptrdiff_t last)
 {
     const ptrdiff_t column = panel * THIN;
@@ -273,7 +273,7 @@ static void run_thin_panel(const product *p, ptrdiff_t panel, ptrdiff_t row, ptr
     if (finish.bias)
         finish.bias += column;
     for (ptrdiff_t from = row, rows; from < last; from += rows) {
-        rows = last - from <= 2 * BLOCK ? last - from : BLOCK;
+        rows = last - from <= 2 * BLOCK_ROWS ? last - from : BLOCK_ROWS;
         T *c = p->c + from * p->columns + column;
         p->kernels->thin_product(rows, columns, p->K, c, p->columns, p->a + from * p->K, b,
                                  2 * THIN);
@@ -290,8 +290,8 @@ static void run_thin(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin, stop; task < end; task = stop) {
         const ptrdiff_t panel = task / p->blocks, first = panel * p->blocks;
         stop = cvl_min(end, first + p->blocks);
-        run_thin_panel(p, panel, (task - first) * BLOCK_SMALL,
-                       stop - first == p->blocks ? p->M : (stop - first) * BLOCK_SMALL);
+        run_thin_panel(p, panel, (task - first) * BLOCK_ROWS_SMALL,
+                       stop - first == p->blocks ? p->M : (stop - first) * BLOCK_ROWS_SMALL);
     }
 }
 
@@ -310,8 +310,7 @@ static void run_thin_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int wor
 /* Elements of dy turned, and of a piece of dx turned, in whole lines. */
 static ptrdiff_t flipped_size(ptrdiff_t M, ptrdiff_t K)
 {
-    const ptrdiff_t line = CVL_LINE / (ptrdiff_t)sizeof(T);
-    return cvl_ceil_div(M * (K + 2 * FLIPPED), line) * line;
+    return cvl_ceil_div(M * (K + 2 * FLIPPED), LINE) * LINE;
 }
 
 /* Whether dx is computed turned, piece by piece, as rows of w as they lie times dy turned: what is turned
@@ -360,13 +359,13 @@ static source source_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
         return TURNED;
     const ptrdiff_t OC = shape->d.OC, rows = rows_of(shape);
     const int apart = OC >= APART && shape->w_size >= APART_W && rows >= APART_ROWS;
-    return apart || (OC > FAR && rows > FEW) ? COPIED : PLACE;
+    return apart || (OC > FAR_ELEMENTS && rows > FEW_ROWS) ? COPIED : PLACE;
 }
 
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
-    const int wide = shape->d.OC > FAR && source_of(shape, pass) == COPIED;
-    if (rows_of(shape) <= (wide ? BLOCK : MOST))
+    const int wide = shape->d.OC > FAR_ELEMENTS && source_of(shape, pass) == COPIED;
+    if (rows_of(shape) <= (wide ? BLOCK_ROWS : MOST_ROWS))
         return 1;
     return pass == CVL_CONV2D_BACKWARD_DATA && fits_thin(shape->d.OC, shape->d.C) && kernels() &&
            kernels()->vector == HALF;
@@ -377,7 +376,7 @@ static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int
 {
     const NAME(kernels) *k = kernels();
     const ptrdiff_t K = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.OC : shape->d.C;
-    if (!k || source_of(shape, pass) == PLACE || K <= SMALL / k->gemm[0].NR)
+    if (!k || source_of(shape, pass) == PLACE || K <= STACK_ELEMENTS / k->gemm[0].NR)
         return 0;
     ptrdiff_t size = CVL_ORDER_K * k->gemm[0].NR;
     if (is_flipped(k, rows_of(shape), K, shape->d.C))
@@ -415,7 +414,7 @@ static void run(const NAME(conv2d_call) *call)
         const int down = (int)cvl_min(threads, p.M / (2 * ROWS));
         /* Twice the vector takes half the time. */
         const double work = p.kernels->vector > HALF ? shape->flops / 2 : shape->flops;
-        p.blocks = cvl_max(1, p.M / BLOCK_SMALL);
+        p.blocks = cvl_max(1, p.M / BLOCK_ROWS_SMALL);
         if (down > across)
             cvl_parallel_for(down, p.M / ROWS, work, CVL_FLUSH, run_thin_rows, &p);
         else
@@ -430,7 +429,7 @@ static void run(const NAME(conv2d_call) *call)
     p.bands = NAME(make_bands)(p.kernels->gemm, p.columns);
     p.VL = p.kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
     p.vectors = p.bands.columns / p.VL;
-    p.blocks = cvl_ceil_div(p.M, p.source >= COPIED && !p.segments ? BLOCK_SMALL : BLOCK);
+    p.blocks = cvl_ceil_div(p.M, p.source >= COPIED && !p.segments ? BLOCK_ROWS_SMALL : BLOCK_ROWS);
     if (by_rows(&p, threads))
         p.blocks = cvl_ceil_div(p.blocks, threads) * threads;
     p.pieces = cvl_ceil_div(p.M, p.blocks * ROWS);

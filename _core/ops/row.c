@@ -7,9 +7,16 @@
  * meet in the same sets of a cache. */
 #include "conv2d.h"
 
-/* Columns of a task: FEW of a matrix that caches hold; of one of LARGE elements or more as many as
- * make long pieces of its rows, and tasks enough. QUAD: elements of a lane at most. */
-enum { FEW = 128, MANY = 512, LARGE = 1 << 19, SEGMENTS = 8, QUAD = 4 };
+enum {
+    /* Columns of a task of a matrix that caches hold; and of one of LARGE_W elements or more, long pieces of
+     * its rows: twice as many where MANY_SEGMENTS make tasks enough. */
+    COLUMNS = 128,
+    LONG_COLUMNS = 512,
+    LARGE_W = 1 << 19,
+    MANY_SEGMENTS = 8,
+
+    QUAD = 4 /* most elements of a lane */
+};
 
 typedef struct plan {
     const NAME(conv2d_call) *call;
@@ -27,9 +34,9 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->K = p->transposed ? d->OC : d->C;
     p->columns = p->transposed ? d->C : d->OC;
     p->segments = cvl_ceil_div(p->K, CVL_ORDER_K);
-    p->wide = p->transposed || p->K * p->columns < LARGE ? FEW
-              : p->segments < SEGMENTS                   ? MANY
-                                                         : 2 * MANY;
+    p->wide = p->transposed || p->K * p->columns < LARGE_W ? COLUMNS
+              : p->segments < MANY_SEGMENTS                ? LONG_COLUMNS
+                                                           : 2 * LONG_COLUMNS;
     cvl_scratch s = {base, 0};
     p->sums = cvl_carve(&s, (size_t)(p->segments * p->columns) * sizeof(T));
     return s.used;

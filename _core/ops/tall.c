@@ -15,27 +15,27 @@ enum {
     LANES = 8,
 
     /* Bytes of the positions that pass under all panels together, and of how many positions they are. */
-    NEAR = 16 << 10,
+    NEAR_BYTES = 16 << 10,
     GRANULE = 96,
 
     /* Positions below which product.c is as fast: in general, where columns fill at most two vectors and
-     * work is too little to be shared out, and where all columns are few. */
-    LEAST = 512,
-    LEAST_ALONE = 64,
-    LEAST_FEW = CVL_TALL_ROWS,
+     * work is too little to be shared out, and where the last panel is all. */
+    LEAST_POSITIONS = 512,
+    LEAST_SERIAL = 64,
+    LEAST_TURNED = CVL_TALL_ROWS,
 
     /* Channels below which the direct engine wastes less; of whole vectors of QUAD, which no level reads
-     * piece by piece, EIGHT are enough for one column. */
-    FEW = 16,
-    EIGHT = 8,
+     * piece by piece, LEAST_K_COLUMN are enough for one column. */
+    LEAST_K = 16,
+    LEAST_K_COLUMN = 8,
     QUAD = 4,
 
     /* Bytes of w that every worker packs for itself. */
-    SMALL = 64 << 10,
+    OWN_BYTES = 64 << 10,
 
     /* Bytes that a worker writes beyond which a store finds no line of c at hand: fetched before, 1.05 to
      * 1.1 times as fast, of fewer 0.95. */
-    FAR = 4 << 20
+    FAR_BYTES = 4 << 20
 };
 
 typedef struct plan {
@@ -89,7 +89,7 @@ static plan make_plan(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
         p.panels++;
     p.positions = p.turned == CVL_TALL_CLASSES ? POSITIONS_TURNED : POSITIONS;
     p.tasks = cvl_max(1, p.M / p.positions);
-    p.block = cvl_max(1, NEAR / (p.K * (ptrdiff_t)sizeof(T) * GRANULE)) * GRANULE;
+    p.block = cvl_max(1, NEAR_BYTES / (p.K * (ptrdiff_t)sizeof(T) * GRANULE)) * GRANULE;
     p.bytes = in_place(&p) ? 0 : (size_t)(cvl_ceil_div(p.K * p.wide, 64) * 64) * sizeof(T);
     return p;
 }
@@ -136,7 +136,7 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t first = begin * p->positions, rows; first < last; first += rows) {
         rows = last - first < p->block + GRANULE ? last - first : p->block;
         NAME(tall) t = {.rows = rows, .K = p->K, .c_step = p->columns, .end = call->end};
-        t.c_far = p->M * p->columns * (ptrdiff_t)sizeof(T) > (ptrdiff_t)FAR * call->threads;
+        t.c_far = p->M * p->columns * (ptrdiff_t)sizeof(T) > (ptrdiff_t)FAR_BYTES * call->threads;
         t.a = (p->transposed ? call->dy : call->x) + first * p->K;
         for (ptrdiff_t j = 0, width; j < p->columns; j += width) {
             width = panel_width(p, j);
@@ -166,7 +166,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const ptrdiff_t K = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.OC : shape->d.C;
     const ptrdiff_t columns = pass == CVL_CONV2D_BACKWARD_DATA ? shape->d.C : shape->d.OC;
-    if (K < FEW && !(columns == 1 && K >= EIGHT && K % QUAD == 0))
+    if (K < LEAST_K && !(columns == 1 && K >= LEAST_K_COLUMN && K % QUAD == 0))
         return 0;
     const plan p = make_plan(shape, pass);
     if (!p.kernels)
@@ -174,15 +174,15 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     if (p.turned == 0 && cvl_has_half_units() && 2 * (p.wide - p.columns) >= p.VL)
         return 0;
     if (p.turned == p.columns)
-        return p.M >= LEAST_FEW;
-    const int alone = p.wide <= 2 * p.VL && cvl_team_size(2, 2, shape->flops) == 1;
-    return p.M >= (alone ? LEAST_ALONE : LEAST);
+        return p.M >= LEAST_TURNED;
+    const int serial = p.wide <= 2 * p.VL && cvl_team_size(2, 2, shape->flops) == 1;
+    return p.M >= (serial ? LEAST_SERIAL : LEAST_POSITIONS);
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     const plan p = make_plan(shape, pass);
-    return p.bytes > SMALL ? p.bytes : p.bytes * (size_t)threads;
+    return p.bytes > OWN_BYTES ? p.bytes : p.bytes * (size_t)threads;
 }
 
 static void pack_all(plan *p, T *packed)
@@ -195,7 +195,7 @@ static void run(const NAME(conv2d_call) *call)
 {
     plan p = make_plan(call->shape, call->pass);
     p.call = call;
-    if (!call->packed && p.bytes > SMALL)
+    if (!call->packed && p.bytes > OWN_BYTES)
         pack_all(&p, (T *)(void *)call->workspace);
     cvl_parallel_for(call->threads, p.tasks, call->shape->flops, CVL_FLUSH, compute, &p);
 }

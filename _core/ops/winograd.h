@@ -40,6 +40,9 @@ static inline ptrdiff_t NAME(winograd_y_pixel)(const NAME(winograd) *f)
     return f->groups * f->OC;
 }
 
+/* From one plane of so many elements to the next: a line more, lest they meet in the same sets of L1. */
+static inline ptrdiff_t NAME(winograd_plane)(ptrdiff_t elements) { return elements + LINE; }
+
 /* Channels in whole vectors of any level. */
 static inline ptrdiff_t cvl_winograd_pad(ptrdiff_t channels)
 {

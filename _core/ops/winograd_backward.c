@@ -17,7 +17,6 @@
 #include "bands.h"
 
 enum {
-    LINE = 16,      /* elements between planes, so that they do not meet in the L1 sets */
     ROWS = 32,      /* channels of a block of weights, half of it where there are */
     FEW_BLOCKS = 8, /* fewer than so many blocks */
     DATA_BLOCK = 8, /* tiles of a task that makes V and D */
@@ -57,7 +56,7 @@ static ptrdiff_t sets(const plan *p) { return cvl_ceil_div(p->f->groups, p->side
 static ptrdiff_t v_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
 static ptrdiff_t panels_of_d(const plan *p) { return p->ranges ? 1 : p->bands.panels; }
 static ptrdiff_t d_size(const plan *p) { return p->sizes.positions * p->y_tiles.plane; }
-static ptrdiff_t s_plane(const plan *p) { return p->s_rows * p->s_columns + LINE; }
+static ptrdiff_t s_plane(const plan *p) { return NAME(winograd_plane)(p->s_rows * p->s_columns); }
 static ptrdiff_t s_size(const plan *p) { return p->sizes.positions * s_plane(p); }
 
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
@@ -124,8 +123,8 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
         p->x_tiles.ld = p->s_rows;
         p->y_tiles.ld = cvl_winograd_pad(p->s_columns);
     }
-    p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
-    p->y_tiles.plane = p->span * p->y_tiles.ld + LINE;
+    p->x_tiles.plane = NAME(winograd_plane)(p->span * p->x_tiles.ld);
+    p->y_tiles.plane = NAME(winograd_plane)(p->span * p->y_tiles.ld);
 
     const ptrdiff_t v_all = blocks_of_c(p) * v_size(p), d_all = panels_of_d(p) * d_size(p);
     p->shares_data = !p->ranges && (v_all + d_all) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;

@@ -27,7 +27,6 @@ enum {
     MORE_TILES = 256,        /* where as many tiles share it, unless a block is of the fewest */
     READY_TILES = 64,        /* up to which U made ready is worth its size in memory */
     ROWS = 16,               /* channels of a task that makes U */
-    LINE = 16,               /* elements between planes, so that they do not meet in the L1 sets */
     BLOCK = 32,              /* tiles of a block of the first schedule, whole micro-tiles */
     BLOCK_BYTES = 768 * 1024,
     SMALL_BLOCK = 48,         /* and where 16 registers make these 6 rows: none is left over; */
@@ -84,7 +83,10 @@ static ptrdiff_t sets(const plan *p) { return cvl_ceil_div(p->f->groups, p->side
 static ptrdiff_t tasks_of_block(const plan *p) { return p->side > 1 ? sets(p) : all_panels(p); }
 
 /* U of a panel: what lies between its planes, a chunk of it, and all panels of it. */
-static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR) { return p->u_rows * NR + LINE; }
+static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR)
+{
+    return NAME(winograd_plane)(p->u_rows * NR);
+}
 static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
 static ptrdiff_t u_size(const plan *p) { return all_panels(p) * chunks(p) * panel_size(p); }
 
@@ -201,7 +203,7 @@ static void cut_blocks(plan *p, int ready, int threads)
         p->block /= 2;
     p->u_rows = p->f->C;
     p->x_tiles.ld = C;
-    p->x_tiles.plane = p->block * C + LINE;
+    p->x_tiles.plane = NAME(winograd_plane)(p->block * C);
     p->span = p->tiles;
     p->shares_u = !ready && u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
 }
@@ -216,7 +218,7 @@ static void cut_spans(plan *p)
     p->x_tiles.ld = cvl_winograd_pad(p->u_rows);
     p->span = DATA_BYTES / (p->sizes.positions * C * (ptrdiff_t)sizeof(T));
     p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
-    p->x_tiles.plane = p->span * p->x_tiles.ld + LINE;
+    p->x_tiles.plane = NAME(winograd_plane)(p->span * p->x_tiles.ld);
     p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
     p->x_tiles.far = p->shares_v;
 }
@@ -237,7 +239,7 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base,
         cut_blocks(p, ready, threads);
     else
         cut_spans(p);
-    p->y_tiles.plane = p->block * p->y_tiles.ld + LINE;
+    p->y_tiles.plane = NAME(winograd_plane)(p->block * p->y_tiles.ld);
 
     cvl_scratch s = {base, 0};
     p->zeros = cvl_carve(&s, (size_t)zeros_size(p) * sizeof(T));

@@ -145,7 +145,7 @@ static tile_function *const tiles[2][ROWS][COLUMNS] = {{{FOUR_NAMES(1, 1)}}, {{F
  * next tile's last inputs and outputs are asked for in the order they lie in. */
 INLINE void fetch_lines(const T *p, ptrdiff_t elements)
 {
-    for (const T *end = p + elements; p < end; p += CVL_LINE / sizeof(T))
+    for (const T *end = p + elements; p < end; p += LINE)
         __builtin_prefetch(p, 0, 3);
 }
 

@@ -7,7 +7,6 @@
 #include "simd.h"
 
 #define PREFETCH(p, write) __builtin_prefetch((p), (write), 3)
-enum { LINE = 64 / (int)sizeof(T) };
 
 /* Writes sums (mr, NV*VL) to c, with whatever the tile asks for on the way. */
 static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const V *sums, int NV)

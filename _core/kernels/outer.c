@@ -64,7 +64,7 @@ INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int row
                     __builtin_prefetch(at, 0, 2);
                     at += step;
 #pragma GCC unroll 3
-                    for (int j = 0; NEXT > 0 && j < NV * VL; j += CVL_LINE / (int)sizeof(T))
+                    for (int j = 0; NEXT > 0 && j < NV * VL; j += LINE)
                         __builtin_prefetch(b + NEXT * b_step + j, 0, 3);
                 }
                 if (NEXT > 0 && (fetch || rows > ROWS_2))
@@ -217,7 +217,7 @@ void KERNEL(outer_panels)(ptrdiff_t count, ptrdiff_t columns, ptrdiff_t width, T
 {
     for (ptrdiff_t k = 0; k < count; k++, in += in_step, out += width) {
         T *to = out;
-        for (ptrdiff_t j = 0; j < columns; j += CVL_LINE / (ptrdiff_t)sizeof(T))
+        for (ptrdiff_t j = 0; j < columns; j += LINE)
             __builtin_prefetch(in + PANELS_AHEAD * in_step + j, 0, 3);
         if (width < VL) {
             for (ptrdiff_t j = 0; j < columns; j += width, to += panel)

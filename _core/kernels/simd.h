@@ -1,4 +1,4 @@
-/* simd.h: a dozen vector operations, per ISA level and type. Intrinsics live in simd_<level>.h alone.
+/* simd.h: vector operations, per ISA level and type. Intrinsics live in simd_<level>.h alone.
  *
  * A kernel source is compiled once per level and type with CVL_LEVEL_<ISA>, CVL_ISA=<isa> and
  * CVL_F32 or CVL_F64 defined, and is written against these names:
@@ -79,6 +79,9 @@
 #define TYPE(name) CVL_DTYPE_NAME(cvl_##name)
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* Elements of a cache line. */
+enum { LINE = CVL_LINE / (int)sizeof(T) };
 
 #if defined(CVL_LEVEL_AVX512) || defined(CVL_LEVEL_AVX2) || defined(CVL_LEVEL_NEON)
 #define CVL_FUSED /* vfma and vfnma round once */

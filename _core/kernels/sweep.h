@@ -53,7 +53,6 @@ INLINE ptrdiff_t elements_ahead(const ptrdiff_t *shape)
 
 INLINE void prefetch_lines(const T *p, const int write, const int NV)
 {
-    enum { LINE = 64 / sizeof(T) };
     _Pragma("GCC unroll 4") for (int at = 0; at < NV * VL; at += LINE)
         __builtin_prefetch(p + at, write, 3);
 }

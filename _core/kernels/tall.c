@@ -31,7 +31,6 @@ _Static_assert((int)ROWS_1 <= (int)CVL_TALL_ROWS && TURNED * VL <= CVL_TALL_ROWS
 /* Fetches the elements [at, at + count) past the tile, which the next one begins with. */
 INLINE void fetch(const T *at, const int count)
 {
-    enum { LINE = CVL_LINE / (int)sizeof(T) };
 #pragma GCC unroll 8
     for (int i = 0; i < count; i += LINE)
         __builtin_prefetch(at + i, 0, 3);

@@ -72,7 +72,6 @@ INLINE void prefetch(const T *right, ptrdiff_t row, ptrdiff_t C, const int size,
  * are written: such stores wait for one another. */
 INLINE void fetch_far(const cvl_winograd_tiles *t, const T *v, ptrdiff_t c, const int planes)
 {
-    enum { LINE = 64 / (int)sizeof(T) };
     if (!t->far || c % LINE != 0)
         return;
     v += 2 * LINE;

@@ -88,7 +88,7 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++)
             acc[i][j] = vzero();
-        for (int j = 0; j < NV * VL; j += 64 / (int)sizeof(T))
+        for (int j = 0; j < NV * VL; j += LINE)
             PREFETCH(c + (i < rows ? i : 0) * g->c_row + j);
     }
 #pragma GCC unroll 1

@@ -80,6 +80,49 @@ static ptrdiff_t w_size(const plan *p)
 /* A row of a tile that lies outside. */
 static ptrdiff_t zeros_size(const plan *p) { return p->sizes.n * NAME(winograd_x_pixel)(p->f); }
 
+/* Whether there are tiles enough for several sums of the same weights. */
+static int has_splits(const plan *p)
+{
+    const ptrdiff_t C = p->f->C, OC = p->f->OC;
+    const ptrdiff_t enough =
+        C <= CVL_ORDER_WINOGRAD_CHANNELS ? CVL_ORDER_WINOGRAD_FEW : CVL_ORDER_WINOGRAD_TILES;
+    return p->tiles >= enough && C + OC >= cvl_ceil_div(C * OC, p->tiles);
+}
+
+/* Cuts the tiles into ranges. */
+static void cut_ranges(plan *p)
+{
+    const NAME(winograd) *f = p->f;
+    p->ranges = has_splits(p) && f->groups < CVL_ORDER_WINOGRAD_RANGES ? 2 : 1;
+    while (f->groups * p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
+           p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges)
+        p->ranges *= 2;
+    p->side = NAME(winograd_side)(f, 1, MIN_TASKS);
+    p->span = CHAIN;
+    p->s_rows = f->C;
+    p->s_columns = p->bands.columns;
+    p->x_tiles.ld = cvl_winograd_pad(p->side * f->C);
+    p->y_tiles.ld = cvl_winograd_pad(p->side > 1 ? (p->side - 1) * f->OC + p->bands.columns
+                                                 : p->bands.band[0].NR);
+}
+
+/* Cuts the tiles into spans, and the weights into blocks. */
+static void cut_spans(plan *p)
+{
+    const NAME(winograd) *f = p->f;
+    p->side = 1;
+    p->span = CVL_ORDER_WINOGRAD_SPAN;
+    while (p->span > CHAIN && p->span * (f->C + f->OC) > CVL_ORDER_WINOGRAD_VALUES)
+        p->span -= CHAIN;
+    p->span = cvl_min(p->span, p->tiles);
+    p->s_rows = ROWS;
+    if (cvl_ceil_div(f->C, ROWS) * p->bands.panels < FEW_BLOCKS)
+        p->s_rows /= 2;
+    p->s_columns = p->bands.band[0].NR;
+    p->x_tiles.ld = p->s_rows;
+    p->y_tiles.ld = cvl_winograd_pad(p->s_columns);
+}
+
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
 static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int threads)
 {
@@ -89,40 +132,13 @@ static size_t make_plan(plan *p, const NAME(winograd) *f, char *base, int thread
     p->sizes = cvl_winograd_sizes_of(f->form);
     p->bands = f->groups > 1 ? NAME(make_group_bands)(p->kernels->gemm, 0, f->OC)
                              : NAME(make_bands)(p->kernels->gemm, f->OC);
-    p->side = 1;
     p->tiles = NAME(winograd_tiles)(f);
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
-    p->x_tiles.ld = cvl_winograd_pad(f->C);
-    p->y_tiles.ld = cvl_winograd_pad(f->OC);
-    const ptrdiff_t weights = f->C * f->OC, channels = f->C + f->OC;
-    const ptrdiff_t enough =
-        f->C <= CVL_ORDER_WINOGRAD_CHANNELS ? CVL_ORDER_WINOGRAD_FEW : CVL_ORDER_WINOGRAD_TILES;
-    const int splits = p->tiles >= enough && channels >= cvl_ceil_div(weights, p->tiles);
-    if (f->groups > 1 || (splits && weights <= CVL_ORDER_WINOGRAD_WEIGHTS)) {
-        p->ranges = splits && f->groups < CVL_ORDER_WINOGRAD_RANGES ? 2 : 1;
-        while (f->groups * p->ranges < CVL_ORDER_WINOGRAD_RANGES &&
-               p->tiles > 2 * CVL_ORDER_WINOGRAD_RANGE * p->ranges)
-            p->ranges *= 2;
-        p->side = NAME(winograd_side)(f, 1, MIN_TASKS);
-        p->span = CHAIN;
-        p->s_rows = f->C;
-        p->s_columns = p->bands.columns;
-        p->x_tiles.ld = cvl_winograd_pad(p->side * f->C);
-        p->y_tiles.ld = cvl_winograd_pad(p->side > 1 ? (p->side - 1) * f->OC + p->bands.columns
-                                                     : p->bands.band[0].NR);
-    } else {
-        p->span = CVL_ORDER_WINOGRAD_SPAN;
-        while (p->span > CHAIN && p->span * channels > CVL_ORDER_WINOGRAD_VALUES)
-            p->span -= CHAIN;
-        p->span = cvl_min(p->span, p->tiles);
-        p->s_rows = ROWS;
-        if (cvl_ceil_div(f->C, ROWS) * p->bands.panels < FEW_BLOCKS)
-            p->s_rows /= 2;
-        p->s_columns = p->bands.band[0].NR;
-        p->x_tiles.ld = p->s_rows;
-        p->y_tiles.ld = cvl_winograd_pad(p->s_columns);
-    }
+    if (f->groups > 1 || (has_splits(p) && f->C * f->OC <= CVL_ORDER_WINOGRAD_WEIGHTS))
+        cut_ranges(p);
+    else
+        cut_spans(p);
     p->x_tiles.plane = NAME(winograd_plane)(p->span * p->x_tiles.ld);
     p->y_tiles.plane = NAME(winograd_plane)(p->span * p->y_tiles.ld);
 

@@ -351,14 +351,15 @@ PANEL(, narrow, 8, 1, 4, 2)
 #endif
 
 /* Every lane takes its a from its own group: the inputs of a tap lie in a vector, of which the lanes
- * pick in turn. */
+ * pick in turn. Of what the next tile reads, the last tap is mostly all that no other has read. */
 static __attribute__((noinline)) void groups_tile(const TYPE(gemm_tile) *t, ptrdiff_t S, U first)
 {
     enum { MR = 8 };
     V acc[8][4];
     begin(t, acc, MR, 1);
-    for (const cvl_gemm_run *run = t->run; run != t->run + t->runs; run++) {
-        const ptrdiff_t at = t->a0 + run->a;
+    const cvl_gemm_run *const end = t->run + t->runs;
+    for (const cvl_gemm_run *run = t->run; run != end; run++) {
+        const ptrdiff_t at = t->a0 - t->lead + run->a;
         const T *b = t->b + run->k0 * VL;
         const T *const *a = t->a;
         V x[8];
@@ -368,9 +369,10 @@ static __attribute__((noinline)) void groups_tile(const TYPE(gemm_tile) *t, ptrd
 #pragma GCC unroll 8
         for (int i = 0; i < MR; i++)
             x[i] = vload(a[i] + at);
+        if (run + 1 == end)
 #pragma GCC unroll 8
-        for (int i = 0; i < MR; i++)
-            PREFETCH(a[MR + i] + at, 0);
+            for (int i = 0; i < MR; i++)
+                PREFETCH(a[MR + i] + at, 0);
 #pragma GCC unroll 2
         for (ptrdiff_t k = 0; k < S; k++, b += VL) {
             const V bv = vload(b);
@@ -421,7 +423,7 @@ void KERNEL(gemm_groups)(const TYPE(gemm_tile) *all)
 {
     enum { MR = 8 };
     const int S = all->runs > 0 ? (int)all->run->k : 1, one = all->nr <= all->b_step;
-    const U first = one ? uset1(0) : upick((int)all->b_step, S);
+    const U first = one ? uset1(0) : upick((int)all->b_step, S, all->lead);
     TYPE(gemm_tile) t = *all;
     for (int left = all->mr; left > 0; left -= MR, t.a += MR, t.c += MR) {
         t.mr = left < MR ? left : MR;

@@ -18,6 +18,7 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     const cvl_gemm_run *run;
     const T *const *a; /* (MR), or (2*MR) with `ahead`; see gemm_groups */
     ptrdiff_t a0;
+    int lead;   /* of gemm_groups alone */
     int ahead;  /* fetch rows MR.. of a, of the tile that comes next, into the cache */
     int single; /* every run is one element long */
     int packed; /* rows of B hold NR readable elements */

@@ -168,7 +168,7 @@ INLINE void group_columns(const TYPE(outer) *o, ptrdiff_t j, const int S)
 {
     U pick[8];
     V acc[8][2];
-    pick[0] = upick(S, S);
+    pick[0] = upick(S, S, 0);
 #pragma GCC unroll 8
     for (int i = 0; i < S; i++) {
         acc[i][0] = acc[i][1] = vzero();

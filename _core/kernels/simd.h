@@ -36,9 +36,9 @@
  *   U, UL              vector of UL integers of 64 bits: uset1(s), uload(p), ustore(p, u),
  *                      uadd(a, b), uxor(a, b), uhigh(a) = a >> 32, umul(a, b), the product of the
  *                      lower halves
- *   vpick(v, u)        lanes of v, by number: ulanes(lane) gives lane i number lane[i], upick(S, step) S
- *                      lanes the first, the next S the one `step` lanes on, and so forth, and unext(u)
- *                      the lane after each of u
+ *   vpick(v, u)        lanes of v, by number: ulanes(lane) gives lane i number lane[i], upick(S, step,
+ *                      first) S lanes number `first`, the next S the one `step` lanes on, and so forth,
+ *                      and unext(u) the lane after each of u
  *
  * Everything is static inline: a shared function compiled for AVX must not reach the baseline. */
 #ifndef CVL_SIMD_H
@@ -188,10 +188,10 @@ INLINE U ulanes(const int lane[VL])
     memcpy(words, number, sizeof words);
     return uload(words);
 }
-INLINE U upick(int lanes, int step)
+INLINE U upick(int lanes, int step, int first)
 {
     int lane[VL];
-    int first = 0, left = lanes;
+    int left = lanes;
 #pragma GCC unroll 1
     for (int i = 0; i < VL; i++) {
         lane[i] = first;

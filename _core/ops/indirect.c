@@ -27,7 +27,7 @@ typedef struct plan {
     int transposed;                     /* B is w with C and OC exchanged: backward data */
     ptrdiff_t H, W, C;                  /* what is read; C channels per group */
     ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group, or: */
-    ptrdiff_t merged;                   /* so many groups, side by side, fill a panel */
+    ptrdiff_t merged;                   /* so many groups, side by side, share a panel */
     ptrdiff_t groups, taps, K;          /* groups, or sets of these; K = taps * C */
     int vectors;                        /* a panel is a vector of outputs of a group or set */
     ptrdiff_t x_pixel, y_pixel;         /* elements of what is read and written */
@@ -122,14 +122,13 @@ static worker carve_worker(const plan *p, char *base, size_t *bytes)
     return w;
 }
 
-/* How many groups share a vector of lanes: where it holds several whole ones. */
+/* How many groups share a vector of lanes: as many as it holds whole, with what they read and with what
+ * they write. They read a vector of a pixel, and runs of theirs are whole taps. */
 static ptrdiff_t merged_groups(const plan *p)
 {
-    const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-    return p->groups > 1 && p->C > 1 && p->C == p->OC && 2 * p->C <= VL && VL % p->C == 0 &&
-                   p->groups * p->C % VL == 0
-               ? VL / p->C
-               : 1;
+    const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR, most = cvl_max(p->C, p->OC);
+    const int whole = p->K <= CVL_ORDER_K || CVL_ORDER_K % p->C == 0;
+    return whole && most > 1 && p->x_pixel >= VL ? cvl_max(1, cvl_min(p->groups, VL / most)) : 1;
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. Whether B is
@@ -153,7 +152,7 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->x_pixel = p->groups * p->C;
     p->y_pixel = p->groups * p->OC;
     p->merged = merged_groups(p);
-    p->groups /= p->merged;
+    p->groups = cvl_ceil_div(p->groups, p->merged);
     p->OC *= p->merged;
     p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
     const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
@@ -165,7 +164,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
                d->N * p->H * p->W * pixel > CACHED;
     p->gaps = p->groups > 1 && p->C * (ptrdiff_t)sizeof(T) <= GAPS;
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
-    p->bands = NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
+    p->bands = p->merged > 1 ? NAME(make_bands)(p->kernels->gemm, p->OC)
+                             : NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
     p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
                  p->bands.band[0].NR == p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
     p->slides = p->slides && p->bands.panels == 1 && p->kernels->gemm[p->bands.band[0].width].slide;
@@ -208,10 +208,17 @@ size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
 
 /* ------------------------------------------------------------------------------ packing B */
 
+/* Columns of a panel of a group or set: the last set may have fewer groups. */
+static ptrdiff_t columns_of(const plan *p, ptrdiff_t group, cvl_panel_place place)
+{
+    const ptrdiff_t OC = cvl_min(p->OC, p->y_pixel - group * p->OC);
+    return cvl_min(place.NR, OC - place.column);
+}
+
 /* Packs one tap of a panel of a group. */
 static void pack_tap(const plan *p, T *out, ptrdiff_t group, cvl_panel_place place, ptrdiff_t tap)
 {
-    const ptrdiff_t NR = place.NR, columns = cvl_min(NR, p->OC - place.column);
+    const ptrdiff_t NR = place.NR, columns = columns_of(p, group, place);
     const ptrdiff_t ld = p->transposed ? p->x_pixel : p->y_pixel;
     const T *w = p->call->w;
     if (columns < NR)
@@ -219,7 +226,7 @@ static void pack_tap(const plan *p, T *out, ptrdiff_t group, cvl_panel_place pla
     if (p->transposed) {
         const ptrdiff_t OC = p->OC / p->merged;
         const T *in = w + (tap * OC + place.column) * ld + group * p->merged * p->C;
-        for (ptrdiff_t g = 0; g < p->merged; g++)
+        for (ptrdiff_t g = 0; g * OC < columns; g++)
             p->kernels->transpose(p->C, cvl_min(columns, OC), out + g * OC, NR, in + g * p->C, ld);
     } else {
         const T *in = w + tap * p->C * ld + group * p->OC + place.column;
@@ -387,12 +394,16 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
     const NAME(gemm_panel) *panel = &p->kernels->gemm[place.width];
     const ptrdiff_t column = group * p->OC + place.column;
     const int fresh = place.column == 0 || p->parts > 1; /* inputs, to this worker */
+    const ptrdiff_t a0 = group * p->merged * p->C;
     NAME(epilogue) end = p->call->end;
     if (end.bias)
         end.bias += column;
     NAME(gemm_tile)
     job = {
-        .a0 = group * p->merged * p->C,
+        .a0 = a0,
+        .lead = p->merged > 1
+                    ? cvl_max(0, a0 + p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR - p->x_pixel)
+                    : 0,
         .ahead = p->ahead && ((w->one_tap && fresh) || p->gaps),
         .single = p->single,
         .packed = 1,
@@ -400,7 +411,7 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
         .b_step = p->vectors                ? p->OC / p->merged
                   : p->packing == PACK_NONE ? p->y_pixel
                                             : place.NR,
-        .nr = (int)cvl_min(place.NR, p->OC - place.column),
+        .nr = (int)columns_of(p, group, place),
         .c0 = column,
     };
     const int slides = slides_along(w, count);

@@ -9,6 +9,7 @@ enum {
     MIN_TILES = 4,
     SHORT = 2,              /* multiply-adds that a row of a short product costs besides */
     MOST_WEIGHTS = 1 << 17, /* of one group of several: their transforms are all kept */
+    SHARED = 4,   /* channels and outputs of groups that share a vector in the direct engine */
     STRIDED = 48, /* channels from which on groups that leave lanes empty pay at stride 2, */
     OUTER = 12,   /* and from which on weight gradients of groups do */
     LOPSIDED = 4, /* times as many inputs as outputs, of which transforms cost more than they say */
@@ -158,19 +159,14 @@ static double cost_of(const NAME(winograd) *f)
            tiles * (transforms[f->form].data * C + transforms[f->form].output * OC);
 }
 
-/* Whether groups share a vector in the direct engine. */
-static int shares_vector(const NAME(winograd) *f)
-{
-    return f->groups > 1 && f->C == f->OC && f->OC <= 8 && (f->C & (f->C - 1)) == 0;
-}
-
 /* The direct engine has panels of half a vector too; outputs of backward data are channels. Groups that
- * fill no more either share a vector, with a permutation to each multiply-add, or leave it empty. */
+ * fill no more leave it empty, or share a vector, with a permutation to each multiply-add. */
 static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
 {
     const cvl_conv2d *d = &s->d;
     const double alone = f->groups == 1 ? 0.5 : 2. / 3;
-    const double half = shares_vector(f) ? (double)f->OC / 12 : alone;
+    const ptrdiff_t most = cvl_max(f->C, f->OC);
+    const double half = f->groups > 1 && most <= SHARED ? (double)most / 12 : alone;
     const double outputs = f->OC > 8 ? (double)cvl_winograd_pad(f->OC) / 16 : half;
     const double taps = taps_inside(d->H, s->OH, d->KH, d->PT, d->SH) *
                         taps_inside(d->W, s->OW, d->KW, d->PL, d->SW);

@@ -76,6 +76,14 @@ static const cvl_conv2d cases[] = {
     CASE(5, 9,  7,  64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 4),
     CASE(2, 7,  6,  12, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),
     CASE(2, 7,  6,  16, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 8),
+    /* Groups that share vectors, which these do not divide: more inputs than outputs or fewer, a last
+     * vector of some groups or of one, taps that no chain would hold whole. */
+    CASE(3, 7,  6,  51, 34, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 17),
+    CASE(2, 7,  6,  51, 34, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 17),
+    CASE(2, 15, 14, 22, 44, 3, 2, 2, 1, 1, 1, 1, 1, 1, 0, 11),
+    CASE(5, 9,  9,  33, 33, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 11),
+    CASE(7, 9,  11, 20, 80, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 20),
+    CASE(1, 11, 9,  25, 25, 9, 9, 1, 1, 1, 1, 4, 4, 4, 4, 5),
     /* Backward data at stride 2 to vectors of 16, 8, 4 and 2 channels, by cells: all edges, odd sizes,
      * padding of every kind, inputs that no window reads. */
     CASE(3, 15, 14, 32, 24, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 2),

@@ -130,6 +130,7 @@ MODELS = {
         lambda: cl.Sequential(*unit(3, 4), cl.Lambda(np.abs, lambda dy, x: dy), *unit(4, 4)),
         False,
     ),
+    "norm of samples alone": (lambda: cl.GroupNorm(3, 3), True),
     "nothing": (cl.Sequential, False),
     "flat": (cl.Flatten, False),
     "padded": (lambda: cl.Sequential(cl.Pad2d(1), *unit(3, 4)), False),

@@ -141,10 +141,10 @@ static cvl_status group_norm_sizes(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y)
                     CVL_PRODUCT(y, d.N, d.M, d.C));
 }
 
-/* Statistics of a group norm, which a program computes and forgets. */
+/* Statistics of a group norm, which a program computes and forgets; never NULL, even of no samples. */
 static double *carve_statistics(cvl_scratch *scratch, const cvl_group_norm *d)
 {
-    return cvl_carve(scratch, (size_t)(2 * d->N * d->groups) * sizeof(double));
+    return cvl_carve(scratch, (size_t)(2 * cvl_max(1, d->N) * d->groups) * sizeof(double));
 }
 
 static size_t group_norm_scratch(const cvl_op *op, int threads)

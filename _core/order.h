@@ -8,8 +8,9 @@
 #define CVL_ORDER_H
 
 /* Convolution, forward and backward data: one FMA chain per this many consecutive reduction
- * indices k = (kh*KW + kw)*C + c; the chains are added in order. 384 keeps the rounding of long
- * reductions near that of a pairwise sum and cuts 3x3 layers of 128 channels at whole taps.
+ * indices k = (kh*KW + kw)*C + c of the taps that cvl_conv2d_trim leaves; the chains are added in
+ * order. 384 keeps the rounding of long reductions near that of a pairwise sum and cuts 3x3 layers of
+ * 128 channels at whole taps.
  * Backward data to few channels (ops/stem.c): the same along the output channels of every tap.
  * Convolutions to few channels (ops/planes.c): the same of PLANES channels of what is read, before the
  * next so many: then all taps read what few lines of L1 hold. Up to PLANES it is the same order, but for

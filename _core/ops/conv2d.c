@@ -53,9 +53,13 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
 static cvl_status read_shape(cvl_conv2d_shape *shape, const cvl_conv2d *d)
 {
     const cvl_status status = cvl_conv2d_read(shape, d);
-    if (status == CVL_OK)
-        cvl_conv2d_flatten(shape);
-    return status;
+    if (status != CVL_OK)
+        return status;
+    /* Winograd's transforms are of all taps, where it is asked for. */
+    if (shape->d.algorithm == CVL_CONV2D_AUTO || shape->d.algorithm == CVL_CONV2D_IM2COL)
+        cvl_conv2d_trim(shape);
+    cvl_conv2d_flatten(shape);
+    return CVL_OK;
 }
 
 cvl_status NAME(conv2d_choose)(const cvl_conv2d *d, cvl_conv2d_pass pass,
@@ -117,6 +121,41 @@ static int has_arrays(const NAME(conv2d_call) *call, const bias_terms *terms)
     return (call->w || call->packed) && (!some || (in && call->out));
 }
 
+enum { PIECE = 65536 }; /* elements of a task that clears some */
+
+typedef struct clearing {
+    T *out;
+    ptrdiff_t size;
+} clearing;
+
+static void clear_pieces(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    const clearing *c = context;
+    const ptrdiff_t first = begin * PIECE, n = cvl_min(end * PIECE, c->size) - first;
+    (void)worker;
+    memset(c->out + first, 0, (size_t)n * sizeof(T));
+}
+
+static void clear(T *out, ptrdiff_t size, int threads)
+{
+    clearing c = {out, size};
+    if (size > 0)
+        cvl_parallel_for(threads, cvl_ceil_div(size, PIECE), (double)size * sizeof(T), CVL_FLUSH,
+                         clear_pieces, &c);
+}
+
+/* Sets to 0 the gradients that no sum is for: of taps that were left out, or of an empty batch all.
+ * Returns where the others begin. */
+static T *clear_other_weights(const cvl_conv2d_shape *shape, T *dw, int threads)
+{
+    T *const sums = dw + shape->w_before;
+    clear(dw, shape->w_before, threads);
+    clear(sums + shape->w_size, shape->w_after, threads);
+    if (shape->d.N == 0)
+        clear(sums, shape->w_size, threads);
+    return sums;
+}
+
 cvl_status NAME(conv2d_run)(NAME(conv2d_call) *call, const cvl_exec *run)
 {
     const cvl_conv2d_shape *shape = call->shape;
@@ -139,10 +178,12 @@ cvl_status NAME(conv2d_run)(NAME(conv2d_call) *call, const cvl_exec *run)
         return status;
     call->workspace = exec.workspace;
     call->threads = exec.threads;
+    if (call->w)
+        call->w += shape->w_before;
+    if (call->out && call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
+        call->out = clear_other_weights(shape, call->out, call->threads);
     if (call->out && shape->d.N > 0)
         call->engine->run(call);
-    else if (call->out && call->pass == CVL_CONV2D_BACKWARD_WEIGHTS)
-        memset(call->out, 0, (size_t)shape->w_size * sizeof(T));
     if (call->db)
         NAME(column_sums)(call->db, terms.dy, terms.pixels, terms.channels, exec.workspace,
                           exec.threads);
@@ -188,7 +229,7 @@ cvl_status NAME(conv2d_pack)(const cvl_conv2d *d, void *packed, const T *w, cons
         return status;
     engine->pack(&(NAME(conv2d_call)){.shape = &shape,
                                       .pass = CVL_CONV2D_FORWARD,
-                                      .w = w,
+                                      .w = w + shape.w_before,
                                       .workspace = exec.workspace,
                                       .threads = exec.threads},
                  packed);

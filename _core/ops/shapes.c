@@ -32,8 +32,7 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
         return status;
     if (d.C % d.groups != 0 || d.OC % d.groups != 0)
         return CVL_ERR_SHAPE;
-    shape->d = d;
-    shape->transposed = 0;
+    *shape = (cvl_conv2d_shape){.d = d};
     shape->OH = output_size(d.H, d.PT + d.PB, d.KH, d.DH, d.SH);
     shape->OW = output_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW);
     if (shape->OH < 1 || shape->OW < 1)
@@ -44,6 +43,48 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
         return CVL_ERR_OVERFLOW;
     shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d.OC);
     return CVL_OK;
+}
+
+/* An axis of a convolution: what is read and written, and its taps. */
+typedef struct axis {
+    ptrdiff_t in, out, taps, stride, dilation, before, after;
+} axis;
+
+/* Leaves out the first taps of an axis and the last that meet only padding, if there is padding to leave
+ * out as well; returns how many of the first. */
+static ptrdiff_t trim_axis(axis *a)
+{
+    const ptrdiff_t low = a->before - (a->out - 1) * a->stride, high = a->in - 1 + a->before;
+    const ptrdiff_t first = cvl_max(0, cvl_ceil_div(low, a->dilation));
+    const ptrdiff_t last = cvl_min(a->taps - 1, high / a->dilation);
+    const ptrdiff_t before = first * a->dilation, after = (a->taps - 1 - last) * a->dilation;
+    if (last < first || before > a->before || after > a->after)
+        return 0;
+    a->taps = last - first + 1;
+    a->before -= before;
+    a->after -= after;
+    return first;
+}
+
+void cvl_conv2d_trim(cvl_conv2d_shape *shape)
+{
+    cvl_conv2d *d = &shape->d;
+    axis rows = {d->H, shape->OH, d->KH, d->SH, d->DH, d->PT, d->PB};
+    axis columns = {d->W, shape->OW, d->KW, d->SW, d->DW, d->PL, d->PR};
+    const ptrdiff_t tap_size = d->C / d->groups * d->OC, all = shape->w_size;
+    shape->w_before = trim_axis(&rows) * d->KW * tap_size;
+    d->KH = rows.taps;
+    d->PT = rows.before;
+    d->PB = rows.after;
+    if (d->KH == 1) {
+        shape->w_before += trim_axis(&columns) * tap_size;
+        d->KW = columns.taps;
+        d->PL = columns.before;
+        d->PR = columns.after;
+    }
+    shape->w_size = d->KH * d->KW * tap_size;
+    shape->w_after = all - shape->w_before - shape->w_size;
+    shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d->OC);
 }
 
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape)
@@ -66,8 +107,7 @@ cvl_status cvl_linear_read(cvl_conv2d_shape *shape, const cvl_linear *from)
     const cvl_status status = cvl_check_sizes((const ptrdiff_t[]){d.IN, d.OUT}, 2, &d.M, 1);
     if (status != CVL_OK)
         return status;
-    shape->d = (cvl_conv2d)CVL_CONV2D_INIT;
-    shape->transposed = 0;
+    *shape = (cvl_conv2d_shape){.d = CVL_CONV2D_INIT};
     shape->d.N = d.M > 0;
     shape->d.W = shape->OW = cvl_max(d.M, 1);
     shape->d.H = shape->OH = shape->d.KH = shape->d.KW = 1;
@@ -119,6 +159,7 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
         return CVL_ERR_SHAPE;
     if (rows > CVL_SIZE_LIMIT || columns > CVL_SIZE_LIMIT)
         return CVL_ERR_OVERFLOW;
+    *shape = (cvl_conv2d_shape){.transposed = 1, .OH = d.H, .OW = d.W};
     shape->d = (cvl_conv2d){
         .size = sizeof shape->d,
         .N = d.N,
@@ -139,9 +180,6 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
         .groups = d.groups,
         .algorithm = d.algorithm,
     };
-    shape->transposed = 1;
-    shape->OH = d.H;
-    shape->OW = d.W;
     if (!CVL_PRODUCT(&shape->x_size, d.N, rows, columns, d.OC) ||
         !CVL_PRODUCT(&shape->w_size, d.KH, d.KW, d.OC / d.groups, d.C) ||
         !CVL_PRODUCT(&shape->y_size, d.N, d.H, d.W, d.C))

@@ -9,6 +9,7 @@ typedef struct cvl_conv2d_shape {
     cvl_conv2d d;
     ptrdiff_t OH, OW;
     ptrdiff_t x_size, w_size, y_size; /* elements */
+    ptrdiff_t w_before, w_after;      /* weights of taps that were left out */
     double flops;                     /* of one pass: 2 per multiply-add */
     int transposed; /* it is what a transposed convolution is backwards: that one's y is our x */
 } cvl_conv2d_shape;
@@ -30,6 +31,10 @@ static inline const char *cvl_conv2d_refuses_product(const cvl_conv2d_shape *sha
         return NULL;
     return "not a matrix product";
 }
+
+/* Leaves out the outer taps that meet nothing but padding, where the weights of the others follow each
+ * other: 3x3 taps of a map of one pixel are one, as are those of a dilation that is wider than the map. */
+void cvl_conv2d_trim(cvl_conv2d_shape *shape);
 
 /* Makes a 1x1 convolution with stride 1 and no padding, a matrix product over its pixels, the same
  * convolution of one row of N*H*W pixels. Others are left alone. */

@@ -167,6 +167,14 @@ static const cvl_conv2d cases[] = {
     CASE(2, 9,  11, 1,  40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(1, 13, 47, 3,  11, 2, 3, 5, 5, 3, 2, 0, 2, 7, 1, 1),
     CASE(2, 15, 40, 4,  9,  5, 4, 4, 5, 1, 1, 0, 1, 2, 0, 1),
+    /* Taps that meet nothing but padding: all but one, all but a row of them, and some rows; the last
+     * ones alone; those of a dilation wider than the map. */
+    CASE(3, 1,  1,  9,  20, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(2, 1,  1,  8,  8,  3, 5, 2, 2, 1, 1, 1, 1, 2, 2, 8),
+    CASE(2, 1,  7,  6,  9,  5, 3, 1, 1, 1, 1, 2, 2, 1, 1, 1),
+    CASE(2, 3,  2,  6,  9,  7, 3, 2, 2, 1, 1, 3, 3, 1, 1, 1),
+    CASE(1, 1,  2,  3,  5,  4, 4, 1, 1, 1, 1, 0, 3, 0, 3, 1),
+    CASE(2, 5,  4,  4,  6,  3, 3, 1, 1, 7, 9, 7, 7, 9, 9, 2),
 };
 
 /* Weight gradients whose dy is larger than caches: with the next block fetched. The other passes have no

@@ -1,4 +1,4 @@
-# The block cache: memory for everything that leaves the library, and for scratch.
+# The block cache: memory for everything that leaves the library (_blocks.pxi), and for scratch.
 #
 # Fresh pages cost several times more than filling kept ones, so blocks that were given back are
 # kept, sorted by size class: whole pages, with steps of 1/8 between powers of two. A block comes
@@ -24,6 +24,9 @@ cdef enum:
     CUT_FROM = 1 << 18  # the smallest blocks that are parts of others
     CUTS = 3  # doublings between a part and the whole
     WHOLES = 64  # blocks of the largest size to cut that must fit the limit
+    ALL = 0  # the two lists of idle chunks by time of return: of all classes,
+    OF_CLASS = 1  # and of the chunk's own
+    LISTS = 2
 
 
 cdef extern from *:
@@ -32,17 +35,9 @@ cdef extern from *:
     static sys_lock cvl_cache_lock = SYS_LOCK_INIT;
     #if defined(__linux__)
     #include <sys/mman.h>
-    /* Advice only: where it is not taken, small pages serve. */
-    static void cvl_advise_huge_pages(void *memory, size_t bytes)
-    {
-        (void)madvise(memory, bytes, MADV_HUGEPAGE);
-    }
+    #define cvl_advise_huge_pages(memory, bytes) (void)madvise(memory, bytes, MADV_HUGEPAGE)
     #else
-    static void cvl_advise_huge_pages(void *memory, size_t bytes)
-    {
-        (void)memory;
-        (void)bytes;
-    }
+    #define cvl_advise_huge_pages(memory, bytes) ((void)(memory), (void)(bytes))
     #endif
     """
     ctypedef struct sys_lock:
@@ -50,6 +45,7 @@ cdef extern from *:
     sys_lock cvl_cache_lock
     void sys_acquire(sys_lock *lock) noexcept nogil
     void sys_release(sys_lock *lock) noexcept nogil
+    # Advice only: where it is not taken, small pages serve.
     void cvl_advise_huge_pages(void *memory, size_t bytes) noexcept nogil
 
 
@@ -61,16 +57,18 @@ cdef struct Chunk:
     bint idle
     Chunk *whole  # the chunk that it is a half of, or NULL
     Chunk *halves  # two, while it is cut
-    Chunk *newer  # by time of return, over all classes
-    Chunk *older
-    Chunk *next_newer  # likewise within the class
-    Chunk *next_older
+    Chunk *newer[LISTS]
+    Chunk *older[LISTS]
+
+
+cdef struct Ends:
+    Chunk *newest
+    Chunk *oldest
 
 
 cdef struct Cache:
-    Chunk *newest
-    Chunk *oldest
-    Chunk *newest_of[CLASSES]
+    Ends all
+    Ends of_class[CLASSES]
     int largest_of[STEPS]  # the largest class leased, among those a power of two apart
     size_t limit
     size_t idle_bytes
@@ -99,40 +97,40 @@ cdef size_t size_of_class(int size_class) noexcept nogil:
     return <size_t>(size_class - doublings * STEPS) * PAGE << doublings
 
 
-cdef void unlink_chunk(Chunk *chunk) noexcept nogil:
-    """Take an idle chunk out of its class and out of the order of return."""
-    if chunk.newer:
-        chunk.newer.older = chunk.older
+cdef inline void link(Chunk *chunk, Ends *ends, int which) noexcept nogil:
+    """Put a chunk at the newest end of a list."""
+    chunk.newer[which] = NULL
+    chunk.older[which] = ends.newest
+    if ends.newest:
+        ends.newest.newer[which] = chunk
     else:
-        cache.newest = chunk.older
-    if chunk.older:
-        chunk.older.newer = chunk.newer
-    else:
-        cache.oldest = chunk.newer
-    if chunk.next_newer:
-        chunk.next_newer.next_older = chunk.next_older
-    else:
-        cache.newest_of[chunk.size_class] = chunk.next_older
-    if chunk.next_older:
-        chunk.next_older.next_newer = chunk.next_newer
-    cache.idle_bytes -= chunk.bytes
-    chunk.idle = False
+        ends.oldest = chunk
+    ends.newest = chunk
 
 
-cdef void link_chunk(Chunk *chunk) noexcept nogil:
-    """Put an idle chunk at the newest end of both orders."""
-    chunk.newer = chunk.next_newer = NULL
-    chunk.older = cache.newest
-    chunk.next_older = cache.newest_of[chunk.size_class]
-    if chunk.older:
-        chunk.older.newer = chunk
+cdef inline void unlink(Chunk *chunk, Ends *ends, int which) noexcept nogil:
+    if chunk.newer[which]:
+        chunk.newer[which].older[which] = chunk.older[which]
     else:
-        cache.oldest = chunk
-    if chunk.next_older:
-        chunk.next_older.next_newer = chunk
-    cache.newest = cache.newest_of[chunk.size_class] = chunk
+        ends.newest = chunk.older[which]
+    if chunk.older[which]:
+        chunk.older[which].newer[which] = chunk.newer[which]
+    else:
+        ends.oldest = chunk.newer[which]
+
+
+cdef void put_idle(Chunk *chunk) noexcept nogil:
+    link(chunk, &cache.all, ALL)
+    link(chunk, &cache.of_class[chunk.size_class], OF_CLASS)
     cache.idle_bytes += chunk.bytes
     chunk.idle = True
+
+
+cdef void take_idle(Chunk *chunk) noexcept nogil:
+    unlink(chunk, &cache.all, ALL)
+    unlink(chunk, &cache.of_class[chunk.size_class], OF_CLASS)
+    cache.idle_bytes -= chunk.bytes
+    chunk.idle = False
 
 
 cdef bint is_idle(const Chunk *chunk) noexcept nogil:
@@ -142,15 +140,15 @@ cdef bint is_idle(const Chunk *chunk) noexcept nogil:
     return chunk.idle
 
 
-cdef void take_idle(Chunk *chunk) noexcept nogil:
-    """Take an idle chunk out of the lists, joining its halves."""
+cdef void take_whole(Chunk *chunk) noexcept nogil:
+    """Take an idle chunk, joining its halves if it is cut."""
     if chunk.halves:
-        take_idle(&chunk.halves[0])
-        take_idle(&chunk.halves[1])
+        take_whole(&chunk.halves[0])
+        take_whole(&chunk.halves[1])
         free(chunk.halves)
         chunk.halves = NULL
     else:
-        unlink_chunk(chunk)
+        take_idle(chunk)
 
 
 cdef Chunk *whole_of(Chunk *chunk, int size_class) noexcept nogil:
@@ -166,13 +164,13 @@ cdef Chunk *join_parts(int size_class) noexcept nogil:
     cdef Chunk *chunk
     cdef int cuts
     for cuts in range(1, CUTS + 1):
-        part = cache.newest_of[size_class - cuts * STEPS]
+        part = cache.of_class[size_class - cuts * STEPS].newest
         while part:
             chunk = whole_of(part, size_class)
             if chunk.size_class == size_class and is_idle(chunk):
-                take_idle(chunk)
+                take_whole(chunk)
                 return chunk
-            part = part.next_older
+            part = part.older[OF_CLASS]
     return NULL
 
 
@@ -183,7 +181,7 @@ cdef Chunk *cut_to(Chunk *chunk, int size_class) noexcept nogil:
     while chunk.size_class > size_class:
         chunk.halves = <Chunk *>malloc(2 * sizeof(Chunk))
         if not chunk.halves:
-            link_chunk(chunk)
+            put_idle(chunk)
             return NULL
         for i in range(2):
             half = &chunk.halves[i]
@@ -193,29 +191,23 @@ cdef Chunk *cut_to(Chunk *chunk, int size_class) noexcept nogil:
             half.size_class = chunk.size_class - STEPS
             half.idle = False
             half.whole = chunk
-        link_chunk(&chunk.halves[1])
+        put_idle(&chunk.halves[1])
         chunk = &chunk.halves[0]
     return chunk
 
 
 cdef Chunk *take_kept(int size_class) noexcept nogil:
     """Take a chunk of this class from the idle ones, or return NULL."""
-    cdef Chunk *chunk = cache.newest_of[size_class]
-    cdef int cuts
-    if chunk:
-        unlink_chunk(chunk)
-        return chunk
-    if size_of_class(size_class) < CUT_FROM:
-        return NULL
-    for cuts in range(1, CUTS + 1):
-        if not chunk and size_class + cuts * STEPS < CLASSES:
-            chunk = cache.newest_of[size_class + cuts * STEPS]
-            if chunk:
-                unlink_chunk(chunk)
-                chunk = cut_to(chunk, size_class)
-    if not chunk:
-        chunk = join_parts(size_class)
-    return chunk
+    cdef Chunk *chunk
+    cdef bint has_parts = size_of_class(size_class) >= CUT_FROM
+    cdef int cuts, larger
+    for cuts in range(CUTS + 1 if has_parts else 1):
+        larger = size_class + cuts * STEPS
+        if larger < CLASSES and cache.of_class[larger].newest:
+            chunk = cache.of_class[larger].newest
+            take_idle(chunk)
+            return cut_to(chunk, size_class)
+    return join_parts(size_class) if has_parts else NULL
 
 
 cdef int class_to_make(int size_class) noexcept nogil:
@@ -231,17 +223,17 @@ cdef int class_to_make(int size_class) noexcept nogil:
 
 
 cdef Chunk *evict_above(size_t limit) noexcept nogil:
-    """Unlink the blocks idle longest until `limit` holds; returns them as a list by `older`."""
+    """Take the blocks idle longest until `limit` holds; returns them as a list by `older[ALL]`."""
     cdef Chunk *evicted = NULL
-    cdef Chunk *chunk = cache.oldest
+    cdef Chunk *chunk = cache.all.oldest
     cdef Chunk *whole
     while chunk and cache.idle_bytes > limit:
         whole = whole_of(chunk, CLASSES)
         while chunk and whole_of(chunk, CLASSES) == whole:
-            chunk = chunk.newer
+            chunk = chunk.newer[ALL]
         if is_idle(whole):
-            take_idle(whole)
-            whole.older = evicted
+            take_whole(whole)
+            whole.older[ALL] = evicted
             evicted = whole
     return evicted
 
@@ -249,7 +241,7 @@ cdef Chunk *evict_above(size_t limit) noexcept nogil:
 cdef void free_chunks(Chunk *chunk) noexcept nogil:
     cdef Chunk *older
     while chunk:
-        older = chunk.older
+        older = chunk.older[ALL]
         free(chunk.allocation)
         free(chunk)
         chunk = older
@@ -274,10 +266,27 @@ cdef Chunk *new_chunk(int size_class) noexcept nogil:
     return chunk
 
 
+cdef Chunk *make_chunk(int made, int size_class) noexcept nogil:
+    """A new chunk of one class, cut to another; NULL if there is no memory."""
+    cdef Chunk *chunk = new_chunk(made)
+    if chunk and made > size_class:
+        sys_acquire(&cvl_cache_lock)
+        chunk = cut_to(chunk, size_class)
+        sys_release(&cvl_cache_lock)
+    return chunk
+
+
+cdef void free_idle() noexcept nogil:
+    cdef Chunk *evicted
+    sys_acquire(&cvl_cache_lock)
+    evicted = evict_above(0)
+    sys_release(&cvl_cache_lock)
+    free_chunks(evicted)
+
+
 cdef Chunk *lease(size_t bytes) except NULL:
     """A chunk of at least `bytes` bytes, with arbitrary content."""
     cdef Chunk *chunk = NULL
-    cdef Chunk *evicted = NULL
     cdef int size_class = size_class_of(bytes)
     cdef int made = size_class
     if size_class >= 0:
@@ -290,16 +299,9 @@ cdef Chunk *lease(size_t bytes) except NULL:
             made = class_to_make(size_class)
         sys_release(&cvl_cache_lock)
         if not chunk:
-            chunk = new_chunk(made)
-        if chunk and made > size_class:
-            sys_acquire(&cvl_cache_lock)
-            chunk = cut_to(chunk, size_class)
-            sys_release(&cvl_cache_lock)
+            chunk = make_chunk(made, size_class)
         if not chunk:
-            sys_acquire(&cvl_cache_lock)
-            evicted = evict_above(0)
-            sys_release(&cvl_cache_lock)
-            free_chunks(evicted)
+            free_idle()
             chunk = new_chunk(size_class)
     if not chunk:
         raise MemoryError(f"cannot allocate {bytes} bytes")
@@ -307,9 +309,9 @@ cdef Chunk *lease(size_t bytes) except NULL:
 
 
 cdef void give_back(Chunk *chunk) noexcept:
-    cdef Chunk *evicted = NULL
+    cdef Chunk *evicted
     sys_acquire(&cvl_cache_lock)
-    link_chunk(chunk)
+    put_idle(chunk)
     evicted = evict_above(cache.limit)
     sys_release(&cvl_cache_lock)
     free_chunks(evicted)
@@ -328,66 +330,9 @@ cdef size_t limit_from_environment() except? 0:
 cache.limit = limit_from_environment()
 
 
-@cython.final
-@cython.no_gc
-cdef class Block:
-    """Page-aligned, writable memory from the cache, offered through the buffer protocol.
-
-    The block, or an array over it, holds the memory, which goes back when the last of them dies.
-    Blocks are made by block_of: a constructor with an argument would take longer than lease().
-    """
-
-    cdef Chunk *chunk
-
-    def __dealloc__(self):
-        if self.chunk:
-            give_back(self.chunk)
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        if not self.chunk:
-            raise BufferError("blocks with memory come from empty()")
-        PyBuffer_FillInfo(view, self, self.chunk.memory, <Py_ssize_t>self.chunk.bytes, 0, flags)
-
-
-cdef Block block_of(size_t bytes):
-    cdef Block block = Block.__new__(Block)
-    block.chunk = lease(bytes)
-    return block
-
-
-cdef Block new_block(Py_ssize_t count, char code):
-    """A block for `count` numbers, of float32 or float64."""
-    return block_of(count * (4 if code == FLOAT32 else 8))
-
-
-cdef object array_over(Block block, tuple shape, char code):
-    """A new array over the block, of float32 or float64."""
-    return ndarray(shape, SINGLE if code == FLOAT32 else DOUBLE, block)
-
-
-def empty(tuple shape, str code):
-    """Return a new array over a block of the cache, with arbitrary content."""
-    cdef Py_ssize_t total, size
-    entry = DTYPES.get(code)
-    if entry is None:
-        raise ValueError(f"expected a type code of {list(DTYPES)}, got {code!r}")
-    total = entry[1]
-    for size in shape:
-        if size < 0:
-            raise ValueError(f"sizes cannot be negative, got {shape}")
-        if size and total > PY_SSIZE_T_MAX // size:
-            raise MemoryError(f"an array of shape {shape} is larger than the address space")
-        total *= size
-    return ndarray(shape, entry[0], block_of(total))
-
-
 def clear_cache():
     """Free all idle blocks; arrays in use keep theirs."""
-    cdef Chunk *evicted = NULL
-    sys_acquire(&cvl_cache_lock)
-    evicted = evict_above(0)
-    sys_release(&cvl_cache_lock)
-    free_chunks(evicted)
+    free_idle()
 
 
 def cache_info():

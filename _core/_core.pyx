@@ -41,6 +41,7 @@ include "_norm_functions.pxi"
 include "_optimizer_functions.pxi"
 include "_program_functions.pxi"
 include "_cache.pxi"
+include "_blocks.pxi"
 include "_gate.pxi"
 
 

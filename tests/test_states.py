@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 import convlet as cl
 from convlet import models, states
+from convlet.optimizers import EMA
 from networks import images
 
 
@@ -22,6 +23,20 @@ def test_safetensors_keep_the_state_of_a_model(tmp_path):
 
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, other.state_dict()[name], strict=True)
+
+
+def test_safetensors_keep_the_state_of_a_training_run(tmp_path):
+    """So it does those of an optimizer and of its averaged weights."""
+    model = models.digits(rng=0)
+    for make in (cl.Adam, cl.AdaGrad, cl.RMSProp, cl.NAdam, cl.Lion, lambda p: cl.SGD(p, 0.1)):
+        kept, other = ((make(model.parameters()), EMA(model.parameters(), 0.9)) for _ in range(2))
+        kept[0].step()
+        kept[1].update()
+        for before, after in zip(kept, other, strict=True):
+            save_file(before.state_dict(), tmp_path / "state")
+            after.load_state_dict(load_file(tmp_path / "state"))
+            for name, value in before.state_dict().items():
+                np.testing.assert_array_equal(value, after.state_dict()[name], strict=True)
 
 
 NORMS = {"gamma": "weight", "beta": "bias", "count": "num_batches_tracked"}

@@ -142,13 +142,13 @@ class Optimizer:
         for parameter in self._parameters:
             parameter.grad.fill(0)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of the optimizer's state.
 
-        "step" is the number of steps taken. Arrays are named after the position of their parameter
-        in the list over all groups: "m.0", "v.0", and so on.
+        "step" is the number of steps taken, in an array without axes. The others are named after
+        the position of their parameter in the list over all groups: "m.0", "v.0", and so on.
         """
-        state = {"step": self._t}
+        state = {"step": np.array(self._t, np.int64)}
         for i in range(len(self._parameters)):
             state |= {f"{name}.{i}": self._moment(name, i).copy() for name in self.moments}
         return state | {name: history.copy() for name, history in self._histories.items()}
@@ -163,7 +163,7 @@ class Optimizer:
         ValueError : names are missing or unexpected, shapes or dtypes differ, or "step" is not a
             whole number; the message lists all of them, and nothing has been written.
         """
-        expected = {name: np.asarray(value) for name, value in self.state_dict().items()}
+        expected = self.state_dict()
         given = state_arrays(state, type(self).__name__)
         problems = [f"missing {name}" for name in expected if name not in given]
         problems += [f"unexpected {name}" for name in given if name not in expected]

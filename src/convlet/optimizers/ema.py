@@ -14,7 +14,6 @@ from .base import parameter_list
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
     from numpy.typing import ArrayLike
 
@@ -112,10 +111,10 @@ class EMA:
             self._assign(kept)
             self._inside = False
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of the averages, "average.0" and so on, and "step", the updates made."""
         averages = {f"average.{i}": a.copy() for i, a in enumerate(self._averages)}
-        return {"step": self._t} | averages
+        return {"step": np.array(self._t, np.int64)} | averages
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Load a state as `state_dict` returns it.

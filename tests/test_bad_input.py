@@ -10,6 +10,13 @@ import pytest
 from convlet import _core, ops
 
 
+class Guarded:
+    """An array of another library that this one may not read yet."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach() first")
+
+
 def floats(*shape, dtype=np.float32):
     return np.ones(shape, dtype)
 
@@ -43,6 +50,11 @@ CASES = {
     "None as dy": (lambda: ops.relu_backward(None, X), TypeError, ["relu_backward: dy", "None"]),
     "masked": (conv(x=np.ma.masked_array(X)), TypeError, ["conv2d: x", "mask", "x.filled(0)"]),
     "list": (conv(w=[[1.0]]), TypeError, ["conv2d: w", "list", "np.asarray(w, np.float32)"]),
+    "what its library does not give out": (
+        conv(x=Guarded()),
+        TypeError,
+        ["conv2d: x", "Guarded", "call detach() first"],
+    ),
     "string": (conv(x="image"), TypeError, ["conv2d: x", "str"]),
     "bytes": (conv(x=b"image"), TypeError, ["conv2d: x", "uint8"]),
     "single number": (lambda: ops.relu(np.float32(1)), ValueError, ["relu: x", "single number"]),

@@ -172,3 +172,11 @@ def test_options_that_are_no_numbers_are_refused():
         init.he_normal((2, 2), slope="0")
     with pytest.raises(TypeError, match="normal: std must be a number, got None"):
         init.normal((2,), std=None)
+
+
+@pytest.mark.parametrize("name", [*NEEDS_WEIGHTS, "normal", "uniform", "zeros", "ones"])
+def test_other_dtypes_are_refused(name):
+    """An integer dtype, which would round the numbers to 0, is refused, and so is None."""
+    for dtype in (np.int16, None):
+        with pytest.raises(TypeError, match="init: dtype must be float32 or float64, got"):
+            getattr(init, name)((2, 2), dtype=dtype)

@@ -80,10 +80,10 @@ def as_ndarray(value, name, dtype="float32"):
             return np.from_dlpack(value)
         return np.asarray(memoryview(value))
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
-        raise TypeError(
-            f"{name} must be an array, got {type(value).__name__}: use "
-            f"np.asarray({_short(name)}, np.{dtype})"
-        ) from error
+        cure = f"use np.asarray({_short(name)}, np.{dtype})"
+        if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+            cure = str(error)  # of the library it comes from, such as tensor.detach()
+        raise TypeError(f"{name} must be an array, got {type(value).__name__}: {cure}") from error
 
 
 def _floats(value, name):
@@ -103,6 +103,14 @@ def _dense(value, dtype):
     copy = empty(value.shape, "q" if dtype is INT64 else dtype.char)
     np.copyto(copy, value, casting="unsafe")
     return copy
+
+
+def floating(dtype, name) -> np.dtype:
+    """Return a dtype, which must be float32 or float64."""
+    known = None if dtype is None else np.dtype(dtype)  # to NumPy None is float64
+    if known is None or known not in (FLOAT32, FLOAT64):
+        raise TypeError(f"{name} must be float32 or float64, got {known}")
+    return known
 
 
 def float64(value, name):

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from ._checks import number
+from ._checks import floating, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def normal(
     _finite("normal: mean", mean)
     if _finite("normal: std", std) < 0:
         raise ValueError(f"normal: std must be at least 0, got {std}")
-    return (np.random.default_rng(rng).standard_normal(shape) * std + mean).astype(dtype)
+    return _cast(np.random.default_rng(rng).standard_normal(shape) * std + mean, dtype)
 
 
 def uniform(
@@ -271,7 +271,7 @@ def uniform(
     """
     if _finite("uniform: low", low) > _finite("uniform: high", high):
         raise ValueError(f"uniform: low must be at most high, got {low} and {high}")
-    return (low + (high - low) * np.random.default_rng(rng).random(shape)).astype(dtype)
+    return _cast(low + (high - low) * np.random.default_rng(rng).random(shape), dtype)
 
 
 def orthogonal(
@@ -316,7 +316,7 @@ def orthogonal(
     tall = np.random.default_rng(rng).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
     q *= gain * np.copysign(1.0, np.diagonal(r))
-    return (q if rows >= columns else q.T).reshape(shape).astype(dtype)
+    return _cast((q if rows >= columns else q.T).reshape(shape), dtype)
 
 
 def zeros(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
@@ -327,7 +327,7 @@ def zeros(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.nda
     >>> zeros((2,))
     array([0., 0.], dtype=float32)
     """
-    return np.zeros(shape, dtype)
+    return np.zeros(shape, floating(dtype, "init: dtype"))
 
 
 def ones(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
@@ -338,7 +338,7 @@ def ones(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndar
     >>> ones((2,))
     array([1., 1.], dtype=float32)
     """
-    return np.ones(shape, dtype)
+    return np.ones(shape, floating(dtype, "init: dtype"))
 
 
 def _he_variance(where, shape, fan, slope):
@@ -352,12 +352,16 @@ def _glorot_variance(where, shape, gain):
 
 
 def _normal(shape, variance, rng, dtype):
-    return (np.random.default_rng(rng).standard_normal(shape) * math.sqrt(variance)).astype(dtype)
+    return _cast(np.random.default_rng(rng).standard_normal(shape) * math.sqrt(variance), dtype)
 
 
 def _uniform(shape, variance, rng, dtype):
     bound = math.sqrt(3 * variance)
-    return np.random.default_rng(rng).uniform(-bound, bound, shape).astype(dtype)
+    return _cast(np.random.default_rng(rng).uniform(-bound, bound, shape), dtype)
+
+
+def _cast(values, dtype):
+    return values.astype(floating(dtype, "init: dtype"))
 
 
 def _finite(name, value):

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import planner
 from .._calls import explain_attribute, explain_init
-from .._checks import any_shape, array
+from .._checks import any_shape, array, floating
 from ..parameter import FLOATS, Parameter, pack
 from ..summary import Summary
 from .attributes import FOREIGN_NAMES, check_assignment
@@ -329,9 +329,7 @@ class Layer:
         >>> Linear(3, 2).astype("float64").dtype
         dtype('float64')
         """
-        dtype = np.dtype(dtype)
-        if dtype not in FLOATS:
-            raise TypeError(f"{self._label()}: expected float32 or float64, got {dtype}")
+        dtype = floating(dtype, f"{self._label()}: dtype")
         new = copy.deepcopy(self)
         for _, layer in new._walk():
             layer._cast(dtype)

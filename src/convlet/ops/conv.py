@@ -228,9 +228,7 @@ def conv2d_algorithm(
     where = "conv2d_algorithm"
     x_shape = _checks.positive_shape(x_shape, f"{where}: x_shape", _X_AXES)
     w_shape = _checks.positive_shape(w_shape, f"{where}: w_shape", _W_AXES)
-    dtype = np.dtype(dtype)
-    if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
-        raise TypeError(f"{where}: dtype must be float32 or float64, got {dtype}")
+    dtype = _checks.floating(dtype, f"{where}: dtype")
     directions = ("forward", "backward_data", "backward_weights")
     if direction not in directions:
         raise ValueError(f"{where}: direction must be one of {directions}, got {direction!r}")

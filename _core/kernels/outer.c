@@ -23,15 +23,78 @@ enum { MASKS = 1 };
 enum { MASKS = 0 };
 #endif
 
-/* `rows` is constant where this is inlined, and so are NV and full, whether it has NV whole vectors to
- * load. Of several the last may overlap the one before, and then both hold the same sums. */
+/* The columns of a tile: those of its last vector, and where that begins. Of several it may overlap the one
+ * before, and then both hold the same sums. */
+typedef struct last_vector {
+    int part;
+    ptrdiff_t at;
+} last_vector;
+
+/* Writes the sums of a tile, or adds them to what there is. */
+INLINE void put(const TYPE(outer) *o, T *c, V acc[ROWS_1][VECTORS], last_vector last,
+                const int rows, const int NV)
+{
+    const ptrdiff_t c_step = o->c_step;
+    const int add = o->add;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++, c += c_step) {
+        V *const sum = acc[i];
+        if (add) {
+#pragma GCC unroll 3
+            for (int v = 0; v < NV - 1; v++)
+                sum[v] = vadd(vload(c + v * VL), sum[v]);
+            const V old =
+                MASKS ? vload_n(c + last.at, last.part) : vload_part(c + last.at, last.part);
+            sum[NV - 1] = vadd(old, sum[NV - 1]);
+        }
+#pragma GCC unroll 3
+        for (int v = 0; v < NV - 1; v++)
+            vstore(c + v * VL, sum[v]);
+        if (MASKS)
+            vstore_n(c + last.at, sum[NV - 1], last.part);
+        else
+            vstore_part(c + last.at, sum[NV - 1], last.part);
+    }
+}
+
+/* Adds the products of a pixel: rows of x and columns of b, of which `full` says whether they are whole
+ * vectors. */
+INLINE void add_pixel(V acc[ROWS_1][VECTORS], const T *x, const T *b, last_vector last,
+                      const int rows, const int NV, const int full)
+{
+    V bv[VECTORS];
+#pragma GCC unroll 3
+    for (int v = 0; v < NV - 1; v++)
+        bv[v] = vload(b + v * VL);
+    bv[NV - 1] = full ? vload(b + last.at) : vload_n(b, last.part);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        const V av = vset1(x[i]);
+#pragma GCC unroll 3
+        for (int v = 0; v < NV; v++)
+            acc[i][v] = vfma(av, bv[v], acc[i][v]);
+    }
+}
+
+/* Takes up to `count` steps of the stretches that are fetched. */
+INLINE TYPE(stretch) take_ahead(TYPE(stretch) **ahead, ptrdiff_t count)
+{
+    TYPE(stretch) *const next = *ahead += (*ahead)->left == 0;
+    TYPE(stretch) taken = *next;
+    taken.left = next->left < count ? next->left : count;
+    next->left -= taken.left;
+    next->at += taken.left * next->step;
+    return taken;
+}
+
+/* `rows` is constant where this is inlined, and so are NV and full. */
 INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int rows, const int NV,
                  const int full, TYPE(stretch) **ahead)
 {
     const int fetch = NV > 1; /* one vector waits for its loads as it is */
     const ptrdiff_t a_step = o->a_step, b_step = o->b_step, left = o->columns - j0;
     const int part = left < VL ? (int)left : VL;
-    const ptrdiff_t end = left < NV * VL ? left - part : (NV - 1) * VL; /* where the last begins */
+    const last_vector last = {part, left < NV * VL ? left - part : (NV - 1) * VL};
     V acc[ROWS_1][VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
@@ -46,64 +109,26 @@ INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int row
             for (int k = 0; k < NEXT; k++)
                 __builtin_prefetch(o->a + o->run[r + 1].a + i0 + k * a_step, 0, 3);
         do {
-            ptrdiff_t stop = count, step = 0;
-            const T *at = NULL;
-            if (fetch) {
-                TYPE(stretch) *const f = *ahead += (*ahead)->left == 0;
-                stop = f->left < count ? f->left : count;
-                step = f->step;
-                at = f->at;
-                f->left -= stop;
-                f->at += stop * step;
-            }
-            count -= stop;
+            TYPE(stretch) next = {.left = count};
+            if (fetch)
+                next = take_ahead(ahead, count);
+            count -= next.left;
 #pragma GCC unroll 1
-            for (ptrdiff_t k = 0; k < stop; k++, x += a_step, b += b_step) {
-                V bv[VECTORS];
+            for (; next.left > 0; next.left--, x += a_step, b += b_step) {
                 if (fetch) {
-                    __builtin_prefetch(at, 0, 2);
-                    at += step;
+                    __builtin_prefetch(next.at, 0, 2);
+                    next.at += next.step;
 #pragma GCC unroll 3
                     for (int j = 0; NEXT > 0 && j < NV * VL; j += LINE)
                         __builtin_prefetch(b + NEXT * b_step + j, 0, 3);
                 }
                 if (NEXT > 0 && (fetch || rows > ROWS_2))
                     __builtin_prefetch(x + NEXT * a_step, 0, 3);
-#pragma GCC unroll 3
-                for (int v = 0; v < NV - 1; v++)
-                    bv[v] = vload(b + v * VL);
-                bv[NV - 1] = full ? vload(b + end) : vload_n(b, part);
-#pragma GCC unroll 16
-                for (int i = 0; i < rows; i++) {
-                    const V av = vset1(x[i]);
-#pragma GCC unroll 3
-                    for (int v = 0; v < NV; v++)
-                        acc[i][v] = vfma(av, bv[v], acc[i][v]);
-                }
+                add_pixel(acc, x, b, last, rows, NV, full);
             }
         } while (count > 0);
     }
-    const ptrdiff_t c_step = o->c_step;
-    const int add = o->add;
-    T *c = o->c + i0 * c_step + j0;
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++, c += c_step) {
-        V *const sum = acc[i];
-        if (add) {
-#pragma GCC unroll 3
-            for (int v = 0; v < NV - 1; v++)
-                sum[v] = vadd(vload(c + v * VL), sum[v]);
-            const V old = MASKS ? vload_n(c + end, part) : vload_part(c + end, part);
-            sum[NV - 1] = vadd(old, sum[NV - 1]);
-        }
-#pragma GCC unroll 3
-        for (int v = 0; v < NV - 1; v++)
-            vstore(c + v * VL, sum[v]);
-        if (MASKS)
-            vstore_n(c + end, sum[NV - 1], part);
-        else
-            vstore_part(c + end, sum[NV - 1], part);
-    }
+    put(o, o->c + i0 * o->c_step + j0, acc, last, rows, NV);
 }
 
 /* NV vectors of columns from j on, in even tiles: 64 rows of 2 are four of 11 and two of 10, since a

@@ -6,9 +6,10 @@
 #include "simd.h"
 
 #ifdef CVL_F32
-#define EXP_LOWEST (-104.0f) /* exp rounds to 0 from here down, ... */
-#define EXP_HIGHEST 89.0f    /* ... and to infinity from here up */
-#define TANH_HIGHEST 10.0f   /* tanh rounds to 1 from here up */
+#define EXP_LOWEST (-104.0f)  /* exp rounds to 0 from here down, ... */
+#define EXP_HIGHEST 89.0f     /* ... and to infinity from here up */
+#define TANH_HIGHEST 10.0f    /* tanh rounds to 1 from here up, */
+#define SIGMOID_HIGHEST 18.0f /* and the sigmoid from here up */
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
 #define RAISE 64 /* see exp_raised */
@@ -25,6 +26,7 @@ static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.249
 #define EXP_LOWEST (-746.0)
 #define EXP_HIGHEST 710.0
 #define TANH_HIGHEST 20.0
+#define SIGMOID_HIGHEST 38.0
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
 #define RAISE 512
@@ -86,10 +88,10 @@ INLINE V vexp(V x)
     return vldexp(exp_of_reduced(r), n);
 }
 
-/* The r of z = r - n ln2, |r| <= ln2/2, for whole n, and 2^(n + RAISE). */
-INLINE V exp_reduced_raised(V z, V *power)
+/* The r of z = r - n ln2, |r| <= ln2/2, for whole n, and 2^(n + raise). */
+INLINE V exp_reduced_raised(V z, const int raise, V *power)
 {
-    const V shift = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA) + CVL_EXPONENT_BIAS + RAISE));
+    const V shift = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA) + CVL_EXPONENT_BIAS + raise));
     const V shifted = vfnma(z, vset1((T)0x1.71547652b82fep0), shift), n = vsub(shifted, shift);
     *power = vpow2(shifted);
     return vfma(n, vset1(LN2_LOW), vfma(n, vset1(LN2_HIGH), z));
@@ -110,7 +112,7 @@ INLINE V exp_few_series(V r)
 INLINE V exp_raised(V z, V excess)
 {
     V power;
-    const V r = vsub(exp_reduced_raised(z, &power), excess);
+    const V r = vsub(exp_reduced_raised(z, RAISE, &power), excess);
     return vmul(vfnma(vfnma(exp_few_series(r), r, vset1(1)), r, vset1(1)), power);
 }
 
@@ -126,24 +128,20 @@ INLINE exact exact_sum(V a, V b, V low)
     return (exact){high, vadd(vsub(b, vsub(high, a)), low)};
 }
 
-/* a / b, rounded little more than once. */
-INLINE V exact_quotient(exact a, exact b)
-{
-    const V inverse = vdiv(vset1(1), b.high), q = vmul(a.high, inverse);
-    const V rest = vadd(vfnma(q, b.high, a.high), vfnma(q, b.low, a.low));
-    return vfma(rest, inverse, q);
-}
-
-/* 1 / (1 + exp -x) within 1 ulp for every x: 1/(1 + e) for x > 0, e/(1 + e) else, e = exp -|x|. */
+/* 1 / (1 + exp -x) within 1 ulp for every x; a subnormal result is rounded once more. With exp(-x) =
+ * 2^n (1 - m) the divisor is 1 + 2^n - 2^n m, of which `low` is what rounding costs. All but the result is
+ * times 2^-RAISE, lest 2^n be infinite. */
 INLINE V vsigmoid(V x)
 {
-    V n;
-    const V r = exp_reduced(vsub(vzero(), vmin(vset1(-EXP_LOWEST), vabs(x))), &n);
-    const exact p = exact_sum(vset1(1), vfma(vmul(r, r), exp_series(r), r), vzero());
-    const exact e = {vldexp(p.high, n), vldexp(p.low, n)};
-    const M above = vgt(x, vzero());
-    const exact top = {vselect(above, vset1(1), e.high), vselect(above, vzero(), e.low)};
-    return exact_quotient(top, exact_sum(vset1(1), e.high, e.low));
+    V power;
+    x = vmin(vset1(SIGMOID_HIGHEST), vmax(vset1(EXP_LOWEST), x)); /* NaN passes both */
+    const V r = exp_reduced_raised(x, -RAISE, &power), lower = vset1(LOWER);
+    const V m = vfnma(vmul(r, r), exp_few_series(r), r);
+    const V sum = vfnma(power, m, vadd(power, lower));
+    const V low = vfnma(power, m, vadd(vsub(power, sum), lower));
+    const V inverse = vdiv(vset1(1), sum);
+    const V rest = vfnma(inverse, low, vfnma(inverse, sum, vset1(1)));
+    return vmul(vfma(inverse, rest, inverse), lower);
 }
 
 /* exp(x) - 1 for EXP_LOWEST <= x <= 0: with x = n ln2 + r, (-1 + 2^n) + 2^n (r + r^2 q). */
@@ -181,6 +179,14 @@ INLINE V vtanh(V x)
     return vcopysign(vselect(vgt(vset1(1), a), below, above), x);
 }
 #else
+/* a / b, rounded little more than once. */
+INLINE V exact_quotient(exact a, exact b)
+{
+    const V inverse = vdiv(vset1(1), b.high), q = vmul(a.high, inverse);
+    const V rest = vadd(vfnma(q, b.high, a.high), vfnma(q, b.low, a.low));
+    return vfma(rest, inverse, q);
+}
+
 /* tanh(x) within 1 ulp for every x: -m / (2 + m), m = exp(-2|x|) - 1, with the sign of x. */
 INLINE V vtanh(V x)
 {

@@ -53,8 +53,8 @@ cvl_columns NAME(columns_rows)(const cvl_columns *slabs)
 cvl_columns_span NAME(columns_span)(const cvl_columns *plan, ptrdiff_t task)
 {
     if (plan->slabs) {
-        const ptrdiff_t column = task * CVL_COLUMNS_RANGE,
-                        width = cvl_min(CVL_COLUMNS_RANGE, plan->C - column);
+        const ptrdiff_t column = task * CVL_COLUMNS_RANGE;
+        const ptrdiff_t width = cvl_min(CVL_COLUMNS_RANGE, plan->C - column);
         return (cvl_columns_span){.pixels = plan->M,
                                   .column = column,
                                   .width = width,

@@ -123,8 +123,8 @@ cvl_status NAME(mse)(const cvl_loss *d, double *loss, T *dx, const T *x, const T
 cvl_status NAME(l1)(const cvl_loss *d, double *loss, T *dx, const T *x, const T *y,
                     const cvl_exec *run)
 {
-    const call s = {{0},    {.slope = 1}, .kernel = huber_block, .dx = dx,
-                    .x = x, .y = y,       .k = kernels()};
+    call s = {.kernel = huber_block, .dx = dx, .x = x, .y = y, .k = kernels()};
+    s.constants.slope = 1;
     return run_call(s, 0, d, loss, run);
 }
 

@@ -112,14 +112,17 @@ static void rows(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     }
 }
 
-static cvl_status run_resampling(const resampling *r, int backward, T *out, const T *in,
-                                 const cvl_exec *run)
+/* Runs what was read with this status. */
+static cvl_status run_resampling(cvl_status status, const resampling *r, int backward, T *out,
+                                 const T *in, const cvl_exec *run)
 {
     cvl_exec exec;
+    if (status != CVL_OK)
+        return status;
     if (r->N > 0 && (!out || !in))
         return CVL_ERR_ARGUMENT;
     job j = {.k = kernels(), .x = in, .y = out};
-    const cvl_status status = cvl_read_exec(&exec, run, make_maps(&j.map, r, 1, NULL));
+    status = cvl_read_exec(&exec, run, make_maps(&j.map, r, 1, NULL));
     if (status != CVL_OK)
         return status;
     if (!j.k)
@@ -203,15 +206,13 @@ static cvl_status read_pad(resampling *r, const cvl_pad2d *from)
 cvl_status NAME(pad2d_forward)(const cvl_pad2d *d, T *y, const T *x, const cvl_exec *run)
 {
     resampling r;
-    const cvl_status status = read_pad(&r, d);
-    return status == CVL_OK ? run_resampling(&r, 0, y, x, run) : status;
+    return run_resampling(read_pad(&r, d), &r, 0, y, x, run);
 }
 
 cvl_status NAME(pad2d_backward)(const cvl_pad2d *d, T *dx, const T *dy, const cvl_exec *run)
 {
     resampling r;
-    const cvl_status status = read_pad(&r, d);
-    return status == CVL_OK ? run_resampling(&r, 1, dx, dy, run) : status;
+    return run_resampling(read_pad(&r, d), &r, 1, dx, dy, run);
 }
 
 size_t NAME(pad2d_workspace_size)(const cvl_pad2d *d, int threads)
@@ -248,16 +249,14 @@ static cvl_status read_upsample(resampling *r, const cvl_upsample2d *from)
 cvl_status NAME(upsample2d_forward)(const cvl_upsample2d *d, T *y, const T *x, const cvl_exec *run)
 {
     resampling r;
-    const cvl_status status = read_upsample(&r, d);
-    return status == CVL_OK ? run_resampling(&r, 0, y, x, run) : status;
+    return run_resampling(read_upsample(&r, d), &r, 0, y, x, run);
 }
 
 cvl_status NAME(upsample2d_backward)(const cvl_upsample2d *d, T *dx, const T *dy,
                                      const cvl_exec *run)
 {
     resampling r;
-    const cvl_status status = read_upsample(&r, d);
-    return status == CVL_OK ? run_resampling(&r, 1, dx, dy, run) : status;
+    return run_resampling(read_upsample(&r, d), &r, 1, dx, dy, run);
 }
 
 size_t NAME(upsample2d_workspace_size)(const cvl_upsample2d *d, int threads)
@@ -289,16 +288,14 @@ cvl_status NAME(adaptive_avg_pool2d_forward)(const cvl_adaptive_avg_pool2d *d, T
                                              const cvl_exec *run)
 {
     resampling r;
-    const cvl_status status = read_pool(&r, d, 0);
-    return status == CVL_OK ? run_resampling(&r, 0, y, x, run) : status;
+    return run_resampling(read_pool(&r, d, 0), &r, 0, y, x, run);
 }
 
 cvl_status NAME(adaptive_avg_pool2d_backward)(const cvl_adaptive_avg_pool2d *d, T *dx, const T *dy,
                                               const cvl_exec *run)
 {
     resampling r;
-    const cvl_status status = read_pool(&r, d, 1);
-    return status == CVL_OK ? run_resampling(&r, 1, dx, dy, run) : status;
+    return run_resampling(read_pool(&r, d, 1), &r, 1, dx, dy, run);
 }
 
 size_t NAME(adaptive_avg_pool2d_workspace_size)(const cvl_adaptive_avg_pool2d *d, int threads)

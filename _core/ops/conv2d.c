@@ -53,13 +53,11 @@ const NAME(conv2d_engine) *NAME(conv2d_engine_of)(const cvl_conv2d_shape *shape,
 static cvl_status read_shape(cvl_conv2d_shape *shape, const cvl_conv2d *d)
 {
     const cvl_status status = cvl_conv2d_read(shape, d);
-    if (status != CVL_OK)
-        return status;
-    /* Winograd's transforms are of all taps, where it is asked for. */
-    if (shape->d.algorithm == CVL_CONV2D_AUTO || shape->d.algorithm == CVL_CONV2D_IM2COL)
+    if (status == CVL_OK) {
         cvl_conv2d_trim(shape);
-    cvl_conv2d_flatten(shape);
-    return CVL_OK;
+        cvl_conv2d_flatten(shape);
+    }
+    return status;
 }
 
 cvl_status NAME(conv2d_choose)(const cvl_conv2d *d, cvl_conv2d_pass pass,

@@ -45,6 +45,12 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
     return CVL_OK;
 }
 
+/* Whether the taps may be taken otherwise: Winograd's transforms are of those it is asked for. */
+static int free_taps(const cvl_conv2d *d)
+{
+    return d->algorithm == CVL_CONV2D_AUTO || d->algorithm == CVL_CONV2D_IM2COL;
+}
+
 /* An axis of a convolution: what is read and written, and its taps. */
 typedef struct axis {
     ptrdiff_t in, out, taps, stride, dilation, before, after;
@@ -72,6 +78,8 @@ void cvl_conv2d_trim(cvl_conv2d_shape *shape)
     axis rows = {d->H, shape->OH, d->KH, d->SH, d->DH, d->PT, d->PB};
     axis columns = {d->W, shape->OW, d->KW, d->SW, d->DW, d->PL, d->PR};
     const ptrdiff_t tap_size = d->C / d->groups * d->OC, all = shape->w_size;
+    if (!free_taps(d))
+        return;
     shape->w_before = trim_axis(&rows) * d->KW * tap_size;
     d->KH = rows.taps;
     d->PT = rows.before;
@@ -87,9 +95,22 @@ void cvl_conv2d_trim(cvl_conv2d_shape *shape)
     shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d->OC);
 }
 
+/* Whether the kernel is as large as the image: a position is a channel then. */
+static int is_dense(const cvl_conv2d_shape *shape)
+{
+    const cvl_conv2d *d = &shape->d;
+    return d->KH == d->H && d->KW == d->W && shape->OH == 1 && shape->OW == 1 && d->groups == 1 &&
+           (d->KH == 1 || d->DH == 1) && (d->KW == 1 || d->DW == 1) &&
+           (d->PT | d->PB | d->PL | d->PR) == 0;
+}
+
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape)
 {
     cvl_conv2d *d = &shape->d;
+    if (free_taps(d) && is_dense(shape)) {
+        d->C *= d->KH * d->KW;
+        d->H = d->W = d->KH = d->KW = d->SH = d->SW = 1;
+    }
     if (d->KH == 1 && d->KW == 1 && d->SH == 1 && d->SW == 1 &&
         (d->PT | d->PB | d->PL | d->PR) == 0 && d->N > 0) {
         d->W *= d->H * d->N;

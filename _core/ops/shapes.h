@@ -37,7 +37,8 @@ static inline const char *cvl_conv2d_refuses_product(const cvl_conv2d_shape *sha
 void cvl_conv2d_trim(cvl_conv2d_shape *shape);
 
 /* Makes a 1x1 convolution with stride 1 and no padding, a matrix product over its pixels, the same
- * convolution of one row of N*H*W pixels. Others are left alone. */
+ * convolution of one row of N*H*W pixels; and one whose kernel is as large as the image, a matrix product
+ * over images, that of a pixel each. Others are left alone. */
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape);
 
 /* Reads and checks a linear layer, as the flattened 1x1 convolution that it is. */

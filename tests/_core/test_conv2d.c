@@ -175,6 +175,12 @@ static const cvl_conv2d cases[] = {
     CASE(2, 3,  2,  6,  9,  7, 3, 2, 2, 1, 1, 3, 3, 1, 1, 1),
     CASE(1, 1,  2,  3,  5,  4, 4, 1, 1, 1, 1, 0, 3, 0, 3, 1),
     CASE(2, 5,  4,  4,  6,  3, 3, 1, 1, 7, 9, 7, 7, 9, 9, 2),
+    /* A kernel as large as the image, which is a matrix product over images, and one that dilation or
+     * groups keep from that. */
+    CASE(5, 3,  4,  7,  11, 3, 4, 2, 3, 1, 1, 0, 0, 0, 0, 1),
+    CASE(3, 1,  4,  7,  11, 1, 4, 1, 1, 5, 1, 0, 0, 0, 0, 1),
+    CASE(3, 5,  5,  4,  6,  3, 3, 1, 1, 2, 2, 0, 0, 0, 0, 1),
+    CASE(4, 3,  2,  6,  10, 3, 2, 1, 1, 1, 1, 0, 0, 0, 0, 2),
 };
 
 /* Weight gradients whose dy is larger than caches: with the next block fetched. The other passes have no

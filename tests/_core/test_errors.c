@@ -51,7 +51,8 @@ static cvl_conv2d good_conv2d(void)
 {
     cvl_conv2d d = CVL_CONV2D_INIT;
     d.N = 1;
-    d.H = d.W = d.KH = d.KW = 2;
+    d.H = d.KH = d.KW = 2;
+    d.W = 3;
     d.C = d.OC = 3;
     return d;
 }
@@ -103,7 +104,7 @@ static void test_conv2d_descriptors(void)
     refuse_conv2d("groups that do not divide C", &d, CVL_ERR_SHAPE);
     d = good_conv2d(), d.groups = 2, d.C = 4;
     refuse_conv2d("groups that do not divide OC", &d, CVL_ERR_SHAPE);
-    d = good_conv2d(), d.KW = 3;
+    d = good_conv2d(), d.KW = 4;
     refuse_conv2d("a kernel wider than the input", &d, CVL_ERR_SHAPE);
     d = good_conv2d(), d.DH = 2;
     refuse_conv2d("a dilated kernel higher than the input", &d, CVL_ERR_SHAPE);

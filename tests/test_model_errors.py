@@ -446,3 +446,26 @@ def test_a_model_works_after_every_error():
         pullback(y)
 
     assert_untouched(snapshot(twin), model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value", "message"),
+    [
+        (
+            cl.Conv2d(3, 4, 3),
+            "stride",
+            2,
+            r"Conv2d: expected stride to be set to a tuple, .*\(1, 1\)",
+        ),
+        (cl.MaxPool1d(2), "stride", 2, r"MaxPool1d: expected stride to be .*\(1, 2\)"),
+        (cl.BatchNorm(3), "eps", -1, "BatchNorm: expected a finite eps above 0, got -1"),
+        (cl.LayerNorm(3), "eps", 0.0, "LayerNorm: expected a finite eps above 0"),
+        (cl.BatchNorm(3), "momentum", 7, "BatchNorm: expected a momentum from 0 to 1, got 7"),
+    ],
+)
+def test_options_that_no_constructor_keeps_cannot_be_set(layer, name, value, message):
+    """An option is replaced by what the constructor would have made of it, or not at all."""
+    before = getattr(layer, name)
+    with pytest.raises((TypeError, ValueError), match=message):
+        setattr(layer, name, value)
+    assert before == getattr(layer, name)

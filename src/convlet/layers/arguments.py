@@ -15,6 +15,14 @@ def epsilon(value, layer) -> float:
     return eps
 
 
+def momentum(value, layer) -> float:
+    """Return the momentum of a batch norm, from 0 to 1."""
+    weight = number(value, f"{layer}: momentum")
+    if not 0 <= weight <= 1:
+        raise ValueError(f"{layer}: expected a momentum from 0 to 1, got {value}")
+    return weight
+
+
 def check_groups(groups, in_channels, out_channels, layer):
     """Raise unless groups divide the channels on both sides."""
     if in_channels % groups or out_channels % groups:

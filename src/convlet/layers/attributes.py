@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..parameter import Parameter
+from .arguments import epsilon, momentum
 
 _MODE = "there are no modes: model(x) infers, model.vjp(x) trains"
 _LOGITS = "model(x) gives logits, convlet.softmax(model(x)) probabilities"
@@ -30,10 +31,22 @@ FOREIGN_NAMES = {
     "count_params": "model.summary(shape).parameters is their number",
 }
 
+_PAIRS = ("kernel_size", "stride", "padding", "dilation", "output_padding", "scale", "output_size")
+
 
 def check_assignment(layer, name, value, layer_class):
-    """Raise if setting this attribute would have no effect."""
+    """Raise if setting this attribute would have no effect, or is what no constructor keeps."""
     kind = type(layer).__name__
+    if layer._kind and name in vars(layer):
+        if name in _PAIRS and not isinstance(value, (tuple, str)):
+            raise TypeError(
+                f"{kind}: expected {name} to be set to a tuple, such as the {vars(layer)[name]} "
+                f"that it is, got {value!r}"
+            )
+        if name == "eps":
+            epsilon(value, kind)
+        if name == "momentum" and value is not None:
+            momentum(value, kind)
     if name in ("training", "requires_grad"):
         raise AttributeError(f"{kind}: {name} cannot be set; {FOREIGN_NAMES[name]}")
     if name in layer.parameter_names:

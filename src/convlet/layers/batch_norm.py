@@ -91,7 +91,7 @@ class BatchNorm(Layer):
     ) -> None:
         self.channels = _checks.size(channels, "BatchNorm: channels")
         self.eps = arguments.epsilon(eps, "BatchNorm")
-        self.momentum = None if momentum is None else _weight(momentum, "BatchNorm")
+        self.momentum = None if momentum is None else arguments.momentum(momentum, "BatchNorm")
         if running_var not in ("unbiased", "biased"):
             raise ValueError(
                 f"BatchNorm: expected running_var 'unbiased' or 'biased', got {running_var!r}"
@@ -168,7 +168,7 @@ class BatchNorm(Layer):
 
     @classmethod
     def _of_convention(cls, name, channels, eps, momentum, affine):
-        new = 1 - _weight(momentum, f"BatchNorm.{name}")
+        new = 1 - arguments.momentum(momentum, f"BatchNorm.{name}")
         layer = cls(channels, eps=eps, momentum=new, affine=affine, running_var="biased")
         layer.convention, layer._old_weight = name, float(momentum)
         return layer
@@ -339,11 +339,3 @@ class BatchNorm(Layer):
             ("running_var", self.kept_variance, "unbiased"),
         ]
         return f"BatchNorm({self.channels}{arguments.options_repr(options)})"
-
-
-def _weight(momentum, where):
-    """Return a momentum from 0 to 1."""
-    number = _checks.number(momentum, f"{where}: momentum")
-    if not 0 <= number <= 1:
-        raise ValueError(f"{where}: expected a momentum from 0 to 1, got {momentum}")
-    return number

@@ -14,6 +14,7 @@ from libc.stdlib cimport free, malloc
 
 from convlet._core cimport (
     CVL_CONV2D_INIT,
+    CVL_ERR_WORKSPACE,
     CVL_EXEC_INIT,
     CVL_OK,
     cvl_conv2d,
@@ -34,6 +35,8 @@ cdef cvl_status convolve(cvl_conv2d *d, float *y, const float *x, int threads) n
     run.threads = threads
     run.workspace_bytes = cvl_conv2d_forward_workspace_size(b"f", d, threads)
     cdef char *block = <char *> malloc(run.workspace_bytes + 63)
+    if block == NULL:
+        return CVL_ERR_WORKSPACE
     run.workspace = block + (64 - <size_t> block % 64) % 64
     status = cvl_conv2d_forward(b"f", d, y, x, FILTER, NULL, &run)
     free(block)

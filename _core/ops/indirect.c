@@ -72,18 +72,18 @@ enum {
     /* Pieces of the positions, at most. */
     PIECES = 240,
 
-    /* Weights that leave L2, or are more than what is read, but not if TINY, are worth a pass per panel over
-     * FEW positions, of the whole batch: 5 to 26 % at 512 channels, 7x7. */
-    LARGE = 256 * 1024,
-    FEW = 4096,
+    /* LARGE_W weights leave L2: these, or more than what is read, but not if TINY, are worth a pass per panel
+     * over FEW_POSITIONS, of the whole batch: 5 to 26 % at 512 channels, 7x7. */
+    LARGE_W = 256 * 1024,
+    FEW_POSITIONS = 4096,
     TINY = 4096,
 
     /* Weights that each worker packs for itself: from another core's cache they come at ten times the price,
      * up to half the time of a small image. */
-    SMALL = 128 * 1024,
+    OWN_W = 128 * 1024,
 
     /* Positions up to which packing costs more than it saves, where rows of w are NARROW at most. */
-    FEWER = 256,
+    NARROW_POSITIONS = 256,
     NARROW = 512,
 
     /* Elements of a run up to which it is cut into single ones. */
@@ -131,16 +131,11 @@ static ptrdiff_t merged_groups(const plan *p)
     return whole && most > 1 && p->x_pixel >= VL ? cvl_max(1, cvl_min(p->groups, VL / most)) : 1;
 }
 
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. Whether B is
- * `ready` changes who packs it, and nothing else. */
-static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int ready,
-                        char *base, int threads)
+/* What is read and written, by groups or sets of them. */
+static void read_shape(plan *p, const cvl_conv2d_shape *shape)
 {
     const cvl_conv2d *d = &shape->d;
-    const int transposed = pass == CVL_CONV2D_BACKWARD_DATA;
-    *p = (plan){.kernels = kernels(), .transposed = transposed, .groups = d->groups};
-    if (!p->kernels)
-        return 0;
+    const int transposed = p->transposed;
     p->H = transposed ? shape->OH : d->H;
     p->W = transposed ? shape->OW : d->W;
     p->C = (transposed ? d->OC : d->C) / d->groups;
@@ -154,45 +149,76 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     p->merged = merged_groups(p);
     p->groups = cvl_ceil_div(p->groups, p->merged);
     p->OC *= p->merged;
-    p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
-    const int rows = !transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
-    p->single = p->merged == 1 && (rows ? d->KW * p->C : p->C) <= SHORT;
-    p->slides = !transposed && d->groups == 1 && d->C == CVL_SLIDE_CHANNELS &&
-                d->KW == CVL_SLIDE_TAPS && d->DW == 1 && d->SW == 1 && p->K <= CVL_ORDER_K;
+}
+
+/* How the inputs of an output are listed, and what is fetched. */
+static void choose_runs(plan *p, const cvl_conv2d *d)
+{
+    const int rows = !p->transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
     const ptrdiff_t pixel = p->x_pixel * (ptrdiff_t)sizeof(T);
+    p->single = p->merged == 1 && (rows ? d->KW * p->C : p->C) <= SHORT;
     p->ahead = p->taps > 1 || d->SH > 1 || d->SW > 1 || pixel > NEAR ||
                d->N * p->H * p->W * pixel > CACHED;
     p->gaps = p->groups > 1 && p->C * (ptrdiff_t)sizeof(T) <= GAPS;
+    p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
-    p->bands = p->merged > 1 ? NAME(make_bands)(p->kernels->gemm, p->OC)
-                             : NAME(make_even_bands)(p->kernels->gemm, p->OC, !p->single);
+}
+
+/* The panels of the outputs of a group or set. */
+static void choose_panels(plan *p, const cvl_conv2d *d)
+{
+    const NAME(gemm_panel) *gemm = p->kernels->gemm;
+    p->bands = p->merged > 1 ? NAME(make_bands)(gemm, p->OC)
+                             : NAME(make_even_bands)(gemm, p->OC, !p->single);
+    p->panels = p->groups * p->bands.panels;
     p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
-                 p->bands.band[0].NR == p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
-    p->slides = p->slides && p->bands.panels == 1 && p->kernels->gemm[p->bands.band[0].width].slide;
-    p->quantum = p->kernels->gemm[p->bands.band[0].width].MR;
+                 p->bands.band[0].NR == gemm[CVL_GEMM_WHOLE - 1].NR;
+    p->slides = !p->transposed && d->groups == 1 && d->C == CVL_SLIDE_CHANNELS &&
+                d->KW == CVL_SLIDE_TAPS && d->DW == 1 && d->SW == 1 && p->K <= CVL_ORDER_K &&
+                p->bands.panels == 1 && gemm[p->bands.band[0].width].slide;
+    p->quantum = gemm[p->bands.band[0].width].MR;
     for (int i = 1; i < p->bands.count; i++) {
         const ptrdiff_t step = p->quantum;
-        while (p->quantum % p->kernels->gemm[p->bands.band[i].width].MR != 0)
+        while (p->quantum % gemm[p->bands.band[i].width].MR != 0)
             p->quantum += step;
     }
+}
 
-    const ptrdiff_t count = d->N * p->OH * p->OW, read = d->N * p->H * p->W * p->x_pixel;
-    const int more = !p->vectors && shape->w_size > cvl_max(read, TINY);
-    const int by_panel = count <= FEW && (shape->w_size > LARGE || more);
-    p->panels = p->groups * p->bands.panels;
+/* Who packs B, and the tasks. Whether it is `ready` changes the former, and nothing else. */
+static void choose_packing(plan *p, const cvl_conv2d_shape *shape, int ready)
+{
+    const ptrdiff_t N = shape->d.N, w_size = shape->w_size;
+    const ptrdiff_t count = N * p->OH * p->OW, read = N * p->H * p->W * p->x_pixel;
+    const int more = !p->vectors && w_size > cvl_max(read, TINY);
+    const int by_panel = count <= FEW_POSITIONS && (w_size > LARGE_W || more);
+    const int pays = p->panels > 1 &&
+                     (!by_panel || w_size > LARGE_W || count > NARROW_POSITIONS || p->OC > NARROW);
     p->parts = by_panel ? p->panels : 1;
-    p->packing = by_panel || packed_size(p) <= SMALL ? PACK_OWN : PACK_SHARED;
-    const int pays_packing =
-        p->panels > 1 && (!by_panel || shape->w_size > LARGE || count > FEWER || p->OC > NARROW);
-    if (p->bands.columns == p->OC && p->groups == 1 && !transposed && !pays_packing)
+    p->packing = by_panel || packed_size(p) <= OWN_W ? PACK_OWN : PACK_SHARED;
+    if (p->bands.columns == p->OC && p->groups == 1 && !p->transposed && !pays)
         p->packing = PACK_NONE;
     if (ready)
         p->packing = PACK_READY;
     p->pieces = cvl_max(1, cvl_min(PIECES, count / (2 * CVL_GEMM_MR_MAX)));
     p->block = p->taps == 1 ? BLOCK_1X1 : BLOCK;
+}
+
+/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
+static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int ready,
+                        char *base, int threads)
+{
+    const cvl_conv2d *d = &shape->d;
+    *p = (plan){
+        .kernels = kernels(), .transposed = pass == CVL_CONV2D_BACKWARD_DATA, .groups = d->groups};
+    if (!p->kernels)
+        return 0;
+    read_shape(p, shape);
+    choose_runs(p, d);
+    choose_panels(p, d);
+    choose_packing(p, shape, ready);
 
     cvl_scratch s = {base, 0};
-    p->positions = cvl_list_positions(&s, shape, transposed, (double)p->C / 16);
+    p->positions = cvl_list_positions(&s, shape, p->transposed, (double)p->C / 16);
     if (p->packing == PACK_SHARED)
         p->packed = cvl_carve(&s, (size_t)packed_size(p) * sizeof(T));
     carve_worker(p, NULL, &p->worker_bytes);

@@ -12,10 +12,10 @@ enum {
     BAND = 16,    /* most rows of outputs of a task, and fewest where */
     BAND_MIN = 4, /* there are fewer tasks than */
     TASKS = 16,
-    PIECE = 512, /* most columns of outputs of a task */
-    PLANE = 8,   /* channels */
-    VECTOR = 16, /* channels of the widest */
-    FEW = 16     /* outputs of a channel from which on the direct engine fills its vectors */
+    PIECE = 512,        /* most columns of outputs of a task */
+    PLANE_CHANNELS = 8, /* at least */
+    LANES = 16,         /* of the widest vector */
+    DIRECT_OUTPUTS = 16 /* of a channel, from which on the direct engine fills its vectors */
 };
 
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
@@ -24,18 +24,18 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return shape->d.groups == shape->d.C ? NULL : "a group has more than one input channel";
 }
 
-/* Several outputs of each channel are planes of channels: of fewer than PLANE the vectors are mostly empty,
- * 1.4 to 8 times as slow as the direct engine, and to take apart each pixel of a single tap costs more than
- * its sums, 8 times as much at two outputs; forward, where the direct engine has a vector to read, up to 2.8
- * times. */
+/* Several outputs of each channel are planes of channels: of fewer than PLANE_CHANNELS the vectors are mostly
+ * empty, 1.4 to 8 times as slow as the direct engine, and to take apart each pixel of a single tap costs
+ * more than its sums, 8 times as much at two outputs; forward, where the direct engine has a vector to read,
+ * up to 2.8 times. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
     if (d->OC == d->C)
         return 1;
-    const ptrdiff_t least = pass == CVL_CONV2D_BACKWARD_DATA ? 0 : VECTOR;
+    const ptrdiff_t least = pass == CVL_CONV2D_BACKWARD_DATA ? 0 : LANES;
     const int shared = d->KH * d->KW == 1 && pass != CVL_CONV2D_BACKWARD_WEIGHTS && d->C >= least;
-    return d->C >= PLANE && d->OC / d->C < FEW && !shared;
+    return d->C >= PLANE_CHANNELS && d->OC / d->C < DIRECT_OUTPUTS && !shared;
 }
 
 /* ---------------------------------------------------------------- forward and backward data */

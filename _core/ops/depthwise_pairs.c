@@ -10,15 +10,15 @@
 #include "depthwise.h"
 
 enum {
-    ROWS = 2,       /* of outputs at once */
-    FEW = 4 * LINE, /* fewer channels may leave too many lanes empty */
-    WIDE = 8,       /* outputs of a row at once, about, */
-    CHAINS = 4,     /* and what fewer cost as much as: their sums wait for each other */
-    L1 = 24576,     /* most bytes of copies, if that leaves */
-    NARROW = 2,     /* lines of channels and */
-    PIECE = 16,     /* columns of outputs */
-    BAND_MIN = 4,   /* fewest rows of outputs of a task where */
-    TASKS = 32      /* there are fewer tasks than */
+    ROWS = 2,                /* of outputs at once */
+    FEW_CHANNELS = 4 * LINE, /* fewer channels may leave too many lanes empty */
+    WIDE = 8,                /* outputs of a row at once, about, */
+    CHAINS = 4,              /* and what fewer cost as much as: their sums wait for each other */
+    COPY_BYTES = 24576,      /* most of copies in L1, if that leaves */
+    NARROW = 2,              /* lines of channels and */
+    PIECE = 16,              /* columns of outputs */
+    BAND_MIN = 4,            /* fewest rows of outputs of a task where */
+    TASKS = 32               /* there are fewer tasks than */
 };
 
 typedef struct pairs {
@@ -52,7 +52,7 @@ int NAME(depthwise_pairs_take)(const cvl_conv2d_shape *shape)
 {
     const cvl_conv2d *d = &shape->d;
     return d->OC == d->C && d->SH == 1 && d->SW == 1 && d->DH == 1 && d->DW == 1 &&
-           (d->KH > 1 || (d->KW > 1 && d->C < FEW)) && d->KH * d->KW <= CVL_ORDER_K;
+           (d->KH > 1 || (d->KW > 1 && d->C < FEW_CHANNELS)) && d->KH * d->KW <= CVL_ORDER_K;
 }
 
 static ptrdiff_t whole_lines(ptrdiff_t elements) { return cvl_ceil_div(elements, LINE) * LINE; }
@@ -67,7 +67,7 @@ static ptrdiff_t cost(ptrdiff_t outputs)
 static ptrdiff_t best_pixels(ptrdiff_t C, ptrdiff_t OW)
 {
     ptrdiff_t best = 1, least = PTRDIFF_MAX;
-    for (ptrdiff_t pixels = 1; pixels <= LINE && (pixels == 1 || C < FEW); pixels++) {
+    for (ptrdiff_t pixels = 1; pixels <= LINE && (pixels == 1 || C < FEW_CHANNELS); pixels++) {
         const ptrdiff_t time = cvl_ceil_div(pixels * C, LINE) * cost(OW / pixels) +
                                cvl_ceil_div(OW % pixels * C, LINE) * cost(1);
         if (time < least) {
@@ -103,13 +103,13 @@ static void plan_copies(pairs *p)
     p->ld = p->C;
     if (p->pixels == 1) {
         const ptrdiff_t lines = cvl_ceil_div(p->C, LINE);
-        const ptrdiff_t most = cvl_max(NARROW, L1 / column / (p->OW + beyond) / LINE);
+        const ptrdiff_t most = cvl_max(NARROW, COPY_BYTES / column / (p->OW + beyond) / LINE);
         p->chunks = cvl_ceil_div(lines, most);
         p->ld = cvl_ceil_div(lines, p->chunks) * LINE;
         p->chunks = cvl_ceil_div(p->C, p->ld);
     }
     p->w_step = whole_lines(p->pixels * p->ld);
-    p->pieces = cvl_ceil_div(p->OW, cvl_max(PIECE, L1 / column / p->ld - beyond));
+    p->pieces = cvl_ceil_div(p->OW, cvl_max(PIECE, COPY_BYTES / column / p->ld - beyond));
     p->piece = cvl_ceil_div(cvl_ceil_div(p->OW, p->pieces), p->pixels) * p->pixels;
     p->pieces = cvl_ceil_div(p->OW, p->piece);
     p->row = whole_lines((p->piece + beyond) * p->ld) + LINE; /* vectors may go beyond */

@@ -7,23 +7,18 @@
  * Order of sums: the taps of an output in the order of the inputs they read. */
 #include "depthwise.h"
 
-enum {
-    PAGE = 4096,
-    CACHES = 6 << 20, /* bytes of x and y: beyond them fetching pays */
-    TASKS = 32,       /* bands are no higher than makes so many, if that leaves a strip */
-    SPAN = 64         /* else these are cut into so many channels */
-};
+enum { PAGE = 4096, CACHES = 6 << 20 /* bytes of x and y: beyond them fetching pays */ };
 
-/* Pixels whole multiples of FAR bytes apart lie in few sets of L1, and drive each other out before vectors
- * shorter than a line have read all of it: up to three times as long, where rows are not copied. */
-enum { FAR = 2048, COPIED = 128, L1 = 24576 /* bytes of copies */ };
+/* Pixels whole multiples of FAR_BYTES apart lie in few sets of L1, and drive each other out before vectors
+ * shorter than a line have read all of it: up to three times as long, where rows are not copied, of
+ * COPIED_CHANNELS at a time or what COPY_BYTES leave of them. */
+enum { FAR_BYTES = 2048, COPIED_CHANNELS = 128, COPY_BYTES = 24576 };
 
 typedef struct strips {
     const NAME(kernels) *kernels;
     ptrdiff_t H, W, OH, OW, C; /* of what is read and written */
     ptrdiff_t stride, top, left;
-    ptrdiff_t strips, band, bands; /* of an image; strips of a task */
-    ptrdiff_t span, spans;         /* channels of a task; the last has what is left besides */
+    cvl_strip_cut cut;
     int fetch;
     const T *in, *w;
     ptrdiff_t w_step;
@@ -35,10 +30,10 @@ typedef struct strips {
 
 ptrdiff_t NAME(depthwise_copied_channels)(ptrdiff_t C, ptrdiff_t pixels)
 {
-    ptrdiff_t channels = COPIED;
-    if (C * (ptrdiff_t)sizeof(T) % FAR != 0 || kernels()->vector >= CVL_LINE)
+    ptrdiff_t channels = COPIED_CHANNELS;
+    if (C * (ptrdiff_t)sizeof(T) % FAR_BYTES != 0 || kernels()->vector >= CVL_LINE)
         return 0;
-    while (channels * pixels * (ptrdiff_t)sizeof(T) > L1)
+    while (channels * pixels * (ptrdiff_t)sizeof(T) > COPY_BYTES)
         channels /= 2;
     return channels < LINE ? 0 : channels;
 }
@@ -64,7 +59,10 @@ int NAME(depthwise_strips_take)(const cvl_conv2d_shape *shape, cvl_conv2d_pass p
     return d->SH == 1 && fits(shape->OH, d->H, 1, 2 - d->PT) && fits(shape->OW, d->W, 1, 2 - d->PL);
 }
 
-static ptrdiff_t strip_begin(const strips *s, ptrdiff_t strip) { return s->OH * strip / s->strips; }
+static ptrdiff_t strip_begin(const strips *s, ptrdiff_t strip)
+{
+    return s->OH * strip / s->cut.strips;
+}
 
 /* The channels [c, c + channels) of a strip of image n. With copies, of rows from *next on there are
  * none yet. */
@@ -111,17 +109,13 @@ static void compute(void *context, ptrdiff_t task, ptrdiff_t last_task, int work
     const strips *s = context;
     T *copies = s->worker ? s->worker + worker * s->worker_size : NULL;
     for (; task < last_task; task++) {
-        const ptrdiff_t span = task % s->spans, c = span * s->span;
-        const ptrdiff_t first = task / s->spans % s->bands * s->band;
-        const ptrdiff_t n = task / s->spans / s->bands;
-        const ptrdiff_t channels = span + 1 < s->spans ? s->span : s->C - c;
-        const ptrdiff_t last = cvl_min(s->strips, first + s->band);
+        const cvl_strip_task at = cvl_strip_task_of(&s->cut, s->C, task);
         ptrdiff_t next = 0;
         if (copies)
-            s->kernels->copy_pixels(9, channels, copies + CVL_STRIP_INPUTS * s->W * channels,
-                                    channels, s->w + c, s->w_step);
-        for (ptrdiff_t strip = first; strip < last; strip++)
-            compute_strip(s, n, strip, c, channels, copies, &next);
+            s->kernels->copy_pixels(9, at.channels, copies + CVL_STRIP_INPUTS * s->W * at.channels,
+                                    at.channels, s->w + at.c, s->w_step);
+        for (ptrdiff_t strip = at.first; strip < at.last; strip++)
+            compute_strip(s, at.n, strip, at.c, at.channels, copies, &next);
     }
 }
 
@@ -147,14 +141,11 @@ static size_t plan(strips *s, const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
         s->top = 2 - d->PT;
         s->left = 2 - d->PL;
     }
-    s->strips = cvl_ceil_div(s->OH, s->stride == 1 ? CVL_STRIP_ROWS : CVL_STRIP_ROWS_2);
-    s->strips = cvl_max(s->strips, cvl_min(s->OH, 2));
+    const ptrdiff_t rows = s->stride == 1 ? CVL_STRIP_ROWS : CVL_STRIP_ROWS_2;
+    const ptrdiff_t count = cvl_max(cvl_ceil_div(s->OH, rows), cvl_min(s->OH, 2));
     const ptrdiff_t copied = NAME(depthwise_copied_channels)(d->C, CVL_STRIP_INPUTS * s->W);
-    s->span = copied ? copied : d->N * s->strips < TASKS ? cvl_min(d->C, SPAN) : d->C;
-    s->spans = d->C / s->span;
-    s->band = cvl_max(1, cvl_min(s->strips, d->N * s->spans * s->strips / TASKS));
-    s->bands = cvl_ceil_div(s->strips, s->band);
-    s->fetch = s->spans == 1 && (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
+    s->cut = cvl_cut_strips(d->N, count, d->C, copied);
+    s->fetch = s->cut.spans == 1 && (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
 
     cvl_scratch scratch = {base, 0};
     s->worker_size = (CVL_STRIP_INPUTS * s->W + 9) * copied;
@@ -186,6 +177,5 @@ void NAME(depthwise_strips_run)(const NAME(conv2d_call) *call)
         s.w = call->w + 8 * d->C;
         s.w_step = -d->C;
     }
-    cvl_parallel_sweep(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute,
-                       &s);
+    cvl_parallel_sweep(call->threads, s.cut.tasks, shape->flops, CVL_FLUSH, compute, &s);
 }

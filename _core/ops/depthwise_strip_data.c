@@ -5,18 +5,14 @@
  * Order of sums: the taps of an input in the order of k. */
 #include "depthwise.h"
 
-enum {
-    CACHES = 4 << 20, /* bytes of x and y: beyond them fetching pays */
-    TASKS = 32,       /* bands are no higher than makes so many, if that leaves a strip */
-    SPAN = 64         /* else these are cut into so many channels */
-};
+enum { CACHES = 4 << 20 }; /* bytes of x and y: beyond them fetching pays */
 
 typedef struct strips {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
-    ptrdiff_t first, strips, band, bands; /* of an image; strips of a task */
-    ptrdiff_t begin, end;                 /* blocks of a strip */
-    ptrdiff_t span, spans; /* channels of a task; the last has what is left besides */
+    cvl_strip_cut cut;
+    ptrdiff_t first;      /* strip of an image that has rows of dx */
+    ptrdiff_t begin, end; /* blocks of a strip */
     int fetch;
     const T *dy, *w, *bias; /* of a transposed convolution, or NULL */
     T *dx;
@@ -53,13 +49,9 @@ static void compute(void *context, ptrdiff_t task, ptrdiff_t last_task, int work
     (void)worker;
     const strips *s = context;
     for (; task < last_task; task++) {
-        const ptrdiff_t span = task % s->spans, c = span * s->span;
-        const ptrdiff_t first = task / s->spans % s->bands * s->band;
-        const ptrdiff_t n = task / s->spans / s->bands;
-        const ptrdiff_t channels = span + 1 < s->spans ? s->span : s->shape->d.C - c;
-        const ptrdiff_t last = cvl_min(s->strips, first + s->band);
-        for (ptrdiff_t strip = first; strip < last; strip++)
-            compute_strip(s, n, s->first + strip, c, channels);
+        const cvl_strip_task at = cvl_strip_task_of(&s->cut, s->shape->d.C, task);
+        for (ptrdiff_t strip = at.first; strip < at.last; strip++)
+            compute_strip(s, at.n, s->first + strip, at.c, at.channels);
     }
 }
 
@@ -75,13 +67,8 @@ void NAME(depthwise_strip_data_run)(const NAME(conv2d_call) *call)
                 .dx = call->out};
     s.fetch = (shape->x_size + shape->y_size) * (ptrdiff_t)sizeof(T) > CACHES;
     s.first = d->PT / 2;
-    s.strips = (d->H - 1 + d->PT) / 2 + 1 - s.first;
+    s.cut = cvl_cut_strips(d->N, (d->H - 1 + d->PT) / 2 + 1 - s.first, d->C, 0);
     s.begin = d->PL / 2;
     s.end = (d->W - 1 + d->PL) / 2 + 1;
-    s.span = d->N * s.strips < TASKS ? cvl_min(d->C, SPAN) : d->C;
-    s.spans = d->C / s.span;
-    s.band = cvl_max(1, cvl_min(s.strips, d->N * s.spans * s.strips / TASKS));
-    s.bands = cvl_ceil_div(s.strips, s.band);
-    cvl_parallel_sweep(call->threads, d->N * s.bands * s.spans, shape->flops, CVL_FLUSH, compute,
-                       &s);
+    cvl_parallel_sweep(call->threads, s.cut.tasks, shape->flops, CVL_FLUSH, compute, &s);
 }

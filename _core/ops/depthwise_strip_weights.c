@@ -12,7 +12,7 @@ enum {
     TASKS = CVL_ORDER_DEPTHWISE_TASKS, /* if blocks and channels leave so many; */
     SPAN = CVL_ORDER_DEPTHWISE_SPAN,   /* to cut channels needs no second sum */
     COLUMNS = 8,                       /* of inputs at once; */
-    SMALL = 1 << 20                    /* bytes up to which it is all */
+    SMALL_BYTES = 1 << 20              /* bytes up to which it is all */
 };
 
 typedef struct sums {
@@ -113,7 +113,7 @@ static void sum_block(const sums *s, T *chain, T *copies, ptrdiff_t block, ptrdi
     const ptrdiff_t OH = s->shape->OH, OW = s->shape->OW, C = d->C;
     const ptrdiff_t n = block / s->blocks, first = block % s->blocks * s->rows;
     const ptrdiff_t last = cvl_min(OH, first + s->rows);
-    const int small = (s->shape->x_size + s->shape->y_size) * (ptrdiff_t)sizeof(T) <= SMALL;
+    const int small = (s->shape->x_size + s->shape->y_size) * (ptrdiff_t)sizeof(T) <= SMALL_BYTES;
     ptrdiff_t next = 0;
     for (ptrdiff_t o = first, rows; o < last; o += rows) {
         rows = cvl_min(last - o, CVL_ORDER_STRIP);

@@ -208,12 +208,39 @@ PANEL(static, narrow, 8, 1, 4, 2)
 extern void HALF(const TYPE(gemm_tile) *t);
 #define LAST {8, VL / 2, HALF, NULL}
 
+enum { HALVES_MR = 8, HALVES_NH = 3 }; /* rows of a tile, half vectors of one */
+
+INLINE void finish_halves(const TYPE(gemm_tile) *t, H acc[HALVES_MR][HALVES_NH])
+{
+    enum { MR = HALVES_MR, NH = HALVES_NH };
+    if (t->mr == MR && is_plain(t)) {
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++) {
+            T *c = t->c[i] + t->c0;
+            hstore(c, acc[i][0]);
+            hstore(c + HL, acc[i][1]);
+            hstore_n(c + 2 * HL, acc[i][2], t->nr - 2 * HL);
+        }
+        return;
+    }
+    V sums[MR][2];
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; i++) {
+        T *row = (T *)sums[i];
+#pragma GCC unroll 3
+        for (int j = 0; j < NH; j++)
+            hstore(row + j * HL, acc[i][j]);
+        hstore(row + NH * HL, hzero());
+    }
+    finish_any(t, sums[0], 2);
+}
+
 /* A panel of three half vectors: 12 cycles for each k of 8 rows, where a whole one and a half take
  * 13.5, since these share the two units of 256 bits badly. It has one function for all tiles: they
  * are mostly whole, and runs of one element go by other panels. */
 static void halves(const TYPE(gemm_tile) *t)
 {
-    enum { MR = 8, NH = 3 };
+    enum { MR = HALVES_MR, NH = HALVES_NH };
     const ptrdiff_t b_step = t->b_step;
     const T *a[MR];
     H acc[MR][NH];
@@ -247,26 +274,7 @@ static void halves(const TYPE(gemm_tile) *t)
             }
         }
     }
-    if (t->mr == MR && is_plain(t)) {
-#pragma GCC unroll 8
-        for (int i = 0; i < MR; i++) {
-            T *c = t->c[i] + t->c0;
-            hstore(c, acc[i][0]);
-            hstore(c + HL, acc[i][1]);
-            hstore_n(c + 2 * HL, acc[i][2], t->nr - 2 * HL);
-        }
-        return;
-    }
-    V sums[MR][2];
-#pragma GCC unroll 8
-    for (int i = 0; i < MR; i++) {
-        T *row = (T *)sums[i];
-#pragma GCC unroll 3
-        for (int j = 0; j < NH; j++)
-            hstore(row + j * HL, acc[i][j]);
-        hstore(row + NH * HL, hzero());
-    }
-    finish_any(t, sums[0], 2);
+    finish_halves(t, acc);
 }
 #define HALVES {8, VL + HL, halves, NULL}
 

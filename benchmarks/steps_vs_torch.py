@@ -55,7 +55,10 @@ def main():
                 f"{our_error:.1e}",
                 f"{torch_error:.1e}",
             )
-        print("\nerror: of all gradients together, relative to float64; the worst of PyTorch's")
+        print(
+            "\nerror: of all gradients together, relative to float64; the worst of PyTorch's. Above "
+            "1e-5 rounding has\ngiven a maximum of a pool, or the sign of a ReLU's input, to another."
+        )
 
 
 if __name__ == "__main__":

@@ -139,6 +139,20 @@ static void run_tasks(call *s, int threads)
     }
 }
 
+/* Finds what losses are divided by: 1, or what a mean counts. */
+static cvl_status find_divisor(call *s)
+{
+    NAME(class_rows) *rows = &s->rows;
+    const int mean = s->d.reduction == CVL_REDUCTION_MEAN;
+    const int all_count = !rows->ignore && !rows->sample_weight && (rows->q || !rows->class_weight);
+    rows->divisor = 1;
+    if (mean)
+        rows->divisor = all_count ? (double)s->d.N : s->k->class_rows_divisor(rows, s->d.N);
+    if (!(rows->divisor < INFINITY))
+        return CVL_ERR_WEIGHT;
+    return rows->divisor == 0 && s->d.empty == CVL_EMPTY_ERROR ? CVL_ERR_EMPTY : CVL_OK;
+}
+
 /* Runs a call whose descriptor is checked; `status` says with what result. */
 static cvl_status run_call(call *s, cvl_status status, double *loss, const cvl_exec *run)
 {
@@ -162,16 +176,9 @@ static cvl_status run_call(call *s, cvl_status status, double *loss, const cvl_e
         return CVL_ERR_WEIGHT;
     if (!s->k)
         return CVL_ERR_ISA;
-
-    const int mean = s->d.reduction == CVL_REDUCTION_MEAN;
-    const int all_count = !rows->ignore && !rows->sample_weight && (rows->q || !rows->class_weight);
-    rows->divisor = 1;
-    if (mean)
-        rows->divisor = all_count ? (double)s->d.N : s->k->class_rows_divisor(rows, s->d.N);
-    if (!(rows->divisor < INFINITY))
-        return CVL_ERR_WEIGHT;
-    if (rows->divisor == 0 && s->d.empty == CVL_EMPTY_ERROR)
-        return CVL_ERR_EMPTY;
+    status = find_divisor(s);
+    if (status != CVL_OK)
+        return status;
 
     const int reduced = s->d.reduction != CVL_REDUCTION_NONE;
     if (!reduced)

@@ -5,11 +5,11 @@
 # No error is raised for an array that must be converted or is refused: the result is None, and the
 # caller, which has the messages, converts it and calls again.
 
-# Fewer elements the core runs on one thread, so that the number of threads need not be looked up.
-# They take a few microseconds, and the call keeps the GIL: to release it and take it again costs up
-# to 0.2 us.
+# Fewer bytes of an array the core runs on one thread, whatever the function, so that the number of
+# threads need not be looked up. They take a few microseconds, and the call keeps the GIL: to
+# release it and take it again costs up to 0.2 us.
 cdef enum:
-    FEW = 4096
+    FEW = 16384
 
 cdef extern from "Python.h":
     ctypedef struct PyThreadState:
@@ -79,7 +79,7 @@ cdef object map_like(Form form, void *function, double parameter, a, b, get_thre
         if d.C < 1:
             return None
         d.N = n // d.C
-    cdef bint few = n < FEW
+    cdef bint few = a_view.len < FEW
     gate.prepare(&run, 1 if few else get_threads())
     cdef Block out = new_block(n, code)
     cdef void *out_memory = out.chunk.memory

@@ -90,7 +90,7 @@ INLINE V tanh_backward(V dy, V y, V unused)
 /* alpha (exp(x) - 1) has the sign of x, which -0 keeps. */
 INLINE V elu(V x, V alpha)
 {
-    const exact m = expm1_exact(vmax(vset1(EXP_LOWEST), vmin(vzero(), x)));
+    const exact m = expm1_exact(vmax(vset1(EXPM1_LOWEST), vmin(vzero(), x)));
     const V below = vfma(alpha, m.high, vmul(alpha, m.low));
     return vselect(vgt(x, vzero()), x, vcopysign(below, x));
 }

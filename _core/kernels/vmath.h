@@ -10,6 +10,7 @@
 #define EXP_HIGHEST 89.0f     /* ... and to infinity from here up */
 #define TANH_HIGHEST 10.0f    /* tanh rounds to 1 from here up, */
 #define SIGMOID_HIGHEST 18.0f /* and the sigmoid from here up */
+#define EXPM1_LOWEST (-18.0f) /* exp(x) - 1 rounds to -1 from here down */
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
 #define RAISE 64 /* see exp_raised */
@@ -27,6 +28,7 @@ static const float log_coefficients[] = {0x1.745d17p-3f, 0x1.c71c72p-3f, 0x1.249
 #define EXP_HIGHEST 710.0
 #define TANH_HIGHEST 20.0
 #define SIGMOID_HIGHEST 38.0
+#define EXPM1_LOWEST (-40.0)
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
 #define RAISE 512
@@ -63,11 +65,12 @@ INLINE V polynomial(size_t terms, const T *coefficient, V x, T unit)
 #define POLYNOMIAL(coefficients, x) \
     polynomial(sizeof(coefficients) / sizeof *(coefficients), coefficients, x, 1)
 
-/* The r of x = n ln2 + r, |r| <= ln2/2, for whole n. */
-INLINE V exp_reduced(V x, V *n)
+/* The r of x = n ln2 + r, |r| <= ln2/2, for whole n, and what vpow2 makes 2^n of. */
+INLINE V exp_reduced(V x, V *n, V *shifted)
 {
-    const V round = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA)));
-    *n = vsub(vfma(x, vset1((T)0x1.71547652b82fep0), round), round);
+    const V shift = vset1((T)(1.5 * (double)(1ull << CVL_MANTISSA) + CVL_EXPONENT_BIAS));
+    *shifted = vfma(x, vset1((T)0x1.71547652b82fep0), shift);
+    *n = vsub(*shifted, shift);
     const V r = vfma(*n, vset1(-LN2_HIGH), x);
     return vfma(*n, vset1(-LN2_LOW), r);
 }
@@ -82,9 +85,9 @@ INLINE V exp_of_reduced(V r) { return vadd(vset1(1), vfma(vmul(r, r), exp_series
  * more. */
 INLINE V vexp(V x)
 {
-    V n;
+    V n, shifted;
     x = vmin(vset1(EXP_HIGHEST), vmax(vset1(EXP_LOWEST), x)); /* NaN passes both */
-    const V r = exp_reduced(x, &n);
+    const V r = exp_reduced(x, &n, &shifted);
     return vldexp(exp_of_reduced(r), n);
 }
 
@@ -144,11 +147,11 @@ INLINE V vsigmoid(V x)
     return vmul(vfma(inverse, rest, inverse), lower);
 }
 
-/* exp(x) - 1 for EXP_LOWEST <= x <= 0: with x = n ln2 + r, (-1 + 2^n) + 2^n (r + r^2 q). */
+/* exp(x) - 1 for EXPM1_LOWEST <= x <= 0: with x = n ln2 + r, (-1 + 2^n) + 2^n (r + r^2 q). */
 INLINE exact expm1_exact(V x)
 {
-    V n;
-    const V r = exp_reduced(x, &n), power = vldexp(vset1(1), n);
+    V n, shifted;
+    const V r = exp_reduced(x, &n, &shifted), power = vpow2(shifted);
     const exact t = exact_sum(r, vmul(vmul(r, r), exp_series(r)), vzero());
     const exact whole = exact_sum(vset1(-1), power, vmul(power, t.low));
     return exact_sum(whole.high, vmul(power, t.high), whole.low);

@@ -14,7 +14,9 @@ enum {
     OUTER = 12,   /* and from which on weight gradients of groups do */
     LOPSIDED = 4, /* times as many inputs as outputs, of which transforms cost more than they say */
     PICTURE = 3,  /* channels */
-    FEW_OUTPUTS = 4
+    FEW_OUTPUTS = 4,
+    MANY = 96, /* channels, and pixels of a row, from which on stem.c wins */
+    WIDE = 28
 };
 
 static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
@@ -206,12 +208,14 @@ static int stem_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
     return f->groups == 1 && few <= PICTURE;
 }
 
-/* To few channels positions fill the lanes (planes.c): 1.2 to 1.8 times as fast. */
+/* To few channels positions fill the lanes: 1.2 to 1.8 times as fast by planes.c, 1.3 to 1.5 from many by
+ * stem.c, where AVX2 gains nothing. */
 static int planes_win(const NAME(winograd) *f, cvl_conv2d_pass pass)
 {
     const int forward = pass == CVL_CONV2D_FORWARD;
+    const int many = f->C >= MANY && f->W >= WIDE;
     return pass != CVL_CONV2D_BACKWARD_WEIGHTS && f->groups == 1 && f->C >= 2 * FEW_OUTPUTS &&
-           (forward || f->C <= 2 * CVL_ORDER_PLANES) && f->OC <= FEW_OUTPUTS;
+           (forward || f->C <= 2 * CVL_ORDER_PLANES || many) && f->OC <= FEW_OUTPUTS;
 }
 
 static int direct_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)

@@ -165,6 +165,7 @@ static const cvl_conv2d cases[] = {
     /* Backward data to few channels from many, more than a chain among them, and at large strides. */
     CASE(1, 5,  12, 1,  390, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(2, 9,  11, 1,  40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(9, 6,  8,  3,  40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),  /* short rows */
     CASE(1, 13, 47, 3,  11, 2, 3, 5, 5, 3, 2, 0, 2, 7, 1, 1),
     CASE(2, 15, 40, 4,  9,  5, 4, 4, 5, 1, 1, 0, 1, 2, 0, 1),
     /* Taps that meet nothing but padding: all but one, all but a row of them, and some rows; the last

@@ -17,6 +17,16 @@ class Guarded:
         raise RuntimeError("call detach() first")
 
 
+class Exported:
+    """One that gives its numbers out by DLPack alone, and not these."""
+
+    def __dlpack__(self, **options):
+        raise BufferError("on another device")
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
 def floats(*shape, dtype=np.float32):
     return np.ones(shape, dtype)
 
@@ -54,6 +64,11 @@ CASES = {
         conv(x=Guarded()),
         TypeError,
         ["conv2d: x", "Guarded", "call detach() first"],
+    ),
+    "what DLPack does not give out": (
+        conv(x=Exported()),
+        TypeError,
+        ["conv2d: x", "Exported", "on another device"],
     ),
     "string": (conv(x="image"), TypeError, ["conv2d: x", "str"]),
     "bytes": (conv(x=b"image"), TypeError, ["conv2d: x", "uint8"]),
@@ -333,12 +348,21 @@ def test_equal_keys_of_another_type_are_still_refused():
     """1 == True == 1.0, so a remembered geometry must not let them in."""
     ops.conv2d(X, W, stride=1, padding=0, dilation=1, groups=1)
     ops.max_pool2d(X, 1, stride=1)
+    ops.max_pool1d(X[0], 1, stride=1)
+    ops.pad2d(X, 1)
     for bad in (True, 1.0):
         for option in ("stride", "padding", "dilation", "groups"):
             with pytest.raises(TypeError, match=option):
                 ops.conv2d(X, W, **{option: bad})
         with pytest.raises(TypeError, match="kernel_size"):
             ops.max_pool2d(X, bad, stride=1)
+        with pytest.raises(TypeError, match="kernel_size"):
+            ops.max_pool1d(X[0], bad, stride=1)
+        for option in ("stride", "padding", "dilation"):
+            with pytest.raises(TypeError, match=option):
+                ops.max_pool1d(X[0], 1, **{"stride": 1, option: bad})
+        with pytest.raises(TypeError, match="padding"):
+            ops.pad2d(X, bad)
 
 
 def test_integers_of_numpy_are_sizes():

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from convlet import _cli, models, training
+from convlet import _cli, get_num_threads, models, training
 from convlet.data.idx import write_idx
 
 SOURCES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3), "cifar100": (32, 3)}
@@ -99,6 +99,65 @@ def test_augmented_training_is_another_that_repeats_itself(capsys):
 
     assert first == second
     assert first != plain
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What training is asked for, which is not done, and the rates of the optimizer."""
+    seen = {}
+
+    def fit(model, optimizer, x, y, **options):
+        seen.update(options, x=x, threads=get_num_threads())
+        return {"loss": [0.5] * options["epochs"]}
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setitem(_cli.OPTIMIZERS, "sgd", lambda parameters, lr: seen.update(rate=lr))
+    return seen
+
+
+def test_the_rate_falls_linearly_to_0(capsys, asked):
+    """It is the given one at the first step, and would be 0 after the last, of a smaller batch."""
+    options = ["--optimizer", "sgd", "--epochs", 2, "--batch-size", 1000, "--lr", 0.5]
+    run(capsys, "digits", *options)
+
+    assert 1000 < len(asked["x"]) < 2000
+    assert [0.5, 0.375, 0.25, 0.125] == [asked["rate"](t) for t in range(1, 5)]
+    assert (2, 1000, None) == tuple(asked[name] for name in ("epochs", "batch_size", "augment"))
+
+
+def test_training_takes_the_threads_it_is_given(capsys, asked):
+    """--threads holds for as long as the training lasts."""
+    run(capsys, "digits", "--epochs", 1, "--threads", 3)
+
+    assert 3 == asked["threads"]
+
+
+def test_augmented_images_move_by_an_eighth_and_are_mirrored(capsys, asked):
+    """A bright pixel comes to lie at both sides, up to an eighth of the size away."""
+    run(capsys, "digits", "--epochs", 1, "--augment")
+    images = np.zeros((500, 16, 16, 1), np.float32)
+    images[:, 8, 4] = 1
+    _, rows, columns, _ = np.nonzero(asked["augment"](images))
+
+    assert set(range(6, 11)) == set(rows.tolist())
+    assert set(range(2, 7)) | set(range(9, 14)) == set(columns.tolist())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "printed"),
+    [(KeyboardInterrupt, 130, ""), (OSError("disk full"), 1, "convlet: error: disk full\n")],
+)
+def test_what_ends_the_command_tells_its_status(monkeypatch, capsys, error, status, printed):
+    """Ctrl-C outside of training, and what the system refuses, end it without a traceback."""
+
+    def fail(model, *test):
+        raise error
+
+    monkeypatch.setattr(training, "fit", lambda *arrays, **options: {"loss": [0.5]})
+    monkeypatch.setattr(training, "evaluate", fail)
+
+    assert status == _cli.main(["train", "digits", "--epochs", "1"])
+    assert printed == capsys.readouterr().err
 
 
 def test_digits_with_another_model(capsys):

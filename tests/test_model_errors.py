@@ -458,6 +458,11 @@ def test_a_model_works_after_every_error():
             r"Conv2d: expected stride to be set to a tuple, .*\(1, 1\)",
         ),
         (cl.MaxPool1d(2), "stride", 2, r"MaxPool1d: expected stride to be .*\(1, 2\)"),
+        (cl.MaxPool2d(2), "kernel_size", 3, "MaxPool2d: expected kernel_size to be"),
+        (cl.Conv2d(3, 4, 3), "padding", 1, "Conv2d: expected padding to be"),
+        (cl.Conv2d(3, 4, 3), "dilation", 2, "Conv2d: expected dilation to be"),
+        (cl.ConvTranspose2d(3, 4, 3), "output_padding", 0, "expected output_padding to be"),
+        (cl.Upsample2d(2), "scale", 3, "Upsample2d: expected scale to be"),
         (cl.BatchNorm(3), "eps", -1, "BatchNorm: expected a finite eps above 0, got -1"),
         (cl.LayerNorm(3), "eps", 0.0, "LayerNorm: expected a finite eps above 0"),
         (cl.BatchNorm(3), "momentum", 7, "BatchNorm: expected a momentum from 0 to 1, got 7"),
@@ -469,3 +474,33 @@ def test_options_that_no_constructor_keeps_cannot_be_set(layer, name, value, mes
     with pytest.raises((TypeError, ValueError), match=message):
         setattr(layer, name, value)
     assert before == getattr(layer, name)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value"),
+    [
+        (cl.Conv2d(3, 4, 3), "stride", (2, 1)),
+        (cl.Conv2d(3, 4, 3), "padding", "same"),
+        (cl.BatchNorm(3, momentum=None), "momentum", 0.0),
+        (cl.BatchNorm(3), "momentum", 1.0),
+        (cl.BatchNorm(3), "momentum", None),
+    ],
+)
+def test_options_that_a_constructor_keeps_can_be_set(layer, name, value):
+    """The ends of a range, a rule of padding, and None where it means something."""
+    setattr(layer, name, value)
+
+    assert value == getattr(layer, name)
+
+
+def test_attributes_of_a_layer_of_ones_own_are_its_own():
+    """What is called as an option of convlet's layers may be anything there."""
+
+    class Strided(cl.Layer):
+        pass
+
+    layer = Strided()
+    for value in (2, 7, -1):
+        layer.stride = layer.momentum = layer.eps = value
+
+    assert (-1, -1, -1) == (layer.stride, layer.momentum, layer.eps)

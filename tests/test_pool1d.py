@@ -176,7 +176,17 @@ def test_refused_shapes(message, layer, shape):
     [
         (r"max_pool1d: x must be \(N, L, C\), 3 axes", lambda x: ops.max_pool1d(x[0], 2)),
         (r"dy must be \(N, OL, C\), 3 axes", lambda x: ops.max_pool1d_backward(x[0], x, 2)),
+        (
+            r"max_pool1d_backward: dy must have shape \(2, 3, 4\)",
+            lambda x: ops.max_pool1d_backward(x, x, 2),
+        ),
+        (
+            r"avg_pool1d_backward: dy must have shape \(2, 3, 4\)",
+            lambda x: ops.avg_pool1d_backward(x, x.shape, 2),
+        ),
         (r"x_shape must be \(N, L, C\)", lambda x: ops.avg_pool1d_backward(x, (7, 4), 2)),
+        (r"x_shape must be at least 1, got 0", lambda x: ops.avg_pool1d_backward(x, (2, 7, 0), 2)),
+        (r"x_shape must be at most", lambda x: ops.avg_pool1d_backward(x, (2**63, 7, 4), 2)),
         (r"global_max_pool1d: x must be", lambda x: ops.global_max_pool1d(x[0])),
         (r"avg_pool1d: kernel_size must be at least 1", lambda x: ops.avg_pool1d(x, 0)),
     ],

@@ -251,6 +251,8 @@ def test_refusals(module, error, message, call):
     [
         (ValueError, "no use for value=2", lambda: ops.pad2d(IMAGE, 1, mode="reflect", value=2)),
         (TypeError, "value must be a number, got '1'", lambda: ops.pad2d(IMAGE, 1, value="1")),
+        (TypeError, "value must be a number, got None", lambda: ops.pad2d(IMAGE, 1, value=None)),
+        (ValueError, r"mode must be one of .* got \[\]", lambda: ops.pad2d(IMAGE, 1, mode=[])),
         (TypeError, "x has dtype int64", lambda: ops.pad2d(IMAGE.astype(np.int64), 1)),
         (TypeError, "align_corners must be a bool",
          lambda: ops.upsample2d(IMAGE, 2, align_corners=1)),

@@ -32,6 +32,7 @@ def test_safetensors_keep_the_state_of_a_training_run(tmp_path):
         kept, other = ((make(model.parameters()), EMA(model.parameters(), 0.9)) for _ in range(2))
         kept[0].step()
         kept[1].update()
+        assert [np.int64, np.int64] == [k.state_dict()["step"].dtype for k in kept]
         for before, after in zip(kept, other, strict=True):
             save_file(before.state_dict(), tmp_path / "state")
             after.load_state_dict(load_file(tmp_path / "state"))

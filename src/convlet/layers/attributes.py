@@ -31,7 +31,7 @@ FOREIGN_NAMES = {
     "count_params": "model.summary(shape).parameters is their number",
 }
 
-_PAIRS = ("kernel_size", "stride", "padding", "dilation", "output_padding", "scale", "output_size")
+_PAIRS = ("kernel_size", "stride", "padding", "dilation", "output_padding", "scale")
 
 
 def check_assignment(layer, name, value, layer_class):

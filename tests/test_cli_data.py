@@ -245,15 +245,16 @@ def test_broken_files_are_errors_before_training(tmp_path, capsys, name, content
     assert "--data: " in error
 
 
-def test_files_without_images_are_refused(tmp_path, capsys):
-    """Whole files of nothing leave nothing to train on."""
+@pytest.mark.parametrize(("part", "name"), [("train", "training"), ("t10k", "test")])
+def test_files_without_images_are_refused(tmp_path, capsys, part, name):
+    """Whole files of nothing leave nothing to train on, or to test by."""
     write(tmp_path, "mnist")
-    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((0, 28, 28), np.uint8))
-    write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(0, np.uint8))
+    write_idx(tmp_path / f"{part}-images-idx3-ubyte", np.zeros((0, 28, 28), np.uint8))
+    write_idx(tmp_path / f"{part}-labels-idx1-ubyte", np.zeros(0, np.uint8))
     with pytest.raises(SystemExit):
         _cli.main(["train", "mnist", "--data", str(tmp_path)])
 
-    assert "has no training images" in capsys.readouterr().err
+    assert f"has no {name} images" in capsys.readouterr().err
 
 
 def test_help_tells_the_defaults(capsys):

@@ -119,6 +119,12 @@ static const cvl_conv2d cases[] = {
     /* Rows of 3 channels that the filters slide along: cut anywhere, edges of several columns and rows. */
     CASE(2, 9,  49, 3,  16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(3, 7,  18, 3,  13, 2, 3, 2, 1, 2, 1, 3, 4, 3, 0, 1),
+    CASE(1, 5,  17, 3,  13, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1), /* one position too few */
+    /* Strides, dilation, groups and long sums keep from it. */
+    CASE(1, 7,  41, 3,  13, 3, 3, 1, 2, 1, 1, 1, 1, 1, 1, 1),
+    CASE(1, 7,  29, 3,  13, 3, 3, 1, 1, 1, 2, 1, 1, 2, 2, 1),
+    CASE(1, 7,  29, 3,  39, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3),
+    CASE(1, 44, 21, 3,  13, 43, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     /* Depthwise: lines of all lengths, phases, dilation, several outputs each, long filters. */
     CASE(2, 9,  21, 35, 35, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 35),
     CASE(2, 17, 15, 80, 80, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 80),
@@ -136,6 +142,8 @@ static const cvl_conv2d cases[] = {
     CASE(1, 8,  21, 129, 129, 7, 7, 1, 1, 1, 1, 3, 3, 3, 3, 129), /* and vectors at the edges at once */
     CASE(1, 7,  25, 20, 40, 5, 5, 1, 1, 1, 2, 2, 2, 4, 4, 20),
     CASE(1, 6,  37, 66, 66, 3, 5, 1, 2, 1, 1, 1, 1, 2, 2, 66),
+    CASE(2, 9,  13, 20, 20, 3, 3, 1, 1, 1, 2, 1, 1, 2, 2, 20), /* dilation of one axis alone */
+    CASE(2, 9,  13, 20, 20, 3, 3, 1, 1, 2, 1, 2, 2, 1, 1, 20),
     CASE(2, 1,  14, 33, 33, 1, 6, 1, 1, 1, 1, 0, 0, 1, 1, 33),  /* 6 and 9 taps in a row: */
     CASE(1, 2,  26, 16, 32, 1, 9, 1, 2, 1, 1, 0, 0, 4, 3, 16),  /* not 2 and 3 rows of 3 */
     CASE(1, 3,  9,  17, 17, 1, 7, 1, 1, 1, 1, 0, 0, 6, 0, 17),
@@ -176,12 +184,23 @@ static const cvl_conv2d cases[] = {
     CASE(2, 3,  2,  6,  9,  7, 3, 2, 2, 1, 1, 3, 3, 1, 1, 1),
     CASE(1, 1,  2,  3,  5,  4, 4, 1, 1, 1, 1, 0, 3, 0, 3, 1),
     CASE(2, 5,  4,  4,  6,  3, 3, 1, 1, 7, 9, 7, 7, 9, 9, 2),
-    /* A kernel as large as the image, which is a matrix product over images, and one that dilation or
-     * groups keep from that. */
+    /* All taps of all windows; and those that lie so far out that the padding ends between them and the
+     * next. */
+    CASE(2, 1,  3,  4,  5,  1, 1, 3, 1, 1, 1, 1, 0, 0, 0, 1),
+    CASE(2, 3,  2,  4,  5,  1, 2, 2, 5, 1, 1, 0, 0, 3, 0, 1),
+    CASE(2, 4,  5,  4,  6,  3, 1, 1, 1, 5, 1, 7, 0, 0, 0, 1),
+    CASE(2, 4,  5,  4,  6,  3, 1, 1, 1, 5, 1, 0, 7, 0, 0, 1),
+    CASE(1, 1,  4,  6,  9,  1, 3, 1, 1, 1, 5, 0, 0, 7, 0, 1),
+    CASE(1, 1,  4,  6,  9,  1, 3, 1, 1, 1, 5, 0, 0, 0, 7, 1),
+    /* A kernel as large as the image, which is a matrix product over images, and one that dilation,
+     * groups, padding on one side of the columns, or more rows or columns keep from that. */
     CASE(5, 3,  4,  7,  11, 3, 4, 2, 3, 1, 1, 0, 0, 0, 0, 1),
     CASE(3, 1,  4,  7,  11, 1, 4, 1, 1, 5, 1, 0, 0, 0, 0, 1),
     CASE(3, 5,  5,  4,  6,  3, 3, 1, 1, 2, 2, 0, 0, 0, 0, 1),
     CASE(4, 3,  2,  6,  10, 3, 2, 1, 1, 1, 1, 0, 0, 0, 0, 2),
+    CASE(3, 3,  4,  7,  11, 3, 4, 1, 2, 1, 1, 0, 0, 1, 0, 1),
+    CASE(2, 3,  5,  4,  6,  3, 4, 1, 2, 1, 1, 0, 0, 0, 0, 1),
+    CASE(2, 5,  3,  4,  6,  4, 3, 2, 1, 1, 1, 0, 0, 0, 0, 1),
 };
 
 /* Weight gradients whose dy is larger than caches: with the next block fetched. The other passes have no
@@ -204,7 +223,8 @@ static void test_output_shape(const cvl_conv2d *d)
     CHECK(OH == s.OH && OW == s.OW);
 }
 
-/* With each of the activations, which are bits by number, and a bias, but for none of them. */
+/* With each of the activations, which are bits by number, and a bias, but for none of them and, on small
+ * integers, the leaky one. */
 static void test_forward(cvl_conv2d d, int limit, unsigned activations)
 {
     sizes s = sizes_of(&d);
@@ -221,12 +241,13 @@ static void test_forward(cvl_conv2d d, int limit, unsigned activations)
         if (!(activations >> a & 1))
             continue;
         name_case(limit ? "forward, integers" : "forward", &d);
-        T *first = NULL, *bias = a ? b : NULL;
-        double *reference_bias = a ? wide_b : NULL;
+        const int biased = a != CVL_ACTIVATION_NONE && !(a == CVL_ACTIVATION_LEAKY_RELU && limit);
+        T *first = NULL, *bias = biased ? b : NULL;
+        double *reference_bias = biased ? wide_b : NULL;
         d.activation = CVL_ACTIVATION_NONE;
         if (!limit) /* of the bound: clipping may bring a result nearer, never farther */
             cvl_reference_conv2d_activate(&d, scale, magnitudes,
-                                          a ? magnitude(wide_b, d.OC) : NULL);
+                                          biased ? magnitude(wide_b, d.OC) : NULL);
         d.activation = (cvl_activation)a;
         cvl_reference_conv2d_activate(&d, want, sums, reference_bias);
         for (int i = 0; i < runs_of(limit); i++) {

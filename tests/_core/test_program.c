@@ -219,7 +219,9 @@ static void test_errors(void)
     REFUSED(n.program.ops = 0, "no operators", CVL_ERR_ARGUMENT);
     REFUSED(n.program.value = NULL, "no values", CVL_ERR_ARGUMENT);
     REFUSED(n.op[0].size = 0, "an operator without INIT", CVL_ERR_ARGUMENT);
-    REFUSED(n.op[4].kind = (cvl_op_kind)99, "an unknown kind", CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].kind = (cvl_op_kind)(CVL_OP_UPSAMPLE2D + 1), "an unknown kind",
+            CVL_ERR_ARGUMENT);
+    REFUSED(n.op[4].kind = (cvl_op_kind)-1, "a negative kind", CVL_ERR_ARGUMENT);
     REFUSED(n.op[0].descriptor = NULL, "no descriptor", CVL_ERR_ARGUMENT);
     REFUSED(n.op[7].descriptor = NULL, "no descriptor of linear", CVL_ERR_ARGUMENT);
     REFUSED(n.op[2].descriptor = NULL, "no descriptor of batch norm", CVL_ERR_ARGUMENT);
@@ -236,6 +238,9 @@ static void test_errors(void)
     REFUSED(n.value[C].place -= 1, "y over a part of x", CVL_ERR_ARGUMENT);
     REFUSED(n.value[D].place -= 1, "a sum over a part of x", CVL_ERR_ARGUMENT);
     REFUSED(n.value[C].place = n.value[A].place, "y over z", CVL_ERR_ARGUMENT);
+    REFUSED(
+        (n.op[4] = n.op[8], n.op[4].x = D, n.op[4].y = E, n.softmax.N = PIXELS, n.softmax.C = CH),
+        "a softmax over x", CVL_ERR_ARGUMENT);
     REFUSED(n.op[3].z = X, "z of another size", CVL_ERR_SHAPE);
     REFUSED(n.second.activation = CVL_ACTIVATION_RELU6, "ReLU6 after z", CVL_ERR_ARGUMENT);
     REFUSED((n.first.activation = CVL_ACTIVATION_RELU6, n.op[0].z = X), "ReLU6 after x",
@@ -417,6 +422,8 @@ static void test_growers(void)
     g.norm.groups = PTRDIFF_MAX;
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
     CHECK(NAME(program_workspace_size)(&g.program, 1) == 0);
+    g.norm.groups = 0;
+    CHECK(NAME(program_check)(&g.program) == CVL_ERR_SHAPE);
     g.norm.groups = 2;
     g.op[1].descriptor = NULL;
     CHECK(NAME(program_check)(&g.program) == CVL_ERR_ARGUMENT);
@@ -452,7 +459,7 @@ static void run_alone(cvl_op op, ptrdiff_t in, ptrdiff_t out, const T *x, const 
 
 static void test_alone(void)
 {
-    enum { ROWS = 2, INPUTS = 1500, M = 40, C = 6 };
+    enum { ROWS = 2, INPUTS = 1500, M = 40, C = 6, PARTS = 20 };
     T *x = input_random(ROWS * INPUTS), *w = input_random(INPUTS), *b = input_random(C);
     double *mean = doubles(M * C), *var = doubles(M * C);
     check_case("a linear layer alone");
@@ -474,9 +481,10 @@ static void test_alone(void)
     run = run_with(1, NAME(batch_norm_inference_workspace_size)(&norm, 1));
     CHECK(!NAME(batch_norm_inference)(&norm, want, x, w, b, mean, var, NULL, &run));
     run_alone(op, M * C, M * C, x, want);
-    for (int groups = 1; groups <= C; groups += C - 1) {
-        check_case("a group norm alone, of %d groups", groups);
-        cvl_group_norm own = {sizeof own, 2, M / 2, C, groups, 1e-5};
+    for (int i = 0; i < 4; i++) {
+        const ptrdiff_t samples = i & 1 ? M : 2, groups = i & 2 ? C : 1;
+        check_case("a group norm alone, of %td samples and %td groups", samples, groups);
+        cvl_group_norm own = {sizeof own, samples, M / samples, C, groups, 1e-5};
         op = make_op(CVL_OP_GROUP_NORM, Y, X, -1, &own);
         op.w = w;
         op.b = b;
@@ -484,6 +492,20 @@ static void test_alone(void)
         CHECK(!NAME(group_norm_forward)(&own, want, mean, var, x, w, b, &run));
         run_alone(op, M * C, M * C, x, want);
     }
+    check_case("a concatenation alone");
+    ptrdiff_t channels[PARTS], values[PARTS];
+    const T *parts[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+        channels[i] = C;
+        values[i] = X;
+        parts[i] = x;
+    }
+    cvl_concat concat = {sizeof concat, M, PARTS, channels};
+    op = make_op(CVL_OP_CONCAT, Y, X, -1, &concat);
+    op.parts = values;
+    want = output(PARTS * M * C);
+    CHECK(NAME(concat_forward)(&concat, want, parts, &run) == CVL_OK);
+    run_alone(op, M * C, PARTS * M * C, x, want);
     check_memory();
 }
 
@@ -521,6 +543,13 @@ static void test_functions(void)
         CHECK(NAME(program_run)(&program, NULL, NULL, &run) == CVL_OK);
         program.value = negative;
         CHECK(NAME(program_check)(&program) == CVL_ERR_SHAPE);
+        /* Three in turn, of which the second has y where x is. */
+        const cvl_value place[] = {{COUNT, 0}, {COUNT, 0}, {COUNT, 0}, {COUNT, 0}};
+        cvl_op ops[] = {op, op, op};
+        ops[0].y = ops[1].x = A;
+        ops[1].y = ops[2].x = B;
+        program = (cvl_program){sizeof program, 4, 3, COUNT, place, ops, NULL};
+        CHECK(NAME(program_check)(&program) == CVL_OK);
     }
     check_memory();
 }

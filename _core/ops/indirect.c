@@ -128,7 +128,7 @@ static ptrdiff_t merged_groups(const plan *p)
 {
     const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR, most = cvl_max(p->C, p->OC);
     const int whole = p->K <= CVL_ORDER_K || CVL_ORDER_K % p->C == 0;
-    return whole && most > 1 && p->x_pixel >= VL ? cvl_max(1, cvl_min(p->groups, VL / most)) : 1;
+    return whole && most > 1 && p->x_pixel >= VL ? cvl_max(1, VL / most) : 1;
 }
 
 /* What is read and written, by groups or sets of them. */

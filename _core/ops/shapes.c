@@ -95,19 +95,16 @@ void cvl_conv2d_trim(cvl_conv2d_shape *shape)
     shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d->OC);
 }
 
-/* Whether the kernel is as large as the image: a position is a channel then. */
-static int is_dense(const cvl_conv2d_shape *shape)
+/* Whether the kernel is as large as the image, which it then covers once: a position is a channel. */
+static int is_dense(const cvl_conv2d *d)
 {
-    const cvl_conv2d *d = &shape->d;
-    return d->KH == d->H && d->KW == d->W && shape->OH == 1 && shape->OW == 1 && d->groups == 1 &&
-           (d->KH == 1 || d->DH == 1) && (d->KW == 1 || d->DW == 1) &&
-           (d->PT | d->PB | d->PL | d->PR) == 0;
+    return d->KH == d->H && d->KW == d->W && d->groups == 1 && (d->PT | d->PB | d->PL | d->PR) == 0;
 }
 
 void cvl_conv2d_flatten(cvl_conv2d_shape *shape)
 {
     cvl_conv2d *d = &shape->d;
-    if (free_taps(d) && is_dense(shape)) {
+    if (free_taps(d) && is_dense(d)) {
         d->C *= d->KH * d->KW;
         d->H = d->W = d->KH = d->KW = d->SH = d->SW = 1;
     }

@@ -230,6 +230,7 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     ptrdiff_t runs;
     const cvl_outer_run *run;
     ptrdiff_t rows, columns;
+    ptrdiff_t group; /* of outer_groups alone */
     const T *a;
     ptrdiff_t a_step;
     const T *b;

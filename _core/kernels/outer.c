@@ -23,6 +23,13 @@ enum { MASKS = 1 };
 enum { MASKS = 0 };
 #endif
 
+/* Whether both have the same code without masks: the baseline is to be small. */
+#ifdef CVL_FUSED
+enum { SMALL = 0 };
+#else
+enum { SMALL = 1 };
+#endif
+
 /* The columns of a tile: those of its last vector, and where that begins. Of several it may overlap the one
  * before, and then both hold the same sums. */
 typedef struct last_vector {
@@ -66,7 +73,9 @@ INLINE void add_pixel(V acc[ROWS_1][VECTORS], const T *x, const T *b, last_vecto
 #pragma GCC unroll 3
     for (int v = 0; v < NV - 1; v++)
         bv[v] = vload(b + v * VL);
-    bv[NV - 1] = full ? vload(b + last.at) : vload_n(b, last.part);
+    bv[NV - 1] = full    ? vload(b + last.at)
+                 : SMALL ? vload_part(b, last.part)
+                         : vload_n(b, last.part);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         const V av = vset1(x[i]);
@@ -181,55 +190,129 @@ void KERNEL(outer)(TYPE(outer) *o)
             strip(o, j, ROWS_3, VECTORS, 1);
         else if (vectors == 2)
             strip(o, j, ROWS_2, 2, 1);
-        else if (MASKS || j + VL > o->columns)
+        else if (MASKS || SMALL || j + VL > o->columns)
             strip(o, j, ROWS_1, 1, 0);
         else
             strip(o, j, ROWS_1, 1, 1);
     }
 }
 
-/* Columns j .. j + 2 VL of groups of S, which is constant where this is inlined. */
-INLINE void group_columns(const TYPE(outer) *o, ptrdiff_t j, const int S)
+#if !defined(CVL_LEVEL_AVX512) && !defined(CVL_LEVEL_AVX2)
+static __attribute__((noinline)) V load_some(const T *p, int n) { return vload_n(p, n); }
+#endif
+
+/* The first n elements. Mostly that is all of them, and masks would take registers. */
+INLINE V load_first(const T *p, int n)
 {
-    U pick[8];
-    V acc[8][2];
-    pick[0] = upick(S, S, 0);
+#if defined(CVL_LEVEL_AVX512)
+    return vload_n(p, n);
+#elif defined(CVL_LEVEL_AVX2)
+    return vload_part(p, n);
+#else
+    return n < VL ? load_some(p, n) : vload(p);
+#endif
+}
+
+enum { GROUP_ROWS = 8 }; /* most of groups */
+
+/* Two vectors of groups, at x0 and b0 of a pixel, and what they hold of it. */
+typedef struct pair {
+    ptrdiff_t x0, b0;
+    int x_lanes[2], b_lanes[2];
+    U pick; /* for the first row */
+} pair;
+
+/* `rows` rows of them, which is constant where this is inlined, and so is `full`, whether the vectors are. */
+INLINE void group_rows(const TYPE(outer) *o, const pair *p, V *sums, const int rows, const int full)
+{
+    const int x_lanes[2] = {p->x_lanes[0], p->x_lanes[1]};
+    const int b_lanes[2] = {p->b_lanes[0], p->b_lanes[1]};
+    U pick[GROUP_ROWS];
+    V acc[GROUP_ROWS][2];
+    pick[0] = p->pick;
 #pragma GCC unroll 8
-    for (int i = 0; i < S; i++) {
+    for (int i = 0; i < rows; i++) {
         acc[i][0] = acc[i][1] = vzero();
         if (i > 0)
             pick[i] = unext(pick[i - 1]);
     }
     for (ptrdiff_t r = 0; r < o->runs; r++) {
-        const T *x = o->a + o->run[r].a + j, *b = o->b + o->run[r].b + j;
+        const T *x = o->a + o->run[r].a + p->x0, *b = o->b + o->run[r].b + p->b0;
 #pragma GCC unroll 1
         for (ptrdiff_t k = 0; k < o->run[r].count; k++, x += o->a_step, b += o->b_step)
 #pragma GCC unroll 2
             for (int v = 0; v < 2; v++) {
-                const V xv = vload(x + v * VL), bv = vload(b + v * VL);
+                const V xv = full ? vload(x + v * VL) : load_first(x + v * x_lanes[0], x_lanes[v]);
+                const V bv = full ? vload(b + v * VL) : load_first(b + v * b_lanes[0], b_lanes[v]);
 #pragma GCC unroll 8
-                for (int i = 0; i < S; i++)
+                for (int i = 0; i < rows; i++)
                     acc[i][v] = vfma(vpick(xv, pick[i]), bv, acc[i][v]);
             }
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < S; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++) {
-            T *c = o->c + i * o->c_step + j + v * VL;
-            vstore(c, o->add ? vadd(vload(c), acc[i][v]) : acc[i][v]);
-        }
+    for (int i = 0; i < rows; i++) {
+        sums[2 * i] = acc[i][0];
+        sums[2 * i + 1] = acc[i][1];
+    }
 }
+
+#define ROWS(count)                                                                         \
+    static __attribute__((noinline)) void rows_##count(const TYPE(outer) *o, const pair *p, \
+                                                       V *sums)                             \
+    {                                                                                       \
+        if (!MASKS && VL >= 8 && p->x_lanes[1] == VL && p->b_lanes[1] == VL)                \
+            group_rows(o, p, sums, count, 1);                                               \
+        else                                                                                \
+            group_rows(o, p, sums, count, 0);                                               \
+    }
+ROWS(1)
+ROWS(2)
+#if VL >= 8
+ROWS(3)
+ROWS(4)
+#endif
+#if VL >= 16
+ROWS(8)
+#endif
+#undef ROWS
+
+/* By their number. */
+static void (*const rows_of[])(const TYPE(outer) *o, const pair *p, V *sums) = {
+    NULL,   rows_1, rows_2,
+#if VL >= 8
+    rows_3, rows_4,
+#endif
+#if VL >= 16
+    NULL,   NULL,   NULL,   rows_8,
+#endif
+};
 
 void KERNEL(outer_groups)(const TYPE(outer) *o)
 {
-    for (ptrdiff_t j = 0; j < o->columns; j += 2 * VL) {
-        if (VL >= 4 && o->rows == 2)
-            group_columns(o, j, 2);
-        if (VL >= 8 && o->rows == 4)
-            group_columns(o, j, 4);
-        if (VL >= 16 && o->rows == 8)
-            group_columns(o, j, 8);
+    const ptrdiff_t S = o->rows, width = o->group, share = VL / (S > width ? S : width);
+    const ptrdiff_t groups = o->columns / width, first_part = S > 4 && S < 8 ? S / 2 : S;
+    for (ptrdiff_t i0 = 0, rows = first_part; i0 < S; i0 += rows, rows = S - i0) {
+        pair p = {.pick = upick((int)width, (int)S, (int)i0)};
+#pragma GCC unroll 1
+        for (ptrdiff_t g = 0; g < groups; g += 2 * share) {
+            V sums[2 * GROUP_ROWS];
+            p.x0 = g * S;
+            p.b0 = g * width;
+#pragma GCC unroll 1
+            for (int v = 0; v < 2; v++) {
+                const ptrdiff_t left = groups - g - v * share, n = left < share ? left : share;
+                p.x_lanes[v] = (int)((n > 0 ? n : 0) * S);
+                p.b_lanes[v] = (int)((n > 0 ? n : 0) * width);
+            }
+            rows_of[rows](o, &p, sums);
+            T *c = o->c + i0 * o->c_step + p.b0;
+#pragma GCC unroll 1
+            for (ptrdiff_t i = 0; i < 2 * rows; i++) {
+                T *at = c + i / 2 * o->c_step + i % 2 * p.b_lanes[0];
+                const int n = p.b_lanes[i % 2];
+                vstore_n(at, o->add ? vadd(load_first(at, n), sums[i]) : sums[i], n);
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ enum {
     PIECE = 512,        /* most columns of outputs of a task */
     PLANE_CHANNELS = 8, /* at least */
     LANES = 16,         /* of the widest vector */
+    SHARED = 4,         /* outputs of a channel, half a vector of avx2 */
     DIRECT_OUTPUTS = 16 /* of a channel, from which on the direct engine fills its vectors */
 };
 
@@ -27,14 +28,15 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 /* Several outputs of each channel are planes of channels: of fewer than PLANE_CHANNELS the vectors are mostly
  * empty, 1.4 to 8 times as slow as the direct engine, and to take apart each pixel of a single tap costs
  * more than its sums, 8 times as much at two outputs; forward, where the direct engine has a vector to read,
- * up to 2.8 times. */
+ * up to 2.8 times; and for weight gradients, of as many as share vectors on every level, 1.4 to 3 times. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
     if (d->OC == d->C)
         return 1;
     const ptrdiff_t least = pass == CVL_CONV2D_BACKWARD_DATA ? 0 : LANES;
-    const int shared = d->KH * d->KW == 1 && pass != CVL_CONV2D_BACKWARD_WEIGHTS && d->C >= least;
+    const ptrdiff_t most = pass == CVL_CONV2D_BACKWARD_WEIGHTS ? SHARED : DIRECT_OUTPUTS;
+    const int shared = d->KH * d->KW == 1 && d->C >= least && d->OC / d->C <= most;
     return d->C >= PLANE_CHANNELS && d->OC / d->C < DIRECT_OUTPUTS && !shared;
 }
 

@@ -6,9 +6,9 @@
  * of all taps, of a copy with the kernel rows of an output row beside each other. Elsewhere the
  * positions whose tap lies in the padding are left out, so no zeros are multiplied. Where outputs are
  * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end.
- * Groups whose channels are a power of 2 read copies of x and dy, of several groups at once: 256 bytes
- * of each pixel come twice as fast as 128. A group, or those that share vectors, has a panel of its own
- * there. Other groups of few channels take their turns at a block, which comes from far only once.
+ * Groups of which a vector holds several lie side by side in it. Those that fill vectors, and are a power of 2,
+ * read copies of x and dy, of several groups at once: 256 bytes of each pixel come twice as fast as 128. Other
+ * groups of few channels take their turns at a block, which comes from far only once.
  *
  * Order of sums: output positions are dealt to even blocks of at most CVL_ORDER_PIXELS (whole rows,
  * or pieces of one), one FMA chain each, added to dw in order. Where dw is small the rows are first
@@ -351,6 +351,8 @@ static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
         w->job.c = p->stacked ? w->aside : w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
         if (p->merged)
             run_panels(w);
+        else if (p->shared)
+            p->kernels->outer_groups(&w->job);
         else if (p->turned)
             run_turned(w, tap);
         else
@@ -380,7 +382,7 @@ static void run_block(part *w, ptrdiff_t block)
         copy_stacked(p, w->t, last - first);
     else if (p->whole)
         copy_input(p, w->t, last - first, w->x);
-    for (ptrdiff_t g = 0; g < p->side; g++) {
+    for (ptrdiff_t g = 0; g < (p->shared || p->merged ? 1 : p->side); g++) {
         part group = group_of(w, g);
         run_group(&group, last - first, position_of(p, first), position_of(p, last));
         w->job.ahead = group.job.ahead;
@@ -399,14 +401,16 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
     const ptrdiff_t split = task / p->widths / p->depths / p->cuts / p->groups;
     const ptrdiff_t row0 = p->all_rows * split / p->splits;
     const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
+    const ptrdiff_t first = group * p->side, side = cvl_min(p->side, d->groups - first);
+    const int beside = p->shared || p->merged;
     const ptrdiff_t channels = cvl_min(p->depth, p->C_tap - c);
-    const ptrdiff_t outputs = p->merged ? p->width : cvl_min(p->width, p->OC - oc);
+    const ptrdiff_t outputs = beside ? side * p->OC : cvl_min(p->width, p->OC - oc);
     return (part){
         .p = p,
         .t = t,
         .c = c,
-        .x = p->merged ? group * p->width : group * p->side * p->C + c,
-        .y = p->merged ? group * p->width : group * p->side * p->OC + oc,
+        .x = first * p->C + c,
+        .y = first * p->OC + oc,
         .channels = p->whole ? p->side * p->C : channels,
         .outputs = p->whole ? p->side * p->OC : outputs,
         .tap0 = p->taps * cut / p->cuts,
@@ -421,9 +425,10 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
                 .run = t->run,
                 .rows = channels,
                 .columns = outputs,
+                .group = p->OC,
                 .a = p->packed               ? t->packed
                      : p->whole || p->merged ? t->copy
-                                             : p->x + group * p->C + c,
+                                             : p->x + first * p->C + c,
                 .a_step = p->packed    ? p->packed
                           : p->merged  ? d->SW * p->merged
                           : p->stacked ? d->SW * d->KH * d->C

@@ -33,9 +33,11 @@ enum {
     SKEW = 2,
 
     /* Channels of all groups from which on groups of whole vectors are taken side by side, and of copies
-     * side by side, where all threads have as many. */
+     * side by side, where all threads have as many; and lanes of groups that share them, whose blocks stay
+     * in L2. */
     WIDE = 256,
     BESIDE = 64,
+    TOGETHER = 256,
 
     LANES = 16 /* of the widest vector */
 };
@@ -72,14 +74,27 @@ static int meets(const plan *p, ptrdiff_t elements)
     return elements % (apart / (ptrdiff_t)sizeof(T)) == 0;
 }
 
-/* Whether groups are taken side by side: those of which a vector holds several, whose lanes they share,
- * and those that fill one or a few, for the sake of the copies alone. One tap would not pay for these. Nor
- * would wide groups of pixels that lie close: L1 has sets for many of them as they are. */
+/* How many groups a vector holds, or 0 where these are not several. Of 5 to 7 inputs the kernel computes rows
+ * in two parts: with several taps it is 1.4 times as fast to take kernel rows whole. */
+static ptrdiff_t shared_groups(const plan *p)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t most = cvl_max(p->C, p->OC), VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
+    const int parts = p->C > 4 && p->C < 8;
+    const int pays = !parts || d->KH * d->KW == 1;
+    return d->groups > 1 && most > 1 && 2 * most <= VL && pays ? VL / most : 0;
+}
+
+/* Whether groups are taken side by side for the sake of copies: those that fill vectors, and those that share
+ * narrow ones, of which pixels far apart leave few sets of L1. One tap would not pay for these. Nor would wide
+ * groups of pixels that lie close: L1 has sets for many of them as they are. */
 static int merges(const plan *p)
 {
     const cvl_conv2d *d = &p->shape->d;
+    const int few_sets = d->C >= WIDE && p->kernels->vector <= HALF;
     return d->KH * d->KW > 1 && d->groups > 1 && p->C > 1 && p->C == p->OC && BESIDE % p->C == 0 &&
-           d->C % CVL_OUTER_COLUMNS == 0 && (2 * p->C <= CVL_OUTER_COLUMNS || d->C >= WIDE);
+           d->C % CVL_OUTER_COLUMNS == 0 && (2 * p->C <= CVL_OUTER_COLUMNS || d->C >= WIDE) &&
+           (!p->shared || few_sets);
 }
 
 /* Whether columns of channels cost less by an eighth than columns of outputs: in vectors, of which the
@@ -88,7 +103,7 @@ static int turns(const plan *p)
 {
     const ptrdiff_t outputs = p->C_tap * cvl_ceil_div(p->OC, LANES);
     const ptrdiff_t channels = p->OC * cvl_ceil_div(p->C_tap, LANES);
-    return !merges(p) && 8 * channels < 7 * outputs;
+    return !p->shared && !merges(p) && 8 * channels < 7 * outputs;
 }
 
 /* How many groups take turns at a block: all, but for as many tasks as keep the threads busy. */
@@ -124,7 +139,8 @@ static void measure(plan *p)
     const cvl_conv2d *d = &shape->d;
     p->C = d->C / d->groups;
     p->OC = d->OC / d->groups;
-    p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !merges(p);
+    p->shared = shared_groups(p);
+    p->whole = p->C < FEW && d->KW > 1 && d->DW == 1 && !p->shared && !merges(p);
     p->stacked = p->whole && d->groups == 1 && d->KH > 1 && d->KH <= CVL_INTERLEAVE_MOST &&
                  d->KW * p->C < SHORT;
     p->taps = p->stacked ? 1 : p->whole ? d->KH : d->KH * d->KW;
@@ -132,6 +148,18 @@ static void measure(plan *p)
     p->rows = cvl_max(1, CVL_ORDER_PIXELS / shape->OW);
     p->pieces = cvl_ceil_div(shape->OW, CVL_ORDER_PIXELS);
     p->all_rows = d->N * shape->OH * p->pieces;
+}
+
+/* Cuts groups that share vectors into tasks: what is read of a pixel lies together, and blocks are tasks, whose
+ * partial sums are added as they themselves would be. */
+static void share(plan *p)
+{
+    const ptrdiff_t groups = p->shape->d.groups, VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
+    p->side = cvl_min(groups, TOGETHER / VL * p->shared);
+    p->groups = cvl_ceil_div(groups, p->side);
+    p->cuts = 1;
+    if (p->splits == 1)
+        p->splits = cvl_max(1, cvl_ceil_div(p->all_rows, p->rows));
 }
 
 /* Cuts channels, outputs and rows into tasks. */
@@ -161,11 +189,13 @@ static void cut(plan *p, int threads)
     share_out(p, threads);
     if (merges(p)) {
         const int beside = p->shape->d.C % (BESIDE * threads) == 0;
-        p->shared = 2 * p->C <= p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR;
         p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
         p->width = cvl_max(p->merged, beside ? BESIDE : CVL_OUTER_COLUMNS);
-        p->groups = p->shape->d.C / p->width;
+        p->side = p->width / p->C;
+        p->groups = groups / p->side;
         p->cuts = 1;
+    } else if (p->shared) {
+        share(p);
     }
 }
 
@@ -203,15 +233,17 @@ static void choose_sources(plan *p)
     const cvl_conv2d *d = &shape->d;
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
-    p->far = !p->merged && x_bytes > FAR - y_bytes;
+    p->far = !p->shared && !p->merged && x_bytes > FAR - y_bytes;
     p->slice = shape->w_size * (ptrdiff_t)sizeof(T) > LARGE ? SLICE : p->depth;
     p->b_step = d->OC;
-    if (p->merged || (!p->turned && meets(p, d->OC) && p->taps * p->depth >= WORTH)) {
+    const int apart = !p->shared && !p->turned && meets(p, d->OC);
+    if (p->merged || (apart && p->taps * p->depth >= WORTH)) {
         p->b_step = p->merged ? p->merged : p->width + LINE;
         p->dy_panel = (cvl_min(p->rows * shape->OW, CVL_ORDER_PIXELS) + SKEW) * p->b_step;
         p->dy_panels = p->merged ? p->copies : 1;
     }
-    if (!p->whole && !p->merged && !p->turned && meets(p, d->SW * d->C) && p->width >= REUSED)
+    if (!p->whole && !p->shared && !p->merged && !p->turned && meets(p, d->SW * d->C) &&
+        p->width >= REUSED)
         p->packed = p->depth + LINE;
     p->aside = p->stacked || (p->turned && d->OC > 1);
 }

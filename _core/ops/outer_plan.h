@@ -11,8 +11,8 @@ typedef struct plan {
     const NAME(kernels) *kernels;
     int whole;              /* kernel rows are taken whole, */
     int stacked;            /* and all of them at once */
-    ptrdiff_t merged;       /* channels of a panel of copies of x and dy, of groups of few; or 0 */
-    int shared;             /* several of them to a vector */
+    ptrdiff_t shared;       /* groups of a vector, side by side; or 0 */
+    ptrdiff_t merged;       /* channels of a panel of copies of x and dy; or 0 */
     int turned;             /* outputs are the rows and channels the columns, */
     int aside;              /* dw of a task is put in its place at the end */
     ptrdiff_t C, OC;        /* per group */
@@ -20,8 +20,8 @@ typedef struct plan {
     ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
     int far;                /* what comes next is fetched ahead */
     ptrdiff_t all_rows;     /* pieces of all rows of the batch */
-    ptrdiff_t groups;       /* of which a task has one: merged, those of a copy; or sets of */
-    ptrdiff_t side;         /* groups that take turns at each block */
+    ptrdiff_t groups;       /* sets of groups, of which a task has one */
+    ptrdiff_t side;         /* groups that are side by side or take turns at each block */
     ptrdiff_t depth, depths, width, widths, splits;
     ptrdiff_t slice;               /* rows of dw that a tap computes at a time */
     ptrdiff_t cuts;                /* parts of the taps */

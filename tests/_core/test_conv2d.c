@@ -84,6 +84,8 @@ static const cvl_conv2d cases[] = {
     CASE(5, 9,  9,  33, 33, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 11),
     CASE(7, 9,  11, 20, 80, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 20),
     CASE(1, 11, 9,  25, 25, 9, 9, 1, 1, 1, 1, 4, 4, 4, 4, 5),
+    CASE(3, 9,  8,  40, 40, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 8),
+    CASE(9, 11, 9,  42, 49, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 7),
     /* Backward data at stride 2 to vectors of 16, 8, 4 and 2 channels, by cells: all edges, odd sizes,
      * padding of every kind, inputs that no window reads. */
     CASE(3, 15, 14, 32, 24, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 2),

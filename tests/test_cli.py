@@ -1,5 +1,6 @@
 """The command, run as users run it: in a process of its own."""
 
+import io
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import types
 from typing import ClassVar
 
 import numpy as np
@@ -275,6 +277,33 @@ def test_bars_show_loss_accuracy_and_images(monkeypatch):
     assert second.n == 32
     assert first.closed
     assert second.closed
+
+
+def test_bars_are_for_terminals_where_tqdm_is(monkeypatch):
+    """Without it, as without a terminal, there are lines."""
+    monkeypatch.setattr(RecordedBar, "made", [])
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(sys.modules, "tqdm", types.SimpleNamespace(tqdm=RecordedBar))
+    with _cli._reporter() as report:
+        report(training.Progress(1, 1, 50, 50, 1.5, 0.5, 0.75))
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with _cli._reporter() as report:
+        assert isinstance(report, _cli._Lines)
+
+    assert 1 == len(RecordedBar.made)
+
+
+def test_the_speed_of_a_line_is_that_of_its_epoch(monkeypatch, capsys):
+    """Each epoch's images are counted from the end of the one before."""
+    now = 0.0
+    monkeypatch.setattr(_cli.time, "perf_counter", lambda: now)
+    report = _cli._Lines()
+    for epoch, now in ((1, 2.0), (2, 3.0)):  # noqa: B007
+        report(training.Progress(epoch, 2, 50, 50, 1.5, 0.5, 0.75))
+
+    assert ["25", "50"] == re.findall(r"(\d+) images/s", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 #ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* usleep beside -std=c11 */
 #endif
+#include "ops/common.h"
 #include "threads.h"
 
 #include <stdlib.h>
@@ -217,6 +218,41 @@ static void test_after_a_pause(void)
             CHECK(done[task] == region);
     }
 }
+
+/* The second of two tasks, and so their region, is late. */
+static void stall(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    (void)context, (void)begin, (void)worker;
+    if (end == 2)
+        usleep(3000);
+}
+
+static void note_worker(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+{
+    int *ranges = context;
+    (void)begin, (void)end;
+    ranges[worker]++;
+}
+
+/* A call that is adaptive says so to its regions: after a late one the next runs alone. Not each time, as
+ * where this thread itself sleeps for longer than the pause. */
+static void test_adaptive_call(void)
+{
+    int alone = 0;
+    cvl_exec own, run = CVL_EXEC_INIT;
+    check_case("an adaptive call");
+    run.threads = 2;
+    run.adaptive = 1;
+    for (int i = 0; i < 50 && !alone; i++) {
+        int ranges[2] = {0};
+        CHECK(cvl_read_exec(&own, &run, 0) == CVL_OK);
+        cvl_parallel_for(2, 2, 1e9, CVL_FLUSH, stall, NULL);
+        cvl_parallel_for(2, 2, 1e9, CVL_FLUSH, note_worker, ranges);
+        alone = ranges[0] == 1 && ranges[1] == 0;
+    }
+    CHECK(alone);
+    cvl_set_adaptive(0);
+}
 #endif
 
 /* Times in milliseconds. */
@@ -264,6 +300,7 @@ int main(void)
 #if defined(__unix__) || defined(__APPLE__)
     test_callers_at_once();
     test_after_a_pause();
+    test_adaptive_call();
 #endif
     test_pace();
     return check_report();

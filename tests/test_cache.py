@@ -214,6 +214,17 @@ def test_an_idle_whole_serves_in_parts():
     assert [0, 1, 2] == [part[-1] for part in parts]
 
 
+def test_what_is_made_to_be_cut_is_at_most_eight_times_as_large():
+    """A small block brings no more memory with it, however large others have been."""
+    convlet.clear_cache()
+    del blocks(16)[:]
+    convlet.clear_cache()
+    part = blocks(0.5)
+
+    assert np.all(part[0] == 0)
+    assert info()["idle_bytes"] < 4 * MIB
+
+
 def test_small_blocks_are_not_cut_from_large_ones():
     """Less than a quarter of a mebibyte has memory of its own."""
     convlet.clear_cache()

@@ -55,10 +55,9 @@ def main():
                 f"{our_error:.1e}",
                 f"{torch_error:.1e}",
             )
-        print(
-            "\nerror: of all gradients together, relative to float64; the worst of PyTorch's. Above "
-            "1e-5 rounding has\ngiven a maximum of a pool, or the sign of a ReLU's input, to another."
-        )
+        print("\nerror: of all gradients together, relative to float64; the worst of PyTorch's.")
+        print("Above 1e-5 rounding has given the maximum of a pool, or the sign of a ReLU's input,")
+        print("to another.")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,13 @@ typedef struct axis {
     ptrdiff_t in, out, taps, stride, dilation, before, after;
 } axis;
 
+/* Whether the first taps of an axis, or the last, meet only padding. */
+static int has_idle_taps(const axis *a)
+{
+    return a->before > (a->out - 1) * a->stride ||
+           a->in - 1 + a->before < (a->taps - 1) * a->dilation;
+}
+
 /* Leaves out the first taps of an axis and the last that meet only padding, if there is padding to leave
  * out as well; returns how many of the first. */
 static ptrdiff_t trim_axis(axis *a)
@@ -77,9 +84,9 @@ void cvl_conv2d_trim(cvl_conv2d_shape *shape)
     cvl_conv2d *d = &shape->d;
     axis rows = {d->H, shape->OH, d->KH, d->SH, d->DH, d->PT, d->PB};
     axis columns = {d->W, shape->OW, d->KW, d->SW, d->DW, d->PL, d->PR};
+    if (!free_taps(d) || !(has_idle_taps(&rows) || has_idle_taps(&columns)))
+        return; /* as nearly always: a small call should not pay for divisions */
     const ptrdiff_t tap_size = d->C / d->groups * d->OC, all = shape->w_size;
-    if (!free_taps(d))
-        return;
     shape->w_before = trim_axis(&rows) * d->KW * tap_size;
     d->KH = rows.taps;
     d->PT = rows.before;

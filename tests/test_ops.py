@@ -103,6 +103,23 @@ def test_conv2d_algorithm_describes_the_cost():
     assert told["reason"]
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward_data", "backward_weights"])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("groups", [1, 16, 64])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (1, 3), (2, 2), (3, 2)])
+def test_workspace_does_not_grow_with_the_batch(direction, kernel, groups, inputs, outputs):
+    """It is blocks of each thread, and partial sums of a bounded size, however many images."""
+    w_shape = kernel, kernel, inputs, outputs * groups
+    options = {"padding": kernel // 2, "groups": groups, "direction": direction}
+
+    few, many = (
+        ops.conv2d_algorithm((n, 28, 28, inputs * groups), w_shape, **options)["workspace"]
+        for n in (4096, 16384)
+    )
+
+    assert many == few
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("x_shape", "outputs"), [((4, 3), 5), ((0, 3), 2), ((1, 1), 1), ((2, 3, 5), 7), ((9,), 4)]

@@ -39,6 +39,9 @@ enum {
     BESIDE = 64,
     TOGETHER = 256,
 
+    /* Elements of the partial sums of their blocks. */
+    PARTIAL = 1 << 18,
+
     LANES = 16 /* of the widest vector */
 };
 
@@ -151,15 +154,19 @@ static void measure(plan *p)
 }
 
 /* Cuts groups that share vectors into tasks: what is read of a pixel lies together, and blocks are tasks, whose
- * partial sums are added as they themselves would be. */
-static void share(plan *p)
+ * partial sums are added as they themselves would be. Where these would be many, so that the batch would cost
+ * memory, a task has all blocks, and no more groups than leave every thread one. */
+static void share(plan *p, int threads)
 {
     const ptrdiff_t groups = p->shape->d.groups, VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
+    const ptrdiff_t blocks = cvl_ceil_div(p->all_rows, p->rows), pair = 2 * p->shared;
     p->side = cvl_min(groups, TOGETHER / VL * p->shared);
+    if (p->splits == 1 && blocks <= PARTIAL / p->shape->w_size)
+        p->splits = cvl_max(1, blocks);
+    while (p->side > pair && cvl_ceil_div(groups, p->side) * p->splits < threads)
+        p->side = cvl_ceil_div(p->side / 2, pair) * pair;
     p->groups = cvl_ceil_div(groups, p->side);
     p->cuts = 1;
-    if (p->splits == 1)
-        p->splits = cvl_max(1, cvl_ceil_div(p->all_rows, p->rows));
 }
 
 /* Cuts channels, outputs and rows into tasks. */
@@ -195,7 +202,7 @@ static void cut(plan *p, int threads)
         p->groups = groups / p->side;
         p->cuts = 1;
     } else if (p->shared) {
-        share(p);
+        share(p, threads);
     }
 }
 

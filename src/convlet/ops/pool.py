@@ -408,32 +408,31 @@ def pool2d_geometry(
     return window_geometry(x_shape, kernel_size, *options, "pool2d")[1]
 
 
-def exact_window(kernel_size, stride, padding, dilation, check, check_padding, where):
-    """The options of a window as keys of a cache, to which 1, True and 1.0 are the same.
-
-    So they are exact integers, or what the checks return.
-    """
-    if type(kernel_size) is not int:
-        kernel_size = check(kernel_size, f"{where}: kernel_size")
-    if stride is None:
-        stride = kernel_size
-    elif type(stride) is not int:
-        stride = check(stride, f"{where}: stride")
-    if type(padding) is not int:
-        padding = check_padding(padding, f"{where}: padding")
-    if type(dilation) is not int:
-        dilation = check(dilation, f"{where}: dilation")
-    return kernel_size, stride, padding, dilation
-
-
 def window_geometry(
     x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where
 ):
     """The output shape and the core's description of the window, cached by shape."""
-    options = exact_window(
-        kernel_size, stride, padding, dilation, _checks.pair, _checks.padding_form, where
+    # Keys of the cache must be exact integers, pairs of them or strings, since 1 == True == 1.0.
+    if type(kernel_size) is not int:
+        kernel_size = _checks.pair(kernel_size, f"{where}: kernel_size")
+    if stride is None:
+        stride = kernel_size
+    elif type(stride) is not int:
+        stride = _checks.pair(stride, f"{where}: stride")
+    if type(padding) is not int and type(padding) is not str:
+        padding = _checks.padding_form(padding, f"{where}: padding")
+    if type(dilation) is not int:
+        dilation = _checks.pair(dilation, f"{where}: dilation")
+    return _remembered_geometry(
+        x_shape,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        bool(ceil_mode),
+        bool(count_padding),
+        where,
     )
-    return _remembered_geometry(x_shape, *options, bool(ceil_mode), bool(count_padding), where)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -10,7 +10,6 @@ from .._core import empty
 from ..threads import get_num_threads
 from .conv1d import sequence_padding
 from .pool import (
-    exact_window,
     global_avg_pool2d,
     global_avg_pool2d_backward,
     global_max_pool2d,
@@ -321,10 +320,27 @@ def _one_row(x_shape, where):
 
 def _geometry(x_shape, kernel_size, stride, padding, dilation, ceil_mode, count_padding, where):
     """The output shape and the core's description of the window, cached by shape."""
-    options = exact_window(
-        kernel_size, stride, padding, dilation, _checks.size, sequence_padding, where
+    # Keys of the cache must be exact: see `window_geometry`.
+    if type(kernel_size) is not int:
+        kernel_size = _checks.size(kernel_size, f"{where}: kernel_size")
+    if stride is None:
+        stride = kernel_size
+    elif type(stride) is not int:
+        stride = _checks.size(stride, f"{where}: stride")
+    if type(padding) is not int:
+        padding = sequence_padding(padding, f"{where}: padding")
+    if type(dilation) is not int:
+        dilation = _checks.size(dilation, f"{where}: dilation")
+    return _remembered_geometry(
+        x_shape,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        bool(ceil_mode),
+        bool(count_padding),
+        where,
     )
-    return _remembered_geometry(x_shape, *options, bool(ceil_mode), bool(count_padding), where)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -198,6 +198,7 @@ static void cut(plan *p, int threads)
         const int beside = p->shape->d.C % (BESIDE * threads) == 0;
         p->merged = p->shared ? CVL_OUTER_COLUMNS : p->C;
         p->width = cvl_max(p->merged, beside ? BESIDE : CVL_OUTER_COLUMNS);
+        p->widths = 1;
         p->side = p->width / p->C;
         p->groups = groups / p->side;
         p->cuts = 1;

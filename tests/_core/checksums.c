@@ -73,8 +73,10 @@ int main(int argc, char **argv)
     sum_batch_norm();
     sum_group_norm();
     sum_layer_norm();
+    sum_norm_orders();
     sum_softmax();
     sum_cross_entropy();
+    sum_many_classes();
     sum_weighted_cross_entropy();
     sum_losses();
     sum_elementwise();

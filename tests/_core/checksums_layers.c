@@ -47,6 +47,35 @@ static const cvl_conv2d ways[] = {
 #undef CASE
 };
 
+/* Sums that the constants of order.h cut: longer chains than the others have, more blocks and partial
+ * sums. */
+static const cvl_conv2d orders[] = {
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
+    /*   N   H   W   C    OC   KH  KW  SH SW DH DW PT  PB  PL PR  groups */
+    CASE(2,  9,  8,  16,  50,  3,  3,  2, 2, 1, 1, 1,  1,  1, 1,  1), /* more chains than cells take */
+    CASE(2,  9,  8,  8,   50,  3,  3,  2, 2, 1, 1, 1,  1,  1, 1,  1),
+    CASE(2,  9,  11, 3,   20,  3,  3,  1, 1, 1, 1, 1,  1,  1, 1,  1), /* two taps of planes */
+    CASE(1,  5,  12, 1,   790, 2,  2,  1, 1, 1, 1, 0,  0,  0, 0,  1), /* stem, */
+    CASE(2,  13, 15, 900, 1,   1,  1,  1, 1, 1, 1, 0,  0,  0, 0,  1), /* dot, */
+    CASE(3,  17, 13, 800, 17,  1,  1,  1, 1, 1, 1, 0,  0,  0, 0,  1), /* tall */
+    CASE(1,  22, 23, 20,  20,  21, 20, 1, 1, 1, 1, 10, 10, 9, 10, 20), /* depthwise: long filters, */
+    CASE(1,  15, 15, 8,   32,  15, 15, 1, 1, 1, 1, 7,  7,  7, 7,  8), /* which have several outputs */
+#undef CASE
+};
+
+/* The same of weight gradients; depthwise, by how few sums and how many channels a task has. */
+static const cvl_conv2d weight_orders[] = {
+#define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
+    /*   N   H   W    C    OC   KH  KW  SH SW DH DW PT PB PL PR groups */
+    CASE(66, 16, 16,  3,   7,   3,  3,  1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(7,  24, 30,  130, 130, 3,  3,  1, 1, 1, 1, 1, 1, 1, 1, 130),
+    CASE(1,  17, 129, 150, 150, 10, 10, 1, 1, 1, 1, 4, 5, 4, 5, 150),
+    CASE(1,  17, 129, 200, 200, 10, 10, 1, 1, 1, 1, 4, 5, 4, 5, 200),
+    CASE(1,  17, 129, 62,  62,  17, 16, 1, 1, 1, 1, 8, 8, 8, 7, 62),
+    CASE(1,  17, 129, 100, 100, 17, 16, 1, 1, 1, 1, 8, 8, 8, 7, 100),
+#undef CASE
+};
+
 /* Few and many weights, channels and tiles. */
 static const cvl_conv2d filterings[] = {
 #define GROUPS(N, H, W, C, OC, K, S, P, groups, activation, algorithm) \
@@ -62,6 +91,19 @@ static const cvl_conv2d filterings[] = {
     CASE(2, 9, 7, 131, 129, 3, 1, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
     CASE(4, 29, 30, 19, 37, 3, 2, 1, CVL_ACTIVATION_RELU, CVL_CONV2D_WINOGRAD2),
     CASE(2, 17, 14, 131, 129, 3, 2, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD2),
+#undef CASE
+};
+
+static const cvl_conv2d weight_filterings[] = {
+#define CASE(N, H, W, C, OC) \
+    GROUPS(N, H, W, C, OC, 3, 1, 1, 1, CVL_ACTIVATION_NONE, CVL_CONV2D_WINOGRAD)
+    CASE(1, 34, 33, 100,  120), /* ranges of many weights, of few tiles or just too few, */
+    CASE(1, 16, 20, 20,   20),
+    CASE(1, 12, 16, 20,   20),
+    CASE(1, 16, 20, 30,   30),
+    CASE(3, 40, 40, 17,   18), /* and of too few for more of them; */
+    CASE(3, 40, 40, 130,  130), /* spans, */
+    CASE(2, 40, 40, 1040, 16), /* and short ones */
 #undef CASE
 };
 
@@ -116,18 +158,24 @@ static void sum_conv2d(const char *name, const cvl_conv2d *all, size_t count,
 void sum_convolutions(void)
 {
     const size_t count = COUNT(convolutions), filtered = COUNT(filterings);
-    const size_t grouped = COUNT(grouped_filterings), others = COUNT(ways);
+    const size_t grouped = COUNT(grouped_filterings), others = COUNT(ways), cut = COUNT(orders);
     sum_conv2d("conv2d_forward", convolutions, count, conv2d_forward);
     sum_conv2d("conv2d_backward_data", convolutions, count, conv2d_backward_data);
     sum_conv2d("conv2d_backward_weights", convolutions, count, conv2d_backward_weights);
     sum_conv2d("conv2d_ways_forward", ways, others, conv2d_forward);
     sum_conv2d("conv2d_ways_backward_data", ways, others, conv2d_backward_data);
     sum_conv2d("conv2d_ways_backward_weights", ways, others, conv2d_backward_weights);
+    sum_conv2d("conv2d_orders_forward", orders, cut, conv2d_forward);
+    sum_conv2d("conv2d_orders_backward_data", orders, cut, conv2d_backward_data);
+    sum_conv2d("conv2d_orders_backward_weights", weight_orders, COUNT(weight_orders),
+               conv2d_backward_weights);
     if (sizeof(T) != sizeof(float))
         return;
     sum_conv2d("winograd_forward", filterings, filtered, conv2d_forward);
     sum_conv2d("winograd_backward_data", filterings, filtered, conv2d_backward_data);
     sum_conv2d("winograd_backward_weights", filterings, filtered, conv2d_backward_weights);
+    sum_conv2d("winograd_orders_backward_weights", weight_filterings, COUNT(weight_filterings),
+               conv2d_backward_weights);
     sum_conv2d("winograd_groups_forward", grouped_filterings, grouped, conv2d_forward);
     sum_conv2d("winograd_groups_backward_data", grouped_filterings, grouped, conv2d_backward_data);
     sum_conv2d("winograd_groups_backward_weights", grouped_filterings, grouped,
@@ -251,6 +299,19 @@ void sum_group_norm(void)
     group_norm((cvl_group_norm){sizeof(cvl_group_norm), 70, 1, 259, 1, 1e-5});
     group_norm((cvl_group_norm){sizeof(cvl_group_norm), 3, 2000, 64, 8, 1e-5});
     end("group_norm");
+}
+
+/* Blocks of many channels or few positions, rows longer than a piece, and more of them than are folded at
+ * once. */
+void sum_norm_orders(void)
+{
+    begin("norm_orders");
+    batch_norm(1500, 130, 0, 0);
+    batch_norm(700, 100, 0, 0);
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 3, 1, 10007, 1, 1e-5});
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 700, 1, 20, 1, 1e-5});
+    group_norm((cvl_group_norm){sizeof(cvl_group_norm), 3, 50, 80, 2, 1e-5});
+    end("norm_orders");
 }
 
 /* ---------------------------------------------------------------- elementwise, pooling */

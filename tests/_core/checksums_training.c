@@ -63,6 +63,25 @@ void sum_cross_entropy(void)
     end("softmax_cross_entropy");
 }
 
+/* So many classes that a row is cut. */
+void sum_many_classes(void)
+{
+    begin("many_classes");
+    cvl_softmax_cross_entropy d = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+    d.N = 2;
+    d.C = 40009;
+    d.reduction = CVL_REDUCTION_MEAN;
+    const int64_t labels[] = {7, 40008};
+    const ptrdiff_t n = d.N * d.C;
+    T *z = input_random(n), *dz = output(n);
+    double loss[1];
+    cvl_exec run = run_with(THREADS, NAME(softmax_cross_entropy_workspace_size)(&d, THREADS));
+    CHECK(NAME(softmax_cross_entropy)(&d, loss, dz, z, labels, NULL, NULL, &run) == CVL_OK);
+    add_doubles(loss, 1);
+    add_array(dz, n);
+    end("many_classes");
+}
+
 /* ---------------------------------------------------------------- losses */
 
 static T *positive(ptrdiff_t n)

@@ -77,6 +77,12 @@ T random_integer(int limit)
     return (T)((int)((random_bits() >> 32) * count >> 32) - limit);
 }
 
+ptrdiff_t random_size(ptrdiff_t low, ptrdiff_t high)
+{
+    const ptrdiff_t most = (ptrdiff_t)(random_bits() % (uint64_t)(high - low + 1));
+    return low + (ptrdiff_t)(random_bits() % (uint64_t)(most + 1));
+}
+
 /* ---------------------------------------------------------------- memory */
 
 /* One array: its bytes, the readable block they lie in, and what they must hold in the end. */

@@ -58,8 +58,9 @@ int check_report(void);
 
 /* The same numbers on every machine, from integers alone; seeded anew by check_case. */
 uint64_t random_bits(void);
-T random_unit(void);         /* in [-1, 1], all digits used */
-T random_integer(int limit); /* in [-limit, limit] */
+T random_unit(void);                                  /* in [-1, 1], all digits used */
+T random_integer(int limit);                          /* in [-limit, limit] */
+ptrdiff_t random_size(ptrdiff_t low, ptrdiff_t high); /* small ones more often */
 
 /* Guarded memory. Inputs are compared with a copy at the end, outputs start as NaN; what the
  * library both reads and writes is an output that the test fills. */

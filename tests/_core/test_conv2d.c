@@ -369,6 +369,54 @@ static void test_empty_batch(cvl_conv2d d)
     }
 }
 
+/* A problem of few products, of any kind. */
+static cvl_conv2d drawn_problem(void)
+{
+    enum { PRODUCTS = 200000 };
+    static const ptrdiff_t groups[] = {1, 1, 1, 1, 2, 5, 8, 23};
+    cvl_conv2d d = {.size = sizeof d, .algorithm = CVL_CONV2D_IM2COL};
+    double products;
+    do {
+        d.groups = groups[random_bits() % 8];
+        const int depthwise = d.groups > 5 && random_bits() % 2;
+        d.N = random_size(1, 90);
+        d.H = random_size(1, 20);
+        d.W = random_size(1, 40);
+        d.C = d.groups * (depthwise ? 1 : random_size(1, 70));
+        d.OC = d.groups * (depthwise ? 1 : random_size(1, 70));
+        d.KH = random_size(1, 6);
+        d.KW = random_size(1, 6);
+        d.SH = random_size(1, 4);
+        d.SW = random_size(1, 4);
+        d.DH = random_size(1, 4);
+        d.DW = random_size(1, 4);
+        d.PT = random_size(0, d.KH * d.DH);
+        d.PB = random_size(0, d.KH * d.DH);
+        d.PL = random_size(0, d.KW * d.DW);
+        d.PR = random_size(0, d.KW * d.DW);
+        const sizes s = sizes_of(&d);
+        products = s.OH < 1 || s.OW < 1 ? INFINITY : (double)s.y * (double)(s.w / d.OC);
+    } while (products > PRODUCTS);
+    return d;
+}
+
+/* Shapes that are in no table. */
+static void test_drawn(void)
+{
+    enum { COUNT = 300 };
+    cvl_conv2d problems[COUNT];
+    check_case("problems are drawn");
+    for (int i = 0; i < COUNT; i++)
+        problems[i] = drawn_problem();
+    for (int i = 0; i < COUNT; i++) {
+        if (problems[i].KH * problems[i].KW > 1)
+            test_infinite_tap(problems[i], i % (problems[i].KH * problems[i].KW));
+        test_forward(problems[i], INTEGER, 1u | 2u << i % CVL_ACTIVATION_RELU6);
+        test_backward_data(problems[i], INTEGER);
+        test_backward_weights(problems[i], INTEGER);
+    }
+}
+
 static void test_all(void)
 {
     for (const cvl_conv2d *d = cases; d < cases + sizeof cases / sizeof cases[0]; d++) {
@@ -390,6 +438,7 @@ static void test_all(void)
             test_backward_weights(*d, limit);
         }
     }
+    test_drawn();
     test_backward_weights(far_apart, INTEGER);
     if (!check_once())
         test_backward_weights(far_apart, REAL);

@@ -17,6 +17,8 @@ static const cvl_conv_transpose2d cases[] = {
     CASE(2, 4, 5, 6, 7, 1, 1, 2, 3, 1, 1, 0, 0, 0, 0, 1, 2, 1),    /* one pixel of each cell */
     CASE(1, 4, 3, 3, 2, 1, 2, 1, 1, 3, 2, 0, 0, 0, 0, 2, 1, 1),    /* more pixels than a 1x1 reads */
     CASE(2, 4, 3, 5, 6, 1, 1, 1, 1, 2, 2, 0, 0, 0, 0, 1, 1, 1),
+    CASE(2, 4, 3, 5, 6, 1, 1, 1, 1, 2, 2, 0, 0, 0, 0, 1, 0, 1),
+    CASE(2, 4, 3, 5, 6, 1, 1, 1, 1, 2, 2, 0, 0, 0, 0, 0, 1, 1),
     CASE(3, 6, 5, 17, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* a plain matrix product */
     CASE(3, 6, 5, 10, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1),  /* from few channels */
     CASE(1, 4, 4, 40, 400, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1), /* to ten times as many */
@@ -146,6 +148,53 @@ static void test_backward_weights(const cvl_conv_transpose2d *d, int limit)
     check_memory();
 }
 
+/* A problem of few products, of any kind. */
+static cvl_conv_transpose2d drawn_problem(void)
+{
+    enum { PRODUCTS = 100000 };
+    static const ptrdiff_t groups[] = {1, 1, 1, 1, 2, 5, 8, 23};
+    cvl_conv_transpose2d d = {.size = sizeof d, .algorithm = CVL_CONV2D_IM2COL};
+    ptrdiff_t OH, OW;
+    double products;
+    do {
+        d.groups = groups[random_bits() % 8];
+        d.N = random_size(1, 60);
+        d.H = random_size(1, 12);
+        d.W = random_size(1, 20);
+        d.C = d.groups * random_size(1, 40);
+        d.OC = d.groups * random_size(1, 40);
+        d.KH = random_size(1, 5);
+        d.KW = random_size(1, 5);
+        d.SH = random_size(1, 4);
+        d.SW = random_size(1, 4);
+        d.DH = random_size(1, 3);
+        d.DW = random_size(1, 3);
+        d.PT = random_size(0, d.KH * d.DH);
+        d.PB = random_size(0, d.KH * d.DH);
+        d.PL = random_size(0, d.KW * d.DW);
+        d.PR = random_size(0, d.KW * d.DW);
+        d.OPH = random_size(0, (d.SH > d.DH ? d.SH : d.DH) - 1);
+        d.OPW = random_size(0, (d.SW > d.DW ? d.SW : d.DW) - 1);
+        products = (double)(d.N * d.H * d.W * d.C) * (double)(d.KH * d.KW * d.OC / d.groups);
+    } while (products > PRODUCTS || cvl_conv_transpose2d_output_shape(&d, &OH, &OW) != CVL_OK);
+    return d;
+}
+
+/* Shapes that are in no table. */
+static void test_drawn(void)
+{
+    enum { COUNT = 150 };
+    cvl_conv_transpose2d problems[COUNT];
+    check_case("problems are drawn");
+    for (int i = 0; i < COUNT; i++)
+        problems[i] = drawn_problem();
+    for (int i = 0; i < COUNT; i++) {
+        test_forward(problems + i, INTEGER, i % 2);
+        test_backward_data(problems + i, INTEGER);
+        test_backward_weights(problems + i, INTEGER);
+    }
+}
+
 /* ---------------------------------------------------------------- refusals */
 
 static cvl_conv_transpose2d good(void)
@@ -219,6 +268,8 @@ static void test_refusals(void)
     refuse("more rows than memory", &d, CVL_ERR_OVERFLOW);
     d = good(), d.N = PTRDIFF_MAX / 16;
     refuse("more images than memory", &d, CVL_ERR_OVERFLOW);
+    d = good(), d.C = d.OC = (ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2);
+    refuse("more weights than memory", &d, CVL_ERR_OVERFLOW);
     d = good(), d.PT = PTRDIFF_MAX;
     refuse("a sum that overflows", &d, CVL_ERR_OVERFLOW);
     d = good(), d.KH = PTRDIFF_MAX;
@@ -262,6 +313,7 @@ static void test_all(void)
             test_backward_data(d, limit);
             test_backward_weights(d, limit);
         }
+    test_drawn();
     test_refusals();
     test_arguments();
 }

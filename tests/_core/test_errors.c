@@ -112,6 +112,8 @@ static void test_conv2d_descriptors(void)
     refuse_conv2d("more images than memory", &d, CVL_ERR_OVERFLOW);
     d = good_conv2d(), d.H = d.W = d.C = (ptrdiff_t)1 << (sizeof(ptrdiff_t) * 8 / 3);
     refuse_conv2d("an image larger than memory", &d, CVL_ERR_OVERFLOW);
+    d = good_conv2d(), d.C = d.OC = (ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2);
+    refuse_conv2d("more weights than memory", &d, CVL_ERR_OVERFLOW);
     d = good_conv2d(), d.PT = PTRDIFF_MAX;
     refuse_conv2d("a sum that overflows", &d, CVL_ERR_OVERFLOW);
     d = good_conv2d(), d.activation = (cvl_activation)9;
@@ -212,6 +214,9 @@ static void test_linear(void)
     refuse_linear("OUT of 0", (cvl_linear){size, 2, 3, 0}, CVL_ERR_SHAPE);
     refuse_linear("OUT of -1", (cvl_linear){size, 2, 3, -1}, CVL_ERR_SHAPE);
     refuse_linear("too many rows", (cvl_linear){size, PTRDIFF_MAX / 8, 3, 4}, CVL_ERR_OVERFLOW);
+    const ptrdiff_t large = (ptrdiff_t)1 << (sizeof(ptrdiff_t) * 4 - 2);
+    refuse_linear("more weights than memory", (cvl_linear){size, 1, large, large},
+                  CVL_ERR_OVERFLOW);
     refuse_linear("no INIT", (cvl_linear){0, 2, 3, 4}, CVL_ERR_ARGUMENT);
     REFUSED(CVL_ERR_ARGUMENT, NAME(linear_forward)(NULL, out[0], in[0], in[1], in[2], &run));
     REFUSED(CVL_ERR_ARGUMENT, NAME(linear_forward)(&good, NULL, in[0], in[1], in[2], &run));

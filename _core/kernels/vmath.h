@@ -131,7 +131,7 @@ INLINE exact exact_sum(V a, V b, V low)
     return (exact){high, vadd(vsub(b, vsub(high, a)), low)};
 }
 
-/* 1 / (1 + exp -x) within 1 ulp for every x; a subnormal result is rounded once more. With exp(-x) =
+/* 1 / (1 + exp -x) within 1 ulp for every x, in float64 1.1; a subnormal result is rounded once more. With exp(-x) =
  * 2^n (1 - m) the divisor is 1 + 2^n - 2^n m, of which `low` is what rounding costs. All but the result is
  * times 2^-RAISE, lest 2^n be infinite. */
 INLINE V vsigmoid(V x)
@@ -190,7 +190,7 @@ INLINE V exact_quotient(exact a, exact b)
     return vfma(rest, inverse, q);
 }
 
-/* tanh(x) within 1 ulp for every x: -m / (2 + m), m = exp(-2|x|) - 1, with the sign of x. */
+/* tanh(x) within 1.2 ulp for every x: -m / (2 + m), m = exp(-2|x|) - 1, with the sign of x. */
 INLINE V vtanh(V x)
 {
     const V a = vmin(vset1(TANH_HIGHEST), vabs(x));

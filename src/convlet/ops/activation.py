@@ -178,7 +178,7 @@ def relu6_backward(dy: Array, y: Array) -> np.ndarray:
 
 
 def sigmoid(x: Array) -> np.ndarray:
-    """Map to (0, 1): y = 1 / (1 + exp(-x)), within 1 ulp for every x.
+    """Map to (0, 1): y = 1 / (1 + exp(-x)), within 1 ulp for every x, in float64 1.1.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def sigmoid_backward(dy: Array, y: Array) -> np.ndarray:
 
 
 def tanh(x: Array) -> np.ndarray:
-    """Map to (-1, 1): the hyperbolic tangent, within 1 ulp for every x.
+    """Map to (-1, 1): the hyperbolic tangent, within 1 ulp for every x, in float64 1.2.
 
     Parameters
     ----------

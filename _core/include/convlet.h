@@ -18,18 +18,21 @@
  *        cvl_status status = cvl_conv2d_forward_f32(&d, y, x, w, b, &run);
  *    Descriptors come first, then outputs, then inputs, then `run`. Start every descriptor from its
  *    INIT macro: it sets `size`, by which the library knows the fields its caller was compiled with.
+ *    Fields that a newer caller has and the library lacks are not seen.
  *
  * 3. What holds for every function
  *    Arrays     dense, row-major, aligned to their element; sizes and strides count elements.
  *               Names: N batch, H W rows and columns, C channels, OC output channels, KH KW kernel,
  *               SH SW stride, DH DW dilation, PT PB PL PR padding (top, bottom, left, right).
  *    Outputs    are overwritten whole, whatever they held, and may not overlap any other argument
- *               unless said; inputs are never written; nothing outside the shapes is read.
+ *               unless said; inputs are never written; nothing outside the shapes is read. An array
+ *               without elements, as of a batch of 0, may be NULL.
  *    Errors     come back as a status, and then no output has been touched: where nothing else is
  *               said, CVL_ERR_ARGUMENT, _SHAPE, _OVERFLOW, _WORKSPACE or _ISA.
  *    Workspace  `..._workspace_size_...(d, threads)` bytes, 64-byte aligned, content ignored; it
  *               returns 0 for a descriptor that the operator refuses. A NULL or smaller workspace
- *               than needed is CVL_ERR_WORKSPACE. Operators without such a function need none.
+ *               than needed is CVL_ERR_WORKSPACE. Operators without such a function need none. Sizes
+ *               are multiples of 64; for fewer than 1 thread they are those of 1.
  *    Threads    at most run->threads, fewer where the work is small. Every function may be called
  *               from any number of threads at once, on other outputs and another workspace.
  *    Bits       depend on the shapes and values only: the same for any number of threads, and on
@@ -82,7 +85,7 @@ CVL_API int cvl_abi_version(void);
 
 typedef enum cvl_status {
     CVL_OK = 0,
-    CVL_ERR_ARGUMENT,  /* a NULL pointer, a descriptor without its INIT, an unknown enumerator */
+    CVL_ERR_ARGUMENT,  /* NULL, no INIT, an unknown enumerator, no threads, a number out of range */
     CVL_ERR_SHAPE,     /* a size, stride, padding or group count the operator cannot have */
     CVL_ERR_OVERFLOW,  /* over PTRDIFF_MAX bytes; a size of images, kernels or layers over 2^30 */
     CVL_ERR_WORKSPACE, /* run->workspace is NULL, misaligned or too small */
@@ -258,7 +261,7 @@ CVL_API size_t cvl_conv2d_backward_data_workspace_size_f64(const cvl_conv2d *d, 
  * activation:
  *   dw[kh,kw,c,oc] = sum_{n,oh,ow} x[n, oh*SH-PT+kh*DH, ow*SW-PL+kw*DW, c] * dy[n,oh,ow,oc]
  *   db[oc]         = sum_{n,oh,ow} dy[n,oh,ow,oc]
- * Shapes   dw as w, db as b; either may be NULL and is then not computed
+ * Shapes   dw as w, db as b; either may be NULL and is then not computed; without dw, x may be NULL
  * Numerics dw: one FMA chain per block of output positions, or of minimal filtering's tiles, fixed
  *          by the shape, blocks added in order; db: likewise, merged in double */
 CVL_API cvl_status cvl_conv2d_backward_weights_f32(const cvl_conv2d *d, float *dw, float *db,
@@ -298,7 +301,8 @@ CVL_API cvl_status cvl_linear_backward_data_f64(const cvl_linear *d, double *dx,
 CVL_API size_t cvl_linear_backward_data_workspace_size_f32(const cvl_linear *d, int threads);
 CVL_API size_t cvl_linear_backward_data_workspace_size_f64(const cvl_linear *d, int threads);
 
-/* cvl_linear_backward_weights_f32: dw = x^T dy, db = column sums of dy; either may be NULL. */
+/* cvl_linear_backward_weights_f32: dw = x^T dy, db = column sums of dy; either may be NULL, and x where
+ * dw is. */
 CVL_API cvl_status cvl_linear_backward_weights_f32(const cvl_linear *d, float *dw, float *db,
                                                    const float *dy, const float *x,
                                                    const cvl_exec *run);
@@ -398,7 +402,7 @@ CVL_API size_t cvl_batch_norm_backward_workspace_size_f64(const cvl_batch_norm *
 /* The sum of two batch norms of one shape, as in a residual block whose shortcut has one too:
  *   y = act(norm_a(a->x) + norm_b(b->x)), norm(x) = (x - mean) / sqrt(var + eps) * gamma + beta
  * The pointers of a term are to elements of the function's type; shapes are those above. Of the
- * cvl_batch_norm, eps and frozen are not read: each term has its own. */
+ * cvl_batch_norm, eps and frozen have no effect: each term has its own. */
 typedef struct cvl_batch_norm_term {
     size_t size;
     double eps;

@@ -88,7 +88,7 @@ CVL_API size_t cvl_conv_transpose2d_backward_data_workspace_size_f64(const cvl_c
 /* cvl_conv_transpose2d_backward_weights_f32: gradients with respect to w and b:
  *   dw[kh,kw,oc,c] = sum_{n,ih,iw} dy[n, ih*SH-PT+kh*DH, iw*SW-PL+kw*DW, oc] * x[n,ih,iw,c]
  *   db[oc]         = sum_{n,oh,ow} dy[n,oh,ow,oc]
- * Shapes   dw as w, db as b; either may be NULL and is then not computed
+ * Shapes   dw as w, db as b; either may be NULL and is then not computed; without dw, x may be NULL
  * Numerics as cvl_conv2d_backward_weights_f32, over the positions of x for dw, of dy for db */
 CVL_API cvl_status cvl_conv_transpose2d_backward_weights_f32(const cvl_conv_transpose2d *d,
                                                              float *dw, float *db, const float *dy,

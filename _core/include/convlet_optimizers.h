@@ -27,7 +27,7 @@ typedef struct cvl_segment_f32 {
     ptrdiff_t n;
     float *w;
     float *g;
-    float *m;     /* adam, nadam, lion: first moment; sgd, rmsprop: momentum buffer, or NULL */
+    float *m;     /* adam, nadam, lion: first moment; sgd, rmsprop: buffer; NULL without momentum */
     float *v;     /* adam, nadam: second moment; adagrad: sum of squares; rmsprop: their mean */
     float *extra; /* adam with amsgrad: the largest v; rmsprop, centered: mean of gradients */
 } cvl_segment_f32;

@@ -66,12 +66,18 @@ static NAME(batch_norm) job_of(const T *x, const T *gamma, const T *beta, const 
     return (NAME(batch_norm)){.x = x, .gamma = gamma, .beta = beta, .mean = mean, .var = var};
 }
 
+/* Whether an open job has pixels, but not both of the arrays of them that a call needs. */
+static int lacks_arrays(const NAME(batch_norm) *job, const void *one, const void *other)
+{
+    return job->plan.M > 0 && (!one || !other);
+}
+
 /* By given moments where there is no mean_out. */
 static cvl_status run_forward(NAME(batch_norm) *job, const cvl_batch_norm *d, const cvl_exec *run)
 {
     const scratch_kind kind = job->mean_out ? FORWARD : INFERENCE;
     cvl_exec exec;
-    if (!job->y || !job->x || !job->gamma || !job->beta || !job->mean || !job->var)
+    if (!job->gamma || !job->beta || !job->mean || !job->var)
         return CVL_ERR_ARGUMENT;
     job->reduce = job->mean_out ? reduce_moments : NULL;
     job->finish = finish_moments;
@@ -81,6 +87,8 @@ static cvl_status run_forward(NAME(batch_norm) *job, const cvl_batch_norm *d, co
     else
         job->passes = job->residual ? 6 : 4;
     cvl_status status = NAME(batch_norm_open)(job, d, kind, kind == FORWARD);
+    if (status == CVL_OK && lacks_arrays(job, job->x, job->y))
+        return CVL_ERR_ARGUMENT;
     if (status == CVL_OK)
         status = NAME(batch_norm_open_run)(job, 1, &exec, kind, run);
     if (status == CVL_OK)
@@ -154,7 +162,7 @@ cvl_status NAME(batch_norm_max_pool2d_forward)(const cvl_batch_norm *d, const cv
     NAME(norm_pool) pooled = {.pool = NAME(max_pool2d_of)(y, winners, x), .x = x};
     cvl_scratch scratch = {NULL, 0};
     cvl_exec exec;
-    if (!y || !mean || !var || !x || !gamma || !beta)
+    if (!mean || !var || !gamma || !beta)
         return CVL_ERR_ARGUMENT;
     cvl_status status = open_pooled(&job, &pooled, d, window);
     if (status == CVL_OK)
@@ -190,7 +198,7 @@ size_t NAME(batch_norm_max_pool2d_forward_workspace_size)(const cvl_batch_norm *
     NAME(norm_pool) pooled = {.pool = {.complete = 1, .k = kernels()}};
     cvl_scratch scratch = {NULL, 0};
     if (open_pooled(&job, &pooled, d, window) == CVL_OK)
-        carve_pooled(&job, &pooled, threads, &scratch);
+        carve_pooled(&job, &pooled, threads > 1 ? threads : 1, &scratch);
     return scratch.used;
 }
 
@@ -284,14 +292,14 @@ cvl_status NAME(batch_norm_backward)(const cvl_batch_norm *d, T *dx, T *dgamma, 
                             .apply = dx ? apply_gradients : NULL,
                             .passes = 5 + (y != NULL) + (dresidual != NULL)};
     cvl_exec exec;
-    if (!dgamma || !dbeta || !dy || !x || !gamma || !mean || !var)
+    if (!dgamma || !dbeta || !gamma || !mean || !var)
         return CVL_ERR_ARGUMENT;
     cvl_status status = NAME(batch_norm_open)(&job, d, BACKWARD, 0);
     if (status != CVL_OK)
         return status;
     job.mask = job.relu ? y : NULL;
-    job.recompute = job.relu && !y;
-    if (job.recompute && (!beta || dresidual))
+    job.recompute = job.relu && !y && job.plan.M > 0;
+    if (lacks_arrays(&job, x, dy) || (job.recompute && (!beta || dresidual)))
         return CVL_ERR_ARGUMENT;
     status = NAME(batch_norm_open_run)(&job, 1, &exec, BACKWARD, run);
     if (status == CVL_OK)
@@ -307,14 +315,14 @@ size_t NAME(batch_norm_backward_workspace_size)(const cvl_batch_norm *d, int thr
 
 /* ---------------------------------------------------------------- the sum of two norms */
 
-/* Reads a term of the sum into a job that is open but for it; FORWARD or BACKWARD. */
-static cvl_status read_term(NAME(batch_norm) *job, const cvl_batch_norm_term *from,
+/* Reads a term of the sum into a job that is open but for it; FORWARD, `pixels` y, or BACKWARD, dy. */
+static cvl_status read_term(NAME(batch_norm) *job, const cvl_batch_norm_term *from, const T *pixels,
                             scratch_kind kind)
 {
     cvl_batch_norm_term term = CVL_BATCH_NORM_TERM_INIT;
     if (!cvl_read(&term, from) || !is_eps(term.eps))
         return CVL_ERR_ARGUMENT;
-    if (!term.x || !term.gamma || !term.mean || !term.var)
+    if (lacks_arrays(job, term.x, pixels) || !term.gamma || !term.mean || !term.var)
         return CVL_ERR_ARGUMENT;
     if (kind == BACKWARD ? !term.dgamma || !term.dbeta : !term.beta)
         return CVL_ERR_ARGUMENT;
@@ -336,15 +344,15 @@ static cvl_status read_term(NAME(batch_norm) *job, const cvl_batch_norm_term *fr
 /* Opens two jobs, the first with the second. */
 static cvl_status open_sum(NAME(batch_norm) *jobs, const cvl_batch_norm *d,
                            const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
-                           scratch_kind kind)
+                           const T *pixels, scratch_kind kind)
 {
     cvl_status status = NAME(batch_norm_open)(&jobs[0], d, FORWARD, 0);
     if (status != CVL_OK)
         return status;
     jobs[1] = jobs[0];
     jobs[0].second = &jobs[1];
-    status = read_term(&jobs[0], a, kind);
-    return status == CVL_OK ? read_term(&jobs[1], b, kind) : status;
+    status = read_term(&jobs[0], a, pixels, kind);
+    return status == CVL_OK ? read_term(&jobs[1], b, pixels, kind) : status;
 }
 
 cvl_status NAME(batch_norm_sum_forward)(const cvl_batch_norm *d, T *y, const cvl_batch_norm_term *a,
@@ -352,7 +360,7 @@ cvl_status NAME(batch_norm_sum_forward)(const cvl_batch_norm *d, T *y, const cvl
 {
     NAME(batch_norm) jobs[2] = {{.y = y, .finish = finish_moments, .apply = apply_affine}};
     cvl_exec exec;
-    cvl_status status = y ? open_sum(jobs, d, a, b, FORWARD) : CVL_ERR_ARGUMENT;
+    cvl_status status = open_sum(jobs, d, a, b, y, FORWARD);
     if (status != CVL_OK)
         return status;
     const int measured = !jobs[0].frozen + !jobs[1].frozen;
@@ -380,10 +388,10 @@ cvl_status NAME(batch_norm_sum_backward)(const cvl_batch_norm *d, const cvl_batc
     NAME(batch_norm) jobs[2] = {
         {.prepare = affine, .reduce = reduce_gradients, .finish = finish_gradients, .passes = 10}};
     cvl_exec exec;
-    cvl_status status = dy ? open_sum(jobs, d, a, b, BACKWARD) : CVL_ERR_ARGUMENT;
+    cvl_status status = open_sum(jobs, d, a, b, dy, BACKWARD);
     if (status != CVL_OK)
         return status;
-    if (jobs[0].relu && !y)
+    if (jobs[0].relu && lacks_arrays(jobs, dy, y))
         return CVL_ERR_ARGUMENT;
     jobs[0].dy = dy;
     jobs[0].mask = jobs[0].relu ? y : NULL;

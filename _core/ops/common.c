@@ -77,7 +77,7 @@ const char *cvl_status_string(cvl_status status)
     case CVL_OK:
         return "success";
     case CVL_ERR_ARGUMENT:
-        return "a NULL pointer, an uninitialised descriptor or an unknown enumerator";
+        return "a NULL pointer, an uninitialised descriptor or an argument out of its range";
     case CVL_ERR_SHAPE:
         return "a size, stride, padding or group count the operator cannot have";
     case CVL_ERR_OVERFLOW:

@@ -106,7 +106,8 @@ size_t NAME(conv2d_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pas
 {
     const char *reason;
     const NAME(conv2d_engine) *engine = NAME(conv2d_engine_of)(shape, pass, &reason);
-    const size_t bytes = engine && kernels() ? engine->workspace(shape, pass, threads) : 0;
+    const size_t bytes =
+        engine && kernels() ? engine->workspace(shape, pass, threads > 1 ? threads : 1) : 0;
     return workspace_with_db(shape, pass, bytes);
 }
 

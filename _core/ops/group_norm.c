@@ -121,7 +121,8 @@ static cvl_status open_job(group_norm_job *job, const cvl_group_norm *from, int 
 static size_t workspace_size(const cvl_group_norm *d, int threads, int backward)
 {
     group_norm_job job = {.backward = backward};
-    return threads >= 1 && open_job(&job, d, threads) == CVL_OK ? carve(&job, threads, NULL) : 0;
+    threads = threads > 1 ? threads : 1;
+    return open_job(&job, d, threads) == CVL_OK ? carve(&job, threads, NULL) : 0;
 }
 
 /* ------------------------------------------------------------------------------- steps */
@@ -261,14 +262,14 @@ static void run_job(group_norm_job *job, int threads)
         cvl_parallel_for(threads, N * job->plan.tasks, 2 * bytes, CVL_FLUSH, apply_tasks, job);
 }
 
-/* Opens a job whose arrays are in place, and takes its workspace. */
+/* Opens a job and takes its workspace; `complete` where it has every array with N in its shape. */
 static cvl_status open_run(group_norm_job *job, cvl_exec *exec, const cvl_group_norm *d,
-                           const cvl_exec *run)
+                           int complete, const cvl_exec *run)
 {
     cvl_status status = open_job(job, d, run ? run->threads : 1);
     if (status != CVL_OK)
         return status;
-    if (!run || run->threads < 1)
+    if ((job->d.N > 0 && !complete) || !run || run->threads < 1)
         return CVL_ERR_ARGUMENT;
     status = cvl_read_exec(exec, run, carve(job, run->threads, NULL));
     if (status != CVL_OK)
@@ -339,9 +340,7 @@ cvl_status NAME(group_norm_forward)(const cvl_group_norm *d, T *y, double *mean,
                           .finish = finish_moments,
                           .apply = apply_affine};
     cvl_exec exec;
-    if (!y || !mean || !var || !x)
-        return CVL_ERR_ARGUMENT;
-    const cvl_status status = open_run(&job, &exec, d, run);
+    const cvl_status status = open_run(&job, &exec, d, y && mean && var && x, run);
     if (status == CVL_OK)
         run_job(&job, exec.threads);
     return status;
@@ -421,9 +420,9 @@ cvl_status NAME(group_norm_backward)(const cvl_group_norm *d, T *dx, T *dgamma, 
                           .finish = finish_gradients,
                           .apply = dx ? apply_gradients : NULL};
     cvl_exec exec;
-    if (!dgamma || !dbeta || !dy || !x || !mean || !var)
+    if (!dgamma || !dbeta)
         return CVL_ERR_ARGUMENT;
-    const cvl_status status = open_run(&job, &exec, d, run);
+    const cvl_status status = open_run(&job, &exec, d, dy && x && mean && var, run);
     if (status != CVL_OK)
         return status;
     const ptrdiff_t C = job.d.C;

@@ -83,7 +83,8 @@ static cvl_status run_call(call s, int logits, const cvl_loss *d, double *loss, 
     cvl_exec exec;
     size_t needed;
     cvl_status status = read_call(&s, &needed, d);
-    if (status == CVL_ERR_ARGUMENT || !loss || !run || (s.d.n > 0 && (!s.dx || !s.x || !s.y)))
+    if (status == CVL_ERR_ARGUMENT || !run || (!loss && s.d.reduction != CVL_REDUCTION_NONE) ||
+        (s.d.n > 0 && (!loss || !s.dx || !s.x || !s.y)))
         return CVL_ERR_ARGUMENT;
     if (status == CVL_OK)
         status = cvl_read_exec(&exec, run, needed);

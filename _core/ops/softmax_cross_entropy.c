@@ -75,7 +75,9 @@ static cvl_status check_descriptor(call *s)
         return CVL_ERR_ARGUMENT;
     if (d->N < 0 || d->C < 1)
         return CVL_ERR_SHAPE;
-    return CVL_PRODUCT(&s->elements, d->N, d->C) ? CVL_OK : CVL_ERR_OVERFLOW;
+    ptrdiff_t weights;
+    return CVL_PRODUCT(&s->elements, d->N, d->C) && CVL_PRODUCT(&weights, d->C) ? CVL_OK
+                                                                                : CVL_ERR_OVERFLOW;
 }
 
 static cvl_status read_call(call *s, const cvl_softmax_cross_entropy *d)
@@ -158,8 +160,9 @@ static cvl_status run_call(call *s, cvl_status status, double *loss, const cvl_e
 {
     cvl_exec exec;
     NAME(class_rows) *rows = &s->rows;
-    if (status == CVL_ERR_ARGUMENT || !loss || !run || (rows->q && s->d.ignore) ||
-        (s->d.N > 0 && (!s->dz || !s->z || (!rows->labels && !rows->q))))
+    if (status == CVL_ERR_ARGUMENT || !run || (rows->q && s->d.ignore) ||
+        (!loss && s->d.reduction != CVL_REDUCTION_NONE) ||
+        (s->d.N > 0 && (!loss || !s->dz || !s->z || (!rows->labels && !rows->q))))
         return CVL_ERR_ARGUMENT;
     if (status == CVL_OK)
         status = cvl_read_exec(&exec, run, carve(s, run->threads, NULL));

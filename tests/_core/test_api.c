@@ -307,10 +307,98 @@ static void test_fork(void)
 }
 #endif
 
+/* The sizes of workspaces for fewer than one thread are those for one. */
+static void test_sizes_of_no_threads(void)
+{
+    cvl_conv2d conv = CVL_CONV2D_INIT;
+    cvl_conv_transpose2d transpose = CVL_CONV_TRANSPOSE2D_INIT;
+    cvl_linear linear = CVL_LINEAR_INIT;
+    cvl_group_norm group = CVL_GROUP_NORM_INIT;
+    cvl_batch_norm batch = CVL_BATCH_NORM_INIT;
+    cvl_pool2d window = CVL_POOL2D_INIT;
+    conv.N = transpose.N = window.N = 2;
+    conv.H = conv.W = transpose.H = transpose.W = window.H = window.W = 8;
+    conv.C = 3, conv.OC = 8, transpose.C = 8, transpose.OC = 3;
+    conv.KH = conv.KW = transpose.KH = transpose.KW = 3;
+    linear.M = 2, linear.IN = 256, linear.OUT = 10;
+    group.N = 3, group.M = 20, group.C = 8, group.groups = 2;
+    window.C = batch.C = 5, batch.M = window.N * window.H * window.W;
+    window.KH = window.KW = window.SH = window.SW = 2;
+    size_t of_one[10] = {0};
+    check_case("workspaces for fewer than one thread");
+    for (int threads = 1; threads >= -1; threads--) {
+        const size_t sizes[] = {
+            NAME(conv2d_forward_workspace_size)(&conv, threads),
+            NAME(conv2d_backward_data_workspace_size)(&conv, threads),
+            NAME(conv2d_backward_weights_workspace_size)(&conv, threads),
+            NAME(conv_transpose2d_forward_workspace_size)(&transpose, threads),
+            NAME(conv_transpose2d_backward_data_workspace_size)(&transpose, threads),
+            NAME(conv_transpose2d_backward_weights_workspace_size)(&transpose, threads),
+            NAME(linear_backward_weights_workspace_size)(&linear, threads),
+            NAME(group_norm_forward_workspace_size)(&group, threads),
+            NAME(group_norm_backward_workspace_size)(&group, threads),
+            NAME(batch_norm_max_pool2d_forward_workspace_size)(&batch, &window, threads),
+        };
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            of_one[i] = threads == 1 ? sizes[i] : of_one[i];
+            CHECK(sizes[i] == of_one[i] && (sizes[i] > 0 || !cvl_isa()));
+        }
+    }
+    check_memory();
+}
+
+/* Arrays without elements may be NULL, in every family of functions. */
+static void test_no_elements(void)
+{
+    enum { C = 3 };
+    T gamma[C] = {1, 1, 1}, beta[C] = {0}, dgamma[C] = {1, 1, 1}, dbeta[C] = {1, 1, 1};
+    double mean[C] = {0}, var[C] = {1, 1, 1};
+    cvl_batch_norm batch = CVL_BATCH_NORM_INIT;
+    cvl_group_norm group = CVL_GROUP_NORM_INIT;
+    cvl_softmax_cross_entropy entropy = CVL_SOFTMAX_CROSS_ENTROPY_INIT;
+    cvl_nll nll = CVL_NLL_INIT;
+    cvl_loss loss = CVL_LOSS_INIT;
+    batch.C = group.C = entropy.C = nll.C = C;
+    batch.frozen = group.M = 1;
+    batch.activation = CVL_ACTIVATION_RELU;
+    entropy.reduction = nll.reduction = loss.reduction = CVL_REDUCTION_NONE;
+    cvl_batch_norm_term term = CVL_BATCH_NORM_TERM_INIT;
+    term.frozen = 1, term.gamma = gamma, term.beta = beta, term.mean = mean, term.var = var;
+    term.dgamma = dgamma, term.dbeta = dbeta;
+    const cvl_exec run = run_with(2, 1 << 16);
+    check_case("NULL for arrays without elements");
+    CHECK(NAME(batch_norm_inference)(&batch, NULL, NULL, gamma, beta, mean, var, NULL, &run) ==
+          CVL_OK);
+    CHECK(NAME(batch_norm_backward)(&batch, NULL, dgamma, dbeta, NULL, NULL, NULL, NULL, gamma,
+                                    NULL, mean, var, &run) == CVL_OK);
+    for (int c = 0; c < C; c++)
+        CHECK(dgamma[c] == 0 && dbeta[c] == 0);
+    CHECK(NAME(batch_norm_sum_forward)(&batch, NULL, &term, &term, &run) == CVL_OK);
+    CHECK(NAME(batch_norm_sum_backward)(&batch, &term, &term, NULL, NULL, &run) == CVL_OK);
+    CHECK(NAME(group_norm_forward)(&group, NULL, NULL, NULL, NULL, gamma, beta, &run) == CVL_OK);
+    dgamma[C - 1] = dbeta[C - 1] = 1;
+    CHECK(NAME(group_norm_backward)(&group, NULL, dgamma, dbeta, NULL, NULL, gamma, NULL, NULL,
+                                    &run) == CVL_OK);
+    CHECK(dgamma[C - 1] == 0 && dbeta[C - 1] == 0);
+    CHECK(NAME(softmax_cross_entropy)(&entropy, NULL, NULL, NULL, NULL, NULL, NULL, &run) ==
+          CVL_OK);
+    CHECK(NAME(nll)(&nll, NULL, NULL, NULL, NULL, NULL, NULL, &run) == CVL_OK);
+    CHECK(NAME(mse)(&loss, NULL, NULL, NULL, NULL, &run) == CVL_OK);
+
+    /* Class weights have elements where nothing else has. */
+    entropy.C = nll.C = PTRDIFF_MAX;
+    CHECK(NAME(softmax_cross_entropy)(&entropy, NULL, NULL, NULL, NULL, gamma, NULL, &run) ==
+          CVL_ERR_OVERFLOW);
+    CHECK(NAME(nll)(&nll, NULL, NULL, NULL, NULL, gamma, NULL, &run) == CVL_ERR_OVERFLOW);
+    check_memory();
+}
+
 static void test_all(void)
 {
     test_names();
     test_descriptor_versions();
+    test_sizes_of_no_threads();
+    test_no_elements();
     test_state();
     test_flushed();
     test_flushed_norms();

@@ -4,15 +4,15 @@
  * operands are read forwards. Of the tiles that fit the registers ROWS_3 x 3 vectors reads least per
  * multiply-add, then ROWS_2 x 2; of one vector there are ROWS_1, or too few chains would be on the way.
  *
- * What a tile reads lies in L2, and the CPU does not guess pixels that are far apart: the lines of NEXT
- * pixels on are fetched. Up to 8 it makes no difference; 12 are too many for L1. Smaller tiles would fetch
- * a line more often than it is worth: without it they are 1.0 to 1.2 times as fast. */
+ * What a tile reads lies in L2, and the CPU does not guess pixels that are far apart: the lines that lie
+ * PIXELS_AHEAD are fetched. Up to 8 it makes no difference; 12 are too many for L1. Smaller tiles would
+ * fetch a line more often than it is worth: without it they are 1.0 to 1.2 times as fast. */
 #include "simd.h"
 
 #ifdef CVL_MANY_REGISTERS
-enum { VECTORS = 3, ROWS_3 = 8, ROWS_2 = CVL_OUTER_ROWS, ROWS_1 = 16, NEXT = 4 };
+enum { VECTORS = 3, ROWS_3 = 8, ROWS_2 = CVL_OUTER_ROWS, ROWS_1 = 16, PIXELS_AHEAD = 4 };
 #else
-enum { VECTORS = 2, ROWS_3 = 1, ROWS_2 = 6, ROWS_1 = 8, NEXT = 0 };
+enum { VECTORS = 2, ROWS_3 = 1, ROWS_2 = 6, ROWS_1 = 8, PIXELS_AHEAD = 0 };
 #endif
 
 /* Whether masks serve parts of vectors and whole ones: one for B costs nothing where there are as many
@@ -38,8 +38,8 @@ typedef struct last_vector {
 } last_vector;
 
 /* Writes the sums of a tile, or adds them to what there is. */
-INLINE void put(const TYPE(outer) *o, T *c, V acc[ROWS_1][VECTORS], last_vector last,
-                const int rows, const int NV)
+INLINE void write_sums(const TYPE(outer) *o, T *c, V acc[ROWS_1][VECTORS], last_vector last,
+                       const int rows, const int NV)
 {
     const ptrdiff_t c_step = o->c_step;
     const int add = o->add;
@@ -113,9 +113,9 @@ INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int row
     for (ptrdiff_t r = 0; r < o->runs; r++) {
         const T *x = o->a + o->run[r].a + i0, *b = o->b + o->run[r].b + j0;
         ptrdiff_t count = o->run[r].count;
-        if (NEXT > 0 && fetch && r + 1 < o->runs)
+        if (PIXELS_AHEAD > 0 && fetch && r + 1 < o->runs)
 #pragma GCC unroll 1
-            for (int k = 0; k < NEXT; k++)
+            for (int k = 0; k < PIXELS_AHEAD; k++)
                 __builtin_prefetch(o->a + o->run[r + 1].a + i0 + k * a_step, 0, 3);
         do {
             TYPE(stretch) next = {.left = count};
@@ -128,30 +128,30 @@ INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int row
                     __builtin_prefetch(next.at, 0, 2);
                     next.at += next.step;
 #pragma GCC unroll 3
-                    for (int j = 0; NEXT > 0 && j < NV * VL; j += LINE)
-                        __builtin_prefetch(b + NEXT * b_step + j, 0, 3);
+                    for (int j = 0; PIXELS_AHEAD > 0 && j < NV * VL; j += LINE)
+                        __builtin_prefetch(b + PIXELS_AHEAD * b_step + j, 0, 3);
                 }
-                if (NEXT > 0 && (fetch || rows > ROWS_2))
-                    __builtin_prefetch(x + NEXT * a_step, 0, 3);
+                if (PIXELS_AHEAD > 0 && (fetch || rows > ROWS_2))
+                    __builtin_prefetch(x + PIXELS_AHEAD * a_step, 0, 3);
                 add_pixel(acc, x, b, last, rows, NV, full);
             }
         } while (count > 0);
     }
-    put(o, o->c + i0 * o->c_step + j0, acc, last, rows, NV);
+    write_sums(o, o->c + i0 * o->c_step + j0, acc, last, rows, NV);
 }
 
 /* NV vectors of columns from j on, in even tiles: 64 rows of 2 are four of 11 and two of 10, since a
  * short tile waits for loads. */
-INLINE void strip(TYPE(outer) *o, ptrdiff_t j, const int most, const int NV, const int full)
+INLINE void strip(TYPE(outer) *o, ptrdiff_t j, const int most_rows, const int NV, const int full)
 {
-    const ptrdiff_t tiles = (o->rows + most - 1) / most;
+    const ptrdiff_t tiles = (o->rows + most_rows - 1) / most_rows;
     const ptrdiff_t least = o->rows / tiles, more = o->rows % tiles;
     for (ptrdiff_t i = 0, t = 0; t < tiles; t++) {
         const ptrdiff_t rows = least + (t < more);
         switch (rows) {
 #define TILE(count)                                    \
     case count:                                        \
-        if (count <= most)                             \
+        if (count <= most_rows)                        \
             tile(o, i, j, count, NV, full, &o->ahead); \
         break;
             TILE(1)
@@ -213,7 +213,7 @@ INLINE V load_first(const T *p, int n)
 #endif
 }
 
-enum { GROUP_ROWS = 8 }; /* most of groups */
+enum { GROUP_ROWS = 8 }; /* at most: inputs of a group */
 
 /* Two vectors of groups, at x0 and b0 of a pixel, and what they hold of it. */
 typedef struct pair {
@@ -289,20 +289,23 @@ static void (*const rows_of[])(const TYPE(outer) *o, const pair *p, V *sums) = {
 
 void KERNEL(outer_groups)(const TYPE(outer) *o)
 {
-    const ptrdiff_t S = o->rows, width = o->group, share = VL / (S > width ? S : width);
-    const ptrdiff_t groups = o->columns / width, first_part = S > 4 && S < 8 ? S / 2 : S;
-    for (ptrdiff_t i0 = 0, rows = first_part; i0 < S; i0 += rows, rows = S - i0) {
-        pair p = {.pick = upick((int)width, (int)S, (int)i0)};
+    const ptrdiff_t inputs = o->rows, outputs = o->group;
+    const ptrdiff_t per_vector = VL / (inputs > outputs ? inputs : outputs);
+    const ptrdiff_t groups = o->columns / outputs;
+    const ptrdiff_t first_part = inputs > 4 && inputs < 8 ? inputs / 2 : inputs;
+    for (ptrdiff_t i0 = 0, rows = first_part; i0 < inputs; i0 += rows, rows = inputs - i0) {
+        pair p = {.pick = upick((int)outputs, (int)inputs, (int)i0)};
 #pragma GCC unroll 1
-        for (ptrdiff_t g = 0; g < groups; g += 2 * share) {
+        for (ptrdiff_t g = 0; g < groups; g += 2 * per_vector) {
             V sums[2 * GROUP_ROWS];
-            p.x0 = g * S;
-            p.b0 = g * width;
+            p.x0 = g * inputs;
+            p.b0 = g * outputs;
 #pragma GCC unroll 1
             for (int v = 0; v < 2; v++) {
-                const ptrdiff_t left = groups - g - v * share, n = left < share ? left : share;
-                p.x_lanes[v] = (int)((n > 0 ? n : 0) * S);
-                p.b_lanes[v] = (int)((n > 0 ? n : 0) * width);
+                const ptrdiff_t left = groups - g - v * per_vector;
+                const ptrdiff_t n = left < per_vector ? left : per_vector;
+                p.x_lanes[v] = (int)((n > 0 ? n : 0) * inputs);
+                p.b_lanes[v] = (int)((n > 0 ? n : 0) * outputs);
             }
             rows_of[rows](o, &p, sums);
             T *c = o->c + i0 * o->c_step + p.b0;

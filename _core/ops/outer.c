@@ -23,26 +23,53 @@ size_t NAME(outer_workspace)(const cvl_conv2d_shape *shape, int threads)
     return NAME(outer_plan)(&p, shape, NULL, threads);
 }
 
-/* The number of the first output of a row in the batch. */
-static ptrdiff_t position_of(const plan *p, ptrdiff_t index)
+/* What a worker is at: the part of dw of a task. */
+typedef struct part {
+    const plan *p;
+    const tables *t;
+    T *dw, *aside;
+    ptrdiff_t tap0, tap1;
+    ptrdiff_t tap_row;           /* the first of its rows of a tap, */
+    ptrdiff_t x_at, dy_at;       /* where what it reads lies in a pixel of x and of dy, */
+    ptrdiff_t channels, outputs; /* and how much that is, of all groups of the set */
+    ptrdiff_t first, pieces,
+        blocks;                 /* what it sums over, and how many even blocks that is cut into */
+    ptrdiff_t listed, from, to; /* of the block at hand: its pieces, and its outputs in the batch */
+    NAME(outer) job;            /* but for its runs and where its sums go */
+} part;
+
+/* ------------------------------------------------------------------- the pieces of a block */
+
+/* The number of the first output of a piece in the batch. */
+static ptrdiff_t position_of(const plan *p, ptrdiff_t number)
 {
-    return index / p->pieces * p->shape->OW + index % p->pieces * CVL_ORDER_PIXELS;
+    return number / p->row_pieces * p->shape->OW + number % p->row_pieces * CVL_ORDER_PIXELS;
 }
 
-/* The first row of a block. */
-static row row_at(const plan *p, ptrdiff_t index)
+/* A piece, as the first of a block. */
+static piece piece_of(const plan *p, ptrdiff_t number)
 {
-    const ptrdiff_t from = index % p->pieces * CVL_ORDER_PIXELS, image_row = index / p->pieces;
-    return (row){image_row / p->shape->OH, image_row % p->shape->OH, from,
-                 cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS), 0};
+    const ptrdiff_t from = number % p->row_pieces * CVL_ORDER_PIXELS, row = number / p->row_pieces;
+    return (piece){row / p->shape->OH, row % p->shape->OH, from,
+                   cvl_min(p->shape->OW, from + CVL_ORDER_PIXELS), 0};
 }
 
-/* Lists the rows [first, last). */
-static void list_rows(const plan *p, const tables *t, ptrdiff_t first, ptrdiff_t last)
+/* The number of the first piece of a block. */
+static ptrdiff_t first_piece(const part *w, ptrdiff_t block)
 {
-    row r = row_at(p, first);
-    for (ptrdiff_t i = 0; i < last - first; i++) {
-        t->row[i] = r;
+    return w->first + w->pieces * block / w->blocks;
+}
+
+static void list_pieces(part *w, ptrdiff_t block)
+{
+    const plan *p = w->p;
+    const ptrdiff_t first = first_piece(w, block), last = first_piece(w, block + 1);
+    w->listed = last - first;
+    w->from = position_of(p, first);
+    w->to = position_of(p, last);
+    piece r = piece_of(p, first);
+    for (ptrdiff_t i = 0; i < w->listed; i++) {
+        w->t->piece[i] = r;
         r.position += r.to - r.from;
         r.from = r.to == p->shape->OW ? 0 : r.to;
         r.to = cvl_min(p->shape->OW, r.from + CVL_ORDER_PIXELS);
@@ -54,52 +81,41 @@ static void list_rows(const plan *p, const tables *t, ptrdiff_t first, ptrdiff_t
     }
 }
 
-/* The first input row that the copy holds of the image of row r, of a list that begins with first. */
-static ptrdiff_t first_copied(const plan *p, const row *first, const row *r)
+/* The input row after the last that a piece reads. */
+static ptrdiff_t end_row(const plan *p, const piece *r)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    return cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
+}
+
+/* ---------------------------------------------------------------------- copies of the input */
+
+/* The first input row that the copy holds of the image of a listed piece. */
+static ptrdiff_t first_copied(const plan *p, const piece *first, const piece *r)
 {
     const cvl_conv2d *d = &p->shape->d;
     return cvl_max(0, (r->n == first->n ? first->oh : 0) * d->SH - d->PT);
 }
 
-/* Where the copy holds row ih of the image of row r. */
-static ptrdiff_t copied_row(const plan *p, const tables *t, const row *r, ptrdiff_t ih)
+/* Where the copy holds row ih of the image of a listed piece. */
+static ptrdiff_t copied_row(const plan *p, const tables *t, const piece *r, ptrdiff_t ih)
 {
-    return ((r->n - t->row->n) * p->image_rows + ih - first_copied(p, t->row, r)) * p->copy_width;
+    const ptrdiff_t row = ih - first_copied(p, t->piece, r);
+    return ((r->n - t->piece->n) * p->image_rows + row) * p->x_copy_width;
 }
 
-/* Lists the runs of the first `count` listed rows for the tap (kh, kw): the stretches inside the
- * input, or inside its copy. */
-static ptrdiff_t list_runs(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh,
-                           ptrdiff_t kw)
+/* Whether a listed piece is the last of its image: of each image one stretch of rows is copied. */
+static int ends_image(const part *w, const piece *r)
 {
-    const cvl_conv2d *d = &p->shape->d;
-    /* ow is inside when 0 <= ow*SW + left < W. */
-    const ptrdiff_t left = kw * d->DW - d->PL, top = kh * d->DH - d->PT;
-    const ptrdiff_t low = cvl_max(0, cvl_ceil_div(-left, d->SW));
-    const ptrdiff_t high = cvl_floor_div(d->W - 1 - left, d->SW) + 1;
-    ptrdiff_t runs = 0;
-    for (const row *r = t->row; r < t->row + count; r++) {
-        const ptrdiff_t ih = r->oh * d->SH + top;
-        const ptrdiff_t begin = cvl_max(low, r->from), end = cvl_min(high, r->to);
-        if (ih < 0 || ih >= d->H || begin >= end)
-            continue;
-        const ptrdiff_t column = begin * d->SW + left;
-        t->run[runs++] = (cvl_outer_run){
-            p->merged ? copied_row(p, t, r, ih) + column * p->merged
-                      : ((r->n * d->H + ih) * d->W + column) * d->C,
-            (r->position + begin - r->from) * p->b_step,
-            end - begin,
-        };
-    }
-    return runs;
+    return r + 1 == w->t->piece + w->listed || r[1].n != r->n;
 }
 
-/* Columns of the input that a row reads: [left, right), of which [begin, end) are inside. */
+/* Columns of the input that a piece reads: [left, right), of which [begin, end) are inside. */
 typedef struct window {
     ptrdiff_t left, begin, end, right;
 } window;
 
-static window window_of(const plan *p, const row *r)
+static window window_of(const plan *p, const piece *r)
 {
     const cvl_conv2d *d = &p->shape->d;
     const ptrdiff_t left = r->from * d->SW - d->PL;
@@ -108,119 +124,87 @@ static window window_of(const plan *p, const row *r)
     return (window){left, begin, cvl_max(begin, cvl_min(right, d->W)), right};
 }
 
-/* Copies what the first `count` listed rows read of the groups of a task, whose channels begin at c,
- * padding included: of each image one stretch of rows. */
-static void copy_input(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
+/* Copies what the block reads of the groups of the set, padding included. */
+static void copy_rows(const part *w)
 {
+    const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    const row *first = t->row;
+    const piece *first = w->t->piece;
     const window at = window_of(p, first);
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const row *r = first + i;
-        if (i + 1 < count && r[1].n == r->n)
+    const ptrdiff_t before = (at.begin - at.left) * p->C, inside = (at.end - at.begin) * p->C;
+    const ptrdiff_t after = (at.right - at.end) * p->C;
+    for (const piece *r = first; r < first + w->listed; r++) {
+        if (!ends_image(w, r))
             continue;
-        const ptrdiff_t ih0 = first_copied(p, first, r);
-        const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
-        T *to = t->copy + (r->n - first->n) * p->image_rows * p->copy_width;
-        for (ptrdiff_t ih = ih0; ih < ih1; ih++, to += p->copy_width) {
-            const T *from = p->x + ((r->n * d->H + ih) * d->W + at.begin) * d->C + c;
-            T *inside = to + (at.begin - at.left) * p->C, *outside = to + (at.end - at.left) * p->C;
-            for (ptrdiff_t g = 0; g < p->side; g++) {
-                memset(to + g * p->copy_size, 0, (size_t)((at.begin - at.left) * p->C) * sizeof(T));
-                memset(outside + g * p->copy_size, 0,
-                       (size_t)((at.right - at.end) * p->C) * sizeof(T));
+        const ptrdiff_t end = end_row(p, r);
+        T *to = w->t->copy + (r->n - first->n) * p->image_rows * p->x_copy_width;
+        for (ptrdiff_t ih = first_copied(p, first, r); ih < end; ih++, to += p->x_copy_width) {
+            const T *from = p->x + ((r->n * d->H + ih) * d->W + at.begin) * d->C + w->x_at;
+            for (ptrdiff_t g = 0; g < p->set_groups; g++) {
+                T *copy = to + g * p->x_copy_size;
+                memset(copy, 0, (size_t)before * sizeof(T));
+                memset(copy + before + inside, 0, (size_t)after * sizeof(T));
             }
             if (d->groups == 1)
-                memcpy(inside, from, (size_t)((at.end - at.begin) * p->C) * sizeof(T));
+                memcpy(to + before, from, (size_t)inside * sizeof(T));
             else
-                p->kernels->outer_panels(at.end - at.begin, p->side * p->C, p->C, inside,
-                                         p->copy_size, from, d->C);
+                p->kernels->outer_panels(at.end - at.begin, p->set_groups * p->C, p->C, to + before,
+                                         p->x_copy_size, from, d->C);
         }
     }
 }
 
-/* Copies what each of the first `count` listed rows reads, padding included: by column and channel, the
- * elements of all kernel rows. */
-static void copy_stacked(const plan *p, const tables *t, ptrdiff_t count)
+/* Copies what each piece of the block reads, padding included: by column and channel, the elements of all
+ * kernel rows. */
+static void copy_stacked(const part *w)
 {
+    const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    const row *first = t->row;
-    const window at = window_of(p, first);
+    const tables *t = w->t;
+    const window at = window_of(p, t->piece);
     const ptrdiff_t elements = d->C * d->KH, before = (at.begin - at.left) * elements;
     const ptrdiff_t after = (at.right - at.end) * elements;
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const row *r = first + i;
+    for (ptrdiff_t i = 0; i < w->listed; i++) {
+        const piece *r = t->piece + i;
         for (ptrdiff_t kh = 0; kh < d->KH; kh++) {
             const ptrdiff_t ih = r->oh * d->SH - d->PT + kh * d->DH;
             t->source[i * d->KH + kh] =
                 ih >= 0 && ih < d->H ? p->x + ((r->n * d->H + ih) * d->W + at.begin) * d->C : NULL;
         }
-        T *to = t->copy + i * p->copy_width;
+        T *to = t->copy + i * p->x_copy_width;
         memset(to, 0, (size_t)before * sizeof(T));
         memset(to + (at.end - at.left) * elements, 0, (size_t)after * sizeof(T));
     }
-    p->kernels->interleave(count, (at.end - at.begin) * d->C, t->copy + before, p->copy_width,
+    p->kernels->interleave(w->listed, (at.end - at.begin) * d->C, t->copy + before, p->x_copy_width,
                            t->source, d->KH);
 }
 
-/* Copies the channels from c on of whole rows that the first `count` listed rows read. */
-static void copy_channels(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t c)
+/* Copies the channels of the set of whole rows that the block reads, to panels. */
+static void copy_panels(const part *w)
 {
+    const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    for (const row *r = t->row; r < t->row + count; r++) {
-        if (r + 1 < t->row + count && r[1].n == r->n)
-            continue;
-        const ptrdiff_t ih0 = first_copied(p, t->row, r);
-        const ptrdiff_t ih1 = cvl_min(d->H, r->oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
-        if (ih0 < ih1)
-            p->kernels->outer_panels((ih1 - ih0) * d->W, p->width, p->merged,
-                                     t->copy + copied_row(p, t, r, ih0), p->copy_size,
-                                     p->x + (r->n * d->H + ih0) * d->W * d->C + c, d->C);
+    const tables *t = w->t;
+    for (const piece *r = t->piece; r < t->piece + w->listed; r++) {
+        const ptrdiff_t ih = first_copied(p, t->piece, r), end = end_row(p, r);
+        if (ends_image(w, r) && ih < end)
+            p->kernels->outer_panels((end - ih) * d->W, p->width, p->panel,
+                                     t->copy + copied_row(p, t, r, ih), p->x_copy_size,
+                                     p->x + (r->n * d->H + ih) * d->W * d->C + w->x_at, d->C);
     }
 }
 
-/* Lists the runs of the first `count` listed rows for the kernel row kh, or all of them, in the copy. */
-static ptrdiff_t list_copied(const plan *p, const tables *t, ptrdiff_t count, ptrdiff_t kh)
-{
-    const cvl_conv2d *d = &p->shape->d;
-    ptrdiff_t runs = 0;
-    for (const row *r = t->row; r < t->row + count; r++) {
-        const ptrdiff_t ih = r->oh * d->SH + kh * d->DH - d->PT;
-        if (!p->stacked && (ih < 0 || ih >= d->H))
-            continue;
-        t->run[runs++] = (cvl_outer_run){
-            p->stacked ? (r - t->row) * p->copy_width : copied_row(p, t, r, ih),
-            r->position * p->b_step,
-            r->to - r->from,
-        };
-    }
-    return runs;
-}
+/* ------------------------------------------------------------------- what is fetched ahead */
 
-/* What a worker is at: part of a group, of which `job` knows all but block and tap. */
-typedef struct part {
-    const plan *p;
-    const tables *t;
-    ptrdiff_t c, x, y; /* row of a tap of dw; where its channels lie in a pixel of x and of dy */
-    ptrdiff_t channels, outputs; /* of x and dy, of all groups of a task */
-    ptrdiff_t tap0, tap1;
-    T *dw, *aside;
-    ptrdiff_t row0, rows, blocks; /* what it sums over, which is cut into even blocks */
-    NAME(outer) job;
-} part;
+/* What is no stretch to fetch, and never ends. */
+static NAME(stretch) nothing(const plan *p) { return (NAME(stretch)){p->x, PTRDIFF_MAX, 0}; }
 
-/* The first row of a block of it. */
-static ptrdiff_t block_row(const part *w, ptrdiff_t block)
-{
-    return w->row0 + w->rows * block / w->blocks;
-}
-
-enum { FEW = 4 };
+enum { SMALL_TILE = 4 }; /* rows or columns */
 
 /* Lists `count` pixels, `step` apart, of `width` elements each. They are fetched in the order of
  * memory, so that the CPU finds out and fetches some itself, and at a rate that goes with the
- * multiply-adds of a tile: half a vector for each k is too slow, a whole one no faster, but where a tile
- * has FEW rows, or would: then they are a line apart. */
+ * multiply-adds of a tile: half a vector for each k is too slow, a whole one no faster, but where tiles
+ * are small: then fetches are a line apart. */
 static NAME(stretch) *list_pixels(const part *w, NAME(stretch) *next, const T *at, ptrdiff_t count,
                                   ptrdiff_t step, ptrdiff_t width)
 {
@@ -228,12 +212,12 @@ static NAME(stretch) *list_pixels(const part *w, NAME(stretch) *next, const T *a
         width *= count;
         count = count > 0;
     }
-    const int few = cvl_min(w->job.rows, w->job.columns) <= FEW;
-    const ptrdiff_t bytes = few ? CVL_LINE : w->p->kernels->vector * 3 / 4;
-    const ptrdiff_t far = bytes / (ptrdiff_t)sizeof(T);
-    const ptrdiff_t fetches = cvl_ceil_div(width, far);
+    const int small = cvl_min(w->job.rows, w->job.columns) <= SMALL_TILE;
+    const ptrdiff_t bytes = small ? CVL_LINE : w->p->kernels->vector * 3 / 4;
+    const ptrdiff_t apart = bytes / (ptrdiff_t)sizeof(T);
+    const ptrdiff_t fetches = cvl_ceil_div(width, apart);
     for (; count > 0 && next < w->t->ahead + OUTER_AHEAD; count--, at += step)
-        *next++ = (NAME(stretch)){at, fetches, far};
+        *next++ = (NAME(stretch)){at, fetches, apart};
     return next;
 }
 
@@ -242,35 +226,84 @@ static void look_ahead(const part *w, ptrdiff_t block)
 {
     const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
+    const ptrdiff_t first = first_piece(w, block), last = first_piece(w, block + 1);
     const ptrdiff_t from = position_of(p, first), to = position_of(p, last);
     const ptrdiff_t step = d->KW == 1 ? d->SW : 1;
     NAME(stretch) *next =
-        list_pixels(w, w->t->ahead, p->dy + from * d->OC + w->y, to - from, d->OC, w->outputs);
+        list_pixels(w, w->t->ahead, p->dy + from * d->OC + w->dy_at, to - from, d->OC, w->outputs);
     for (ptrdiff_t i = first; i < last; i++) {
-        const row r = row_at(p, i);
-        const ptrdiff_t end = cvl_min(d->H, r.oh * d->SH - d->PT + (d->KH - 1) * d->DH + 1);
+        const piece r = piece_of(p, i);
+        const ptrdiff_t end = end_row(p, &r);
         const ptrdiff_t begin = cvl_max(0, r.oh > 0 ? end - cvl_min(d->SH, d->KH) : 0);
         const ptrdiff_t left = cvl_max(0, r.from * d->SW - d->PL);
         const ptrdiff_t right = cvl_min(d->W, (r.to - 1) * d->SW - d->PL + (d->KW - 1) * d->DW + 1);
         for (ptrdiff_t ih = begin; ih < end; ih++)
-            next = list_pixels(w, next, p->x + ((r.n * d->H + ih) * d->W + left) * d->C + w->x,
+            next = list_pixels(w, next, p->x + ((r.n * d->H + ih) * d->W + left) * d->C + w->x_at,
                                cvl_ceil_div(right - left, step), step * d->C, w->channels);
     }
-    *next = (NAME(stretch)){p->x, PTRDIFF_MAX, 0};
+    *next = nothing(p);
+}
+
+/* ------------------------------------------------------------------------- a tap of a block */
+
+/* Lists the runs of a tap of the kernel: the stretches of pieces inside the input, or its copy. */
+static void list_runs(part *w, ptrdiff_t kh, ptrdiff_t kw)
+{
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
+    const tables *t = w->t;
+    /* ow is inside when 0 <= ow*SW + left < W. */
+    const ptrdiff_t left = kw * d->DW - d->PL, top = kh * d->DH - d->PT;
+    const ptrdiff_t low = cvl_max(0, cvl_ceil_div(-left, d->SW));
+    const ptrdiff_t high = cvl_floor_div(d->W - 1 - left, d->SW) + 1;
+    cvl_outer_run *run = t->run;
+    for (const piece *r = t->piece; r < t->piece + w->listed; r++) {
+        const ptrdiff_t ih = r->oh * d->SH + top;
+        const ptrdiff_t begin = cvl_max(low, r->from), end = cvl_min(high, r->to);
+        if (ih < 0 || ih >= d->H || begin >= end)
+            continue;
+        const ptrdiff_t column = begin * d->SW + left;
+        *run++ = (cvl_outer_run){
+            p->panel ? copied_row(p, t, r, ih) + column * p->panel
+                     : ((r->n * d->H + ih) * d->W + column) * d->C,
+            (r->position + begin - r->from) * p->dy_step,
+            end - begin,
+        };
+    }
+    w->job.runs = run - t->run;
+}
+
+/* Lists the runs of the kernel row kh, or of all of them, in the copy. */
+static void list_whole_runs(part *w, ptrdiff_t kh)
+{
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
+    const tables *t = w->t;
+    cvl_outer_run *run = t->run;
+    for (const piece *r = t->piece; r < t->piece + w->listed; r++) {
+        const ptrdiff_t ih = r->oh * d->SH + kh * d->DH - d->PT;
+        if (!p->stacked && (ih < 0 || ih >= d->H))
+            continue;
+        *run++ = (cvl_outer_run){
+            p->stacked ? (r - t->piece) * p->x_copy_width : copied_row(p, t, r, ih),
+            r->position * p->dy_step,
+            r->to - r->from,
+        };
+    }
+    w->job.runs = run - t->run;
 }
 
 /* Copies what the runs of a tap read of x, one after the other. */
 static void pack_runs(part *w)
 {
-    const cvl_conv2d *d = &w->p->shape->d;
-    const ptrdiff_t step = w->p->packed;
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
     ptrdiff_t to = 0;
     for (cvl_outer_run *run = w->t->run; run < w->t->run + w->job.runs; run++) {
-        w->p->kernels->outer_panels(run->count, w->job.rows, step, w->t->packed + to, 0,
-                                    w->p->x + w->x + run->a, d->SW * d->C);
+        p->kernels->outer_panels(run->count, w->job.rows, p->x_step, w->t->packed + to, 0,
+                                 p->x + w->x_at + run->a, d->SW * d->C);
         run->a = to;
-        to += run->count * step;
+        to += run->count * p->x_step;
     }
 }
 
@@ -279,19 +312,19 @@ static void run_panels(part *w)
 {
     const plan *p = w->p;
     NAME(outer) job = w->job;
-    job.columns = p->merged;
-    for (ptrdiff_t i = 0; i < p->copies; i++) {
-        if (p->shared)
+    job.columns = p->panel;
+    for (ptrdiff_t i = 0; i < p->x_copies; i++) {
+        if (p->vector_groups)
             p->kernels->outer_groups(&job);
         else
             p->kernels->outer(&job);
-        job.a += p->copy_size;
-        job.b += p->dy_panel;
-        job.c += p->merged;
+        job.a += p->x_copy_size;
+        job.b += p->dy_copy_size;
+        job.c += p->panel;
     }
 }
 
-/* A tap with the roles of x and dy exchanged. */
+/* With the roles of x and dy exchanged. */
 static void run_turned(part *w, ptrdiff_t tap)
 {
     const plan *p = w->p;
@@ -314,7 +347,7 @@ static void run_turned(part *w, ptrdiff_t tap)
     w->job.ahead = job.ahead;
 }
 
-/* A tap, some rows of dw after the others. */
+/* Some rows of dw after the others. */
 static void run_slices(part *w)
 {
     const ptrdiff_t rows = w->p->slice;
@@ -328,116 +361,75 @@ static void run_slices(part *w)
     w->job.ahead = job.ahead;
 }
 
-/* `count` listed rows of a block, from output `from` to output `to`: all taps of a group, or of those
- * of a copy. */
-static void run_group(part *w, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
+static void run_tap(part *w, ptrdiff_t tap)
 {
     const plan *p = w->p;
     const cvl_conv2d *d = &p->shape->d;
-    const tables *t = w->t;
-    if (p->merged)
-        copy_channels(p, t, count, w->x);
-    w->job.b = p->dy + from * d->OC + w->y;
-    if (p->dy_panel) {
-        p->kernels->outer_panels(to - from, w->job.columns, p->b_step, t->dy, p->dy_panel, w->job.b,
-                                 d->OC);
-        w->job.b = t->dy;
-    }
-    for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++) {
-        w->job.runs = p->whole ? list_copied(p, t, count, tap)
-                               : list_runs(p, t, count, tap / d->KW, tap % d->KW);
-        if (p->packed)
-            pack_runs(w);
-        w->job.c = p->stacked ? w->aside : w->dw + (tap * p->C_tap + w->c) * d->OC + w->y;
-        if (p->merged)
-            run_panels(w);
-        else if (p->shared)
-            p->kernels->outer_groups(&w->job);
-        else if (p->turned)
-            run_turned(w, tap);
-        else
-            run_slices(w);
-    }
+    if (p->whole_rows)
+        list_whole_runs(w, tap);
+    else
+        list_runs(w, tap / d->KW, tap % d->KW);
+    if (p->packed)
+        pack_runs(w);
+    w->job.c = p->stacked ? w->aside : w->dw + (tap * p->tap_rows + w->tap_row) * d->OC + w->dy_at;
+    if (p->panel)
+        run_panels(w);
+    else if (p->vector_groups)
+        p->kernels->outer_groups(&w->job);
+    else if (p->turned)
+        run_turned(w, tap);
+    else
+        run_slices(w);
 }
 
-/* A part for its group of that number. */
+/* ------------------------------------------------------------------- the blocks of a task */
+
+/* Whether the groups of a set are computed at once. */
+static int at_once(const plan *p) { return p->vector_groups || p->panel; }
+
+/* A part for a group of its set. */
 static part group_of(const part *w, ptrdiff_t number)
 {
     const plan *p = w->p;
     part group = *w;
-    group.x += number * p->C;
-    group.y += number * p->OC;
+    group.x_at += number * p->C;
+    group.dy_at += number * p->OC;
     group.aside += number * aside_size(p);
-    group.job.a += number * p->copy_size;
+    group.job.a += number * p->x_copy_size;
     return group;
 }
 
-/* A block, all taps. */
+/* A block for a group, or for all of a set that are computed at once. */
+static void run_group(part *w)
+{
+    const plan *p = w->p;
+    const cvl_conv2d *d = &p->shape->d;
+    w->job.b = p->dy + w->from * d->OC + w->dy_at;
+    if (p->dy_copies) {
+        p->kernels->outer_panels(w->to - w->from, w->job.columns, p->dy_step, w->t->dy,
+                                 p->dy_copy_size, w->job.b, d->OC);
+        w->job.b = w->t->dy;
+    }
+    for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++)
+        run_tap(w, tap);
+}
+
 static void run_block(part *w, ptrdiff_t block)
 {
     const plan *p = w->p;
-    const ptrdiff_t first = block_row(w, block), last = block_row(w, block + 1);
-    list_rows(p, w->t, first, last);
+    list_pieces(w, block);
     if (p->stacked)
-        copy_stacked(p, w->t, last - first);
-    else if (p->whole)
-        copy_input(p, w->t, last - first, w->x);
-    for (ptrdiff_t g = 0; g < (p->shared || p->merged ? 1 : p->side); g++) {
+        copy_stacked(w);
+    else if (p->whole_rows)
+        copy_rows(w);
+    else if (p->panel)
+        copy_panels(w);
+    for (ptrdiff_t g = 0; g < (at_once(p) ? 1 : p->set_groups); g++) {
         part group = group_of(w, g);
-        run_group(&group, last - first, position_of(p, first), position_of(p, last));
+        run_group(&group);
         w->job.ahead = group.job.ahead;
     }
     w->job.add = 1;
-}
-
-/* The channels and outputs of one part of a group, all taps, over the rows of one split. */
-static part part_of(const plan *p, const tables *t, ptrdiff_t task)
-{
-    const cvl_conv2d *d = &p->shape->d;
-    const ptrdiff_t oc = task % p->widths * p->width;
-    const ptrdiff_t c = task / p->widths % p->depths * p->depth;
-    const ptrdiff_t cut = task / p->widths / p->depths % p->cuts;
-    const ptrdiff_t group = task / p->widths / p->depths / p->cuts % p->groups;
-    const ptrdiff_t split = task / p->widths / p->depths / p->cuts / p->groups;
-    const ptrdiff_t row0 = p->all_rows * split / p->splits;
-    const ptrdiff_t rows = p->all_rows * (split + 1) / p->splits - row0;
-    const ptrdiff_t first = group * p->side, side = cvl_min(p->side, d->groups - first);
-    const int beside = p->shared || p->merged;
-    const ptrdiff_t channels = cvl_min(p->depth, p->C_tap - c);
-    const ptrdiff_t outputs = beside ? side * p->OC : cvl_min(p->width, p->OC - oc);
-    return (part){
-        .p = p,
-        .t = t,
-        .c = c,
-        .x = first * p->C + c,
-        .y = first * p->OC + oc,
-        .channels = p->whole ? p->side * p->C : channels,
-        .outputs = p->whole ? p->side * p->OC : outputs,
-        .tap0 = p->taps * cut / p->cuts,
-        .tap1 = p->taps * (cut + 1) / p->cuts,
-        .aside = t->aside,
-        .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
-        .row0 = row0,
-        .rows = rows,
-        .blocks = cvl_ceil_div(rows, p->rows),
-        .job =
-            {
-                .run = t->run,
-                .rows = channels,
-                .columns = outputs,
-                .group = p->OC,
-                .a = p->packed               ? t->packed
-                     : p->whole || p->merged ? t->copy
-                                             : p->x + first * p->C + c,
-                .a_step = p->packed    ? p->packed
-                          : p->merged  ? d->SW * p->merged
-                          : p->stacked ? d->SW * d->KH * d->C
-                          : p->whole   ? d->SW * p->C
-                                       : d->SW * d->C,
-                .b_step = p->b_step,
-                .c_step = p->stacked ? outputs : d->OC,
-            },
-    };
 }
 
 /* Puts dw of a part, which is turned, in its place. */
@@ -445,11 +437,11 @@ static void place_turned(const part *w)
 {
     const plan *p = w->p;
     const ptrdiff_t OC = p->shape->d.OC;
-    for (ptrdiff_t g = 0; g < p->side; g++) {
+    for (ptrdiff_t g = 0; g < p->set_groups; g++) {
         const part group = group_of(w, g);
         for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++)
             p->kernels->transpose(w->job.rows, w->job.columns,
-                                  w->dw + (tap * p->C_tap + w->c) * OC + group.y, OC,
+                                  w->dw + (tap * p->tap_rows + w->tap_row) * OC + group.dy_at, OC,
                                   group.aside + tap * p->width * p->depth, p->depth);
     }
 }
@@ -463,13 +455,65 @@ static void place_stacked(const part *w)
     const ptrdiff_t elements = d->KW * d->C, outputs = w->job.columns;
     for (ptrdiff_t kh = 0; kh < d->KH; kh++)
         for (ptrdiff_t i = 0; i < elements; i++) {
-            T *to = w->dw + (kh * elements + i) * d->OC + w->y;
+            T *to = w->dw + (kh * elements + i) * d->OC + w->dy_at;
             const ptrdiff_t from = i * d->KH + kh;
             if (!p->turned)
                 memcpy(to, w->aside + from * outputs, (size_t)outputs * sizeof(T));
             for (ptrdiff_t o = 0; p->turned && o < outputs; o++)
                 to[o] = w->aside[o * p->depth + from];
         }
+}
+
+/* The last digit of a number of that base, which it loses. */
+static ptrdiff_t take_digit(ptrdiff_t *number, ptrdiff_t base)
+{
+    const ptrdiff_t digit = *number % base;
+    *number /= base;
+    return digit;
+}
+
+static part part_of(const plan *p, const tables *t, ptrdiff_t task)
+{
+    const cvl_conv2d *d = &p->shape->d;
+    const ptrdiff_t oc = take_digit(&task, p->widths) * p->width;
+    const ptrdiff_t tap_row = take_digit(&task, p->depths) * p->depth;
+    const ptrdiff_t tap_part = take_digit(&task, p->tap_parts);
+    const ptrdiff_t group = take_digit(&task, p->sets) * p->set_groups, split = task;
+    const ptrdiff_t first = p->all_pieces * split / p->splits;
+    const ptrdiff_t pieces = p->all_pieces * (split + 1) / p->splits - first;
+    const ptrdiff_t channels = cvl_min(p->depth, p->tap_rows - tap_row);
+    const ptrdiff_t outputs = at_once(p) ? cvl_min(p->set_groups, d->groups - group) * p->OC
+                                         : cvl_min(p->width, p->OC - oc);
+    const ptrdiff_t x_at = group * p->C + tap_row;
+    return (part){
+        .p = p,
+        .t = t,
+        .dw = split ? p->partial + (split - 1) * p->shape->w_size : p->dw,
+        .aside = t->aside,
+        .tap0 = p->taps * tap_part / p->tap_parts,
+        .tap1 = p->taps * (tap_part + 1) / p->tap_parts,
+        .tap_row = tap_row,
+        .x_at = x_at,
+        .dy_at = group * p->OC + oc,
+        .channels = p->whole_rows ? p->set_groups * p->C : channels,
+        .outputs = p->whole_rows ? p->set_groups * p->OC : outputs,
+        .first = first,
+        .pieces = pieces,
+        .blocks = cvl_ceil_div(pieces, p->block_pieces),
+        .job =
+            {
+                .run = t->run,
+                .rows = channels,
+                .columns = outputs,
+                .group = p->OC,
+                .a = p->packed     ? t->packed
+                     : p->x_copies ? t->copy
+                                   : p->x + x_at,
+                .a_step = p->x_step,
+                .b_step = p->dy_step,
+                .c_step = p->stacked ? outputs : d->OC,
+            },
+    };
 }
 
 /* Tasks: parts one after the other, each block of which has what comes after it fetched. */
@@ -480,10 +524,10 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     for (ptrdiff_t task = begin; task < end; task++) {
         part w = part_of(p, &t, task);
         for (ptrdiff_t block = 0; block < w.blocks; block++) {
+            const int more = block + 1 < w.blocks;
             w.job.ahead = t.ahead;
-            *t.ahead = (NAME(stretch)){p->x, PTRDIFF_MAX, 0};
-            if (p->far && (block + 1 < w.blocks || task + 1 < end)) {
-                const int more = block + 1 < w.blocks;
+            *t.ahead = nothing(p);
+            if (p->fetches_ahead && (more || task + 1 < end)) {
                 const part next = more ? w : part_of(p, &t, task + 1);
                 look_ahead(&next, more ? block + 1 : 0);
             }

@@ -1,4 +1,9 @@
-/* outer_plan.h: how backward weights are cut into tasks, and what a worker of them has. */
+/* outer_plan.h: how backward weights are cut into tasks, and what a worker of them has.
+ *
+ * Output rows are cut into pieces of at most CVL_ORDER_PIXELS columns, pieces are dealt to blocks of as
+ * many outputs about, and blocks to `splits` sums. Of dw a task has `depth` rows of some taps and `width`
+ * columns, of a set of groups. A tap is one of the kernel's or, where rows are taken whole, a kernel row,
+ * or all of them. */
 #ifndef CVL_OUTER_PLAN_H
 #define CVL_OUTER_PLAN_H
 
@@ -9,48 +14,54 @@ enum { OUTER_AHEAD = 1280 }; /* stretches of memory */
 typedef struct plan {
     const cvl_conv2d_shape *shape;
     const NAME(kernels) *kernels;
-    int whole;              /* kernel rows are taken whole, */
-    int stacked;            /* and all of them at once */
-    ptrdiff_t shared;       /* groups of a vector, side by side; or 0 */
-    ptrdiff_t merged;       /* channels of a panel of copies of x and dy; or 0 */
-    int turned;             /* outputs are the rows and channels the columns, */
-    int aside;              /* dw of a task is put in its place at the end */
-    ptrdiff_t C, OC;        /* per group */
-    ptrdiff_t taps, C_tap;  /* KH*KW and C, or KH and KW*C, or 1 and KH*KW*C */
-    ptrdiff_t pieces, rows; /* pieces of a row; most of them in a block */
-    int far;                /* what comes next is fetched ahead */
-    ptrdiff_t all_rows;     /* pieces of all rows of the batch */
-    ptrdiff_t groups;       /* sets of groups, of which a task has one */
-    ptrdiff_t side;         /* groups that are side by side or take turns at each block */
-    ptrdiff_t depth, depths, width, widths, splits;
-    ptrdiff_t slice;               /* rows of dw that a tap computes at a time */
-    ptrdiff_t cuts;                /* parts of the taps */
-    ptrdiff_t copy_width;          /* elements of a row of the copy of a block's input */
-    ptrdiff_t images, image_rows;  /* of a block; rows of the copy of one image */
-    ptrdiff_t copies, copy_size;   /* panels of the copy, or groups of it; elements of one */
-    ptrdiff_t b_step;              /* between pixels of dy, where it is or of the copy */
-    ptrdiff_t dy_panel, dy_panels; /* elements of a panel of the copy of dy, or 0; panels */
-    ptrdiff_t packed;              /* elements of a pixel of the copies of x for each tap; or 0 */
-    T *dw, *partial;               /* partial (splits - 1, KH, KW, C, groups*OC) */
+    T *dw, *partial; /* partial (splits - 1, KH, KW, C, groups*OC) */
     const T *dy, *x;
     char *worker;
     size_t worker_bytes;
+
+    /* How groups are taken: by turns at a block, but for these. */
+    ptrdiff_t vector_groups; /* that a vector holds, side by side; or 0 */
+    ptrdiff_t panel; /* channels of a panel of copies of x and dy, of a set side by side; or 0 */
+
+    /* How the taps of a group are. */
+    int whole_rows; /* kernel rows are taken whole, */
+    int stacked;    /* and all of them at once */
+    int turned;     /* outputs are the rows and channels the columns */
+    int aside;      /* dw of a task is put in its place at the end */
+
+    /* The work, and its parts. */
+    ptrdiff_t C, OC;                                /* of a group */
+    ptrdiff_t taps, tap_rows;                       /* KH*KW and C; KH and KW*C; or 1 and KH*KW*C */
+    ptrdiff_t row_pieces, block_pieces, all_pieces; /* of a row; of a block at most; of the batch */
+    ptrdiff_t depth, depths, width, widths;         /* of tap_rows and OC, and into how many */
+    ptrdiff_t tap_parts, splits;                    /* of the taps; of the pieces */
+    ptrdiff_t set_groups, sets;                     /* groups of a set; sets */
+    ptrdiff_t slice;                                /* rows of dw that a tap computes at a time */
+
+    /* What kernels read: where they are or copies. */
+    ptrdiff_t x_step, dy_step;       /* between pixels */
+    int packed;                      /* x is copied for each tap */
+    ptrdiff_t x_copies, x_copy_size; /* of a block's input: one for each panel or group; elements */
+    ptrdiff_t x_copy_width;          /* elements of a row of one */
+    ptrdiff_t images, image_rows;    /* of a block; rows of the copy of one image */
+    ptrdiff_t dy_copies, dy_copy_size; /* of a block; elements, or 0 */
+    int fetches_ahead;                 /* what comes next */
 } plan;
 
-/* A row of a block: output row oh of image n, columns [from, to), of which the first is output number
- * `position` of the block. */
-typedef struct row {
+/* A piece of output row oh of image n: columns [from, to), of which the first is output number `position`
+ * of the block. */
+typedef struct piece {
     ptrdiff_t n, oh, from, to, position;
-} row;
+} piece;
 
 typedef struct tables {
-    row *row;             /* (rows) */
-    cvl_outer_run *run;   /* (rows) */
-    T *packed;            /* (CVL_ORDER_PIXELS, packed) */
-    const T **source;     /* (rows, KH): what rows of the copy are made of */
-    T *copy;              /* (copies, images, image_rows, copy_width) */
-    T *dy;                /* (dy_panels, dy_panel) */
-    T *aside;             /* (side, taps, width, depth), or (depth, width): dw of a task */
+    piece *piece;         /* (block_pieces) */
+    cvl_outer_run *run;   /* (block_pieces) */
+    T *packed;            /* (CVL_ORDER_PIXELS, x_step) */
+    const T **source;     /* (block_pieces, KH): what rows of the copy are made of */
+    T *copy;              /* (x_copies, images, image_rows, x_copy_width) */
+    T *dy;                /* (dy_copies, dy_copy_size) */
+    T *aside;             /* (set_groups, taps, width, depth), or (depth, width): dw of a task */
     NAME(stretch) *ahead; /* (OUTER_AHEAD + 1) */
 } tables;
 
@@ -65,7 +76,7 @@ static inline ptrdiff_t aside_size(const plan *p) { return p->taps * p->width * 
 
 static inline ptrdiff_t all_tasks(const plan *p)
 {
-    return p->groups * p->depths * p->widths * p->cuts * p->splits;
+    return p->sets * p->depths * p->widths * p->tap_parts * p->splits;
 }
 
 #endif

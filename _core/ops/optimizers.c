@@ -16,13 +16,15 @@ typedef void stepper(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t
 struct steps {
     const segment *segments;
     ptrdiff_t count;
-    T constants[MAX_CONSTANTS];
+    stepper *step;
+    int needs;           /* of a segment, besides w */
+    int arrays;          /* that the step reads or writes */
+    double scale;        /* of gradients, */
+    int clear;           /* which become 0 */
     int nesterov, first; /* sgd */
     int with_extra;      /* adam: amsgrad; rmsprop: centered */
-    T scale;             /* of gradients */
-    int clear;
+    T constants[MAX_CONSTANTS];
     const NAME(kernels) *k;
-    stepper *step;
 };
 
 /* Chunks are numbered through the segments; neighbours in one segment are stepped together. */
@@ -51,14 +53,14 @@ static int has_all(const segment *part, int needs)
            (part->v || !(needs & NEEDS_V)) && (part->extra || !(needs & NEEDS_EXTRA));
 }
 
-static cvl_status check_segments(const steps *s, int needs, ptrdiff_t *chunks, ptrdiff_t *elements)
+static cvl_status check_segments(const steps *s, ptrdiff_t *chunks, ptrdiff_t *elements)
 {
     *chunks = *elements = 0;
     if (s->count > 0 && !s->segments)
         return CVL_ERR_ARGUMENT;
     for (ptrdiff_t i = 0; i < s->count; i++) {
         const segment *part = &s->segments[i];
-        if (part->n > 0 && !has_all(part, needs))
+        if (part->n > 0 && !has_all(part, s->needs))
             return CVL_ERR_ARGUMENT;
     }
     if (s->count < 0)
@@ -75,45 +77,31 @@ static cvl_status check_segments(const steps *s, int needs, ptrdiff_t *chunks, p
     return CVL_OK;
 }
 
-/* Constants are computed in double and rounded once; one that is then not finite is refused. */
-static int round_constants(steps *s, const double *constants, int count)
-{
-    for (int i = 0; i < count; i++) {
-        s->constants[i] = (T)constants[i];
-        if (!isfinite(s->constants[i]))
-            return 0;
-    }
-    return 1;
-}
-
-/* Takes over what a step does with gradients. */
-static int use_gradients(steps *s, double scale, int clear)
-{
-    s->scale = (T)scale;
-    s->clear = clear;
-    return isfinite(s->scale);
-}
-
 static NAME(gradients) gradients_of(const steps *s, const segment *part, ptrdiff_t i)
 {
-    return (NAME(gradients)){part->g + i, s->scale, s->clear};
+    return (NAME(gradients)){part->g + i, (T)s->scale, s->clear};
 }
 
-/* `arrays`: how many arrays the step reads or writes. */
-static cvl_status run_steps(steps *s, int needs, int arrays, const cvl_exec *run)
+/* Constants are computed in double and rounded once; one that is then not finite is refused. */
+static cvl_status run_steps(steps *s, const double *constants, int count, const cvl_exec *run)
 {
     cvl_exec exec;
     ptrdiff_t chunks, elements;
-    cvl_status status = cvl_read_exec(&exec, run, 0);
+    int finite = isfinite((T)s->scale);
+    for (int i = 0; i < count; i++) {
+        s->constants[i] = (T)constants[i];
+        finite = finite && isfinite(s->constants[i]);
+    }
+    cvl_status status = finite ? cvl_read_exec(&exec, run, 0) : CVL_ERR_ARGUMENT;
     if (status == CVL_OK)
-        status = check_segments(s, needs, &chunks, &elements);
+        status = check_segments(s, &chunks, &elements);
     if (status != CVL_OK)
         return status;
     s->k = kernels();
     if (!s->k)
         return CVL_ERR_ISA;
-    cvl_parallel_for(exec.threads, chunks, (double)arrays * sizeof(T) * (double)elements, CVL_FLUSH,
-                     step_chunks, s);
+    cvl_parallel_for(exec.threads, chunks, (double)s->arrays * sizeof(T) * (double)elements,
+                     CVL_FLUSH, step_chunks, s);
     return CVL_OK;
 }
 
@@ -132,14 +120,15 @@ cvl_status NAME(sgd_step)(const cvl_sgd *from, const segment *segments, ptrdiff_
         return CVL_ERR_ARGUMENT;
     steps s = {.segments = segments,
                .count = count,
+               .step = step_sgd,
+               .needs = NEEDS_G | (d.momentum != 0 ? NEEDS_M : 0),
+               .arrays = 5,
+               .scale = d.gradient_scale,
+               .clear = d.clear_gradients,
                .nesterov = d.nesterov,
-               .first = d.first,
-               .step = step_sgd};
+               .first = d.first};
     const double k[] = {-d.lr, d.momentum, 1 - d.dampening, d.l2, 1 - d.lr * d.weight_decay};
-    if (!round_constants(&s, k, CVL_COUNT(k)) ||
-        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
-        return CVL_ERR_ARGUMENT;
-    return run_steps(&s, NEEDS_G | (d.momentum != 0 ? NEEDS_M : 0), 5, run);
+    return run_steps(&s, k, CVL_COUNT(k), run);
 }
 
 /* The array beyond m and v, which a segment may have without need. */
@@ -160,7 +149,14 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
     cvl_adam d = CVL_ADAM_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {.segments = segments, .count = count, .with_extra = d.amsgrad, .step = step_adam};
+    steps s = {.segments = segments,
+               .count = count,
+               .step = step_adam,
+               .needs = NEEDS_G | NEEDS_M | NEEDS_V | (d.amsgrad ? NEEDS_EXTRA : 0),
+               .arrays = d.amsgrad ? 9 : 7,
+               .scale = d.gradient_scale,
+               .clear = d.clear_gradients,
+               .with_extra = d.amsgrad};
     /* (sqrt(v) + eps) / sqrt(c) = sqrt(v / c) + eps / sqrt(c) */
     const double eps = d.eps_hat ? d.eps / sqrt(d.correction2) : d.eps;
     const double k[] = {-d.lr / d.correction1,
@@ -172,12 +168,9 @@ cvl_status NAME(adam_step)(const cvl_adam *from, const segment *segments, ptrdif
                         eps,
                         d.l2,
                         1 - d.lr * d.weight_decay};
-    if (!isfinite(d.correction1) || !isfinite(d.correction2) || d.correction2 <= 0 ||
-        !round_constants(&s, k, CVL_COUNT(k)) ||
-        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
+    if (!isfinite(d.correction1) || !isfinite(d.correction2) || d.correction2 <= 0)
         return CVL_ERR_ARGUMENT;
-    const int needs = NEEDS_G | NEEDS_M | NEEDS_V | (d.amsgrad ? NEEDS_EXTRA : 0);
-    return run_steps(&s, needs, d.amsgrad ? 9 : 7, run);
+    return run_steps(&s, k, CVL_COUNT(k), run);
 }
 
 static void step_nadam(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -192,16 +185,21 @@ cvl_status NAME(nadam_step)(const cvl_nadam *from, const segment *segments, ptrd
     cvl_nadam d = CVL_NADAM_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {.segments = segments, .count = count, .step = step_nadam};
+    steps s = {.segments = segments,
+               .count = count,
+               .step = step_nadam,
+               .needs = NEEDS_G | NEEDS_M | NEEDS_V,
+               .arrays = 7,
+               .scale = d.gradient_scale,
+               .clear = d.clear_gradients};
     const double gain_m = -d.lr * d.next_mu / d.next_correction1;
     const double gain_g = -d.lr * (1 - d.mu) / d.correction1;
     const double k[] = {gain_m, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 / d.correction2,
                         d.eps,  d.l2,    1,           gain_g};
     if (!isfinite(d.correction1) || !isfinite(d.next_correction1) || !isfinite(d.correction2) ||
-        d.correction2 <= 0 || !round_constants(&s, k, CVL_COUNT(k)) ||
-        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
+        d.correction2 <= 0)
         return CVL_ERR_ARGUMENT;
-    return run_steps(&s, NEEDS_G | NEEDS_M | NEEDS_V, 7, run);
+    return run_steps(&s, k, CVL_COUNT(k), run);
 }
 
 static void step_adagrad(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -216,12 +214,15 @@ cvl_status NAME(adagrad_step)(const cvl_adagrad *from, const segment *segments, 
     cvl_adagrad d = CVL_ADAGRAD_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {.segments = segments, .count = count, .step = step_adagrad};
+    steps s = {.segments = segments,
+               .count = count,
+               .step = step_adagrad,
+               .needs = NEEDS_G | NEEDS_V,
+               .arrays = 5,
+               .scale = d.gradient_scale,
+               .clear = d.clear_gradients};
     const double k[] = {-d.lr, d.eps, d.l2};
-    if (!round_constants(&s, k, CVL_COUNT(k)) ||
-        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
-        return CVL_ERR_ARGUMENT;
-    return run_steps(&s, NEEDS_G | NEEDS_V, 5, run);
+    return run_steps(&s, k, CVL_COUNT(k), run);
 }
 
 static void step_rmsprop(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -237,15 +238,18 @@ cvl_status NAME(rmsprop_step)(const cvl_rmsprop *from, const segment *segments, 
     cvl_rmsprop d = CVL_RMSPROP_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {
-        .segments = segments, .count = count, .with_extra = d.centered, .step = step_rmsprop};
+    steps s = {.segments = segments,
+               .count = count,
+               .step = step_rmsprop,
+               .needs = NEEDS_G | NEEDS_V | (d.momentum != 0 ? NEEDS_M : 0) |
+                        (d.centered ? NEEDS_EXTRA : 0),
+               .arrays = 9,
+               .scale = d.gradient_scale,
+               .clear = d.clear_gradients,
+               .with_extra = d.centered};
     const double k[] = {
         -d.lr, d.alpha, 1 - d.alpha, d.eps, d.momentum, d.l2, d.alpha * (1 - d.alpha)};
-    if (!round_constants(&s, k, CVL_COUNT(k)) ||
-        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
-        return CVL_ERR_ARGUMENT;
-    const int needs = (d.momentum != 0 ? NEEDS_M : 0) | (d.centered ? NEEDS_EXTRA : 0);
-    return run_steps(&s, NEEDS_G | NEEDS_V | needs, 9, run);
+    return run_steps(&s, k, CVL_COUNT(k), run);
 }
 
 static void step_lion(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -260,25 +264,19 @@ cvl_status NAME(lion_step)(const cvl_lion *from, const segment *segments, ptrdif
     cvl_lion d = CVL_LION_INIT;
     if (!cvl_read(&d, from))
         return CVL_ERR_ARGUMENT;
-    steps s = {.segments = segments, .count = count, .step = step_lion};
+    steps s = {.segments = segments,
+               .count = count,
+               .step = step_lion,
+               .needs = NEEDS_G | NEEDS_M,
+               .arrays = 5,
+               .scale = d.gradient_scale,
+               .clear = d.clear_gradients};
     const double k[] = {
         -d.lr, d.beta1, 1 - d.beta1, d.beta2, 1 - d.beta2, 1 - d.lr * d.weight_decay, d.lr};
-    if (!round_constants(&s, k, CVL_COUNT(k)) ||
-        !use_gradients(&s, d.gradient_scale, d.clear_gradients))
-        return CVL_ERR_ARGUMENT;
-    return run_steps(&s, NEEDS_G | NEEDS_M, 5, run);
+    return run_steps(&s, k, CVL_COUNT(k), run);
 }
 
 /* ---------------------------------------------------------------- gradients and averages */
-
-static cvl_status run_one_constant(stepper *step, double constant, const segment *segments,
-                                   ptrdiff_t count, int needs, int arrays, const cvl_exec *run)
-{
-    steps s = {.segments = segments, .count = count, .step = step};
-    if (!round_constants(&s, &constant, 1))
-        return CVL_ERR_ARGUMENT;
-    return run_steps(&s, needs, arrays, run);
-}
 
 static void step_clip(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
 {
@@ -289,7 +287,8 @@ cvl_status NAME(clip)(double limit, const segment *segments, ptrdiff_t count, co
 {
     if (limit < 0)
         return CVL_ERR_ARGUMENT;
-    return run_one_constant(step_clip, limit, segments, count, 0, 2, run);
+    steps s = {.segments = segments, .count = count, .step = step_clip, .arrays = 2};
+    return run_steps(&s, &limit, 1, run);
 }
 
 static void step_scale(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -299,7 +298,8 @@ static void step_scale(const steps *s, const segment *part, ptrdiff_t i, ptrdiff
 
 cvl_status NAME(scale)(double factor, const segment *segments, ptrdiff_t count, const cvl_exec *run)
 {
-    return run_one_constant(step_scale, factor, segments, count, 0, 2, run);
+    steps s = {.segments = segments, .count = count, .step = step_scale, .arrays = 2};
+    return run_steps(&s, &factor, 1, run);
 }
 
 static void step_blend(const steps *s, const segment *part, ptrdiff_t i, ptrdiff_t n)
@@ -309,7 +309,9 @@ static void step_blend(const steps *s, const segment *part, ptrdiff_t i, ptrdiff
 
 cvl_status NAME(blend)(double rate, const segment *segments, ptrdiff_t count, const cvl_exec *run)
 {
-    return run_one_constant(step_blend, rate, segments, count, NEEDS_G, 3, run);
+    steps s = {
+        .segments = segments, .count = count, .step = step_blend, .needs = NEEDS_G, .arrays = 3};
+    return run_steps(&s, &rate, 1, run);
 }
 
 /* Blocks are numbered through the segments, as chunks are, and each has its own sum. */
@@ -341,7 +343,7 @@ static cvl_status count_blocks(const segment *segments, ptrdiff_t count, ptrdiff
                                ptrdiff_t *elements)
 {
     const steps s = {.segments = segments, .count = count};
-    const cvl_status status = check_segments(&s, 0, blocks, elements);
+    const cvl_status status = check_segments(&s, blocks, elements);
     *blocks = 0;
     for (ptrdiff_t i = 0; status == CVL_OK && i < count; i++)
         *blocks += cvl_ceil_div(segments[i].n, CVL_ORDER_SQUARES);

@@ -320,7 +320,7 @@ static cvl_status read_term(NAME(batch_norm) *job, const cvl_batch_norm_term *fr
                             scratch_kind kind)
 {
     cvl_batch_norm_term term = CVL_BATCH_NORM_TERM_INIT;
-    if (!cvl_read(&term, from) || !is_eps(term.eps))
+    if (!cvl_read(&term, from) || !cvl_is_eps(term.eps))
         return CVL_ERR_ARGUMENT;
     if (lacks_arrays(job, term.x, pixels) || !term.gamma || !term.mean || !term.var)
         return CVL_ERR_ARGUMENT;

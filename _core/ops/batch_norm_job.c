@@ -24,7 +24,7 @@ cvl_status NAME(batch_norm_open)(NAME(batch_norm) *job, const cvl_batch_norm *fr
     const ptrdiff_t scratch_per_channel = 128;
     cvl_batch_norm d = CVL_BATCH_NORM_INIT;
     ptrdiff_t elements;
-    if (!cvl_read(&d, from) || !is_eps(d.eps) ||
+    if (!cvl_read(&d, from) || !cvl_is_eps(d.eps) ||
         (d.activation != CVL_ACTIVATION_NONE && d.activation != CVL_ACTIVATION_RELU))
         return CVL_ERR_ARGUMENT;
     if (d.M < M_min || d.C < 1)
@@ -70,20 +70,18 @@ cvl_status NAME(batch_norm_open_run)(NAME(batch_norm) *jobs, int norms, cvl_exec
 
 /* ------------------------------------------------------------------------------- steps */
 
-static void reduce_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
-{
-    const NAME(batch_norm) *job = context;
-    (void)worker;
-    for (ptrdiff_t task = begin; task < end; task++)
-        job->reduce(job, task);
-}
+/* A step over spans. */
+typedef struct span_job {
+    const NAME(batch_norm) *job;
+    span_step *step;
+} span_job;
 
-static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+static void span_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
-    const NAME(batch_norm) *job = context;
+    const span_job *s = context;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++)
-        job->apply(job, task);
+        s->step(s->job, task);
 }
 
 /* Takes some channels of all norms through a step. */
@@ -166,13 +164,15 @@ void NAME(batch_norm_run)(NAME(batch_norm) *job, int threads)
         return;
     } else {
         channel_pass(job, job->prepare, 0, FORWARD_PLANES, threads);
+        span_job reduce = {job, job->reduce};
         if (job->reduce)
-            cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, reduce_tasks, job);
+            cvl_parallel_for(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, span_tasks, &reduce);
         if (job->prepare)
             channel_pass(job, job->finish, FORWARD_PLANES, BACKWARD_PLANES, threads);
         else
             channel_pass(job, job->finish, 0, FORWARD_PLANES, threads);
     }
+    span_job apply = {job, job->apply};
     if (job->apply)
-        cvl_parallel_sweep(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, apply_tasks, job);
+        cvl_parallel_sweep(threads, job->plan.tasks, bytes / 2, CVL_FLUSH, span_tasks, &apply);
 }

@@ -3,11 +3,7 @@
 #ifndef CVL_BATCH_NORM_JOB_H
 #define CVL_BATCH_NORM_JOB_H
 
-#include <float.h>
-
 #include "moments.h"
-
-enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
 
 typedef struct NAME(batch_norm) NAME(batch_norm);
 /* What a step does to the span of a task, or to some channels. */
@@ -43,8 +39,6 @@ struct NAME(batch_norm) {
 
 /* The kinds of scratch an operator uses. */
 typedef enum scratch_kind { INFERENCE, FORWARD, BACKWARD } scratch_kind;
-
-static inline int is_eps(double eps) { return eps >= 0 && eps <= DBL_MAX; }
 
 /* Reads and checks the descriptor and plans the passes. */
 cvl_status NAME(batch_norm_open)(NAME(batch_norm) *job, const cvl_batch_norm *from,

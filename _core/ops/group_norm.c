@@ -9,10 +9,6 @@
  * With one pixel and one group a sample is a row, and one kernel takes it from end to end. */
 #include "moments.h"
 
-#include <float.h>
-
-enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
-
 /* Scratch of one sample. */
 typedef struct sample {
     ptrdiff_t n;
@@ -100,7 +96,7 @@ static cvl_status open_job(group_norm_job *job, const cvl_group_norm *from, int 
     cvl_group_norm *d = &job->d;
     ptrdiff_t elements;
     *d = (cvl_group_norm)CVL_GROUP_NORM_INIT;
-    if (!cvl_read(d, from) || !(d->eps >= 0 && d->eps <= DBL_MAX))
+    if (!cvl_read(d, from) || !cvl_is_eps(d->eps))
         return CVL_ERR_ARGUMENT;
     if (d->N < 0 || d->M < 1 || d->C < 1 || d->groups < 1 || d->C % d->groups != 0)
         return CVL_ERR_SHAPE;
@@ -133,18 +129,6 @@ static ptrdiff_t first_sample(const group_norm_job *job, ptrdiff_t block)
     return each * block + cvl_min(block, more);
 }
 
-static void reduce_sample(const group_norm_job *job, const sample *s)
-{
-    for (ptrdiff_t task = 0; task < job->reduced.tasks; task++)
-        job->reduce(job, s, task);
-}
-
-static void apply_sample(const group_norm_job *job, const sample *s)
-{
-    for (ptrdiff_t task = 0; job->apply && task < job->plan.tasks; task++)
-        job->apply(job, s, task);
-}
-
 static void whole_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const group_norm_job *job = context;
@@ -153,9 +137,11 @@ static void whole_blocks(void *context, ptrdiff_t begin, ptrdiff_t end, int work
             const sample s = open_sample(job, n, worker);
             if (job->prepare)
                 job->prepare(job, &s, block);
-            reduce_sample(job, &s);
+            for (ptrdiff_t task = 0; task < job->reduced.tasks; task++)
+                job->reduce(job, &s, task);
             job->finish(job, &s, block);
-            apply_sample(job, &s);
+            for (ptrdiff_t task = 0; job->apply && task < job->plan.tasks; task++)
+                job->apply(job, &s, task);
         }
 }
 
@@ -184,26 +170,29 @@ static void block_pass(const group_norm_job *job, sample_step *step, int threads
         cvl_parallel_for(threads, job->blocks, work, CVL_FLUSH, block_tasks, &b);
 }
 
-static void reduce_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+/* A step over the spans of all samples. */
+typedef struct span_job {
+    const group_norm_job *job;
+    span_step *step;
+    ptrdiff_t spans; /* of a sample */
+} span_job;
+
+static void span_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
-    const group_norm_job *job = context;
-    const ptrdiff_t tasks = job->reduced.tasks;
+    const span_job *b = context;
     (void)worker;
     for (ptrdiff_t task = begin; task < end; task++) {
-        const sample s = open_sample(job, task / tasks, task / tasks);
-        job->reduce(job, &s, task % tasks);
+        const sample s = open_sample(b->job, task / b->spans, task / b->spans);
+        b->step(b->job, &s, task % b->spans);
     }
 }
 
-static void apply_tasks(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
+static void span_pass(const group_norm_job *job, span_step *step, ptrdiff_t spans, double work,
+                      int threads)
 {
-    const group_norm_job *job = context;
-    const ptrdiff_t tasks = job->plan.tasks;
-    (void)worker;
-    for (ptrdiff_t task = begin; task < end; task++) {
-        const sample s = open_sample(job, task / tasks, task / tasks);
-        job->apply(job, &s, task % tasks);
-    }
+    span_job b = {job, step, spans};
+    if (step)
+        cvl_parallel_for(threads, job->d.N * spans, work, CVL_FLUSH, span_tasks, &b);
 }
 
 /* ------------------------------------------------------------------------- rows of one group */
@@ -244,8 +233,7 @@ static void backward_rows(void *context, ptrdiff_t begin, ptrdiff_t end, int wor
 
 static void run_job(group_norm_job *job, int threads)
 {
-    const ptrdiff_t N = job->d.N;
-    const double bytes = (double)N * (double)job->d.M * (double)job->d.C * sizeof(T);
+    const double bytes = (double)job->d.N * (double)job->d.M * (double)job->d.C * sizeof(T);
     if (job->rows) {
         cvl_parallel_for(threads, job->blocks, (job->backward ? 8 : 4) * bytes, CVL_FLUSH,
                          job->backward ? backward_rows : forward_rows, job);
@@ -256,10 +244,9 @@ static void run_job(group_norm_job *job, int threads)
         return;
     }
     block_pass(job, job->prepare, threads);
-    cvl_parallel_for(threads, N * job->reduced.tasks, 2 * bytes, CVL_FLUSH, reduce_tasks, job);
+    span_pass(job, job->reduce, job->reduced.tasks, 2 * bytes, threads);
     block_pass(job, job->finish, threads);
-    if (job->apply)
-        cvl_parallel_for(threads, N * job->plan.tasks, 2 * bytes, CVL_FLUSH, apply_tasks, job);
+    span_pass(job, job->apply, job->plan.tasks, 2 * bytes, threads);
 }
 
 /* Opens a job and takes its workspace; `complete` where it has every array with N in its shape. */

@@ -3,7 +3,14 @@
 #ifndef CVL_MOMENTS_H
 #define CVL_MOMENTS_H
 
+#include <float.h>
+
 #include "columns.h"
+
+/* Planes that a norm has of its channels: high, scale and shift; backward two slopes besides. */
+enum { FORWARD_PLANES = 3, BACKWARD_PLANES = 5 };
+
+static inline int cvl_is_eps(double eps) { return eps >= 0 && eps <= DBL_MAX; }
 
 /* Where the sums are. Every task has its part. */
 typedef struct NAME(moments) {

@@ -7,16 +7,30 @@
 #define MARGIN_STRIDED 0.82
 enum {
     MIN_TILES = 4,
-    SHORT = 2,              /* multiply-adds that a row of a short product costs besides */
-    MOST_WEIGHTS = 1 << 17, /* of one group of several: their transforms are all kept */
-    SHARED = 4,   /* channels and outputs of groups that share a vector in the direct engine */
-    STRIDED = 48, /* channels from which on groups that leave lanes empty pay at stride 2, */
-    OUTER = 12,   /* and from which on weight gradients of groups do */
-    LOPSIDED = 4, /* times as many inputs as outputs, of which transforms cost more than they say */
-    PICTURE = 3,  /* channels */
+
+    /* Multiply-adds that a row of a product costs besides, of groups side by side. */
+    ROW_COST = 2,
+
+    /* Weights of one group of several, at most: their transforms are all kept. */
+    GROUP_WEIGHTS = 1 << 17,
+
+    /* Channels of groups, at most, that share a vector in the direct engine. */
+    SHARED_CHANNELS = 4,
+
+    /* Channels from which on groups that leave lanes empty pay at stride 2, and weight gradients of groups
+     * at all. */
+    STRIDED_CHANNELS = 48,
+    OUTER_CHANNELS = 12,
+
+    /* Times as many inputs as outputs, of which transforms at stride 2 cost more than they say. */
+    LOPSIDED = 4,
+
+    /* Channels of a picture, and outputs that planes.c takes; channels and columns from which on stem.c
+     * takes as few. */
+    PICTURE_CHANNELS = 3,
     FEW_OUTPUTS = 4,
-    MANY = 96, /* channels, and pixels of a row, from which on stem.c wins */
-    WIDE = 28
+    STEM_CHANNELS = 96,
+    STEM_COLUMNS = 28
 };
 
 static cvl_winograd form_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
@@ -156,7 +170,7 @@ static double cost_of(const NAME(winograd) *f)
     const double OC = (double)(merges ? f->OC : cvl_winograd_pad(f->OC)) / 16;
     const double filters = (double)f->C * (merges ? (double)cvl_ceil_div(f->OC, 8) / 2 : OC);
     return (double)cvl_winograd_sizes_of(f->form).positions * rounded *
-               (filters + (merges ? SHORT : 0)) +
+               (filters + (merges ? ROW_COST : 0)) +
            transforms[f->form].filter * filters +
            tiles * (transforms[f->form].data * C + transforms[f->form].output * OC);
 }
@@ -168,7 +182,7 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
     const cvl_conv2d *d = &s->d;
     const double alone = f->groups == 1 ? 0.5 : 2. / 3;
     const ptrdiff_t most = cvl_max(f->C, f->OC);
-    const double half = f->groups > 1 && most <= SHARED ? (double)most / 12 : alone;
+    const double half = f->groups > 1 && most <= SHARED_CHANNELS ? (double)most / 12 : alone;
     const double outputs = f->OC > 8 ? (double)cvl_winograd_pad(f->OC) / 16 : half;
     const double taps = taps_inside(d->H, s->OH, d->KH, d->PT, d->SH) *
                         taps_inside(d->W, s->OW, d->KW, d->PL, d->SW);
@@ -180,10 +194,10 @@ static double direct_cost(const cvl_conv2d_shape *s, const NAME(winograd) *f)
 int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winograd) *f,
                                 cvl_conv2d_pass pass)
 {
-    if (f->groups > 1 && f->C * f->OC > MOST_WEIGHTS)
+    if (f->groups > 1 && f->C * f->OC > GROUP_WEIGHTS)
         return 0;
     const int strided = f->form == CVL_WINOGRAD_STRIDED || f->form == CVL_WINOGRAD_FRACTIONAL;
-    if (strided && NAME(winograd_merges)(f) && cvl_min(f->C, f->OC) < STRIDED)
+    if (strided && NAME(winograd_merges)(f) && cvl_min(f->C, f->OC) < STRIDED_CHANNELS)
         return 0;
     const int gains_little = strided && f->groups == 1 && pass != CVL_CONV2D_BACKWARD_WEIGHTS;
     if (gains_little && f->form == CVL_WINOGRAD_STRIDED && f->C > LOPSIDED * f->OC)
@@ -196,7 +210,7 @@ int NAME(winograd_beats_direct)(const cvl_conv2d_shape *shape, const NAME(winogr
  * fast. Those that share vectors would gain 1.2 times on one thread and lose as much on two. */
 static int outer_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
 {
-    return pass == CVL_CONV2D_BACKWARD_WEIGHTS && f->groups > 1 && f->C < OUTER &&
+    return pass == CVL_CONV2D_BACKWARD_WEIGHTS && f->groups > 1 && f->C < OUTER_CHANNELS &&
            f->OC <= 2 * f->C;
 }
 
@@ -205,7 +219,7 @@ static int outer_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
 static int stem_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
 {
     const ptrdiff_t few = pass == CVL_CONV2D_FORWARD ? f->C : cvl_min(f->C, f->OC);
-    return f->groups == 1 && few <= PICTURE;
+    return f->groups == 1 && few <= PICTURE_CHANNELS;
 }
 
 /* To few channels positions fill the lanes: 1.2 to 1.8 times as fast by planes.c, 1.3 to 1.5 from many by
@@ -213,7 +227,7 @@ static int stem_wins(const NAME(winograd) *f, cvl_conv2d_pass pass)
 static int planes_win(const NAME(winograd) *f, cvl_conv2d_pass pass)
 {
     const int forward = pass == CVL_CONV2D_FORWARD;
-    const int many = f->C >= MANY && f->W >= WIDE;
+    const int many = f->C >= STEM_CHANNELS && f->W >= STEM_COLUMNS;
     return pass != CVL_CONV2D_BACKWARD_WEIGHTS && f->groups == 1 && f->C >= 2 * FEW_OUTPUTS &&
            (forward || f->C <= 2 * CVL_ORDER_PLANES || many) && f->OC <= FEW_OUTPUTS;
 }

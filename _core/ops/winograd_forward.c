@@ -281,34 +281,25 @@ static void make_u(const plan *p, const scratch *own, T *u, ptrdiff_t group, ptr
         .u_plane = u_plane(p, place.NR),
         .u_row = place.NR,
     };
+    if (f->u || !f->transposed) {
+        const T *w = f->u ? f->u + (place.column * f->C + c0 * place.NR) * taps
+                          : f->w + c0 * y_pixel + group * f->OC + place.column;
+        filters.rows = rows;
+        filters.w_tap = f->u ? place.NR : f->C * y_pixel;
+        filters.w_row = f->u ? taps * place.NR : y_pixel;
+        p->kernels->winograd_filter(&filters, u, w);
+        return;
+    }
     for (ptrdiff_t done = 0; done < rows; done += filters.rows) {
-        const ptrdiff_t c = c0 + done;
-        T *out = u + done * place.NR;
-        if (f->u) {
-            filters.rows = rows;
-            filters.w_tap = place.NR;
-            filters.w_row = taps * place.NR;
-            p->kernels->winograd_filter(&filters, out,
-                                        f->u + (place.column * f->C + c * place.NR) * taps);
-            continue;
-        }
-        if (!f->transposed) {
-            filters.rows = rows;
-            filters.w_tap = f->C * y_pixel;
-            filters.w_row = y_pixel;
-            p->kernels->winograd_filter(&filters, out,
-                                        f->w + c * y_pixel + group * f->OC + place.column);
-            continue;
-        }
+        const T *w = f->w + place.column * x_pixel + group * f->C + c0 + done;
         filters.rows = cvl_min(turned(p), rows - done);
         filters.w_tap = filters.rows * place.NR;
         filters.w_row = place.NR;
         for (ptrdiff_t tap = 0; tap < taps; tap++)
             p->kernels->transpose(filters.rows, filters.columns,
                                   own->taps + (taps - 1 - tap) * filters.w_tap, place.NR,
-                                  f->w + (tap * f->OC + place.column) * x_pixel + group * f->C + c,
-                                  x_pixel);
-        p->kernels->winograd_filter(&filters, out, own->taps);
+                                  w + tap * f->OC * x_pixel, x_pixel);
+        p->kernels->winograd_filter(&filters, u + done * place.NR, own->taps);
     }
 }
 

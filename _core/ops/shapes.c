@@ -17,6 +17,18 @@ static int known_algorithm(cvl_conv2d_algorithm algorithm)
     return algorithm >= CVL_CONV2D_AUTO && algorithm <= CVL_CONV2D_WINOGRAD2;
 }
 
+/* Fills in what follows from the descriptor and the output's size. */
+static cvl_status count_elements(cvl_conv2d_shape *shape)
+{
+    const cvl_conv2d *d = &shape->d;
+    if (!CVL_PRODUCT(&shape->x_size, d->N, d->H, d->W, d->C) ||
+        !CVL_PRODUCT(&shape->w_size, d->KH, d->KW, d->C / d->groups, d->OC) ||
+        !CVL_PRODUCT(&shape->y_size, d->N, shape->OH, shape->OW, d->OC))
+        return CVL_ERR_OVERFLOW;
+    shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d->OC);
+    return CVL_OK;
+}
+
 cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
 {
     cvl_conv2d d = CVL_CONV2D_INIT;
@@ -35,14 +47,7 @@ cvl_status cvl_conv2d_read(cvl_conv2d_shape *shape, const cvl_conv2d *from)
     *shape = (cvl_conv2d_shape){.d = d};
     shape->OH = output_size(d.H, d.PT + d.PB, d.KH, d.DH, d.SH);
     shape->OW = output_size(d.W, d.PL + d.PR, d.KW, d.DW, d.SW);
-    if (shape->OH < 1 || shape->OW < 1)
-        return CVL_ERR_SHAPE;
-    if (!CVL_PRODUCT(&shape->x_size, d.N, d.H, d.W, d.C) ||
-        !CVL_PRODUCT(&shape->w_size, d.KH, d.KW, d.C / d.groups, d.OC) ||
-        !CVL_PRODUCT(&shape->y_size, d.N, shape->OH, shape->OW, d.OC))
-        return CVL_ERR_OVERFLOW;
-    shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d.OC);
-    return CVL_OK;
+    return shape->OH < 1 || shape->OW < 1 ? CVL_ERR_SHAPE : count_elements(shape);
 }
 
 /* Whether the taps may be taken otherwise: Winograd's transforms are of those it is asked for. */
@@ -205,15 +210,11 @@ cvl_status cvl_conv_transpose2d_read(cvl_conv2d_shape *shape, const cvl_conv_tra
         .groups = d.groups,
         .algorithm = d.algorithm,
     };
-    if (!CVL_PRODUCT(&shape->x_size, d.N, rows, columns, d.OC) ||
-        !CVL_PRODUCT(&shape->w_size, d.KH, d.KW, d.OC / d.groups, d.C) ||
-        !CVL_PRODUCT(&shape->y_size, d.N, d.H, d.W, d.C))
-        return CVL_ERR_OVERFLOW;
-    shape->flops = 2.0 * (double)shape->y_size * (double)(shape->w_size / d.C);
     /* Output padding could make a 1x1 convolution read fewer pixels than it writes. */
-    if (rows == d.H && columns == d.W)
+    const cvl_status counted = count_elements(shape);
+    if (counted == CVL_OK && rows == d.H && columns == d.W)
         cvl_conv2d_flatten(shape);
-    return CVL_OK;
+    return counted;
 }
 
 cvl_status cvl_conv_transpose2d_output_shape(const cvl_conv_transpose2d *from, ptrdiff_t *OH,

@@ -16,7 +16,6 @@ def batch_norm_forward(
     cdef cvl_batch_norm d
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *residual_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(x_view)
@@ -26,8 +25,7 @@ def batch_norm_forward(
     cdef void *var_memory = gate.admit_shape(var, "var", FLOAT64, WRITE, 1, d.C).buf
     cdef void *gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
     cdef void *beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
-    if residual is not None:
-        residual_memory = gate.admit_like(residual, "residual", x_view, READ).buf
+    cdef void *residual_memory = gate.optional_like(residual, "residual", x_view, READ)
     gate.prepare(&run, threads, cvl_batch_norm_forward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_batch_norm_forward(
@@ -42,7 +40,6 @@ def batch_norm_inference(
     cdef cvl_batch_norm d
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *residual_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(x_view)
@@ -52,8 +49,7 @@ def batch_norm_inference(
     cdef void *beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
     cdef void *mean_memory = gate.admit_shape(mean, "mean", FLOAT64, READ, 1, d.C).buf
     cdef void *var_memory = gate.admit_shape(var, "var", FLOAT64, READ, 1, d.C).buf
-    if residual is not None:
-        residual_memory = gate.admit_like(residual, "residual", x_view, READ).buf
+    cdef void *residual_memory = gate.optional_like(residual, "residual", x_view, READ)
     gate.prepare(&run, threads, cvl_batch_norm_inference_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_batch_norm_inference(
@@ -74,7 +70,6 @@ def batch_norm_max_pool2d_forward(
     cdef cvl_exec run
     cdef cvl_status status
     cdef Py_ssize_t OH, OW
-    cdef void *winners_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
@@ -82,6 +77,7 @@ def batch_norm_max_pool2d_forward(
     d.frozen = frozen
     describe_pool2d(&window, geometry, x_view.shape, &OH, &OW)
     cdef void *y_memory = gate.admit_shape(y, "y", code, WRITE, 4, window.N, OH, OW, d.C).buf
+    cdef void *winners_memory = NULL
     if winners is not None:
         winners_memory = gate.admit_shape(
             winners, "winners", UINT8, WRITE, 4, window.N, OH, OW, d.C).buf
@@ -140,27 +136,19 @@ def batch_norm_backward(
     cdef cvl_batch_norm d
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *dx_memory = NULL
-    cdef void *dresidual_memory = NULL
-    cdef void *y_memory = NULL
-    cdef void *beta_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(x_view)
     describe_batch_norm(&d, x_view, eps, activation)
     d.frozen = frozen
-    if dx is not None:
-        dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
+    cdef void *dx_memory = gate.optional_like(dx, "dx", x_view, WRITE)
     cdef void *dgamma_memory = gate.admit_shape(dgamma, "dgamma", code, WRITE, 1, d.C).buf
     cdef void *dbeta_memory = gate.admit_shape(dbeta, "dbeta", code, WRITE, 1, d.C).buf
-    if dresidual is not None:
-        dresidual_memory = gate.admit_like(dresidual, "dresidual", x_view, WRITE).buf
+    cdef void *dresidual_memory = gate.optional_like(dresidual, "dresidual", x_view, WRITE)
     cdef void *dy_memory = gate.admit_like(dy, "dy", x_view, READ).buf
-    if y is not None:
-        y_memory = gate.admit_like(y, "y", x_view, READ).buf
+    cdef void *y_memory = gate.optional_like(y, "y", x_view, READ)
     cdef void *gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
-    if beta is not None:
-        beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    cdef void *beta_memory = gate.optional_vector(beta, "beta", code, READ, d.C)
     cdef void *mean_memory = gate.admit_shape(mean, "mean", FLOAT64, READ, 1, d.C).buf
     cdef void *var_memory = gate.admit_shape(var, "var", FLOAT64, READ, 1, d.C).buf
     gate.prepare(&run, threads, cvl_batch_norm_backward_workspace_size(code, &d, threads))
@@ -186,8 +174,7 @@ cdef int admit_term(
     term.eps, term.frozen = eps, frozen
     term.x = gate.admit_like(x, f"x of {name}", y, READ).buf
     term.gamma = gate.admit_shape(gamma, f"gamma of {name}", code, READ, 1, C).buf
-    if beta is not None:
-        term.beta = gate.admit_shape(beta, f"beta of {name}", code, READ, 1, C).buf
+    term.beta = gate.optional_vector(beta, f"beta of {name}", code, READ, C)
     if frozen:
         statistics_flags = READ
     term.mean = <double *>gate.admit_shape(
@@ -202,8 +189,7 @@ cdef int admit_gradients(
     cdef Py_ssize_t C = channels_of(dy)
     cdef char code = code_of(dy)
     dx, gradients = arrays
-    if dx is not None:
-        term.dx = gate.admit_like(dx, f"dx of {name}", dy, WRITE).buf
+    term.dx = gate.optional_like(dx, f"dx of {name}", dy, WRITE)
     term.dgamma = gate.admit_shape(gradients, f"gradients of {name}", code, WRITE, 2, 2, C).buf
     term.dbeta = <char *>term.dgamma + C * dy.itemsize
     return 0
@@ -235,7 +221,6 @@ def batch_norm_sum_backward(
     cdef cvl_batch_norm_term first, second
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *y_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *dy_view = gate.admit(dy, "dy", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(dy_view)
@@ -244,8 +229,7 @@ def batch_norm_sum_backward(
     admit_term(gate, &second, "b", b, dy_view, READ)
     admit_gradients(gate, &first, "a", a_gradients, dy_view)
     admit_gradients(gate, &second, "b", b_gradients, dy_view)
-    if y is not None:
-        y_memory = gate.admit_like(y, "y", dy_view, READ).buf
+    cdef void *y_memory = gate.optional_like(y, "y", dy_view, READ)
     gate.prepare(&run, threads, cvl_batch_norm_sum_backward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_batch_norm_sum_backward(

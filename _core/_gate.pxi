@@ -136,6 +136,16 @@ cdef class Gate:
                 )
         return view
 
+    cdef void *optional_vector(
+            self, array, str name, char code, int flags, Py_ssize_t n) except? NULL:
+        """The memory of `array`, which must have the shape (n,); NULL for None."""
+        return NULL if array is None else self.admit_shape(array, name, code, flags, 1, n).buf
+
+    cdef void *optional_like(
+            self, array, str name, const Py_buffer *like, int flags) except? NULL:
+        """The memory of `array` as `admit_like` holds it; NULL for None."""
+        return NULL if array is None else self.admit_like(array, name, like, flags).buf
+
     cdef Py_buffer *take(self, array, char code, int rank) noexcept:
         """Hold `array` if it is a plain ndarray that can be read as it is; else return NULL."""
         cdef Py_buffer *view = &self.views[self.count]

@@ -15,8 +15,6 @@ def group_norm_forward(y, mean, var, x, gamma, beta, double eps, int threads):
     """y, mean and var from x; gamma and beta may be None."""
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *gamma_memory = NULL
-    cdef void *beta_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 3, READ)
     cdef char code = code_of(x_view)
@@ -25,10 +23,8 @@ def group_norm_forward(y, mean, var, x, gamma, beta, double eps, int threads):
     gate.admit_shape(mean, "mean", FLOAT64, WRITE, 2, d.N, d.groups)
     cdef void *var_memory = gate.admit_like(var, "var", mean_view, WRITE).buf
     cdef void *y_memory = gate.admit_like(y, "y", x_view, WRITE).buf
-    if gamma is not None:
-        gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
-    if beta is not None:
-        beta_memory = gate.admit_shape(beta, "beta", code, READ, 1, d.C).buf
+    cdef void *gamma_memory = gate.optional_vector(gamma, "gamma", code, READ, d.C)
+    cdef void *beta_memory = gate.optional_vector(beta, "beta", code, READ, d.C)
     gate.prepare(&run, threads, cvl_group_norm_forward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_group_norm_forward(
@@ -41,8 +37,6 @@ def group_norm_backward(dx, dgamma, dbeta, dy, x, gamma, mean, var, double eps, 
     """The gradients from dy; dx and gamma may be None."""
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *dx_memory = NULL
-    cdef void *gamma_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 3, READ)
     cdef char code = code_of(x_view)
@@ -50,13 +44,11 @@ def group_norm_backward(dx, dgamma, dbeta, dy, x, gamma, mean, var, double eps, 
     cdef cvl_group_norm d = describe_group_norm(x_view, mean_view, eps)
     gate.admit_shape(mean, "mean", FLOAT64, READ, 2, d.N, d.groups)
     cdef void *var_memory = gate.admit_like(var, "var", mean_view, READ).buf
-    if dx is not None:
-        dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
+    cdef void *dx_memory = gate.optional_like(dx, "dx", x_view, WRITE)
     cdef void *dgamma_memory = gate.admit_shape(dgamma, "dgamma", code, WRITE, 1, d.C).buf
     cdef void *dbeta_memory = gate.admit_shape(dbeta, "dbeta", code, WRITE, 1, d.C).buf
     cdef void *dy_memory = gate.admit_like(dy, "dy", x_view, READ).buf
-    if gamma is not None:
-        gamma_memory = gate.admit_shape(gamma, "gamma", code, READ, 1, d.C).buf
+    cdef void *gamma_memory = gate.optional_vector(gamma, "gamma", code, READ, d.C)
     gate.prepare(&run, threads, cvl_group_norm_backward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_group_norm_backward(

@@ -21,7 +21,6 @@ def conv_transpose2d_forward(y, x, w, b, tuple geometry, int threads):
     cdef cvl_exec run
     cdef cvl_status status
     cdef Py_ssize_t OH, OW
-    cdef void *b_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
@@ -30,8 +29,7 @@ def conv_transpose2d_forward(y, x, w, b, tuple geometry, int threads):
     check_pixels(y_view, "y", d.N, OH, OW)
     cdef void *w_memory = gate.admit_shape(
         w, "w", code, READ, 4, d.KH, d.KW, d.OC // d.groups, d.C).buf
-    if b is not None:
-        b_memory = gate.admit_shape(b, "b", code, READ, 1, d.OC).buf
+    cdef void *b_memory = gate.optional_vector(b, "b", code, READ, d.OC)
     gate.prepare(&run, threads, cvl_conv_transpose2d_forward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_conv_transpose2d_forward(
@@ -67,19 +65,17 @@ def conv_transpose2d_backward_weights(dw, db, dy, x, tuple geometry, int threads
     cdef cvl_exec run
     cdef cvl_status status
     cdef Py_ssize_t OH, OW
-    cdef void *dw_memory = NULL
-    cdef void *db_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
     cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, 4, READ)
     describe_conv_transpose2d(&d, geometry, x_view.shape, dy_view.shape[3], &OH, &OW)
     check_pixels(dy_view, "dy", d.N, OH, OW)
+    cdef void *dw_memory = NULL
     if dw is not None:
         dw_memory = gate.admit_shape(
             dw, "dw", code, WRITE, 4, d.KH, d.KW, d.OC // d.groups, d.C).buf
-    if db is not None:
-        db_memory = gate.admit_shape(db, "db", code, WRITE, 1, d.OC).buf
+    cdef void *db_memory = gate.optional_vector(db, "db", code, WRITE, d.OC)
     gate.prepare(
         &run, threads, cvl_conv_transpose2d_backward_weights_workspace_size(code, &d, threads))
     with nogil:

@@ -32,12 +32,9 @@ cdef Rows admit_rows(
     rows.loss = <double *>gate.admit_shape(
         loss, "loss", FLOAT64, WRITE, 1, rows.N if reduction == CVL_REDUCTION_NONE else 1).buf
     rows.dz = gate.admit_like(dz, "dz", z_view, WRITE).buf
-    if class_weight is not None:
-        rows.class_weight = gate.admit_shape(
-            class_weight, "class_weight", rows.code, READ, 1, rows.C).buf
-    if sample_weight is not None:
-        rows.sample_weight = gate.admit_shape(
-            sample_weight, "sample_weight", rows.code, READ, 1, rows.N).buf
+    rows.class_weight = gate.optional_vector(class_weight, "class_weight", rows.code, READ, rows.C)
+    rows.sample_weight = gate.optional_vector(
+        sample_weight, "sample_weight", rows.code, READ, rows.N)
     if ignore_index is not None:
         rows.ignore = 1
         rows.ignore_index = ignore_index
@@ -186,8 +183,6 @@ def binary_cross_entropy(loss, dx, x, y, positive_weight, weight, int reduction,
     cdef cvl_exec run
     cdef cvl_status status
     cdef cvl_loss d = CVL_LOSS_INIT
-    cdef void *positive_memory = NULL
-    cdef void *weight_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(x_view)
@@ -197,10 +192,9 @@ def binary_cross_entropy(loss, dx, x, y, positive_weight, weight, int reduction,
         loss, "loss", FLOAT64, WRITE, 1, d.n if reduction == CVL_REDUCTION_NONE else 1).buf
     cdef void *dx_memory = gate.admit_like(dx, "dx", x_view, WRITE).buf
     cdef void *y_memory = gate.admit_like(y, "y", x_view, READ).buf
-    if positive_weight is not None:
-        positive_memory = gate.admit_like(positive_weight, "positive_weight", x_view, READ).buf
-    if weight is not None:
-        weight_memory = gate.admit_like(weight, "weight", x_view, READ).buf
+    cdef void *positive_memory = gate.optional_like(
+        positive_weight, "positive_weight", x_view, READ)
+    cdef void *weight_memory = gate.optional_like(weight, "weight", x_view, READ)
     gate.prepare(&run, threads, cvl_loss_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_binary_cross_entropy(

@@ -27,7 +27,6 @@ def conv2d_forward(y, x, w, b, tuple geometry, int threads):
     cdef cvl_exec run
     cdef cvl_status status
     cdef Py_ssize_t OH, OW
-    cdef void *b_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
@@ -35,8 +34,7 @@ def conv2d_forward(y, x, w, b, tuple geometry, int threads):
     describe_conv2d(&d, geometry, x_view.shape, w_view.shape[3], &OH, &OW)
     check_filters(w_view, &d)
     cdef Py_buffer *y_view = gate.admit_shape(y, "y", code, WRITE, 4, d.N, OH, OW, d.OC)
-    if b is not None:
-        b_memory = gate.admit_shape(b, "b", code, READ, 1, d.OC).buf
+    cdef void *b_memory = gate.optional_vector(b, "b", code, READ, d.OC)
     gate.prepare(&run, threads, cvl_conv2d_forward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_conv2d_forward(code, &d, y_view.buf, x_view.buf, w_view.buf, b_memory, &run)
@@ -78,19 +76,17 @@ def conv2d_backward_weights(dw, db, dy, x, tuple geometry, int threads):
     cdef cvl_exec run
     cdef cvl_status status
     cdef Py_ssize_t OH, OW
-    cdef void *dw_memory = NULL
-    cdef void *db_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, 4, READ)
     cdef char code = code_of(x_view)
     cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, 4, READ)
     describe_conv2d(&d, geometry, x_view.shape, dy_view.shape[3], &OH, &OW)
     check_pixels(dy_view, "dy", d.N, OH, OW)
+    cdef void *dw_memory = NULL
     if dw is not None:
         dw_memory = gate.admit_shape(
             dw, "dw", code, WRITE, 4, d.KH, d.KW, d.C // d.groups, d.OC).buf
-    if db is not None:
-        db_memory = gate.admit_shape(db, "db", code, WRITE, 1, d.OC).buf
+    cdef void *db_memory = gate.optional_vector(db, "db", code, WRITE, d.OC)
     gate.prepare(&run, threads, cvl_conv2d_backward_weights_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_conv2d_backward_weights(
@@ -157,15 +153,13 @@ def linear_forward(y, x, w, b, int threads):
     cdef cvl_linear d
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *b_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(x_view)
     cdef Py_buffer *y_view = gate.admit(y, "y", code, ANY_RANK, WRITE)
     describe_linear(&d, x_view, y_view)
     cdef Py_buffer *w_view = gate.admit_shape(w, "w", code, READ, 2, d.IN, d.OUT)
-    if b is not None:
-        b_memory = gate.admit_shape(b, "b", code, READ, 1, d.OUT).buf
+    cdef void *b_memory = gate.optional_vector(b, "b", code, READ, d.OUT)
     gate.prepare(&run, threads, cvl_linear_forward_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_linear_forward(code, &d, y_view.buf, x_view.buf, w_view.buf, b_memory, &run)
@@ -194,17 +188,15 @@ def linear_backward_weights(dw, db, dy, x, int threads):
     cdef cvl_linear d
     cdef cvl_exec run
     cdef cvl_status status
-    cdef void *dw_memory = NULL
-    cdef void *db_memory = NULL
     cdef Gate gate = new_gate()
     cdef Py_buffer *x_view = gate.admit(x, "x", FLOAT, ANY_RANK, READ)
     cdef char code = code_of(x_view)
     cdef Py_buffer *dy_view = gate.admit(dy, "dy", code, ANY_RANK, READ)
     describe_linear(&d, x_view, dy_view)
+    cdef void *dw_memory = NULL
     if dw is not None:
         dw_memory = gate.admit_shape(dw, "dw", code, WRITE, 2, d.IN, d.OUT).buf
-    if db is not None:
-        db_memory = gate.admit_shape(db, "db", code, WRITE, 1, d.OUT).buf
+    cdef void *db_memory = gate.optional_vector(db, "db", code, WRITE, d.OUT)
     gate.prepare(&run, threads, cvl_linear_backward_weights_workspace_size(code, &d, threads))
     with nogil:
         status = cvl_linear_backward_weights(

@@ -45,6 +45,13 @@ cdef dict OP_KINDS = {
 }
 
 
+# Reads the description and the arrays of operator i into its descriptor and what it points to.
+ctypedef int (*Reader)(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1
+
+# By kind; NULL where it has no descriptor. At the end.
+cdef Reader[CVL_OP_UPSAMPLE2D + 1] readers
+
+
 @cython.final
 @cython.no_gc
 cdef class Program:
@@ -141,98 +148,44 @@ cdef class Program:
     cdef int make_op(
             self, Py_ssize_t i, str kind, Py_ssize_t y, tuple inputs, tuple description,
             tuple arrays) except -1:
-        cdef Py_ssize_t[4] shape
-        cdef Py_ssize_t OC, OH, OW, stride
         cdef cvl_op *op = &self.ops[i]
-        cdef Descriptor *d = &self.descriptors[i]
+        cdef int number = OP_KINDS[kind]
+        cdef Reader read = readers[number]
         op[0] = CVL_OP_INIT
-        op.kind = <cvl_op_kind><int>OP_KINDS[kind]
+        op.kind = <cvl_op_kind>number
         op.y, op.x = y, inputs[0]
-        if op.kind < CVL_OP_ADD or op.kind > CVL_OP_SOFTPLUS:
-            op.descriptor = d
         if op.kind == CVL_OP_CONCAT:
-            return self.make_concat(i, inputs, description)
-        if len(inputs) == 2:
+            self.list_parts(i, inputs)
+        elif len(inputs) == 2:
             op.z = inputs[1]
         elif len(inputs) > 2:
             raise ValueError(f"{kind} takes at most two inputs, got {len(inputs)}")
-        if op.kind == CVL_OP_CONV2D:
-            return self.make_conv2d(op, &d.conv2d, description, arrays)
-        if op.kind == CVL_OP_LINEAR:
-            d.linear = CVL_LINEAR_INIT
-            d.linear.M, d.linear.IN, d.linear.OUT = description
-            op.w = self.hold(arrays[0], "w", self.code, d.linear.IN * d.linear.OUT)
-            op.b = self.hold(arrays[1], "b", self.code, d.linear.OUT)
-        elif op.kind == CVL_OP_BATCH_NORM:
-            return self.make_batch_norm(op, &d.batch_norm, description, arrays)
-        elif op.kind == CVL_OP_MAX_POOL2D or op.kind == CVL_OP_AVG_POOL2D:
-            x_shape, geometry = description
-            read_shape(shape, x_shape)
-            describe_pool2d(&d.pool2d, geometry, shape, &OH, &OW)
-        elif op.kind == CVL_OP_LEAKY_RELU or op.kind == CVL_OP_ELU:
+        if read != NULL:
+            op.descriptor = &self.descriptors[i]
+            read(self, i, description, arrays)
+        elif description:
             op.parameter, = description
-        elif op.kind == CVL_OP_SOFTMAX:
-            d.softmax = CVL_SOFTMAX_INIT
-            d.softmax.N, d.softmax.C = description
-        elif op.kind == CVL_OP_PAD_SHORTCUT:
-            x_shape, stride, OC = description
-            read_shape(shape, x_shape)
-            describe_pad_shortcut(&d.pad_shortcut, shape, OC, stride)
-        elif op.kind == CVL_OP_CONV_TRANSPOSE2D:
-            return self.make_conv_transpose2d(op, &d.conv_transpose2d, description, arrays)
-        elif op.kind == CVL_OP_GROUP_NORM:
-            d.group_norm = CVL_GROUP_NORM_INIT
-            (d.group_norm.N, d.group_norm.M, d.group_norm.C, d.group_norm.groups,
-             d.group_norm.eps) = description
-            if arrays[0] is not None:
-                op.w = self.hold(arrays[0], "gamma", self.code, d.group_norm.C)
-                op.b = self.hold(arrays[1], "beta", self.code, d.group_norm.C)
-        elif op.kind == CVL_OP_UPSAMPLE2D:
-            x_shape, geometry = description
-            read_shape(shape, x_shape)
-            describe_upsample2d(&d.upsample2d, geometry, shape)
         return 0
 
-    cdef int make_concat(self, Py_ssize_t i, tuple inputs, tuple description) except -1:
+    cdef int list_parts(self, Py_ssize_t i, tuple inputs) except -1:
         cdef cvl_concat *d = &self.descriptors[i].concat
         cdef Py_ssize_t part, parts = len(inputs)
         cdef Py_ssize_t *numbers = <Py_ssize_t *>malloc(2 * parts * sizeof(Py_ssize_t))
         if not numbers:
             raise MemoryError("cannot allocate a program")
-        self.lists[i] = numbers
-        d[0] = CVL_CONCAT_INIT
-        d.M, channels = description
-        if len(channels) != parts:
-            raise ValueError(f"expected channels of {parts} parts, got {len(channels)}")
+        self.ops[i].parts = self.lists[i] = numbers
         for part in range(parts):
-            numbers[part], numbers[parts + part] = inputs[part], channels[part]
+            numbers[part] = inputs[part]
+        d[0] = CVL_CONCAT_INIT
         d.parts, d.C = parts, numbers + parts
-        self.ops[i].parts = numbers
         return 0
 
-    cdef int make_conv2d(
-            self, cvl_op *op, cvl_conv2d *d, tuple description, tuple arrays) except -1:
-        cdef Py_ssize_t[4] shape
-        cdef Py_ssize_t OC, OH, OW
-        x_shape, OC, geometry = description
-        read_shape(shape, x_shape)
-        describe_conv2d(d, geometry, shape, OC, &OH, &OW)
-        op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (d.C // d.groups) * OC)
-        op.b = self.hold(arrays[1], "b", self.code, OC)
-        cdef size_t bytes = cvl_conv2d_packed_size(self.code, d)
-        if bytes:
-            op.packed = self.pack(d, op.w, bytes)
-        return 0
-
-    cdef int make_conv_transpose2d(
-            self, cvl_op *op, cvl_conv_transpose2d *d, tuple description, tuple arrays) except -1:
-        cdef Py_ssize_t[4] shape
-        cdef Py_ssize_t OC, OH, OW
-        x_shape, OC, geometry = description
-        read_shape(shape, x_shape)
-        describe_conv_transpose2d(d, geometry, shape, OC, &OH, &OW)
-        op.w = self.hold(arrays[0], "w", self.code, d.KH * d.KW * (OC // d.groups) * d.C)
-        op.b = self.hold(arrays[1], "b", self.code, OC)
+    cdef int hold_pair(
+            self, Py_ssize_t i, tuple arrays, str w, Py_ssize_t w_size, str b,
+            Py_ssize_t b_size) except -1:
+        """Hold the first two arrays of an operator, of these names and sizes."""
+        self.ops[i].w = self.hold(arrays[0], w, self.code, w_size)
+        self.ops[i].b = self.hold(arrays[1], b, self.code, b_size)
         return 0
 
     cdef void *pack(self, const cvl_conv2d *d, const void *w, size_t bytes) except NULL:
@@ -248,18 +201,6 @@ cdef class Program:
             status = cvl_conv2d_pack(self.code, d, chunk.memory, w, &run)
         check(status)
         return chunk.memory
-
-    cdef int make_batch_norm(
-            self, cvl_op *op, cvl_batch_norm *d, tuple description, tuple arrays) except -1:
-        cdef int activation
-        d[0] = CVL_BATCH_NORM_INIT
-        d.M, d.C, d.eps, activation = description
-        d.activation = <cvl_activation>activation
-        op.w = self.hold(arrays[0], "gamma", self.code, d.C)
-        op.b = self.hold(arrays[1], "beta", self.code, d.C)
-        op.mean = <const double *>self.hold(arrays[2], "mean", FLOAT64, d.C)
-        op.var = <const double *>self.hold(arrays[3], "var", FLOAT64, d.C)
-        return 0
 
     def workspace(self, int threads):
         """Bytes of workspace."""
@@ -327,3 +268,116 @@ cdef class Program:
         check(status)
         for value, array in made:
             self.copy(<char *>run.workspace, value, array, WRITE)
+
+
+cdef int read_conv2d(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_conv2d *d = &p.descriptors[i].conv2d
+    cdef Py_ssize_t[4] shape
+    cdef Py_ssize_t OC, OH, OW
+    x_shape, OC, geometry = about
+    read_shape(shape, x_shape)
+    describe_conv2d(d, geometry, shape, OC, &OH, &OW)
+    p.hold_pair(i, arrays, "w", d.KH * d.KW * (d.C // d.groups) * OC, "b", OC)
+    cdef size_t bytes = cvl_conv2d_packed_size(p.code, d)
+    if bytes:
+        p.ops[i].packed = p.pack(d, p.ops[i].w, bytes)
+    return 0
+
+
+cdef int read_conv_transpose2d(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_conv_transpose2d *d = &p.descriptors[i].conv_transpose2d
+    cdef Py_ssize_t[4] shape
+    cdef Py_ssize_t OC, OH, OW
+    x_shape, OC, geometry = about
+    read_shape(shape, x_shape)
+    describe_conv_transpose2d(d, geometry, shape, OC, &OH, &OW)
+    p.hold_pair(i, arrays, "w", d.KH * d.KW * (OC // d.groups) * d.C, "b", OC)
+    return 0
+
+
+cdef int read_linear(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_linear *d = &p.descriptors[i].linear
+    d[0] = CVL_LINEAR_INIT
+    d.M, d.IN, d.OUT = about
+    p.hold_pair(i, arrays, "w", d.IN * d.OUT, "b", d.OUT)
+    return 0
+
+
+cdef int read_batch_norm(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_batch_norm *d = &p.descriptors[i].batch_norm
+    cdef cvl_op *op = &p.ops[i]
+    cdef int activation
+    d[0] = CVL_BATCH_NORM_INIT
+    d.M, d.C, d.eps, activation = about
+    d.activation = <cvl_activation>activation
+    p.hold_pair(i, arrays, "gamma", d.C, "beta", d.C)
+    op.mean = <const double *>p.hold(arrays[2], "mean", FLOAT64, d.C)
+    op.var = <const double *>p.hold(arrays[3], "var", FLOAT64, d.C)
+    return 0
+
+
+cdef int read_group_norm(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_group_norm *d = &p.descriptors[i].group_norm
+    d[0] = CVL_GROUP_NORM_INIT
+    d.N, d.M, d.C, d.groups, d.eps = about
+    if arrays[0] is not None:
+        p.hold_pair(i, arrays, "gamma", d.C, "beta", d.C)
+    return 0
+
+
+cdef int read_softmax(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_softmax *d = &p.descriptors[i].softmax
+    d[0] = CVL_SOFTMAX_INIT
+    d.N, d.C = about
+    return 0
+
+
+cdef int read_pool2d(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef Py_ssize_t[4] shape
+    cdef Py_ssize_t OH, OW
+    x_shape, geometry = about
+    read_shape(shape, x_shape)
+    describe_pool2d(&p.descriptors[i].pool2d, geometry, shape, &OH, &OW)
+    return 0
+
+
+cdef int read_upsample2d(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef Py_ssize_t[4] shape
+    x_shape, geometry = about
+    read_shape(shape, x_shape)
+    describe_upsample2d(&p.descriptors[i].upsample2d, geometry, shape)
+    return 0
+
+
+cdef int read_pad_shortcut(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef Py_ssize_t[4] shape
+    cdef Py_ssize_t OC, stride
+    x_shape, stride, OC = about
+    read_shape(shape, x_shape)
+    describe_pad_shortcut(&p.descriptors[i].pad_shortcut, shape, OC, stride)
+    return 0
+
+
+cdef int read_concat(Program p, Py_ssize_t i, tuple about, tuple arrays) except -1:
+    cdef cvl_concat *d = &p.descriptors[i].concat
+    cdef Py_ssize_t part
+    cdef Py_ssize_t *C = p.lists[i] + d.parts
+    d.M, channels = about
+    if len(channels) != d.parts:
+        raise ValueError(f"expected channels of {d.parts} parts, got {len(channels)}")
+    for part in range(d.parts):
+        C[part] = channels[part]
+    return 0
+
+
+readers[<int>CVL_OP_CONV2D] = read_conv2d
+readers[<int>CVL_OP_LINEAR] = read_linear
+readers[<int>CVL_OP_BATCH_NORM] = read_batch_norm
+readers[<int>CVL_OP_MAX_POOL2D] = read_pool2d
+readers[<int>CVL_OP_AVG_POOL2D] = read_pool2d
+readers[<int>CVL_OP_SOFTMAX] = read_softmax
+readers[<int>CVL_OP_CONCAT] = read_concat
+readers[<int>CVL_OP_PAD_SHORTCUT] = read_pad_shortcut
+readers[<int>CVL_OP_CONV_TRANSPOSE2D] = read_conv_transpose2d
+readers[<int>CVL_OP_GROUP_NORM] = read_group_norm
+readers[<int>CVL_OP_UPSAMPLE2D] = read_upsample2d

@@ -22,7 +22,38 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
 
-class GroupNorm(Layer):
+class _SampleNorm(Layer):
+    """A norm of each sample by itself; its class has `_normalise` and `_gradients`."""
+
+    parameter_names = ("gamma", "beta")
+
+    def _make_parameters(self, shape):
+        self.gamma = self.beta = None
+        if self.affine:
+            self.gamma = Parameter(init.ones(shape), kind="norm", name="gamma")
+            self.beta = Parameter(init.zeros(shape), kind="norm", name="beta")
+
+    def _scale_and_shift(self):
+        return (self.gamma.value, self.beta.value) if self.affine else (None, None)
+
+    def _apply(self, x):
+        return self._normalise(x)[0]
+
+    def _vjp(self, x, input_grad, commits):
+        y, mean, var = self._normalise(x)
+        gamma, _ = self._scale_and_shift()
+
+        def pull(dy):
+            dx, dgamma, dbeta = self._gradients(dy, x, gamma, mean, var, self.eps, input_grad)
+            if self.affine:
+                self.gamma.accumulate(dgamma)
+                self.beta.accumulate(dbeta)
+            return dx
+
+        return y, pull
+
+
+class GroupNorm(_SampleNorm):
     """Normalise groups of neighbouring channels, each sample by itself: y = γ x̂ + β.
 
         x̂ = (x - mean)/√(var + ε), mean and biased variance over the channels of the group and all
@@ -56,7 +87,7 @@ class GroupNorm(Layer):
     """
 
     _kind = "group_norm"
-    parameter_names = ("gamma", "beta")
+    _gradients = staticmethod(group_norm_gradients)
 
     def __init__(
         self,
@@ -71,7 +102,7 @@ class GroupNorm(Layer):
         if self.channels % self.groups:
             raise ValueError(f"GroupNorm: expected groups to divide {channels}, got {groups}")
         self.eps, self.affine = arguments.epsilon(eps, "GroupNorm"), bool(affine)
-        self.gamma, self.beta = _scale_and_shift((self.channels,), self.affine)
+        self._make_parameters((self.channels,))
 
     def _output_shape(self, shape):
         expected = f"(N, ..., {self.channels})"
@@ -91,21 +122,7 @@ class GroupNorm(Layer):
         return shape[0], math.prod(shape[1:-1]), self.channels, self.groups
 
     def _normalise(self, x):
-        return group_norm_training(x, *_values(self), self.groups, self.eps)
-
-    def _apply(self, x):
-        return self._normalise(x)[0]
-
-    def _vjp(self, x, input_grad, commits):
-        y, mean, var = self._normalise(x)
-        gamma, _ = _values(self)
-
-        def pull(dy):
-            dx, *gradients = group_norm_gradients(dy, x, gamma, mean, var, self.eps, input_grad)
-            _accumulate(self, gradients)
-            return dx
-
-        return y, pull
+        return group_norm_training(x, *self._scale_and_shift(), self.groups, self.eps)
 
     def __repr__(self) -> str:
         return f"GroupNorm({self.groups}, {self.channels}{_options(self, True)})"
@@ -146,13 +163,13 @@ class InstanceNorm(GroupNorm):
     def __init__(self, channels: SupportsIndex, *, eps: float = 1e-5, affine: bool = False) -> None:
         self.channels = self.groups = _checks.size(channels, "InstanceNorm: channels")
         self.eps, self.affine = arguments.epsilon(eps, "InstanceNorm"), bool(affine)
-        self.gamma, self.beta = _scale_and_shift((self.channels,), self.affine)
+        self._make_parameters((self.channels,))
 
     def __repr__(self) -> str:
         return f"InstanceNorm({self.channels}{_options(self, False)})"
 
 
-class LayerNorm(Layer):
+class LayerNorm(_SampleNorm):
     """Normalise the values of the trailing axes together: y = γ x̂ + β.
 
         x̂ = (x - mean)/√(var + ε), mean and biased variance over the trailing axes
@@ -186,7 +203,7 @@ class LayerNorm(Layer):
     """
 
     _kind = "layer_norm"
-    parameter_names = ("gamma", "beta")
+    _gradients = staticmethod(layer_norm_gradients)
 
     def __init__(
         self,
@@ -202,7 +219,7 @@ class LayerNorm(Layer):
                 f"of, got {normalized_shape}"
             )
         self.eps, self.affine = arguments.epsilon(eps, "LayerNorm"), bool(affine)
-        self.gamma, self.beta = _scale_and_shift(self.normalized_shape, self.affine)
+        self._make_parameters(self.normalized_shape)
 
     def _output_shape(self, shape):
         own = self.normalized_shape
@@ -217,45 +234,11 @@ class LayerNorm(Layer):
         return math.prod(shape[: -len(self.normalized_shape)]), 1, values, 1
 
     def _normalise(self, x):
-        return layer_norm_training(x, *_values(self), self.normalized_shape, self.eps)
-
-    def _apply(self, x):
-        return self._normalise(x)[0]
-
-    def _vjp(self, x, input_grad, commits):
-        y, mean, var = self._normalise(x)
-        gamma, _ = _values(self)
-
-        def pull(dy):
-            dx, *gradients = layer_norm_gradients(dy, x, gamma, mean, var, self.eps, input_grad)
-            _accumulate(self, gradients)
-            return dx
-
-        return y, pull
+        return layer_norm_training(x, *self._scale_and_shift(), self.normalized_shape, self.eps)
 
     def __repr__(self) -> str:
         own = self.normalized_shape
         return f"LayerNorm({own[0] if len(own) == 1 else own}{_options(self, True)})"
-
-
-def _scale_and_shift(shape, affine):
-    """The parameters gamma and beta at their start, or None for both."""
-    if not affine:
-        return None, None
-    return (
-        Parameter(init.ones(shape), kind="norm", name="gamma"),
-        Parameter(init.zeros(shape), kind="norm", name="beta"),
-    )
-
-
-def _values(layer):
-    return (layer.gamma.value, layer.beta.value) if layer.affine else (None, None)
-
-
-def _accumulate(layer, gradients):
-    for parameter, gradient in zip((layer.gamma, layer.beta), gradients, strict=True):
-        if parameter is not None:
-            parameter.accumulate(gradient)
 
 
 def _options(layer, affine):

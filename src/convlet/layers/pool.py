@@ -175,7 +175,21 @@ class AvgPool2d(Layer):
         return pool_repr(self, self.kernel_size, self._options())
 
 
-class GlobalAvgPool2d(Layer):
+class _GlobalPool2d(Layer):
+    """A value of each channel of whole images: (N, H, W, C) -> (N, C)."""
+
+    def _output_shape(self, shape):
+        shapes.check_images(self, shape)
+        n, h, w, c = shape
+        if h < 1 or w < 1:
+            raise ValueError(f"{self!r}: expected images of at least one pixel, got {shape}")
+        return n, c
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class GlobalAvgPool2d(_GlobalPool2d):
     """Take the mean of each channel over its image: (N, H, W, C) -> (N, C).
 
     Examples
@@ -186,9 +200,6 @@ class GlobalAvgPool2d(Layer):
     """
 
     _kind = "global_avg_pool2d"
-
-    def _output_shape(self, shape):
-        return _of_whole_images(self, shape)
 
     def _apply(self, x):
         return global_avg_pool2d(x)
@@ -201,11 +212,8 @@ class GlobalAvgPool2d(Layer):
 
         return global_avg_pool2d(x), pull
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
-
-class GlobalMaxPool2d(Layer):
+class GlobalMaxPool2d(_GlobalPool2d):
     """Take the largest value of each channel of an image: (N, H, W, C) -> (N, C); a NaN wins.
 
     Examples
@@ -217,9 +225,6 @@ class GlobalMaxPool2d(Layer):
 
     _kind = "global_max_pool2d"
 
-    def _output_shape(self, shape):
-        return _of_whole_images(self, shape)
-
     def _apply(self, x):
         return global_max_pool2d(x)
 
@@ -228,18 +233,6 @@ class GlobalMaxPool2d(Layer):
             return global_max_pool2d_backward(dy, x) if input_grad else None
 
         return global_max_pool2d(x), pull
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-def _of_whole_images(layer, shape):
-    """Return (N, C), the shape of a value per channel of images that have a pixel."""
-    shapes.check_images(layer, shape)
-    n, h, w, c = shape
-    if h < 1 or w < 1:
-        raise ValueError(f"{layer!r}: expected images of at least one pixel, got {shape}")
-    return n, c
 
 
 _DEFAULTS = {"padding": 0, "dilation": 1, "ceil_mode": False, "count_include_pad": True}

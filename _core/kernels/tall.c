@@ -8,17 +8,22 @@
 #include "order.h"
 #include "simd.h"
 
-/* Rows of a tile of so many vectors: as many as registers hold, found GROUP by GROUP from a pointer and
- * their stride, for registers do not hold a pointer each. One vector of them is more chains than two
- * units have latency for; 8, which are no more, take 1.1 times as long. Vectors of a tile whose rows lie
- * in the lanes: one alone waits for its sums. STEPS of k that the loop counts at once: with 16
- * registers, which hold no pointers for several, it is as well to count each. */
-enum { ROWS_1 = 12, ROWS_3 = 8, ROWS_4 = 6, GROUP = 4, TURNED = 2, SUMS = 24 };
+/* Rows of a tile of so many vectors: as many as registers hold. One vector of them is more chains than two
+ * units have latency for; 8, which are no more, take 1.1 times as long. STEPS of k are counted at once: with
+ * 16 registers, which hold no pointers for several, it is as well to count each. */
 #ifdef CVL_MANY_REGISTERS
-enum { ROWS_2 = 12, STEPS = 4 };
+enum { ROWS_1 = 12, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, STEPS = 4 };
 #else
-enum { ROWS_2 = 6, STEPS = 1 };
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 8, ROWS_4 = 6, STEPS = 1 };
 #endif
+enum { SUMS = 24 }; /* vectors of a tile, at most */
+
+/* Rows that share a pointer, from which they are found by their stride: registers do not hold one each. */
+enum { GROUP = 4 };
+
+/* Vectors of a tile whose rows lie in the lanes: one alone waits for its sums. */
+enum { TURNED = 2 };
+
 /* CVL_TALL_CLASSES columns leave so much of these vectors empty that rows are turned for them too, whose
  * sums are enough in one vector. */
 #if defined(CVL_F32) && (defined(CVL_LEVEL_AVX2) || defined(CVL_LEVEL_AVX512))

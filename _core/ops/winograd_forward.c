@@ -21,26 +21,43 @@
 #include "bands.h"
 
 enum {
-    FEW_WEIGHTS = 128 * 128, /* C*OC up to which U is kept, */
-    ENOUGH_TILES = 64,       /* where as many tiles share it: one worker writes what others read */
-    MORE_WEIGHTS = 1 << 17,  /* C*OC up to which U is kept, in L3, */
-    MORE_TILES = 256,        /* where as many tiles share it, unless a block is of the fewest */
-    READY_TILES = 64,        /* up to which U made ready is worth its size in memory */
-    ROWS = 16,               /* channels of a task that makes U */
-    BLOCK = 32,              /* tiles of a block of the first schedule, whole micro-tiles */
+    /* U of so many weights, C*OC, is kept where so many tiles share it, since one worker writes what others
+     * read; U of more, in L3, where more do, unless a block is of the fewest tiles. U made ready is worth
+     * its size in memory up to READY_TILES. */
+    FEW_WEIGHTS = 128 * 128,
+    ENOUGH_TILES = 64,
+    MORE_WEIGHTS = 1 << 17,
+    MORE_TILES = 256,
+    READY_TILES = 64,
+
+    /* Channels of a task that makes U. */
+    U_ROWS = 16,
+
+    /* The first schedule: tiles of a block, whole micro-tiles, and bytes of V and products at most. Where
+     * 16 registers make micro-tiles of 6 rows, none is left over of SMALL_BLOCK, and the L2 of such CPUs is
+     * 512 KB, or less. At least MIN_BLOCK tiles, and so few if there would be fewer than MIN_BLOCKS blocks,
+     * or U leaves no room in an L2 of 1 MB or more. */
+    BLOCK = 32,
     BLOCK_BYTES = 768 * 1024,
-    SMALL_BLOCK = 48,         /* and where 16 registers make these 6 rows: none is left over; */
-    SMALL_BYTES = 448 * 1024, /* CPUs of no more have an L2 of 512 KB, or less */
-    ROOM_BYTES = 768 * 1024,  /* of U; of an L2 of 1 MB or more */
-    LINES = 4,                /* groups of one vector side by side, where tiles are enough */
+    SMALL_BLOCK = 48,
+    SMALL_BYTES = 448 * 1024,
     MIN_BLOCK = 8,
     MIN_BLOCKS = 16,
-    MIN_TASKS = 2,     /* panels are narrower where tasks would be fewer */
-    OUTER_BLOCK = 128, /* tiles of a task of the second schedule */
+    ROOM_BYTES = 768 * 1024, /* of U */
+
+    /* Lines of groups side by side, where tiles are enough; tasks, below which panels are narrower; outputs
+     * of a panel whose U, or V, comes from L3. */
+    SET_LINES = 4,
+    MIN_TASKS = 2,
     FAR_COLUMNS = 32,
-    DATA_BLOCK = 8, /* tiles of a task that makes V */
+
+    /* The second schedule: tiles of a task, and of one that makes V; bytes of V at a time. */
+    SPAN_BLOCK = 128,
+    DATA_BLOCK = 8,
     DATA_BYTES = 32 << 20,
-    PRIVATE_BYTES = 1 << 20 /* of U or V, up to which each worker makes it for itself, in its L2 */
+
+    /* Bytes of U or V, up to which each worker makes it for itself, in its L2. */
+    PRIVATE_BYTES = 1 << 20
 };
 
 typedef struct plan {
@@ -99,7 +116,7 @@ static ptrdiff_t chunk_size(const plan *p) { return p->sizes.positions * p->x_ti
 
 /* Channels of which weights are turned at a time, lines that are neighbours: one of 64 bytes, which is a
  * vector, or the two that a CPU of narrower ones fetches together. */
-static ptrdiff_t turned(const plan *p) { return p->kernels->vector < 64 ? 2 * ROWS : ROWS; }
+static ptrdiff_t turned(const plan *p) { return p->kernels->vector < 64 ? 2 * U_ROWS : U_ROWS; }
 
 static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
 {
@@ -167,9 +184,9 @@ static void cut_outputs(plan *p)
     const NAME(gemm_panel) *widest = widths;
     const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
     const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
-    /* To go through an image for a line of each pixel costs more than for LINES, however large. */
+    /* To go through an image for a line of each pixel costs more than for SET_LINES, however large. */
     const int lines = f->groups > 1 && cvl_max(f->C, f->OC) <= 16 && p->tiles >= ENOUGH_TILES;
-    p->side = NAME(winograd_side)(f, lines ? LINES : 1, cvl_ceil_div(MIN_BLOCKS, blocks));
+    p->side = NAME(winograd_side)(f, lines ? SET_LINES : 1, cvl_ceil_div(MIN_BLOCKS, blocks));
     while (((!p->keeps_u || p->u_streams) && widest->NR > far_columns(p)) ||
            (widest < widths + CVL_GEMM_WHOLE - 1 &&
             pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
@@ -212,7 +229,7 @@ static void cut_blocks(plan *p, int ready, int threads)
 static void cut_spans(plan *p)
 {
     const ptrdiff_t C = cvl_winograd_pad(p->f->C);
-    p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, OUTER_BLOCK));
+    p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, SPAN_BLOCK));
     p->block = cvl_min(p->tiles, cvl_ceil_div(p->block, DATA_BLOCK) * DATA_BLOCK);
     p->u_rows = cvl_min(p->f->C, CVL_ORDER_WINOGRAD_C);
     p->x_tiles.ld = cvl_winograd_pad(p->u_rows);
@@ -349,22 +366,25 @@ static void finish(const plan *p, const T *products, ptrdiff_t first, ptrdiff_t 
                                 p->f->z ? p->f->z + column : NULL, &end);
 }
 
-/* Task: ROWS channels of U of a panel. */
+/* Task: U_ROWS channels of U of a panel. */
 static void filters(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(winograd) *f = p->f;
     const scratch own = scratch_of(p, worker);
-    const ptrdiff_t pieces = cvl_ceil_div(f->C, ROWS), panels = p->bands.panels;
+    const ptrdiff_t pieces = cvl_ceil_div(f->C, U_ROWS), panels = p->bands.panels;
     for (ptrdiff_t task = begin; task < end; task++) {
-        const ptrdiff_t panel = task / pieces, c0 = task % pieces * ROWS;
+        const ptrdiff_t panel = task / pieces, c0 = task % pieces * U_ROWS;
         const cvl_panel_place place = cvl_panel_at(&p->bands, panel % panels);
         T *u = (p->u ? p->u : own.u) + u_place(p, panel, c0, place.NR);
-        make_u(p, &own, u, panel / panels, c0, cvl_min(ROWS, f->C - c0), place);
+        make_u(p, &own, u, panel / panels, c0, cvl_min(U_ROWS, f->C - c0), place);
     }
 }
 
-static ptrdiff_t filter_tasks(const plan *p) { return all_panels(p) * cvl_ceil_div(p->f->C, ROWS); }
+static ptrdiff_t filter_tasks(const plan *p)
+{
+    return all_panels(p) * cvl_ceil_div(p->f->C, U_ROWS);
+}
 
 static void make_all_u(plan *p, int threads)
 {

@@ -10,7 +10,6 @@
 #include "indirect.h"
 
 #include "bands.h"
-#include "taps.h"
 
 /* How B reaches the micro-kernel. */
 typedef enum packing {
@@ -23,6 +22,7 @@ typedef enum packing {
 /* A call in progress: the problem, and how it is cut. */
 typedef struct plan {
     const NAME(conv2d_call) *call;
+    const cvl_padding *padding;
     const NAME(kernels) *kernels;
     int transposed;                     /* B is w with C and OC exchanged: backward data */
     ptrdiff_t H, W, C;                  /* what is read; C channels per group */
@@ -49,6 +49,7 @@ typedef struct plan {
     const T *ready;    /* B in panels */
     char *worker_memory;
     size_t worker_bytes;
+    int *not_finite; /* (threads): whether a worker wrote what is not, where there is padding */
 } plan;
 
 /* What one worker writes. */
@@ -62,6 +63,8 @@ typedef struct worker {
     const T **a;   /* (block + 2 MR) */
     T **c;         /* (block + MR) */
     T *packed;     /* the panels of a part */
+    T *padded;     /* what is read, with its padding */
+    int not_finite;
 } worker;
 
 enum {
@@ -118,6 +121,8 @@ static worker carve_worker(const plan *p, char *base, size_t *bytes)
     w.c = cvl_carve(&s, (size_t)(p->block + CVL_GEMM_MR_MAX) * sizeof *w.c);
     if (p->packing == PACK_OWN)
         w.packed = cvl_carve(&s, (size_t)part_size(p) * sizeof(T));
+    if (p->padding)
+        w.padded = cvl_carve(&s, (size_t)(p->positions.N * p->H * p->W * p->x_pixel) * sizeof(T));
     *bytes = s.used;
     return w;
 }
@@ -173,7 +178,7 @@ static void choose_panels(plan *p, const cvl_conv2d *d)
     p->panels = p->groups * p->bands.panels;
     p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
                  p->bands.band[0].NR == gemm[CVL_GEMM_WHOLE - 1].NR;
-    p->slides = !p->transposed && d->groups == 1 && d->C == CVL_SLIDE_CHANNELS &&
+    p->slides = !p->transposed && !p->padding && d->groups == 1 && d->C == CVL_SLIDE_CHANNELS &&
                 d->KW == CVL_SLIDE_TAPS && d->DW == 1 && d->SW == 1 && p->K <= CVL_ORDER_K &&
                 p->bands.panels == 1 && gemm[p->bands.band[0].width].slide;
     p->quantum = gemm[p->bands.band[0].width].MR;
@@ -204,12 +209,16 @@ static void choose_packing(plan *p, const cvl_conv2d_shape *shape, int ready)
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int ready,
-                        char *base, int threads)
+static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                        const cvl_padding *padding, int ready, char *base, int threads)
 {
+    if (padding)
+        shape = &padding->shape;
     const cvl_conv2d *d = &shape->d;
-    *p = (plan){
-        .kernels = kernels(), .transposed = pass == CVL_CONV2D_BACKWARD_DATA, .groups = d->groups};
+    *p = (plan){.padding = padding,
+                .kernels = kernels(),
+                .transposed = pass == CVL_CONV2D_BACKWARD_DATA,
+                .groups = d->groups};
     if (!p->kernels)
         return 0;
     read_shape(p, shape);
@@ -223,13 +232,15 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
         p->packed = cvl_carve(&s, (size_t)packed_size(p) * sizeof(T));
     carve_worker(p, NULL, &p->worker_bytes);
     p->worker_memory = cvl_carve(&s, p->worker_bytes * (size_t)threads);
+    p->not_finite = cvl_carve(&s, (size_t)threads * sizeof *p->not_finite);
     return s.used;
 }
 
-size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
+size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                              const cvl_padding *padding, int threads)
 {
     plan p;
-    return make_plan(&p, shape, pass, 0, NULL, threads);
+    return make_plan(&p, shape, pass, padding, 0, NULL, threads);
 }
 
 /* ------------------------------------------------------------------------------ packing B */
@@ -309,14 +320,14 @@ static void pack_all(plan *p)
 size_t NAME(gather_packed_size)(const cvl_conv2d_shape *shape)
 {
     plan p;
-    make_plan(&p, shape, CVL_CONV2D_FORWARD, 0, NULL, 1);
+    make_plan(&p, shape, CVL_CONV2D_FORWARD, NULL, 0, NULL, 1);
     return p.packing == PACK_NONE ? 0 : (size_t)packed_size(&p) * sizeof(T);
 }
 
 void NAME(gather_pack)(const NAME(conv2d_call) *call, T *packed)
 {
     plan p;
-    make_plan(&p, call->shape, CVL_CONV2D_FORWARD, 0, NULL, 1);
+    make_plan(&p, call->shape, CVL_CONV2D_FORWARD, NULL, 0, NULL, 1);
     p.call = call;
     p.packed = packed;
     pack_all(&p);
@@ -365,6 +376,8 @@ static void list_runs(const plan *p, worker *w, const cvl_place *at)
         }
 }
 
+static const T *input(const plan *p) { return p->transposed ? p->call->dy : p->call->x; }
+
 /* Points at what the positions q .. q + count - 1 of the class at a place read and write. What a
  * tile may touch beyond them repeats the last. */
 static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q, ptrdiff_t count)
@@ -377,7 +390,7 @@ static void point(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t
     const ptrdiff_t in_step = columns->in_step * x_pixel, out_step = columns->step * y_pixel;
     ptrdiff_t j = q % column->count, i = q / column->count % row->count;
     ptrdiff_t n = at->image + q / column->count / row->count;
-    const T *x = p->transposed ? p->call->dy : p->call->x;
+    const T *x = p->padding ? w->padded : input(p);
     T *y = p->call->out, **c = w->c;
     const T **a = w->a;
     const int reads = w->segments > 0;
@@ -414,7 +427,7 @@ static int slides_along(const worker *w, ptrdiff_t count)
 /* Runs `count` positions, which w->a and w->c point at, on a panel whose B is at `b`. All tiles take a
  * segment of B, which stays in L1 or L2, before the next; of one tap each takes all of them, or the inputs,
  * which then are more, would come from L2 as often. */
-static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t group,
+static void run_panel(const plan *p, worker *w, ptrdiff_t count, ptrdiff_t group,
                       cvl_panel_place place, const T *b)
 {
     const NAME(gemm_panel) *panel = &p->kernels->gemm[place.width];
@@ -466,6 +479,8 @@ static void run_panel(const plan *p, const worker *w, ptrdiff_t count, ptrdiff_t
             done = stop;
         }
     }
+    for (ptrdiff_t i = 0; p->padding && i < count; i++)
+        w->not_finite |= !NAME(all_finite)(w->c[i] + column, job.nr);
 }
 
 /* Backward data of a 1x1 convolution: of a cell of SH x SW inputs only the first is read. Whether the
@@ -498,8 +513,8 @@ static void clear_cells(const plan *p, const cvl_place *at, ptrdiff_t q, ptrdiff
 }
 
 /* Runs the positions q .. q + count - 1 of the class at a place on all panels of a part. */
-static void run_block(const plan *p, const worker *w, const cvl_place *at, ptrdiff_t q,
-                      ptrdiff_t count, ptrdiff_t part)
+static void run_block(const plan *p, worker *w, const cvl_place *at, ptrdiff_t q, ptrdiff_t count,
+                      ptrdiff_t part)
 {
     point(p, w, at, q, slides_along(w, count) ? 2 : count);
     if (p->cells)
@@ -527,6 +542,9 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
     const plan *p = context;
     size_t bytes;
     worker w = carve_worker(p, p->worker_memory + (size_t)number * p->worker_bytes, &bytes);
+    if (p->padding)
+        cvl_pad_input(p->padding, (size_t)p->x_pixel * sizeof(T), (char *)w.padded,
+                      (const char *)input(p));
     for (ptrdiff_t task = begin, next; task < end; task = next) {
         const ptrdiff_t part = task / p->pieces, piece = task % p->pieces;
         next = cvl_min(end, (part + 1) * p->pieces);
@@ -550,12 +568,14 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
                 break;
         }
     }
+    p->not_finite[number] |= w.not_finite;
 }
 
-void NAME(gather_run)(const NAME(conv2d_call) *call)
+int NAME(gather_run)(const NAME(conv2d_call) *call, const cvl_padding *padding)
 {
     plan p;
-    make_plan(&p, call->shape, call->pass, call->packed != NULL, call->workspace, call->threads);
+    make_plan(&p, call->shape, call->pass, padding, call->packed != NULL, call->workspace,
+              call->threads);
     p.call = call;
     if (p.packing == PACK_SHARED)
         pack_all(&p);
@@ -563,5 +583,10 @@ void NAME(gather_run)(const NAME(conv2d_call) *call)
     p.cells = clears_cells(&p);
     if (p.cells)
         p.positions.phases[0] = p.positions.phases[1] = 1;
+    memset(p.not_finite, 0, (size_t)call->threads * sizeof *p.not_finite);
     cvl_parallel_for(call->threads, p.parts * p.pieces, call->shape->flops, CVL_FLUSH, compute, &p);
+    int finite = 1;
+    for (int i = 0; i < call->threads; i++)
+        finite &= !p.not_finite[i];
+    return finite;
 }

@@ -47,7 +47,9 @@ static cvl_phase backward_phase(const cvl_conv2d_shape *s, int axis, ptrdiff_t p
 /* The first output whose tap t reads the input `at`, or one beyond it. */
 static ptrdiff_t reaches(const cvl_phase *p, ptrdiff_t t, ptrdiff_t at)
 {
-    return cvl_ceil_div(at - p->d0 - t * p->d_step, p->in_step);
+    const ptrdiff_t distance = at - p->d0 - t * p->d_step;
+    /* Divisions take longer than all else here. */
+    return p->in_step == 1 ? distance : cvl_ceil_div(distance, p->in_step);
 }
 
 /* As an output moves on, the first and the last tap inside move one way only. From one such move to
@@ -55,7 +57,8 @@ static ptrdiff_t reaches(const cvl_phase *p, ptrdiff_t t, ptrdiff_t at)
 static void list_spans(cvl_phase *p)
 {
     ptrdiff_t low = p->d_step > 0 ? p->taps : 0, high = low;
-    p->spans = p->inside = 0;
+    cvl_span last = {0, 0, 0, 0};
+    p->spans = p->inside = p->apart = 0;
     for (ptrdiff_t g = 0, next; g < p->grid; g = next) {
         next = p->grid;
         if (p->d_step > 0) {
@@ -79,12 +82,113 @@ static void list_spans(cvl_phase *p)
         }
         const int any = low < high;
         const ptrdiff_t first_tap = any ? low : 0, end_tap = any ? high : 0;
-        cvl_span *last = p->span + p->spans - 1;
-        if (p->spans > 0 && last->low == first_tap && last->high == end_tap)
-            last->count += next - g;
-        else
-            p->span[p->spans++] = (cvl_span){g, next - g, first_tap, end_tap};
+        if (p->spans > 0 && last.low == first_tap && last.high == end_tap) {
+            last.count += next - g;
+        } else {
+            last = (cvl_span){g, next - g, first_tap, end_tap};
+            p->spans++;
+            p->apart += end_tap - first_tap;
+        }
+        if (p->span)
+            p->span[p->spans - 1] = last;
         p->inside += (next - g) * (end_tap - first_tap);
+    }
+}
+
+static ptrdiff_t phases_of(const cvl_conv2d *d, int axis)
+{
+    return axis ? cvl_min(d->SW, d->W) : cvl_min(d->SH, d->H);
+}
+
+static cvl_phase make_phase(const cvl_conv2d_shape *shape, int backward_data, int axis, ptrdiff_t i)
+{
+    return backward_data ? backward_phase(shape, axis, i) : forward_phase(shape, axis);
+}
+
+/* What a tile that is partly empty costs beyond its positions, in positions: 1 to 4.7 measured. Of FULL for
+ * each class that there may be, hardly one is. */
+enum { EMPTY = 2, FULL = 6 };
+
+/* Taps of an axis: of all outputs, inside the input and in all; of one output of each span, and of one of
+ * each phase. */
+typedef struct tap_sums {
+    ptrdiff_t inside, all, apart, together;
+} tap_sums;
+
+static tap_sums sum_taps(const cvl_conv2d_shape *shape, int backward_data, int axis)
+{
+    const ptrdiff_t phases = backward_data ? phases_of(&shape->d, axis) : 1;
+    tap_sums sums = {0, 0, 0, 0};
+    for (ptrdiff_t i = 0; i < phases; i++) {
+        cvl_phase phase = make_phase(shape, backward_data, axis, i);
+        list_spans(&phase);
+        sums.inside += phase.inside;
+        sums.all += phase.grid * phase.taps;
+        sums.apart += phase.apart;
+        sums.together += phase.taps;
+    }
+    return sums;
+}
+
+static int is_square(const cvl_conv2d_shape *s)
+{
+    const cvl_conv2d *d = &s->d;
+    return d->H == d->W && s->OH == s->OW && d->KH == d->KW && d->SH == d->SW && d->DH == d->DW &&
+           d->PT == d->PL;
+}
+
+int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data)
+{
+    const cvl_conv2d *d = &shape->d;
+    const double N = (double)d->N;
+    const ptrdiff_t positions = backward_data ? d->H * d->W : shape->OH * shape->OW;
+    if (N * (double)positions > FULL * (double)(2 * d->KH - 1) * (double)(2 * d->KW - 1))
+        return 0;
+    const tap_sums a = sum_taps(shape, backward_data, 0);
+    const tap_sums b = is_square(shape) ? a : sum_taps(shape, backward_data, 1);
+    return N * (double)a.all * (double)b.all + EMPTY * (double)a.together * (double)b.together <
+           N * (double)a.inside * (double)b.inside + EMPTY * (double)a.apart * (double)b.apart;
+}
+
+/* Adds the padding of an axis to the inputs there are, and returns what comes first of it. */
+static ptrdiff_t pad_axis(int backward_data, ptrdiff_t *in, ptrdiff_t *out, ptrdiff_t *P,
+                          ptrdiff_t K, ptrdiff_t S, ptrdiff_t D)
+{
+    const ptrdiff_t reach = (K - 1) * D;
+    ptrdiff_t before = *P;
+    if (backward_data) {
+        before = cvl_max(0, cvl_floor_div(reach - *P, S));
+        *out = before + cvl_max(*out, (*in - 1 + *P) / S + 1);
+        *P += before * S;
+    } else {
+        *in = cvl_max(*in + *P, (*out - 1) * S + reach + 1);
+        *P = 0;
+    }
+    return before;
+}
+
+cvl_padding cvl_make_padding(const cvl_conv2d_shape *shape, int backward_data)
+{
+    cvl_padding p = {.shape = *shape,
+                     .rows = backward_data ? shape->OH : shape->d.H,
+                     .columns = backward_data ? shape->OW : shape->d.W};
+    cvl_conv2d *d = &p.shape.d;
+    p.before[0] = pad_axis(backward_data, &d->H, &p.shape.OH, &d->PT, d->KH, d->SH, d->DH);
+    p.before[1] = pad_axis(backward_data, &d->W, &p.shape.OW, &d->PL, d->KW, d->SW, d->DW);
+    p.padded_rows = backward_data ? p.shape.OH : d->H;
+    p.padded_columns = backward_data ? p.shape.OW : d->W;
+    return p;
+}
+
+void cvl_pad_input(const cvl_padding *p, size_t pixel, char *out, const char *in)
+{
+    const size_t row = (size_t)p->columns * pixel, padded = (size_t)p->padded_columns * pixel;
+    memset(out, 0, (size_t)(p->shape.d.N * p->padded_rows) * padded);
+    out += (size_t)p->before[0] * padded + (size_t)p->before[1] * pixel;
+    for (ptrdiff_t n = 0; n < p->shape.d.N; n++) {
+        for (ptrdiff_t h = 0; h < p->rows; h++, in += row)
+            memcpy(out + (size_t)h * padded, in, row);
+        out += (size_t)p->padded_rows * padded;
     }
 }
 
@@ -98,15 +202,14 @@ cvl_positions cvl_list_positions(cvl_scratch *scratch, const cvl_conv2d_shape *s
     const cvl_conv2d *d = &shape->d;
     cvl_positions p = {.N = d->N, .per_tap = per_tap, .phases = {1, 1}};
     if (backward_data) {
-        p.phases[0] = cvl_min(d->SH, d->H);
-        p.phases[1] = cvl_min(d->SW, d->W);
+        p.phases[0] = phases_of(d, 0);
+        p.phases[1] = phases_of(d, 1);
     }
     ptrdiff_t grid = 1; /* of the first phases, which are the largest */
     for (int axis = 0; axis < 2; axis++) {
         p.phase[axis] = cvl_carve(scratch, (size_t)p.phases[axis] * sizeof *p.phase[axis]);
         for (ptrdiff_t i = 0; i < p.phases[axis]; i++) {
-            cvl_phase phase =
-                backward_data ? backward_phase(shape, axis, i) : forward_phase(shape, axis);
+            cvl_phase phase = make_phase(shape, backward_data, axis, i);
             const ptrdiff_t most = cvl_min(phase.grid, 2 * phase.taps + 1);
             phase.span = cvl_carve(scratch, (size_t)most * sizeof *phase.span);
             if (i == 0)

@@ -24,7 +24,8 @@ typedef struct cvl_phase {
     ptrdiff_t taps, k0, k_step;
     cvl_span *span;
     ptrdiff_t spans;
-    ptrdiff_t inside; /* taps inside the input, of all outputs together */
+    ptrdiff_t inside; /* taps inside the input, of all outputs together, */
+    ptrdiff_t apart;  /* and of one output of each span */
 } cvl_phase;
 
 /* All output positions of a batch, by phases, sets of neighbouring images, and classes. A position
@@ -46,6 +47,22 @@ typedef struct cvl_place {
  * scratch->base is NULL. */
 cvl_positions cvl_list_positions(cvl_scratch *scratch, const cvl_conv2d_shape *shape,
                                  int backward_data, double per_tap);
+
+/* Whether a pass takes less time with the padding written out: more taps, but in fewer tiles. */
+int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data);
+
+/* The padding of what a pass reads. */
+typedef struct cvl_padding {
+    cvl_conv2d_shape shape; /* that has it written out: all positions of a phase are of one class */
+    ptrdiff_t rows, columns; /* of the input */
+    ptrdiff_t padded_rows, padded_columns;
+    ptrdiff_t before[2]; /* rows and columns of padding that come first */
+} cvl_padding;
+
+cvl_padding cvl_make_padding(const cvl_conv2d_shape *shape, int backward_data);
+
+/* Copies an input with its padding, of pixels of so many bytes. */
+void cvl_pad_input(const cvl_padding *p, size_t pixel, char *out, const char *in);
 
 /* The phase and the span of an axis (0 rows, 1 columns) at a place. */
 static inline const cvl_phase *cvl_phase_at(const cvl_positions *p, const cvl_place *at, int axis)

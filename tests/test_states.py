@@ -148,6 +148,39 @@ def test_a_linear_after_flatten_reads_channels_last():
         np.testing.assert_allclose(y, expected, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.parametrize(
+    "layer", [cl.Conv1d(3, 4, 1), cl.MaxPool1d(1), cl.BatchNorm(3), cl.GroupNorm(3, 3)], ids=repr
+)
+def test_a_linear_after_flattened_sequences_of_channels_reads_channels_last(layer):
+    """Its inputs are sorted anew where a layer before had them as (N, C, L) in PyTorch."""
+    model = cl.Sequential(
+        layer, cl.Flatten(), cl.Linear(5 * (4 if "Conv" in repr(layer) else 3), 2)
+    )
+    model = drawn(model.astype("float64"))
+    x = np.random.default_rng(0).standard_normal((2, 5, 3))
+    sequences = model[:1](x)
+    theirs = dict(in_pytorch(model[:1]))
+    flat = sequences.transpose(0, 2, 1).reshape(2, -1)
+    w = np.random.default_rng(1).standard_normal((2, flat.shape[1]))
+    theirs |= {"9.weight": w, "9.bias": np.ones(2)}
+    model.load_state_dict(states.from_pytorch(model, theirs, shape=x.shape))
+
+    np.testing.assert_allclose(model(x), flat @ w.T + 1, rtol=1e-12)
+
+
+def test_a_linear_after_a_flattened_table_keeps_the_order():
+    """Rows of features, which linear layers take, lie in PyTorch as here."""
+    rng = np.random.default_rng(0)
+    x, w, v = (rng.standard_normal(shape) for shape in ((2, 5, 3), (4, 3), (7, 20)))
+    model = cl.Sequential(
+        *(cl.Linear(3, 4, use_bias=False), cl.Flatten(), cl.Linear(20, 7, use_bias=False))
+    ).astype("float64")
+    theirs = {"a.weight": w, "b.weight": v}
+    model.load_state_dict(states.from_pytorch(model, theirs, shape=x.shape))
+
+    np.testing.assert_allclose(model(x), (x @ w.T).reshape(2, 20) @ v.T, rtol=1e-12)
+
+
 CONV = {"a.weight": np.zeros((4, 3, 2, 2)), "a.bias": np.zeros(4)}
 
 
@@ -205,7 +238,7 @@ class Own(cl.Layer):
             dict.fromkeys(("a.weight", "b.weight"), np.ones(12)),
             {"shape": (1, 2, 2, 3)},
             ValueError,
-            "layer 1, BatchNorm(12), follows a Flatten of images",
+            "layer 1, BatchNorm(12), follows a Flatten with channels",
         ),
     ],
 )

@@ -25,6 +25,14 @@ _AXES = {
     layers.Linear: (1, 0),
 }
 _NORMS = (layers.BatchNorm, layers.GroupNorm, layers.LayerNorm)
+# Where one of these took a sequence, PyTorch has it as (N, C, L).
+_OF_CHANNELS = (
+    layers.Conv1d,
+    layers.MaxPool1d,
+    layers.AvgPool1d,
+    layers.BatchNorm,
+    layers.GroupNorm,
+)
 _NORM_NAMES = {"gamma": "weight", "beta": "bias", "count": "num_batches_tracked"}
 
 
@@ -34,16 +42,17 @@ def from_pytorch(
     """Convert the `state_dict()` of a PyTorch model for a model of the same layers.
 
     Layers are matched in order, whatever their names, and must agree in kind and size. Weights are
-    transposed to channels last, including those of a Linear that follows a Flatten of images and
-    of a LayerNorm over several axes. Floating-point numbers are converted to the dtype of the
-    model. Dropout, which has no state in PyTorch, keeps its own. The order is that in which a
+    transposed to channels last, including those of a LayerNorm over several axes and of a Linear
+    that follows a Flatten of images, or of sequences with channels: those that have met a Conv1d, a
+    pooling or a norm of channels. Floating-point numbers are converted to the dtype of the model.
+    Dropout, which has no state in PyTorch, keeps its own. The order is that in which a
     PyTorch module defines its attributes; torchvision's resnet18 fits `convlet.models.resnet18`.
 
     Parameters
     ----------
     model : Layer; it does not change
     state : mapping of str to tensors on the CPU, or to arrays, as `safetensors.numpy` reads them
-    shape : tuple (N, H, W, C) of the model's x; needed if it has a Flatten
+    shape : tuple (N, H, W, C) or (N, L, C) of the model's x; needed if it has a Flatten
 
     Returns
     -------
@@ -112,13 +121,13 @@ def _converted(layer, name, value, image):
     if value.ndim != len(axes):
         return None
     if image is not None and value.shape[1] == math.prod(image):
-        h, w, c = image
-        value = value.reshape(-1, c, h, w).transpose(0, 2, 3, 1).reshape(len(value), -1)
+        *sizes, c = image
+        value = np.moveaxis(value.reshape(-1, c, *sizes), 1, -1).reshape(len(value), -1)
     return value.transpose(axes)
 
 
 def _flattened(model, shape):
-    """(H, W, C) of the flattened images that a Linear takes, by the id of the Linear."""
+    """(H, W, C) or (L, C) of what a Linear takes flattened, by the id of the Linear."""
     if not any(isinstance(layer, layers.Flatten) for _, layer in model._walk()):
         return {}
     if shape is None:
@@ -126,15 +135,17 @@ def _flattened(model, shape):
             "from_pytorch: what a Linear takes after a Flatten comes in another order; give the "
             "shape of x, such as shape=(1, 28, 28, 1)"
         )
-    images, waiting = {}, None
+    images, waiting, channels_first = {}, None, False
     for path, layer, given, got in model._trace(any_shape(shape, "from_pytorch: shape")):
         if waiting is not None and isinstance(layer, layers.Linear):
             images[id(layer)], waiting = waiting, None
         elif waiting is not None and (given != got or layer._own() or len(given) != 2):
             raise ValueError(
-                f"from_pytorch: layer {path}, {layer!r}, follows a Flatten of images, and the "
-                f"order of what it takes is known of a Linear alone"
+                f"from_pytorch: layer {path}, {layer!r}, follows a Flatten with channels, and "
+                f"the order of what it takes is known of a Linear alone"
             )
-        if isinstance(layer, layers.Flatten) and len(given) == 4 and given[1] * given[2] > 1:
+        channels_first |= isinstance(layer, _OF_CHANNELS) and len(given) == 3
+        moved = len(given) == 4 or (len(given) == 3 and channels_first)
+        if isinstance(layer, layers.Flatten) and moved and math.prod(given[1:-1]) > 1:
             waiting = given[1:]
     return images

@@ -284,7 +284,7 @@ static void halves(const TYPE(gemm_tile) *t)
  * are under way. */
 static void slide(const TYPE(gemm_tile) *t)
 {
-    enum { C = CVL_SLIDE_CHANNELS, KW = CVL_SLIDE_TAPS, R = CVL_SLIDE_ROWS, HALF = R / 2 };
+    enum { C = CVL_SLIDE_CHANNELS, KW = CVL_SLIDE_TAPS, R = CVL_SLIDE_ROWS, HALF_R = R / 2 };
     const ptrdiff_t c_step = t->c[1] - t->c[0], b_step = t->b_step;
     const cvl_gemm_run *const end = t->run + t->runs;
     const int plain = is_plain(t);
@@ -307,14 +307,14 @@ static void slide(const TYPE(gemm_tile) *t)
             for (int k = 0; k < KW * C; k++, b += b_step)
                 w[k] = vload(b);
 #pragma GCC unroll 10
-            for (int p = 0; p < HALF + KW - 1; p++)
+            for (int p = 0; p < HALF_R + KW - 1; p++)
 #pragma GCC unroll 6
                 for (int j = 0; j < C * 2; j++) {
-                    const int o = j % 2 * HALF;
+                    const int o = j % 2 * HALF_R;
                     const V v = vset1(x[(o + p) * C + j / 2]);
 #pragma GCC unroll 3
                     for (int k = 0; k < KW; k++)
-                        if (p >= k && p - k < HALF)
+                        if (p >= k && p - k < HALF_R)
                             acc[o + p - k] = vfma(v, w[k * C + j / 2], acc[o + p - k]);
                 }
         }

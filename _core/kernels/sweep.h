@@ -51,10 +51,16 @@ INLINE ptrdiff_t elements_ahead(const ptrdiff_t *shape)
     return shape[1] < ld ? 0 : (distance + ld - 1) / ld * ld;
 }
 
+/* What a fetch is for must be a literal to clang. */
 INLINE void prefetch_lines(const T *p, const int write, const int NV)
 {
     _Pragma("GCC unroll 4") for (int at = 0; at < NV * VL; at += LINE)
-        __builtin_prefetch(p + at, write, 3);
+    {
+        if (write)
+            __builtin_prefetch(p + at, 1, 3);
+        else
+            __builtin_prefetch(p + at, 0, 3);
+    }
 }
 
 INLINE V load_lanes(const T *p, const int lanes)

@@ -63,6 +63,16 @@ INLINE stream share_of(const TYPE(winograd_product) *g, int streams, const T *ne
                     rows < g->rows ? width * rows / g->rows : width};
 }
 
+/* Fetches what a stream is at, into L2 alone (2) or L1 too (3), and goes on. To clang that must be a literal. */
+INLINE void fetch(stream *ahead, const int level)
+{
+    if (level == 2)
+        __builtin_prefetch(ahead->at, 0, 2);
+    else
+        __builtin_prefetch(ahead->at, 0, 3);
+    ahead->at += ahead->step;
+}
+
 /* Rows from `row` on, MR at most. Where a or b come from far they fetch their share of the next ones. */
 INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_t row, const int MR,
                        const int NV, const int streams)
@@ -94,14 +104,10 @@ INLINE void micro_tile(const TYPE(winograd_product) *g, const part *at, ptrdiff_
 #pragma GCC unroll 1
     for (ptrdiff_t k = 0; k != end; k += a_step, b += b_step) {
         V bv[4];
-        if (streams == FAR || (streams && FETCHES_A)) {
-            __builtin_prefetch(ahead_a.at, 0, streams == FAR ? 2 : 3);
-            ahead_a.at += ahead_a.step;
-        }
-        if (streams) {
-            __builtin_prefetch(ahead_b.at, 0, streams == FAR ? 2 : LEVEL_B);
-            ahead_b.at += ahead_b.step;
-        }
+        if (streams == FAR || (streams && FETCHES_A))
+            fetch(&ahead_a, streams == FAR ? 2 : 3);
+        if (streams)
+            fetch(&ahead_b, streams == FAR ? 2 : LEVEL_B);
 #pragma GCC unroll 4
         for (int j = 0; j < NV; j++)
             bv[j] = vload(b + j * VL);

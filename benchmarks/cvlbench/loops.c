@@ -26,15 +26,24 @@ typedef T vector __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #define NAME_(dtype, isa) NAME__(dtype, isa)
 #define NAME NAME_(DTYPE, CVL_ISA)
 
+/* Not a vector and a scalar added: where float is computed as double, that is a narrowing. */
+static vector all_of(T value)
+{
+    vector all;
+    for (ptrdiff_t lane = 0; lane < VL; lane++)
+        all[lane] = value;
+    return all;
+}
+
 /* Independent chains: two units of latency 5 are busy, and sixteen registers suffice. */
 #define CHAINS 12
 
 static void multiply_add(ptrdiff_t repetitions)
 {
     volatile T half = (T)0.5; /* volatile, so that nothing is computed beforehand */
-    vector a = (vector){0} + half, c = a + half, chain[CHAINS];
+    vector a = all_of(half), c = a + a, chain[CHAINS];
     for (int i = 0; i < CHAINS; i++)
-        chain[i] = a * (T)i;
+        chain[i] = a * all_of((T)i);
     for (ptrdiff_t r = 0; r < repetitions; r++)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++)
@@ -64,7 +73,7 @@ static double read_all(ptrdiff_t n, const void *a)
 static void fill(ptrdiff_t n, void *a)
 {
     volatile T zero = (T)0; /* volatile, so that it is not taken for a memset */
-    vector *to = a, value = (vector){0} + zero;
+    vector *to = a, value = all_of(zero);
     ptrdiff_t quarter = n / VL / 4;
     for (ptrdiff_t i = 0; i < quarter; i++)
 #pragma GCC unroll 4

@@ -68,6 +68,8 @@ static const cvl_conv2d weight_orders[] = {
 #define CASE(...) {sizeof(cvl_conv2d), __VA_ARGS__, CVL_ACTIVATION_NONE, 0.01, CVL_CONV2D_IM2COL}
     /*   N   H   W    C    OC   KH  KW  SH SW DH DW PT PB PL PR groups */
     CASE(66, 16, 16,  3,   7,   3,  3,  1, 1, 1, 1, 1, 1, 1, 1, 1),
+    CASE(33, 16, 16,  12,  28,  3,  3,  1, 1, 1, 1, 1, 1, 1, 1, 4),
+    CASE(1,  9,  140, 20,  20,  3,  3,  1, 1, 1, 1, 1, 1, 1, 1, 20),
     CASE(7,  24, 30,  130, 130, 3,  3,  1, 1, 1, 1, 1, 1, 1, 1, 130),
     CASE(1,  17, 129, 150, 150, 10, 10, 1, 1, 1, 1, 4, 5, 4, 5, 150),
     CASE(1,  17, 129, 200, 200, 10, 10, 1, 1, 1, 1, 4, 5, 4, 5, 200),

@@ -206,9 +206,13 @@ static const cvl_conv2d cases[] = {
     CASE(2, 5,  3,  4,  6,  4, 3, 2, 1, 1, 1, 0, 0, 0, 0, 1),
 };
 
-/* Weight gradients whose dy is larger than caches: with the next block fetched. The other passes have no
- * way of their own for it. */
-static const cvl_conv2d far_apart = CASE(1, 34, 31, 64, 1030, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1);
+/* Weight gradients alone: the other passes have no way of their own for these. */
+static const cvl_conv2d weight_cases[] = {
+    CASE(1, 34, 31, 64,   1030, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* dy larger than caches */
+    CASE(1, 9,  8,  1024, 130,  1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* long copies of x */
+};
+/* More of them than caches hold, so that a few rows are written at a time. */
+static const cvl_conv2d large_weights = CASE(1, 1, 3, 2049, 4097, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1);
 /* clang-format on */
 
 static void name_case(const char *what, const cvl_conv2d *d)
@@ -439,9 +443,12 @@ static void test_all(void)
         }
     }
     test_drawn();
-    test_backward_weights(far_apart, INTEGER);
-    if (!check_once())
-        test_backward_weights(far_apart, REAL);
+    for (int i = 0; i < 2; i++)
+        test_backward_weights(weight_cases[i], INTEGER);
+    if (!check_once()) {
+        test_backward_weights(weight_cases[0], REAL);
+        test_backward_weights(large_weights, INTEGER);
+    }
 }
 
 int main(void) { return check_main(test_all); }

@@ -45,6 +45,7 @@ def test_empty(shape, code):
         (((2**40, 2**40), "f"), MemoryError),
         (((2**62,), "d"), MemoryError),
         (((2**59,), "f"), MemoryError),
+        (((2**60,), "f"), MemoryError),
     ],
 )
 def test_empty_refuses(arguments, error):
@@ -214,6 +215,21 @@ def test_an_idle_whole_serves_in_parts():
     assert [0, 1, 2] == [part[-1] for part in parts]
 
 
+def test_parts_become_what_they_were_cut_from():
+    """Equal parts of a whole are joined to it again, and those of a half to that."""
+    convlet.clear_cache()
+    address = blocks(16)[0].ctypes.data
+    before = info()
+    for size, count, joined in ((2, 8, 16), (8, 2, 16), (2, 4, 8)):
+        parts = blocks(*[size] * (16 // size))
+        del parts[:count]
+        again = blocks(joined)
+        assert again[0].ctypes.data == address
+        del again
+
+    assert info()["misses"] == before["misses"]
+
+
 def test_what_is_made_to_be_cut_is_at_most_eight_times_as_large():
     """A small block brings no more memory with it, however large others have been."""
     convlet.clear_cache()
@@ -225,14 +241,18 @@ def test_what_is_made_to_be_cut_is_at_most_eight_times_as_large():
     assert info()["idle_bytes"] < 4 * MIB
 
 
-def test_small_blocks_are_not_cut_from_large_ones():
-    """Less than a quarter of a mebibyte has memory of its own."""
+@pytest.mark.parametrize(
+    ("whole", "part", "misses"),
+    [(8, 1, 0), (1, 0.25, 0), (1, 0.125, 1), (0.25, 0.125, 1), (16, 1, 1)],
+)
+def test_small_blocks_are_not_cut_from_large_ones(whole, part, misses):
+    """Less than a quarter of a mebibyte, or than an eighth of a block, has memory of its own."""
     convlet.clear_cache()
-    del blocks(1)[:]
+    del blocks(whole)[:]
     before = info()
-    blocks(0.125)
+    blocks(part)
 
-    assert info()["misses"] == before["misses"] + 1
+    assert info()["misses"] == before["misses"] + misses
 
 
 def test_what_is_cut_is_freed_when_all_of_it_is_idle():

@@ -184,7 +184,8 @@ static void test_multipliers(void)
 
 static void test_all(void)
 {
-    static const ptrdiff_t paddings[][4] = {{1, 1, 1, 1}, {0, 0, 0, 0}, {1, 0, 0, 1}, {0, 2, 1, 2}};
+    static const ptrdiff_t paddings[][4] = {
+        {1, 1, 1, 1}, {0, 0, 0, 0}, {1, 0, 0, 1}, {0, 2, 1, 2}, {2, 1, 1, 2}};
     enum { PADDINGS = sizeof paddings / sizeof paddings[0] };
     for (ptrdiff_t stride = 1; stride <= 2; stride++)
         for (int p = 0; p < PADDINGS; p++)

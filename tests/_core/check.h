@@ -50,7 +50,7 @@ int check_main(void (*all)(void));
  * threads, and on real numbers or integers where either would do: the rest is for the other page to tell,
  * and for levels that a CPU runs. */
 int check_once(void);
-/* The numbers of threads that a result is computed with: 1, 2 and 3, or once any of them. 0 comes before
+/* The numbers of threads that a result is computed with: 1, 3 and 7, or once any up to 7. 0 comes before
  * the first and after the last. */
 int team_after(int threads);
 /* The end of check_main alone, for a program that is not about a level. */

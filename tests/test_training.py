@@ -222,14 +222,18 @@ def test_fit_interrupted_within_a_step_zeroes_the_gradients(digits):
         assert not parameter.grad.any()
 
 
-def test_fit_stops_at_a_loss_that_is_not_finite():
-    """A loss of NaN is an error that names the place, and the step on it is not taken."""
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [(np.nan, "x holds numbers that are not finite"), (3e38, "a smaller learning rate may help")],
+)
+def test_fit_stops_at_a_loss_that_is_not_finite(number, cure):
+    """That is an error that names the place and the cure, and the step on it is not taken."""
     model = cl.Sequential(cl.Flatten(), cl.Linear(4, 3), rng=0)
     optimizer = cl.SGD(model.parameters(), lr=0.1)
     before = training.weights_sha256(model)
-    x = np.full((6, 2, 2, 1), np.nan, np.float32)
+    x = np.full((6, 2, 2, 1), number, np.float32)
 
-    with pytest.raises(FloatingPointError, match="loss is nan in epoch 1 after 0 images"):
+    with pytest.raises(FloatingPointError, match=rf"loss is \w+ in epoch 1 after 0 images; {cure}"):
         training.fit(model, optimizer, x, np.zeros(6, int), epochs=1, batch_size=2, rng=0)
     assert before == training.weights_sha256(model)
 

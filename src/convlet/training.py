@@ -155,9 +155,9 @@ def _step(model, optimizer, loss, x, labels, max_norm, where):
     logits, pullback = model.vjp(x, input_grad=False)
     value, dlogits = _value_and_gradient(loss, logits, labels)
     if not math.isfinite(value):
-        raise FloatingPointError(
-            f"fit: the loss is {value} {where}; a smaller learning rate may help"
-        )
+        of_x = not np.isfinite(x).all()
+        cure = "x holds numbers that are not finite" if of_x else "a smaller learning rate may help"
+        raise FloatingPointError(f"fit: the loss is {value} {where}; {cure}")
     pullback(dlogits)
     optimizer.step(zero_grad=True, max_norm=max_norm)
     return value, logits

@@ -120,6 +120,23 @@ def test_workspace_does_not_grow_with_the_batch(direction, kernel, groups, input
     assert many == few
 
 
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "options"),
+    [
+        ((1, 1000, 1000, 64), (3, 3, 64, 64), {"stride": 500, "padding": 1}),
+        (
+            (1, 1, 8, 16),
+            (8, 8, 16, 64),
+            {"padding": ((3, 9000), (1, 3)), "dilation": (7, 1), "direction": "backward_data"},
+        ),
+    ],
+)
+def test_workspace_is_not_of_what_no_tap_reads(x_shape, w_shape, options):
+    """Strides may skip most of an image, and the gradient of a small one read little of dy."""
+    told = ops.conv2d_algorithm(x_shape, w_shape, **options)
+    assert told["workspace"] < told["bytes"] / 100
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("x_shape", "outputs"), [((4, 3), 5), ((0, 3), 2), ((1, 1), 1), ((2, 3, 5), 7), ((9,), 4)]

@@ -137,19 +137,6 @@ static int is_square(const cvl_conv2d_shape *s)
            d->PT == d->PL;
 }
 
-int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data)
-{
-    const cvl_conv2d *d = &shape->d;
-    const double N = (double)d->N;
-    const ptrdiff_t positions = backward_data ? d->H * d->W : shape->OH * shape->OW;
-    if (N * (double)positions > FULL * (double)(2 * d->KH - 1) * (double)(2 * d->KW - 1))
-        return 0;
-    const tap_sums a = sum_taps(shape, backward_data, 0);
-    const tap_sums b = is_square(shape) ? a : sum_taps(shape, backward_data, 1);
-    return N * (double)a.all * (double)b.all + EMPTY * (double)a.together * (double)b.together <
-           N * (double)a.inside * (double)b.inside + EMPTY * (double)a.apart * (double)b.apart;
-}
-
 /* Adds the padding of an axis to the inputs there are, and returns what comes first of it. */
 static ptrdiff_t pad_axis(int backward_data, ptrdiff_t *in, ptrdiff_t *out, ptrdiff_t *P,
                           ptrdiff_t K, ptrdiff_t S, ptrdiff_t D)
@@ -178,6 +165,24 @@ cvl_padding cvl_make_padding(const cvl_conv2d_shape *shape, int backward_data)
     p.padded_rows = backward_data ? p.shape.OH : d->H;
     p.padded_columns = backward_data ? p.shape.OW : d->W;
     return p;
+}
+
+int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data)
+{
+    const cvl_conv2d *d = &shape->d;
+    const double N = (double)d->N;
+    const ptrdiff_t positions = backward_data ? d->H * d->W : shape->OH * shape->OW;
+    if (N * (double)positions > FULL * (double)(2 * d->KH - 1) * (double)(2 * d->KW - 1))
+        return 0;
+    const tap_sums a = sum_taps(shape, backward_data, 0);
+    const tap_sums b = is_square(shape) ? a : sum_taps(shape, backward_data, 1);
+    const double all = (double)a.all * (double)b.all;
+    if (N * all + EMPTY * (double)a.together * (double)b.together >=
+        N * (double)a.inside * (double)b.inside + EMPTY * (double)a.apart * (double)b.apart)
+        return 0;
+    /* Strides may skip most of an input, and a gradient may read little of one: neither is copied. */
+    const cvl_padding padding = cvl_make_padding(shape, backward_data);
+    return (double)padding.padded_rows * (double)padding.padded_columns <= all;
 }
 
 void cvl_pad_input(const cvl_padding *p, size_t pixel, char *out, const char *in)

@@ -138,6 +138,22 @@ def test_workspace_is_not_of_what_no_tap_reads(x_shape, w_shape, options):
     assert told["workspace"] < told["bytes"] / 100
 
 
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        ((3, 3), {"stride": (1, 1000), "padding": ((0, 0), (0, 90_000))}),
+        ((9, 3), {"stride": (50_000, 1), "padding": (90_000, 1), "dilation": (3000, 1)}),
+    ],
+)
+def test_workspace_is_not_of_what_padding_adds(kernel, options):
+    """The gradient of few channels keeps rows of it, not of the padding around it."""
+    with convlet.num_threads(2):
+        told = ops.conv2d_algorithm(
+            (1, 16, 16, 3), (*kernel, 3, 16), direction="backward_data", **options
+        )
+    assert told["workspace"] < 2**18
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("x_shape", "outputs"), [((4, 3), 5), ((0, 3), 2), ((1, 1), 1), ((2, 3, 5), 7), ((9,), 4)]

@@ -17,7 +17,8 @@ typedef struct plan {
     const NAME(kernels) *kernels;
     ptrdiff_t M;           /* planes: KH*KW*C */
     ptrdiff_t chunk;       /* positions of a row that are multiplied at a time */
-    ptrdiff_t ring;        /* rows of dx that a row of dy reaches */
+    ptrdiff_t reach;       /* rows of dx, from the first that a row of dy reaches to the last */
+    ptrdiff_t ring;        /* rows of dx that are kept: these, or all */
     ptrdiff_t sums, width; /* arrays of a row of dx, and elements of one */
     char *worker_memory;
     size_t worker_bytes;
@@ -32,7 +33,21 @@ typedef struct worker {
     T *bias; /* (C, width) */
 } worker;
 
-enum { CHUNK = 256, CHUNK_MIN = 64, PLANES = 65536 };
+enum {
+    CHUNK = 256,
+    CHUNK_MIN = 64,
+    PLANES = 65536,
+
+    /* Columns of a kept row, padding and what stride and dilation skip included, for one of dx. */
+    MOST_COLUMNS = 4
+};
+
+/* Elements of an array of a row of dx. */
+static ptrdiff_t width_of(const cvl_conv2d_shape *shape)
+{
+    const cvl_conv2d *d = &shape->d;
+    return cvl_max((d->PL + d->W - 1) / d->SW, shape->OW - 1 + (d->KW - 1) * d->DW / d->SW) + 1;
+}
 
 static worker carve_worker(const plan *p, const cvl_conv2d *d, char *base, size_t *bytes)
 {
@@ -59,9 +74,10 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, char *base, int 
     p->chunk = CHUNK;
     while (p->chunk > CHUNK_MIN && (p->chunk / 2 >= shape->OW || p->M * p->chunk > PLANES))
         p->chunk /= 2;
-    p->ring = (d->KH - 1) * d->DH + 1;
+    p->reach = (d->KH - 1) * d->DH + 1;
+    p->ring = cvl_min(p->reach, d->H);
     p->sums = d->SW * d->C;
-    p->width = cvl_max((d->PL + d->W - 1) / d->SW, shape->OW - 1 + (d->KW - 1) * d->DW / d->SW) + 1;
+    p->width = width_of(shape);
     carve_worker(p, d, NULL, &p->worker_bytes);
     cvl_scratch s = {base, 0};
     p->worker_memory = cvl_carve(&s, p->worker_bytes * (size_t)threads);
@@ -170,7 +186,7 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
         const ptrdiff_t n = first / d->H, i0 = first % d->H;
         next = cvl_min(end, (n + 1) * d->H);
         const ptrdiff_t i1 = i0 + next - first;
-        const ptrdiff_t oh0 = cvl_max(0, cvl_ceil_div(i0 + d->PT - p->ring + 1, d->SH));
+        const ptrdiff_t oh0 = cvl_max(0, cvl_ceil_div(i0 + d->PT - p->reach + 1, d->SH));
         const ptrdiff_t oh1 = cvl_min(s->OH, cvl_floor_div(i1 - 1 + d->PT, d->SH) + 1);
         ptrdiff_t ih = i0;
         for (ptrdiff_t oh = oh0; oh < oh1; oh++) {
@@ -192,12 +208,14 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return shape->d.groups == 1 ? NULL : "groups";
 }
 
-/* The direct engine works on 8 channels in the time of 5 here. */
+/* The direct engine works on 8 channels in the time of 5 here, and keeps no rows, which may be far longer
+ * than those of dx. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
     (void)pass;
-    return d->C <= 4 && d->OC >= 8 && d->KH * d->KW >= 4 && shape->OW >= 8;
+    return d->C <= 4 && d->OC >= 8 && d->KH * d->KW >= 4 && shape->OW >= 8 &&
+           d->SW * width_of(shape) <= MOST_COLUMNS * d->W + CHUNK;
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

@@ -63,6 +63,11 @@ def thread_backend():
     return c_thread_backend().decode()
 
 
+def openmp_cpus():
+    """Return how many CPUs OpenMP may use, whatever this thread is bound to; 0 without OpenMP."""
+    return c_openmp_cpus()
+
+
 if cvl_isa() == NULL:
     raise ImportError(
         f"CONVLET_ISA={os.environ.get('CONVLET_ISA')!r} names no level that this build has and "

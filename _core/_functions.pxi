@@ -4,6 +4,7 @@
 cdef extern from "convlet.h" nogil:
     const char *c_isa_available "cvl_isa_available"(int i)
     const char *c_thread_backend "cvl_thread_backend"()
+    int c_openmp_cpus "cvl_openmp_cpus"()
     const char *c_isa "cvl_isa"()
     int c_abi_version "cvl_abi_version"()
     const char *c_status_string "cvl_status_string"(cvl_status status)

@@ -1,5 +1,5 @@
 /* team.h: the interface of a thread backend, for threads.c: threads_openmp.c, threads_native.c or
- * threads_none.c. Each also defines cvl_thread_backend(). */
+ * threads_none.c. Each also defines cvl_thread_backend() and cvl_openmp_cpus(). */
 #ifndef CVL_TEAM_H
 #define CVL_TEAM_H
 

@@ -49,6 +49,7 @@ static int gather(int team)
 }
 
 const char *cvl_thread_backend(void) { return "native"; }
+int cvl_openmp_cpus(void) { return 0; }
 
 int cvl_run_team(int team, cvl_member *member, void *context)
 {

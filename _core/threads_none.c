@@ -4,6 +4,7 @@
 #include "threads.h"
 
 const char *cvl_thread_backend(void) { return "none"; }
+int cvl_openmp_cpus(void) { return 0; }
 
 int cvl_run_team(int team, cvl_member *member, void *context)
 {

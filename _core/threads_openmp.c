@@ -19,6 +19,7 @@ __attribute__((constructor)) static void watch_forks(void)
 }
 
 const char *cvl_thread_backend(void) { return "openmp"; }
+int cvl_openmp_cpus(void) { return omp_get_num_procs(); }
 
 /* The team that the calling thread holds, and its workers. */
 static _Thread_local cvl_crew *held;

@@ -43,6 +43,13 @@ def test_default_without_a_usable_environment(openmp):
     assert 1 <= int(done.stdout) <= (os.cpu_count() or 1)
 
 
+def test_default_does_not_depend_on_where_threads_are_bound():
+    """OMP_PROC_BIND leaves the thread that imports the package one CPU, and the process its own."""
+    free, bound = (default_in_process(OMP_PROC_BIND=where) for where in ("false", "close"))
+
+    assert int(free.stdout) == int(bound.stdout)
+
+
 @pytest.mark.parametrize("own", ["0", "-1", "many", "2.5", "100000"])
 def test_own_variable_must_be_right(own):
     """The package's own variable is an error where it makes no sense."""

@@ -111,6 +111,10 @@ CVL_API const char *cvl_isa_available(int i);
  * library) or "none". */
 CVL_API const char *cvl_thread_backend(void);
 
+/* The CPUs that an OpenMP backend may use, as it counted them when it was loaded: with OMP_PROC_BIND the
+ * calling thread may since be bound to one of them. 0 with other backends, which bind nothing. */
+CVL_API int cvl_openmp_cpus(void);
+
 /* How a call runs. */
 typedef struct cvl_exec {
     size_t size;

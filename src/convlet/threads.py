@@ -7,6 +7,7 @@ import os
 from contextvars import ContextVar
 
 from ._checks import integer
+from ._core import openmp_cpus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def _read_default() -> int:
 
 
 def _cpus() -> int:
+    """OpenMP's count first: OMP_PROC_BIND leaves this thread one CPU of the process's."""
+    if cpus := openmp_cpus():
+        return cpus
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

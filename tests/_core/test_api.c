@@ -30,6 +30,7 @@ static void test_names(void)
     CHECK(strcmp(cvl_isa(), wanted && *wanted ? wanted : cvl_isa_available(count - 1)) == 0);
     CHECK(strcmp(backend, "openmp") == 0 || strcmp(backend, "native") == 0 ||
           strcmp(backend, "none") == 0);
+    CHECK((cvl_openmp_cpus() > 0) == (strcmp(backend, "openmp") == 0));
     for (int a = CVL_OK; a <= CVL_ERR_FINITE; a++)
         for (int b = CVL_OK; b < a; b++)
             CHECK(strcmp(cvl_status_string((cvl_status)a), cvl_status_string((cvl_status)b)) != 0);

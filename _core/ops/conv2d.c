@@ -226,7 +226,8 @@ cvl_status NAME(conv2d_pack)(const cvl_conv2d *d, void *packed, const T *w, cons
     status = cvl_read_exec(&exec, run, engine->workspace(&shape, CVL_CONV2D_FORWARD, run->threads));
     if (status != CVL_OK)
         return status;
-    engine->pack(&(NAME(conv2d_call)){.shape = &shape,
+    engine->pack(&(NAME(conv2d_call)){.engine = engine,
+                                      .shape = &shape,
                                       .pass = CVL_CONV2D_FORWARD,
                                       .w = w + shape.w_before,
                                       .workspace = exec.workspace,

@@ -266,9 +266,19 @@ static size_t workspace_of(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
                                                : NAME(winograd_forward_workspace)(&f, threads);
 }
 
-static void run_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm)
+static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
-    NAME(winograd) f = filter_of(call->shape, call->pass, algorithm);
+    return workspace_of(shape, pass, CVL_CONV2D_WINOGRAD, threads);
+}
+
+static size_t workspace2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
+{
+    return workspace_of(shape, pass, CVL_CONV2D_WINOGRAD2, threads);
+}
+
+static void run(const NAME(conv2d_call) *call)
+{
+    NAME(winograd) f = filter_of(call->shape, call->pass, call->engine->algorithm);
     if (call->pass == CVL_CONV2D_BACKWARD_WEIGHTS) {
         f.x = call->x;
         NAME(winograd_backward_run)(&f, call->out, call->dy, call->workspace, call->threads);
@@ -283,19 +293,6 @@ static void run_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm
     NAME(winograd_forward_run)(&f, call->workspace, call->threads);
 }
 
-static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
-{
-    return workspace_of(shape, pass, CVL_CONV2D_WINOGRAD, threads);
-}
-
-static size_t workspace2(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
-{
-    return workspace_of(shape, pass, CVL_CONV2D_WINOGRAD2, threads);
-}
-
-static void run(const NAME(conv2d_call) *call) { run_as(call, CVL_CONV2D_WINOGRAD); }
-static void run2(const NAME(conv2d_call) *call) { run_as(call, CVL_CONV2D_WINOGRAD2); }
-
 static size_t packed_size(const cvl_conv2d_shape *shape)
 {
     const NAME(winograd) f = filter_of(shape, CVL_CONV2D_FORWARD, CVL_CONV2D_WINOGRAD);
@@ -308,21 +305,11 @@ static size_t packed_size2(const cvl_conv2d_shape *shape)
     return NAME(winograd_packed_size)(&f);
 }
 
-static void pack_as(const NAME(conv2d_call) *call, cvl_conv2d_algorithm algorithm, T *packed)
-{
-    NAME(winograd) f = filter_of(call->shape, CVL_CONV2D_FORWARD, algorithm);
-    f.w = call->w;
-    NAME(winograd_pack)(&f, packed, call->workspace, call->threads);
-}
-
 static void pack(const NAME(conv2d_call) *call, T *packed)
 {
-    pack_as(call, CVL_CONV2D_WINOGRAD, packed);
-}
-
-static void pack2(const NAME(conv2d_call) *call, T *packed)
-{
-    pack_as(call, CVL_CONV2D_WINOGRAD2, packed);
+    NAME(winograd) f = filter_of(call->shape, CVL_CONV2D_FORWARD, call->engine->algorithm);
+    f.w = call->w;
+    NAME(winograd_pack)(&f, packed, call->workspace, call->threads);
 }
 
 const NAME(conv2d_engine) NAME(winograd_engine) = {
@@ -343,8 +330,8 @@ const NAME(conv2d_engine) NAME(winograd2_engine) = {
     .refuses = refuses2,
     .pays = pays2,
     .workspace = workspace2,
-    .run = run2,
+    .run = run,
     .packed_size = packed_size2,
-    .pack = pack2,
+    .pack = pack,
     .adds = 1,
 };

@@ -8,15 +8,15 @@
 #include "depthwise.h"
 
 enum {
-    SPAN = 1024,  /* most channels of a task */
-    BAND = 16,    /* most rows of outputs of a task, and fewest where */
-    BAND_MIN = 4, /* there are fewer tasks than */
-    TASKS = 16,
+    SPAN = 1024,        /* most channels of a task */
     PIECE = 512,        /* most columns of outputs of a task */
-    PLANE_CHANNELS = 8, /* at least */
-    LANES = 16,         /* of the widest vector */
+    BAND = 16,          /* most rows of outputs of a task */
+    BAND_MIN = 4,       /* fewest rows, where bands are halved for more tasks */
+    TASKS = 16,         /* tasks at which they are halved no further */
+    LANES = 16,         /* lanes of the widest vector */
+    PLANE_CHANNELS = 8, /* fewest channels of a plane */
     SHARED = 4,         /* outputs of a channel, half a vector of avx2 */
-    DIRECT_OUTPUTS = 16 /* of a channel, from which on the direct engine fills its vectors */
+    DIRECT_OUTPUTS = 16 /* outputs of a channel that fill the vectors of the direct engine */
 };
 
 static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)

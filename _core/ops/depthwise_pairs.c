@@ -10,15 +10,15 @@
 #include "depthwise.h"
 
 enum {
-    ROWS = 2,                /* of outputs at once */
+    ROWS = 2,                /* rows of outputs at once */
     FEW_CHANNELS = 4 * LINE, /* fewer channels may leave too many lanes empty */
-    WIDE = 8,                /* outputs of a row at once, about, */
-    CHAINS = 4,              /* and what fewer cost as much as: their sums wait for each other */
-    COPY_BYTES = 24576,      /* most of copies in L1, if that leaves */
-    NARROW = 2,              /* lines of channels and */
-    PIECE = 16,              /* columns of outputs */
-    BAND_MIN = 4,            /* fewest rows of outputs of a task where */
-    TASKS = 32               /* there are fewer tasks than */
+    WIDE = 8,                /* outputs of a row at once, about */
+    CHAINS = 4,              /* what fewer cost as much as: their sums wait for each other */
+    COPY_BYTES = 24576,      /* most bytes of copies, which lie in L1 */
+    NARROW = 2,              /* fewest lines of channels; copies may then take more */
+    PIECE = 16,              /* fewest columns of outputs, likewise */
+    BAND_MIN = 4,            /* fewest rows of outputs of a task */
+    TASKS = 32               /* tasks at which rows are cut no further */
 };
 
 typedef struct pairs {
@@ -106,7 +106,6 @@ static void plan_copies(pairs *p)
         const ptrdiff_t most = cvl_max(NARROW, COPY_BYTES / column / (p->OW + beyond) / LINE);
         p->chunks = cvl_ceil_div(lines, most);
         p->ld = cvl_ceil_div(lines, p->chunks) * LINE;
-        p->chunks = cvl_ceil_div(p->C, p->ld);
     }
     p->w_step = whole_lines(p->pixels * p->ld);
     p->pieces = cvl_ceil_div(p->OW, cvl_max(PIECE, COPY_BYTES / column / p->ld - beyond));

@@ -34,39 +34,6 @@ if TYPE_CHECKING:
     from typing import Literal, SupportsIndex
 
 
-class ReLU(Layer):
-    """y = max(x, 0); a NaN stays one. The gradient at 0 is 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ReLU()(np.array([[-1.0, 2.0]], np.float32))
-    array([[0., 2.]], dtype=float32)
-    """
-
-    _kind = "relu"
-
-    def __init__(self) -> None:  # so that options are errors with the cure
-        pass
-
-    def _output_shape(self, shape):
-        return shape
-
-    def _apply(self, x):
-        return relu(x)
-
-    def _vjp(self, x, input_grad, commits):
-        y = relu(x)
-
-        def pull(dy):
-            return relu_backward(dy, y) if input_grad else None
-
-        return y, pull
-
-    def __repr__(self) -> str:
-        return "ReLU()"
-
-
 class _Pointwise(Layer):
     """A function of each element: `_forward(x)`, and `_backward(dy, y)` or `_backward(dy, x)`."""
 
@@ -92,6 +59,25 @@ class _Pointwise(Layer):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class ReLU(_Pointwise):
+    """y = max(x, 0); a NaN stays one. The gradient at 0 is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ReLU()(np.array([[-1.0, 2.0]], np.float32))
+    array([[0., 2.]], dtype=float32)
+    """
+
+    _kind = "relu"
+
+    def _forward(self, x):
+        return relu(x)
+
+    def _backward(self, dy, y):
+        return relu_backward(dy, y)
 
 
 class LeakyReLU(_Pointwise):

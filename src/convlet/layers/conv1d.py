@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from .. import _checks, init
+from .. import _checks
 from ..ops import conv1d, conv1d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv1d import sequence_padding
 from ..ops.conv_activation import activation_backward
-from ..parameter import Parameter
 from . import arguments, shapes
-from .base import Layer
+from .weighted import WeightedLayer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from .._types import Activation, Algorithm, Rng, SequencePadding
 
 
-class Conv1d(Layer):
+class Conv1d(WeightedLayer):
     """Convolve sequences (N, L, C) with a bank of filters: a convolution of images of one row.
 
         y[n,i,o] = act(bias[o] + Σ_{u,c} x[n, i·stride-begin+u·dilation, c] · weight[u,c,o])
@@ -48,8 +47,6 @@ class Conv1d(Layer):
     """
 
     _kind = "conv2d"  # to the planner: of images of one row
-    parameter_names = ("weight", "bias")
-    _draws = True
 
     def __init__(
         self,
@@ -78,15 +75,8 @@ class Conv1d(Layer):
         _checks.conv_activation(activation, "Conv1d: activation")
         self.activation = activation
         self.algorithm = check_algorithm(algorithm, "Conv1d")
-        self._rng = init.generator(rng)
         shape = (self.kernel_size[1], self.in_channels // self.groups, self.out_channels)
-        self.weight = Parameter.drawn(self._draw, shape, name="weight")
-        self.bias = None
-        if use_bias:
-            self.bias = Parameter.drawn(init.zeros, shape[-1:], kind="bias", name="bias")
-
-    def _draw(self, shape):
-        return init.he_normal(shape, rng=self._rng)
+        self._make_parameters(shape, self.out_channels, use_bias, rng)
 
     def _output_shape(self, shape):
         shapes.check_sequences(self, shape, self.in_channels)
@@ -118,25 +108,16 @@ class Conv1d(Layer):
         }
 
     def _apply(self, x):
-        bias = None if self.bias is None else self.bias.value
-        return conv1d(x, self.weight.value, bias, activation=self.activation, **self._own_options())
+        return conv1d(x, *self._arrays(), activation=self.activation, **self._own_options())
 
     def _vjp(self, x, input_grad, commits):
-        weight, bias = self.weight, self.bias
-        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
-        y = self._apply(x)
-        mask = y if self.activation else None
+        y, pull = super()._vjp(x, input_grad, commits)
+        if self.activation is None:
+            return y, pull
+        return y, lambda dy: pull(activation_backward(dy, y, self.activation))
 
-        def pull(dy):
-            if mask is not None:
-                dy = activation_backward(dy, mask, self.activation)
-            dx, dw, db = conv1d_backward(dy, x, weight.value, needs=needs, **self._own_options())
-            weight.accumulate(dw)
-            if bias is not None:
-                bias.accumulate(db)
-            return dx
-
-        return y, pull
+    def _gradients(self, dy, x, weight, needs):
+        return conv1d_backward(dy, x, weight, needs=needs, **self._own_options())
 
     def _multiply_adds(self, shape):
         n, length, oc = self._output_shape(shape)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from .. import _checks, init
+from .. import _checks
 from ..ops import conv2d, conv2d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv_activation import activation_backward
-from ..parameter import Parameter
 from . import arguments, shapes
-from .base import Layer
+from .weighted import WeightedLayer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from .._types import Activation, Algorithm, Padding, Pair, Rng
 
 
-class Conv2d(Layer):
+class Conv2d(WeightedLayer):
     """Convolve images with a bank of filters: y = act(conv(x, weight) + bias).
 
     Parameters
@@ -49,9 +48,7 @@ class Conv2d(Layer):
     (2, 5, 7, 8)
     """
 
-    parameter_names = ("weight", "bias")
     _kind = "conv2d"
-    _draws = True
 
     def __init__(
         self,
@@ -79,15 +76,8 @@ class Conv2d(Layer):
         _checks.conv_activation(activation, "Conv2d: activation")
         self.activation = activation
         self.algorithm = check_algorithm(algorithm, "Conv2d")
-        self._rng = init.generator(rng)
         shape = (*self.kernel_size, self.in_channels // self.groups, self.out_channels)
-        self.weight = Parameter.drawn(self._draw, shape, name="weight")
-        self.bias = None
-        if use_bias:
-            self.bias = Parameter.drawn(init.zeros, shape[-1:], kind="bias", name="bias")
-
-    def _draw(self, shape):
-        return init.he_normal(shape, rng=self._rng)
+        self._make_parameters(shape, self.out_channels, use_bias, rng)
 
     def _output_shape(self, shape):
         shapes.check_images(self, shape, self.in_channels)
@@ -104,25 +94,16 @@ class Conv2d(Layer):
         }
 
     def _apply(self, x):
-        bias = None if self.bias is None else self.bias.value
-        return conv2d(x, self.weight.value, bias, activation=self.activation, **self._options())
+        return conv2d(x, *self._arrays(), activation=self.activation, **self._options())
 
     def _vjp(self, x, input_grad, commits):
-        weight, bias = self.weight, self.bias
-        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
-        y = self._apply(x)
-        mask = y if self.activation else None
+        y, pull = super()._vjp(x, input_grad, commits)
+        if self.activation is None:
+            return y, pull
+        return y, lambda dy: pull(activation_backward(dy, y, self.activation))
 
-        def pull(dy):
-            if mask is not None:
-                dy = activation_backward(dy, mask, self.activation)
-            dx, dw, db = conv2d_backward(dy, x, weight.value, needs=needs, **self._options())
-            weight.accumulate(dw)
-            if bias is not None:
-                bias.accumulate(db)
-            return dx
-
-        return y, pull
+    def _gradients(self, dy, x, weight, needs):
+        return conv2d_backward(dy, x, weight, needs=needs, **self._options())
 
     def _multiply_adds(self, shape):
         n, oh, ow, oc = self._output_shape(shape)

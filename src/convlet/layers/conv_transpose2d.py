@@ -6,9 +6,8 @@ from .. import _checks, init
 from ..ops import conv_transpose2d, conv_transpose2d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv_transpose import transposed_axis
-from ..parameter import Parameter
 from . import arguments, shapes
-from .base import Layer
+from .weighted import WeightedLayer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from .._types import Algorithm, Padding, Pair, Rng
 
 
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(WeightedLayer):
     """Convolve images transposed: each pixel spreads over a window of y.
 
         y[n, i·sh-top+u·dh, j·sw-left+v·dw, o] += Σ_c x[n,i,j,c] · weight[u,v,o,c],  from bias[o] on
@@ -61,8 +60,6 @@ class ConvTranspose2d(Layer):
     """
 
     _kind = "conv_transpose2d"
-    parameter_names = ("weight", "bias")
-    _draws = True
 
     def __init__(
         self,
@@ -92,12 +89,8 @@ class ConvTranspose2d(Layer):
         for axis in range(2):
             self._axis(axis, 1, name)
         self.algorithm = check_algorithm(algorithm, name)
-        self._rng = init.generator(rng)
         shape = (*self.kernel_size, self.out_channels // self.groups, self.in_channels)
-        self.weight = Parameter.drawn(self._draw, shape, name="weight")
-        self.bias = None
-        if use_bias:
-            self.bias = Parameter.drawn(init.zeros, (out_channels,), kind="bias", name="bias")
+        self._make_parameters(shape, self.out_channels, use_bias, rng)
 
     def _draw(self, shape):
         kh, kw, _, channels = shape
@@ -142,23 +135,10 @@ class ConvTranspose2d(Layer):
         }
 
     def _apply(self, x):
-        bias = None if self.bias is None else self.bias.value
-        return conv_transpose2d(x, self.weight.value, bias, **self._options())
+        return conv_transpose2d(x, *self._arrays(), **self._options())
 
-    def _vjp(self, x, input_grad, commits):
-        weight, bias = self.weight, self.bias
-        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
-
-        def pull(dy):
-            dx, dw, db = conv_transpose2d_backward(
-                dy, x, weight.value, needs=needs, **self._options()
-            )
-            weight.accumulate(dw)
-            if bias is not None:
-                bias.accumulate(db)
-            return dx
-
-        return self._apply(x), pull
+    def _gradients(self, dy, x, weight, needs):
+        return conv_transpose2d_backward(dy, x, weight, needs=needs, **self._options())
 
     def _multiply_adds(self, shape):
         n, h, w, c = shape

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from .. import _checks, init
+from .. import _checks
 from ..ops import linear, linear_backward
-from ..parameter import Parameter
-from .base import Layer
+from .weighted import WeightedLayer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from .._types import Rng
 
 
-class Linear(Layer):
+class Linear(WeightedLayer):
     """Multiply the last axis by a matrix: y = x · weight + bias.
 
     Parameters
@@ -43,8 +42,6 @@ class Linear(Layer):
     """
 
     _kind = "linear"
-    parameter_names = ("weight", "bias")
-    _draws = True
 
     def __init__(
         self,
@@ -56,15 +53,8 @@ class Linear(Layer):
     ) -> None:
         self.in_features = _checks.size(in_features, "Linear: in_features")
         self.out_features = _checks.size(out_features, "Linear: out_features")
-        self._rng = init.generator(rng)
         shape = (self.in_features, self.out_features)
-        self.weight = Parameter.drawn(self._draw, shape, name="weight")
-        self.bias = None
-        if use_bias:
-            self.bias = Parameter.drawn(init.zeros, shape[-1:], kind="bias", name="bias")
-
-    def _draw(self, shape):
-        return init.he_normal(shape, rng=self._rng)
+        self._make_parameters(shape, self.out_features, use_bias, rng)
 
     def _output_shape(self, shape):
         if len(shape) < 2 or shape[-1] != self.in_features:
@@ -78,20 +68,10 @@ class Linear(Layer):
         return (*shape[:-1], self.out_features)
 
     def _apply(self, x):
-        return linear(x, self.weight.value, None if self.bias is None else self.bias.value)
+        return linear(x, *self._arrays())
 
-    def _vjp(self, x, input_grad, commits):
-        weight, bias = self.weight, self.bias
-        needs = (input_grad, weight.trainable, bias is not None and bias.trainable)
-
-        def pull(dy):
-            dx, dw, db = linear_backward(dy, x, weight.value, needs=needs)
-            weight.accumulate(dw)
-            if bias is not None:
-                bias.accumulate(db)
-            return dx
-
-        return self._apply(x), pull
+    def _gradients(self, dy, x, weight, needs):
+        return linear_backward(dy, x, weight, needs=needs)
 
     def _multiply_adds(self, shape):
         return math.prod(shape) * self.out_features

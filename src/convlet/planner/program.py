@@ -115,7 +115,7 @@ def _operator(step):
     if layer._is_view or layer._kind == "dropout":
         return ()
     if isinstance(step, ConvStep):
-        return "conv2d", (step.images, shape[-1], step.geometry), _weights(layer)
+        return "conv2d", (step.images, shape[-1], step.geometry), layer._arrays()
     if isinstance(step, AddStep):
         return "add_relu" if step.relu else "add", (), ()
     if isinstance(step, ConcatStep):
@@ -131,16 +131,11 @@ def _operator(step):
     return None if make is None else make(layer, x_shape, shape)
 
 
-def _weights(layer):
-    """The arrays of a linear map: its weights, and its bias or None."""
-    return layer.weight.value, None if layer.bias is None else layer.bias.value
-
-
 def _linear(layer, x_shape, shape):
     # A 1x1 convolution gives the same bits, and its weights can be packed ahead.
     rows, (ins, outs) = math.prod(shape[:-1]), layer.weight.shape
     geometry = conv2d_geometry((rows, 1, 1, ins), (1, 1, ins, outs), **_POINTWISE)
-    return "conv2d", ((rows, 1, 1, ins), outs, geometry), _weights(layer)
+    return "conv2d", ((rows, 1, 1, ins), outs, geometry), layer._arrays()
 
 
 def _function(layer, x_shape, shape):
@@ -170,7 +165,7 @@ def _pad_shortcut(layer, x_shape, shape):
 
 
 def _conv_transpose2d(layer, x_shape, shape):
-    (weight, bias), options = _weights(layer), layer._options()
+    (weight, bias), options = layer._arrays(), layer._options()
     _, geometry = conv_transpose2d_geometry(x_shape, weight.shape, **options)
     require_transposed_path(
         "backward_data", weight.dtype, x_shape, shape, geometry, layer.algorithm, repr(layer)

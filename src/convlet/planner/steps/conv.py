@@ -63,11 +63,15 @@ class ConvStep(Step):
         return array[None] if self.rows and array is not None else array
 
     def infer(self, values, threads):
-        weight, bias = self.of_filters(self.layer.weight.value), self.layer.bias
-        bias = None if bias is None else bias.value
+        weight, bias = self.layer._arrays()
         y = values[self.y] = empty(self.shape, self.code)
         _core.conv2d_forward(
-            self.of_images(y), self.of_images(values[self.x]), weight, bias, self.geometry, threads
+            self.of_images(y),
+            self.of_images(values[self.x]),
+            self.of_filters(weight),
+            bias,
+            self.geometry,
+            threads,
         )
 
     def forward(self, run):
@@ -118,10 +122,8 @@ class LinearStep(Step):
         self.reads = (self.x,) if self.needs_dw or self.needs_db else ()
 
     def infer(self, values, threads):
-        weight, bias = self.layer.weight.value, self.layer.bias
-        bias = None if bias is None else bias.value
         y = values[self.y] = empty(self.shape, self.code)
-        _core.linear_forward(y, values[self.x], weight, bias, threads)
+        _core.linear_forward(y, values[self.x], *self.layer._arrays(), threads)
 
     def forward(self, run):
         self.infer(run.values, run.threads)

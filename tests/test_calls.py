@@ -11,7 +11,13 @@ import pytest
 
 import convlet as cl
 from convlet import training
-from convlet._names import FOREIGN_OPTIONS, OPTIMIZER_NAMES, PARAMETER_NAMES, RENAMED_OPTIONS
+from convlet._names import (
+    FOLDED_NAMES,
+    FOREIGN_OPTIONS,
+    OPTIMIZER_NAMES,
+    PARAMETER_NAMES,
+    RENAMED_OPTIONS,
+)
 
 X, Y = np.zeros((4, 3), np.float32), np.zeros(4, np.int64)
 
@@ -164,10 +170,11 @@ def test_signatures_and_copies_are_as_before():
     [
         (lambda: cl.Adam(cl.Linear(3, 2).parameters()), OPTIMIZER_NAMES),
         (lambda: cl.Linear(3, 2).weight, PARAMETER_NAMES),
+        (lambda: cl.Linear(3, 2).fold(), FOLDED_NAMES),
     ],
 )
 def test_attributes_of_other_libraries(make, names):
-    """Those of optimizers and parameters are an AttributeError that says what is in their place."""
+    """They are an AttributeError that says what is in their place."""
     thing = make()
     kind = type(thing).__name__
     for name, cure in names.items():

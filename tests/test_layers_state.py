@@ -96,6 +96,8 @@ def test_astype_makes_another_model():
     assert np.float64 == wide(images(1, 4, 4, 1)).dtype
     with pytest.raises(TypeError, match="float32 or float64, got float16"):
         model.astype(np.float16)
+    with pytest.raises(TypeError, match="float32 or float64, got 'floaty'"):
+        model.astype("floaty")
 
 
 def test_freeze_and_unfreeze():

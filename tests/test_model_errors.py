@@ -285,7 +285,13 @@ def test_variance_beyond_float32():
         ((None, 6, 5, 2), TypeError, "Sequential: shape[0] must be an integer, got None"),
         ((-1, 6, 5, 2), ValueError, "Sequential: shape[0] must be at least 0, got -1"),
         ((3, 6.0, 5, 2), TypeError, "Sequential: shape[1] must be an integer, got 6.0"),
-        ((6, 5, 2), ValueError, "expected x of shape (N, H, W, 2), 4 axes, got (6, 5, 2)"),
+        (np.ones(3), TypeError, "Sequential: shape must be a tuple of sizes, got an array"),
+        (
+            (6, 5, 2),
+            ValueError,
+            "layer 0 of Sequential, Conv2d(2, 4, 3, padding=1): expected x of shape (N, H, W, 2), "
+            "4 axes, got (6, 5, 2)",
+        ),
     ],
 )
 def test_questions_about_a_shape(ask, shape, error, message):

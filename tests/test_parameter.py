@@ -78,7 +78,8 @@ def test_assignment_copies_into_the_same_memory(what):
     ("wrong", "error", "message"),
     [
         (np.ones(4, np.float32), ValueError, r"shape \(2, 2\), got \(4,\)"),
-        (np.ones((1, 2), np.float32), ValueError, r"shape \(2, 2\), got \(1, 2\)"),
+        (np.ones((1, 2), np.float32), ValueError, r"shape \(2, 2\), got \(1, 2\)$"),
+        (np.ones(1, np.float32), ValueError, r"got \(1,\); fill it .*\[\.\.\.\] = number"),
         (np.ones((2, 2)), TypeError, "float32, got float64"),
         (np.ones((2, 2), int), TypeError, "int64, expected float32"),
         (None, TypeError, "NoneType"),

@@ -244,7 +244,7 @@ def test_fit_stops_at_a_loss_that_is_not_finite(number, cure):
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer, got 1.5"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
-        ({"y": np.zeros(3, int)}, ValueError, "expected as many labels as examples, 6, got 3"),
+        ({"y": np.zeros(3, int)}, ValueError, "fit: .*, got 6 examples and 3 labels"),
         ({"x": np.zeros((0, 2, 2, 1), np.float32)}, ValueError, "at least one example"),
         ({"test": np.zeros((2, 2, 2, 1))}, TypeError, r"a pair \(x, y\) or None, got ndarray"),
         ({"test": (np.zeros((2, 2, 2, 1)),)}, TypeError, r"a pair \(x, y\) or None, got tuple"),
@@ -280,7 +280,10 @@ def test_fit_stops_at_a_loss_that_is_not_finite(number, cure):
             TypeError,
             "fit: test y has dtype float64, .*: use y.astype",
         ),
+        ({"x": None}, TypeError, "fit: x must be an array, got NoneType"),
+        ({"y": 0}, TypeError, "fit: y must be an array, got int"),
         ({"y": [0] * 6}, TypeError, r"fit: y must be an array, got list: .*\(y, np.int64\)"),
+        ({"model": np.asarray}, TypeError, "fit: expected model to be a layer, .*, got builtin"),
         ({"optimizer": "adam"}, TypeError, r"fit: expected an optimizer, such as Adam.*got 'adam'"),
         ({"max_norm": -1}, ValueError, "max_norm"),
         (
@@ -295,6 +298,7 @@ def test_fit_refuses_bad_arguments(change, error, message):
     model = cl.Sequential(cl.BatchNorm(1), cl.Flatten(), cl.Linear(4, 3), rng=0)
     before = training.weights_sha256(model)
     good = {
+        "model": model,
         "x": np.zeros((6, 2, 2, 1), np.float32),
         "y": np.zeros(6, int),
         "epochs": 1,
@@ -303,7 +307,7 @@ def test_fit_refuses_bad_arguments(change, error, message):
 
     good["optimizer"] = cl.SGD(model.parameters(), lr=0.1)
     with pytest.raises(error, match=message):
-        training.fit(model, **(good | change))
+        training.fit(**(good | change))
     assert before == training.weights_sha256(model)
 
 
@@ -415,6 +419,8 @@ def test_evaluate_refuses_bad_arguments():
         training.evaluate(np.asarray, x[:0], y[:0])
     with pytest.raises(ValueError, match="got 3 examples and 2 labels"):
         training.evaluate(np.asarray, x, y[:2])
+    with pytest.raises(TypeError, match="evaluate: x must be an array, got NoneType"):
+        training.evaluate(np.asarray, None, y)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         training.evaluate(np.asarray, x, y, 0)
     with pytest.raises(TypeError, match="batch_size must be an integer"):

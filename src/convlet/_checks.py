@@ -107,7 +107,10 @@ def _dense(value, dtype):
 
 def floating(dtype, name) -> np.dtype:
     """Return a dtype, which must be float32 or float64."""
-    known = None if dtype is None else np.dtype(dtype)  # to NumPy None is float64
+    try:
+        known = None if dtype is None else np.dtype(dtype)  # to NumPy None is float64
+    except TypeError:
+        known = repr(dtype)
     if known is None or known not in (FLOAT32, FLOAT64):
         raise TypeError(f"{name} must be float32 or float64, got {known}")
     return known
@@ -341,6 +344,8 @@ def axis_padding(padding, axis, n, kernel, stride, dilation):
 
 def any_shape(value, name):
     """Return the shape of an array as a tuple."""
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a tuple of sizes, got an array: use its shape")
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{name} must be a tuple of sizes, got {value!r}")
     return tuple(size(v, f"{name}[{i}]", 0) for i, v in enumerate(value))

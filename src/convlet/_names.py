@@ -37,14 +37,16 @@ FOREIGN_NAMES = {
 _FIXED = "an option is given once, as a number or a function of the step; repr(optimizer) has them"
 _VALUE = "parameter.value is the array"
 _FREEZE = "parameter.trainable = False freezes it"
+_FOLDED = "it is for inference alone; train and save the model that it was folded from"
 
-# Attributes of optimizers and of parameters.
+# Attributes of optimizers and of parameters, and those of layers that folded models lack.
 OPTIMIZER_NAMES = dict.fromkeys(("param_groups", "defaults", "lr", "learning_rate"), _FIXED)
 PARAMETER_NAMES = {
     **dict.fromkeys(("data", "numpy", "detach", "item"), _VALUE),
     **dict.fromkeys(("requires_grad", "requires_grad_"), _FREEZE),
     "numel": "parameter.size is the number of elements",
 }
+FOLDED_NAMES = dict.fromkeys(("vjp", "parameters", "state_dict", "load_state_dict"), _FOLDED)
 
 # Options of layers, optimizers and `training.fit` that have another name here.
 RENAMED_OPTIONS = {

@@ -155,9 +155,9 @@ class Parameter:
     def _copy_in(self, target, source, what):
         source = array(source, f"{self!r}: {what}")
         if source.shape != self.shape:
+            cure = f"; fill it with one number by {what}[...] = number" if source.size == 1 else ""
             raise ValueError(
-                f"{self!r}: expected a {what} of shape {self.shape}, got {source.shape}; "
-                f"fill it with one number by {what}[...] = number"
+                f"{self!r}: expected a {what} of shape {self.shape}, got {source.shape}{cure}"
             )
         if source.dtype != self.dtype:
             raise TypeError(

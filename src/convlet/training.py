@@ -81,8 +81,9 @@ def fit(
 
     Raises
     ------
-    TypeError : epochs or batch_size is not an integer, y does not hold integers, test is not a
-        pair, optimizer is not an optimizer, or loss does not return a number and a gradient.
+    TypeError : x or y is not an array, epochs or batch_size is not an integer, y does not hold
+        integers, test is not a pair, model is not a layer, optimizer is not an optimizer, or loss
+        does not return a number and a gradient.
     ValueError : epochs or batch_size is below 1, x is empty, x and y differ in length, a label is
         out of range, the model refuses x or the x of test, the model ends in Softmax, which the
         loss includes, or optimizer steps none of its trainable parameters. Nothing has changed.
@@ -114,8 +115,12 @@ def fit(
         _check_limit(max_norm, "fit: expected max_norm", finite=False)
     if test is not None and not (isinstance(test, (tuple, list)) and len(test) == 2):
         raise TypeError(f"fit: test must be a pair (x, y) or None, got {type(test).__name__}")
-    if len(x) == 0:
-        raise ValueError(f"fit: expected at least one example, got x of shape {np.shape(x)}")
+    if not isinstance(model, Layer):
+        raise TypeError(
+            f"fit: expected model to be a layer, such as Sequential(...), got "
+            f"{type(model).__name__}; a folded model is for inference alone"
+        )
+    _check_lengths("fit", x, y)
     y = _checks.as_ndarray(y, "fit: y", "int64")
     batches = Batches(x, y, batch_size, rng=rng, last=last)
     logits_shape = model.output_shape((1, *np.shape(x)[1:]))
@@ -223,6 +228,9 @@ def _check_test(model, x, y):
 
 
 def _check_lengths(where, x, y):
+    for name, value in (("x", x), ("y", y)):
+        if np.ndim(value) < 1:
+            raise TypeError(f"{where}: {name} must be an array, got {type(value).__name__}")
     if len(x) == 0 or len(x) != len(y):
         raise ValueError(
             f"{where}: expected at least one example and a label for each, got {len(x)} examples "
@@ -250,7 +258,7 @@ def evaluate(
 
     Raises
     ------
-    TypeError : batch_size is not an integer, or y does not hold integers.
+    TypeError : x or y is not an array, batch_size is not an integer, or y does not hold integers.
     ValueError : batch_size is below 1, x is empty, x and y differ in length, y does not have a
         label for each row of logits, or a label is out of range.
 

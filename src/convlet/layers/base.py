@@ -350,7 +350,9 @@ class Layer:
         ------
         TypeError, ValueError : as of `output_shape`.
         """
-        return Summary(self, self._given(shape))
+        shape = self._given(shape)
+        self._check(shape, None, training=False)
+        return Summary(self, shape)
 
     def plan(
         self, shape: Shape, *, training: bool = True, input_grad: bool = False

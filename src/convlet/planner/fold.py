@@ -6,8 +6,10 @@ import copy
 
 import numpy as np
 
+from .._calls import explain_attribute
 from .._checks import any_shape
 from .._core import empty
+from .._names import FOLDED_NAMES
 from ..options import get_options
 from ..parameter import Parameter
 from ..threads import get_num_threads
@@ -106,6 +108,11 @@ class FoldedModel:
     def dtype(self) -> np.dtype | None:
         """The dtype of the parameters, or None where there are none."""
         return self._model.dtype
+
+    if not TYPE_CHECKING:  # else a type checker would accept any attribute
+
+        def __getattr__(self, name):
+            return explain_attribute(self, name, FOLDED_NAMES)
 
     def _run(self, shape, dtype):
         key = shape, dtype.char, get_options()

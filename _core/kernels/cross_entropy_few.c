@@ -95,49 +95,65 @@ static void few_labels(const TYPE(class_rows) *s, ptrdiff_t first, int rows, dou
     }
 }
 
+/* Rows of soft targets: e and u of each class, and by row what cvl_class_sums names, taken without the
+ * first class of the largest. */
+typedef struct soft_rows {
+    few e, u;
+    V leader;
+    T largest[VL], skipped[VL], e_skipped[VL], rest[VL], coefficients[VL], distances[VL];
+} soft_rows;
+
+static void sum_soft(soft_rows *r, const TYPE(class_rows) *s, ptrdiff_t first, int rows,
+                     const line *any, const T *z)
+{
+    const ptrdiff_t C = s->C;
+    const V keep = vset1(any->r.keep), share = vset1(any->r.share);
+    few in, coefficients, distances;
+    turn_in(in, rows, C, z + first * C);
+    if (s->q)
+        turn_in(r->u, rows, C, s->q + first * C);
+
+    V largest = vset1(-INFINITY), leader = vzero(), e_leader = vzero();
+    for (ptrdiff_t c = 0; c < C; c++)
+        largest = vmax(in[c], largest);
+    for (ptrdiff_t c = C - 1; c >= 0; c--)
+        leader = vselect(veq(in[c], largest), vset1((T)c), leader);
+    for (ptrdiff_t c = 0; c < C; c++) {
+        const M leads = veq(leader, vset1((T)c));
+        V u = s->q ? vfma(r->u[c], keep, share) : share;
+        if (s->class_weight)
+            u = vmul(u, vset1(s->class_weight[c]));
+        const V distance = vmul(u, vsub(largest, in[c]));
+        distances[c] = vselect(veq(u, vzero()), vzero(), distance);
+        coefficients[c] = vselect(leads, vzero(), u);
+        r->u[c] = u;
+        r->e[c] = vexp(vsub(in[c], largest));
+        e_leader = vselect(leads, r->e[c], e_leader);
+        in[c] = vselect(leads, vzero(), r->e[c]);
+    }
+    r->leader = leader;
+    vstore(r->largest, largest);
+    vstore(r->skipped, leader);
+    vstore(r->e_skipped, e_leader);
+    vstore(r->rest, fold_few(C, in));
+    vstore(r->coefficients, fold_few(C, coefficients));
+    vstore(r->distances, fold_few(C, distances));
+}
+
 static void few_soft(const TYPE(class_rows) *s, ptrdiff_t first, int rows, double *loss, T *dz,
                      const T *z)
 {
     const ptrdiff_t C = s->C;
     const line any = line_of(s, 1, first, dz, z);
-    T largest_of[VL], place_of[VL], e_of[VL], rest[VL], sum_u[VL], sum_distance[VL];
     T factor[VL] = {0}, minus_weight[VL] = {0}, skipped[VL] = {0};
-    few in, e, u, others, distances;
-    turn_in(in, rows, C, z + first * C);
-    if (s->q)
-        turn_in(u, rows, C, s->q + first * C);
-
-    V largest = vset1(-INFINITY), first_largest = vzero(), e_largest = vzero();
-    for (ptrdiff_t c = 0; c < C; c++)
-        largest = vmax(in[c], largest);
-    for (ptrdiff_t c = C - 1; c >= 0; c--)
-        first_largest = vselect(veq(in[c], largest), vset1((T)c), first_largest);
-    for (ptrdiff_t c = 0; c < C; c++) {
-        const M here = veq(first_largest, vset1((T)c));
-        const V share = vset1(any.r.share);
-        u[c] = s->q ? vfma(u[c], vset1(any.r.keep), share) : share;
-        if (s->class_weight)
-            u[c] = vmul(u[c], vset1(s->class_weight[c]));
-        e[c] = vexp(vsub(in[c], largest));
-        e_largest = vselect(here, e[c], e_largest);
-        distances[c] = vmul(u[c], vsub(largest, in[c]));
-        distances[c] = vselect(veq(u[c], vzero()), vzero(), distances[c]);
-        in[c] = vselect(here, vzero(), e[c]);
-        others[c] = vselect(here, vzero(), u[c]);
-    }
-    vstore(largest_of, largest);
-    vstore(place_of, first_largest);
-    vstore(e_of, e_largest);
-    vstore(rest, fold_few(C, in));
-    vstore(sum_u, fold_few(C, others));
-    vstore(sum_distance, fold_few(C, distances));
-
     double peak[VL] = {0};
+    soft_rows r;
+    sum_soft(&r, s, first, rows, &any, z);
     for (int i = 0; i < rows; i++) {
         line l = line_of(s, 1, first + i, dz, z);
-        l.r.largest = largest_of[i];
-        const cvl_class_sums sums = {rest[i], sum_u[i], sum_distance[i], e_of[i],
-                                     (ptrdiff_t)place_of[i]};
+        l.r.largest = r.largest[i];
+        const cvl_class_sums sums = {r.rest[i], r.coefficients[i], r.distances[i], r.e_skipped[i],
+                                     (ptrdiff_t)r.skipped[i]};
         const gradient g = gradient_of(&l, &sums, s->divisor);
         loss[first + i] = loss_of(&l, &sums);
         factor[i] = g.factor;
@@ -146,10 +162,10 @@ static void few_soft(const TYPE(class_rows) *s, ptrdiff_t first, int rows, doubl
         peak[i] = s->labels && sums.skipped != l.target ? g.peak : 0;
     }
     for (ptrdiff_t c = 0; c < C; c++) {
-        const V v = vfma(e[c], vload(factor), vmul(u[c], vload(minus_weight)));
-        e[c] = vselect(veq(first_largest, vset1((T)c)), vload(skipped), v);
+        const V v = vfma(r.e[c], vload(factor), vmul(r.u[c], vload(minus_weight)));
+        r.e[c] = vselect(veq(r.leader, vset1((T)c)), vload(skipped), v);
     }
-    turn_out(dz + first * C, rows, C, e);
+    turn_out(dz + first * C, rows, C, r.e);
     for (int i = 0; i < rows; i++) {
         const line l = line_of(s, 1, first + i, dz, z);
         if (l.own == 0)

@@ -1,7 +1,22 @@
 """convlet: train and run convolutional networks on NumPy arrays, on the CPU.
 
 Layers have two doors, `y = layer(x)` to infer and `y, pullback = layer.vjp(x)` to train. Images are
-channels last, (N, H, W, C).
+channels last, (N, H, W, C). Each module says more:
+
+    layers      Conv2d, Linear, BatchNorm, ..., and what joins them: Sequential, Residual, Concat
+    losses      softmax_cross_entropy and others, (prediction, target) -> (loss, gradient)
+    optimizers  SGD, Adam, ..., over model.parameters()
+    schedules   learning rates, and other options of optimizers, as functions of the step
+    init        initial values of parameters
+    ops         every operation and its backward as functions of arrays
+    models      networks
+    data        data sets, batches, and random changes of images
+    training    fit and evaluate
+    states      the weights of PyTorch models
+    gradcheck   gradients against finite differences
+    reference   every operation in plain NumPy
+
+Layers, optimizers, and the operations forward are in `convlet` itself, too.
 """
 
 from . import init as init

@@ -19,16 +19,24 @@ from .optimizers.gradient_norm import check_limit as _check_limit
 
 
 class Progress(NamedTuple):
-    """How far `fit` has come, as its `progress` callback sees it after every batch."""
+    """How far `fit` has come, as its `progress` callback sees it after every batch.
 
-    epoch: int  # from 1
+    Attributes
+    ----------
+    epoch, epochs : int, the epoch, from 1, and how many there are
+    images, total : int, the images seen in this epoch, and those of an epoch
+    loss, accuracy : float, means over the images seen in this epoch
+    test_accuracy, test_loss : float on the test set in the last call of an epoch, otherwise None
+    """
+
+    epoch: int
     epochs: int
-    images: int  # seen in this epoch
-    total: int  # images of an epoch
-    loss: float  # mean over the images seen in this epoch
-    accuracy: float  # likewise
-    test_accuracy: float | None = None  # on the test set, in the last call of an epoch
-    test_loss: float | None = None  # likewise
+    images: int
+    total: int
+    loss: float
+    accuracy: float
+    test_accuracy: float | None = None
+    test_loss: float | None = None
 
 
 @explained
@@ -291,6 +299,12 @@ def weights_sha256(model: Layer) -> str:
 
     It covers the entries of `state_dict()` in order: the name, the type, the shape and the
     little-endian bytes of each.
+
+    Examples
+    --------
+    >>> from convlet import models
+    >>> weights_sha256(models.digits(rng=0)) == weights_sha256(models.digits(rng=0))
+    True
     """
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():

@@ -47,7 +47,9 @@ def read_idx(path: str | os.PathLike, *, shape: tuple[int | None, ...] | None = 
 
     Examples
     --------
-    See `write_idx`.
+    >>> from convlet import data
+    >>> data.read_idx(f"{data.__path__[0]}/digits-images.idx3-ubyte").shape
+    (1797, 8, 8)
     """
     name = os.fspath(path)
     with _opened(path) as file:

@@ -79,6 +79,8 @@ def resnet32(
 ) -> Sequential:
     """Build `resnet20` with 5 blocks a stage: 466,906 parameters, or 464,154 with "pad".
 
+    Parameters, Returns, Raises and References are those of `resnet20`.
+
     Examples
     --------
     >>> from convlet import models
@@ -96,6 +98,8 @@ def resnet56(
     rng: np.random.Generator | int | None = None,
 ) -> Sequential:
     """Build `resnet20` with 9 blocks a stage: 855,770 parameters, or 853,018 with "pad".
+
+    Parameters, Returns, Raises and References are those of `resnet20`.
 
     Examples
     --------

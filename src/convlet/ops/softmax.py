@@ -46,7 +46,17 @@ def softmax(x: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
 def log_softmax(x: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     """Take the logarithm of the softmax: y_i = (x_i - m) - log Σ_k exp(x_k - m), m = max x.
 
-    Parameters, Returns and Raises are those of `softmax`.
+    Parameters
+    ----------
+    x, axis : as in `softmax`
+
+    Returns
+    -------
+    y : ndarray of the shape of x; a row with a NaN or +inf is NaN
+
+    Raises
+    ------
+    TypeError, ValueError : as in `softmax`.
 
     Examples
     --------
@@ -87,7 +97,18 @@ def softmax_backward(dy: Array, y: Array, *, axis: SupportsIndex = -1) -> np.nda
 def log_softmax_backward(dy: Array, y: Array, *, axis: SupportsIndex = -1) -> np.ndarray:
     """Gradient of Σ dy·log_softmax(x) from y = log_softmax(x): dx_j = dy_j - exp(y_j) Σ_i dy_i.
 
-    Parameters, Returns and Raises are those of `softmax_backward`.
+    Parameters
+    ----------
+    dy, y : ndarrays of one shape and dtype
+    axis : as in `softmax`
+
+    Returns
+    -------
+    dx : ndarray of that shape
+
+    Raises
+    ------
+    TypeError, ValueError : as in `softmax`; shapes or dtypes differ.
 
     Examples
     --------

@@ -245,6 +245,11 @@ CASES = {
         ValueError,
         ["'backward_data'", "'sideways'"],
     ),
+    "array for a shape": (
+        lambda: ops.conv2d_algorithm(X, W.shape),
+        ValueError,
+        ["x_shape must be (N, H, W, C), got an array: use its shape"],
+    ),
     "dtype of an algorithm": (
         lambda: ops.conv2d_algorithm(X.shape, W.shape, dtype="float16"),
         TypeError,

@@ -376,13 +376,17 @@ def test_frozen_own_layer_gets_no_gradient():
         ("no tuple", TypeError, "expected forward to return (y, pullback), got ndarray"),
         ("no pullback", TypeError, "expected forward to return (y, pullback), got tuple"),
         ("y dtype", TypeError, "expected forward to give y of float64, as x is, got float32"),
-        ("y a list", TypeError, "y of forward must be an array, got list"),
+        ("y a list", TypeError, "forward's y must be an array, got list: use np.asarray(y, np"),
         ("y by value", ValueError, "its shape may depend on that of x alone"),
         ("writes x", ValueError, "read-only"),
         ("writes dy", ValueError, "read-only"),
         ("dx shape", ValueError, "its pullback to give dx of shape (2, 3), as x has, got (2, 1)"),
         ("dx dtype", TypeError, "its pullback to give dx of float64, as x is, got float32"),
-        ("dx None", TypeError, "dx of its pullback must be an array, got NoneType"),
+        (
+            "dx None",
+            TypeError,
+            "its pullback's dx must be an array, got NoneType: use np.asarray(dx, np",
+        ),
     ],
 )
 def test_broken_promises_are_named(fault, error, message):

@@ -159,6 +159,12 @@ def test_float32_is_refused(matrices):
         gradcheck(product, (x, w.astype(np.float32)), product_backward)
 
 
+def test_a_function_without_its_backward():
+    """There is nothing to check, so it is a TypeError."""
+    with pytest.raises(TypeError, match=r"a function and its backward, got <ufunc 'sin'> alone"):
+        gradcheck(np.sin, np.ones(3))
+
+
 def test_empty_input_passes():
     """An input without elements has nothing to differ in."""
     assert gradcheck(np.sin, np.zeros((0, 3)), lambda dy, x: dy * np.cos(x)) == 0.0

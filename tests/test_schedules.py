@@ -296,6 +296,7 @@ def test_reaching_the_end_of_a_rate_of_zero():
         (lambda: schedules.step(1.0, 1.5), TypeError, "every to be a whole number, got 1.5"),
         (lambda: schedules.multi_step(1.0, [3, 3]), ValueError, r"increasing .* got \[3, 3\]"),
         (lambda: schedules.multi_step(1.0, [0]), ValueError, "at least 1, got 0"),
+        (lambda: schedules.multi_step(1.0, 3), TypeError, "a list of milestones, got 3"),
         (lambda: schedules.exponential(True, 0.5), TypeError, "got True"),
         (lambda: schedules.polynomial(1.0, 4, power=0), ValueError, "power to be above 0, got 0"),
         (lambda: schedules.inverse_sqrt(1.0, -1), ValueError, "timescale .* got -1"),

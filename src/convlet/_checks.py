@@ -344,17 +344,15 @@ def axis_padding(padding, axis, n, kernel, stride, dilation):
 
 def any_shape(value, name):
     """Return the shape of an array as a tuple."""
-    if isinstance(value, np.ndarray):
-        raise TypeError(f"{name} must be a tuple of sizes, got an array: use its shape")
     if not isinstance(value, (tuple, list)):
-        raise TypeError(f"{name} must be a tuple of sizes, got {value!r}")
+        raise TypeError(f"{name} must be a tuple of sizes, got {_shown(value)}")
     return tuple(size(v, f"{name}[{i}]", 0) for i, v in enumerate(value))
 
 
 def positive_shape(value, name, axes, count=4):
     """Return a shape of `count` sizes, of which only the first may be 0."""
     if not isinstance(value, (tuple, list)) or len(value) != count:
-        raise ValueError(f"{name} must be {axes}, got {value!r}")
+        raise ValueError(f"{name} must be {axes}, got {_shown(value)}")
     for v in value:
         if type(v) is not int or not 1 <= v <= _LARGEST_SIZE:
             return (size(value[0], name, 0), *(size(v, name) for v in value[1:]))
@@ -440,6 +438,11 @@ def not_negative(value, name) -> float:
     if not 0 <= result < math.inf:
         raise ValueError(f"{name} must be finite and at least 0, got {value}")
     return result
+
+
+def _shown(value):
+    """What a message shows in place of the shape that a value is not."""
+    return "an array: use its shape" if isinstance(value, np.ndarray) else repr(value)
 
 
 def _short(name):

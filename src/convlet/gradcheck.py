@@ -62,7 +62,7 @@ def gradcheck(
     ------
     AssertionError : an error above rtol, or a gradient of the wrong shape; the message names the
         array, the index and both values
-    TypeError : an array is not float64
+    TypeError : an array is not float64, or a function comes without its backward
 
     Examples
     --------
@@ -105,6 +105,10 @@ def _pair(function, backward, inputs):
 
 def _layer(layer, inputs):
     """Forward, arrays, names and gradients of a layer's training door."""
+    if not hasattr(layer, "vjp"):
+        raise TypeError(
+            f"gradcheck: expected a layer, or a function and its backward, got {layer!r} alone"
+        )
     (x,) = inputs
     layer = copy.deepcopy(layer)
     layer.vjp(x)

@@ -548,6 +548,8 @@ def _whole(value, where, least=1):
 
 
 def _milestones(milestones, where):
+    if not hasattr(milestones, "__iter__"):
+        raise TypeError(f"{where}: expected a list of milestones, got {milestones!r}")
     milestones = [_whole(m, f"{where}: expected milestones") for m in milestones]
     if any(a >= b for a, b in itertools.pairwise(milestones)):
         raise ValueError(f"{where}: expected increasing milestones, got {milestones}")

@@ -49,7 +49,7 @@ def custom_pullback(layer, x, pullback, input_grad):
         dx = pullback(_read_only(dy))
         if not input_grad:
             return None
-        dx = _checks.array(dx, f"{layer!r}: dx of its pullback")
+        dx = _checks.array(dx, f"{layer!r}: its pullback's dx")
         _same_dtype(layer, "its pullback to give dx", dx, dtype)
         if dx.shape != shape:
             raise ValueError(
@@ -72,7 +72,7 @@ def _call(layer, x):
         raise TypeError(
             f"{layer!r}: expected forward to return (y, pullback), got {type(result).__name__}"
         )
-    y = _checks.array(result[0], f"{layer!r}: y of forward")
+    y = _checks.array(result[0], f"{layer!r}: forward's y")
     _same_dtype(layer, "forward to give y", y, x.dtype)
     return y, result[1]
 

@@ -167,13 +167,12 @@ class Optimizer:
         given = state_arrays(state, type(self).__name__)
         problems = [f"missing {name}" for name in expected if name not in given]
         problems += [f"unexpected {name}" for name in given if name not in expected]
-        for name in expected.keys() & given.keys():
-            if given[name].shape != expected[name].shape:
-                problems.append(
-                    f"{name}: expected shape {expected[name].shape}, got {given[name].shape}"
-                )
-            if given[name].dtype.newbyteorder("=") != expected[name].dtype:
-                problems.append(f"{name}: expected {expected[name].dtype}, got {given[name].dtype}")
+        for name, value in expected.items():
+            got = given.get(name, value)
+            if got.shape != value.shape:
+                problems.append(f"{name}: expected shape {value.shape}, got {got.shape}")
+            if got.dtype.newbyteorder("=") != value.dtype:
+                problems.append(f"{name}: expected {value.dtype}, got {got.dtype}")
         if not problems and given["step"] < 0:
             problems.append(f"step: expected at least 0, got {given['step']}")
         if problems:

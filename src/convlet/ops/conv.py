@@ -344,16 +344,21 @@ def _remembered_geometry(
     return y_shape, geometry
 
 
-def _check_shapes(x_shape, w_shape, groups, where):
+def check_axes(x_shape, w_shape, w_axes, where):
+    """Raise unless x and w have four axes each, and only the batch is empty."""
     if len(x_shape) != 4:
         _checks.wrong_rank(x_shape, 4, f"{where}: x", _X_AXES)
     if len(w_shape) != 4:
-        _checks.wrong_rank(w_shape, 4, f"{where}: w", _W_AXES)
+        _checks.wrong_rank(w_shape, 4, f"{where}: w", w_axes)
     if min(x_shape[1:]) < 1 or min(w_shape) < 1:
         raise ValueError(
             f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES} and w {w_shape} "
-            f"{_W_AXES}"
+            f"{w_axes}"
         )
+
+
+def _check_shapes(x_shape, w_shape, groups, where):
+    check_axes(x_shape, w_shape, _W_AXES, where)
     channels, expected = x_shape[3], w_shape[2] * groups
     if channels != expected:
         of_groups = f" with groups={groups}" if groups != 1 else ""

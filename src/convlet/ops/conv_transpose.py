@@ -8,7 +8,7 @@ from .. import _checks, _core
 from .._checks import array, array_like
 from .._core import empty
 from ..threads import get_num_threads
-from .conv import algorithm_number, require_path
+from .conv import algorithm_number, check_axes, require_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .._types import Algorithm, Array, Gradient, Padding, Pair
 
 
-_X_AXES = "(N, H, W, C)"
 _W_AXES = "(KH, KW, OC/groups, C)"
 
 
@@ -242,15 +241,7 @@ def transposed_axis(form, axis, n, kernel, strides, extras, dilations, where):
 
 
 def _check_shapes(x_shape, w_shape, groups, where):
-    if len(x_shape) != 4:
-        _checks.wrong_rank(x_shape, 4, f"{where}: x", _X_AXES)
-    if len(w_shape) != 4:
-        _checks.wrong_rank(w_shape, 4, f"{where}: w", _W_AXES)
-    if min(x_shape[1:]) < 1 or min(w_shape) < 1:
-        raise ValueError(
-            f"{where}: only the batch may be empty, got x {x_shape} {_X_AXES} and w {w_shape} "
-            f"{_W_AXES}"
-        )
+    check_axes(x_shape, w_shape, _W_AXES, where)
     channels = x_shape[3]
     if w_shape[3] != channels:
         cure = f"w must be {_W_AXES}, the channels of x on its last axis"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._checks import axis_padding
+from ..ops.pool import pool_outputs
 
 
 def conv_size(layer, axis, n):
@@ -12,10 +13,7 @@ def conv_size(layer, axis, n):
 
 
 def pool_size(layer, axis, n):
-    """Return how many windows of a pool fit on n rows (axis 0) or columns (axis 1).
-
-    With ceil_mode the last one may reach past the end, but begins in the image or before it.
-    """
+    """Return how many windows of a pool fit on n rows (axis 0) or columns (axis 1)."""
     begin, end, room = _room(layer, axis, n)
     half = layer.kernel_size[axis] // 2
     if max(begin, end) > half:  # "same" with dilation
@@ -23,11 +21,7 @@ def pool_size(layer, axis, n):
             f"{layer!r}: expected padding of at most half of the kernel, {half}, got "
             f"{max(begin, end)}"
         )
-    stride = layer.stride[axis]
-    if not layer.ceil_mode:
-        return room // stride + 1
-    outputs = -(-room // stride) + 1
-    return outputs - 1 if (outputs - 1) * stride >= begin + n else outputs
+    return pool_outputs(begin, n, room, layer.stride[axis], layer.ceil_mode)
 
 
 def pool_shape(layer, shape):

@@ -453,9 +453,10 @@ def _remembered_geometry(
                 f"{where}: padding must be at most half of the kernel, {kernel // 2} for a kernel "
                 f"of {kernel}, got {max(begin, end)}"
             )
-        outputs.append(_outputs(n, begin, end, kernel, strides[axis], dilations[axis], ceil_mode))
+        span = dilations[axis] * (kernel - 1) + 1
+        room = begin + n + end - span
+        outputs.append(pool_outputs(begin, n, room, strides[axis], ceil_mode))
         if outputs[axis] < 1:
-            span = dilations[axis] * (kernel - 1) + 1
             raise ValueError(
                 f"{where}: the kernel of {kernel} spans {span} {('rows', 'columns')[axis]}, more "
                 f"than the {begin} + {n} + {end} of the padded input x {x_shape}: use larger "
@@ -474,12 +475,11 @@ def _remembered_geometry(
     return y_shape, geometry
 
 
-def _outputs(n, begin, end, kernel, stride, dilation, ceil_mode):
-    """Windows on one axis: floor or, with ceil_mode, ceil((n + begin + end - span) / stride) + 1.
+def pool_outputs(begin, n, room, stride, ceil_mode):
+    """Windows that can move by `room`: floor or, with ceil_mode, ceil(room / stride) + 1.
 
-    A window that would begin after the image is left out.
+    A window that would begin after the image, of n values after `begin` zeros, is left out.
     """
-    room = begin + n + end - dilation * (kernel - 1) - 1
     if not ceil_mode:
         return room // stride + 1
     outputs = -(-room // stride) + 1

@@ -34,7 +34,6 @@ class AdamSteps(Optimizer):
         return ("m", "v", "v_max") if largest else ("m", "v")
 
     def _check(self, group):
-        check_betas(self, group)
         super()._check(group)
         require_bool(group["amsgrad"], f"{type(self).__name__}: expected amsgrad")
 
@@ -67,13 +66,6 @@ class AdamSteps(Optimizer):
             values["threads"],
         )
         products[slice(None) if len(members) == len(products) else members] = product1, product2
-
-
-def check_betas(optimizer, group):
-    """Raise TypeError unless the betas of a group are a pair."""
-    betas = group["betas"]
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise TypeError(f"{type(optimizer).__name__}: expected betas to be a pair, got {betas!r}")
 
 
 class Adam(AdamSteps):

@@ -205,13 +205,16 @@ class Optimizer:
 
     def _evaluate(self, name, option, t, seen):
         """Return the value of an option at step t; with t None functions are not called."""
+        where = type(self).__name__
+        if name == "betas":
+            if not isinstance(option, (tuple, list)) or len(option) != 2:
+                raise TypeError(f"{where}: expected betas to be a pair, got {option!r}")
+            entries = enumerate(option)
+            return tuple(self._evaluate(f"{name}[{i}]", entry, t, seen) for i, entry in entries)
         if type(option) is float and 0 <= option < 1:
             return option  # valid for every option
         if name == "params" or name in self.flags:
             return option
-        if isinstance(option, (tuple, list)) and name == "betas":
-            entries = enumerate(option)
-            return tuple(self._evaluate(f"{name}[{i}]", entry, t, seen) for i, entry in entries)
         if callable(option):
             if t is None:
                 return None
@@ -220,7 +223,6 @@ class Optimizer:
             option, when = seen[id(option)], f" at t = {t}"
         else:
             when = ""
-        where = type(self).__name__
         if not is_number(option):
             raise TypeError(f"{where}: expected {name} to be a number{when}, got {option!r}")
         below = 1 if name.split("[")[0] in self.fractions else math.inf

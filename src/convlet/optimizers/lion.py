@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .. import _core
-from .adam import check_betas
 from .base import Optimizer
 
 TYPE_CHECKING = False
@@ -55,10 +54,6 @@ class Lion(Optimizer):
         weight_decay: Option = 0.0,
     ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
-
-    def _check(self, group):
-        check_betas(self, group)
-        super()._check(group)
 
     def _step(self, values, members, segments):
         _core.lion_step(

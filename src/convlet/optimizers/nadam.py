@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
-from .adam import check_betas
 from .base import Optimizer
 
 TYPE_CHECKING = False
@@ -64,10 +63,6 @@ class NAdam(Optimizer):
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, momentum_decay=momentum_decay)
         self._histories["products"] = np.ones((len(self._parameters), 2))  # of μ and β₂
         self._histories["steps"] = np.zeros(len(self._parameters), np.int64)
-
-    def _check(self, group):
-        check_betas(self, group)
-        super()._check(group)
 
     def _alike(self, i):
         return int(self._histories["steps"][i]), *self._histories["products"][i].tolist()

@@ -201,7 +201,12 @@ static void list_taps(const pairs *p, const buffers *b, ptrdiff_t from, const T 
             const ptrdiff_t column = p->backward ? d->KW - 1 - kw : kw;
             *tap++ = (NAME(depthwise_copied)){copy + column * p->ld, w + kw * p->w_step};
         }
-        *(i >= d->KH ? &job->second : job->rows == 2 && i > 0 ? &job->both : &job->first) += d->KW;
+        if (i >= d->KH)
+            job->second += d->KW;
+        else if (i > 0 && job->rows == ROWS)
+            job->both += d->KW;
+        else
+            job->first += d->KW;
     }
 }
 

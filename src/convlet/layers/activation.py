@@ -53,7 +53,7 @@ class _Pointwise(Layer):
         kept = y if self._keeps == "y" else x
 
         def pull(dy):
-            return self._backward(dy, kept) if input_grad else None
+            return self._backward(dy, kept)
 
         return y, pull
 
@@ -336,7 +336,7 @@ class Softmax(Layer):
         y = softmax(x, axis=self.axis)
 
         def pull(dy):
-            return softmax_backward(dy, y, axis=self.axis) if input_grad else None
+            return softmax_backward(dy, y, axis=self.axis)
 
         return y, pull
 

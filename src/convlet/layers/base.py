@@ -68,11 +68,11 @@ class Layer:
 
     # The layers of this package define `_output_shape(shape)`, which raises a ValueError for a
     # shape they cannot take; `_apply(x)`; and `_vjp(x, input_grad, commits)`, which returns
-    # (y, pull) and appends to `commits` the calls that change the layer's state. A container lists
-    # its layers in `_children()` and adds them to a graph in `_lower()`. Both doors check
-    # everything first and then run a plan (see convlet.planner). It calls `_apply` and `_vjp`, or,
-    # where the planner has a step for the layer's `_kind`, does the same with fewer and larger
-    # kernels.
+    # (y, pull) and appends to `commits` the calls that change the layer's state. `pull` is called
+    # only where dx or a gradient of a parameter is wanted. A container lists its layers in
+    # `_children()` and adds them to a graph in `_lower()`. Both doors check everything first and
+    # then run a plan (see convlet.planner). It calls `_apply` and `_vjp`, or, where the planner has
+    # a step for the layer's `_kind`, does the same with fewer and larger kernels.
 
     parameter_names: tuple[str, ...] = ()
     _kind: str | None = None  # what the planner calls the layer

@@ -44,8 +44,6 @@ def custom_pullback(layer, x, pullback, input_grad):
     shape, dtype = x.shape, x.dtype
 
     def pull(dy):
-        if not input_grad and not layer._trains():
-            return None
         dx = pullback(_read_only(dy))
         if not input_grad:
             return None

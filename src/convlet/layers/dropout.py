@@ -91,7 +91,7 @@ class Dropout(Layer):
         options = {"seed": self.seed, "counter": counter, "per_channel": self.per_channel}
 
         def pull(dy):
-            return dropout_backward(dy, self.p, **options) if input_grad else None
+            return dropout_backward(dy, self.p, **options)
 
         return dropout(x, self.p, **options), pull
 

@@ -32,7 +32,7 @@ class Flatten(Layer):
         shape = x.shape
 
         def pull(dy):
-            return dy.reshape(shape) if input_grad else None
+            return dy.reshape(shape)
 
         return self._apply(x), pull
 

@@ -87,7 +87,7 @@ class MaxPool2d(Layer):
 
     def _vjp(self, x, input_grad, commits):
         if not input_grad:
-            return max_pool2d(x, self.kernel_size, **self._options()), lambda dy: None
+            return max_pool2d(x, self.kernel_size, **self._options()), None
         if math.prod(self.kernel_size) > MAX_WINNERS:
             y = max_pool2d(x, self.kernel_size, **self._options())
             return y, lambda dy: max_pool2d_backward(dy, x, self.kernel_size, **self._options())
@@ -165,8 +165,6 @@ class AvgPool2d(Layer):
         shape = x.shape
 
         def pull(dy):
-            if not input_grad:
-                return None
             return avg_pool2d_backward(dy, shape, self.kernel_size, **self._options())
 
         return avg_pool2d(x, self.kernel_size, **self._options()), pull
@@ -208,7 +206,7 @@ class GlobalAvgPool2d(_GlobalPool2d):
         shape = x.shape
 
         def pull(dy):
-            return global_avg_pool2d_backward(dy, shape) if input_grad else None
+            return global_avg_pool2d_backward(dy, shape)
 
         return global_avg_pool2d(x), pull
 
@@ -230,7 +228,7 @@ class GlobalMaxPool2d(_GlobalPool2d):
 
     def _vjp(self, x, input_grad, commits):
         def pull(dy):
-            return global_max_pool2d_backward(dy, x) if input_grad else None
+            return global_max_pool2d_backward(dy, x)
 
         return global_max_pool2d(x), pull
 

@@ -33,8 +33,7 @@ class _OfSequences:
         shape, y_shape = x.shape, y.shape
 
         def pull_rows(dy):
-            dx = pull(dy.reshape(y_shape))
-            return None if dx is None else dx.reshape(shape)
+            return pull(dy.reshape(y_shape)).reshape(shape)
 
         return y.reshape(_without_row(y_shape)), pull_rows
 

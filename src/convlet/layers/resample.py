@@ -73,7 +73,7 @@ class Pad2d(Layer):
         shape = x.shape
 
         def pull(dy):
-            return pad2d_backward(dy, shape, self.padding, mode=self.mode) if input_grad else None
+            return pad2d_backward(dy, shape, self.padding, mode=self.mode)
 
         return self._apply(x), pull
 
@@ -128,8 +128,6 @@ class Upsample2d(Layer):
         shape = x.shape
 
         def pull(dy):
-            if not input_grad:
-                return None
             return upsample2d_backward(dy, shape, self.scale, **self._options())
 
         return self._apply(x), pull
@@ -175,8 +173,6 @@ class AdaptiveAvgPool2d(Layer):
         shape = x.shape
 
         def pull(dy):
-            if not input_grad:
-                return None
             return adaptive_avg_pool2d_backward(dy, shape, self.output_size)
 
         return self._apply(x), pull

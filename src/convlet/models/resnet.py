@@ -230,8 +230,6 @@ class PadShortcut(Layer):
         shape, code = x.shape, x.dtype.char
 
         def pull(dy):
-            if not input_grad:
-                return None
             dx = empty(shape, code)
             pad_shortcut_backward(dx, dy, self.stride, get_num_threads())
             return dx

@@ -164,6 +164,26 @@ CASES = {
         ValueError,
         ["expected 90", "x.reshape(len(x), -1)"],
     ),
+    "features of nothing": (
+        lambda: ops.linear(np.float32(1), floats(3, 4)),
+        ValueError,
+        ["linear: x must be (..., in)"],
+    ),
+    "weights of four axes": (
+        lambda: ops.linear(floats(2, 3), W),
+        ValueError,
+        ["linear: w must be (in, out)", "(3, 3, 3, 4)"],
+    ),
+    "bias of a linear map": (
+        lambda: ops.linear(floats(2, 3), floats(3, 4), floats(3)),
+        ValueError,
+        ["linear: b", "(4,)", "(3,)"],
+    ),
+    "shape of a linear map's dy": (
+        lambda: ops.linear_backward(floats(2, 3), floats(2, 3), floats(3, 4)),
+        ValueError,
+        ["linear_backward: dy", "(2, 4)", "(2, 3)"],
+    ),
     "shapes to add": (lambda: ops.add(X, X[:1]), ValueError, ["add: b", "(2, 6, 5, 3)"]),
     "channels of gamma": (norm(gamma=B), ValueError, ["batch_norm: gamma", "(3,)", "(4,)"]),
     "channels-first norm": (
@@ -173,6 +193,27 @@ CASES = {
     ),
     "residual": (norm(residual=X[:1]), ValueError, ["batch_norm: residual", "(1, 6, 5, 3)"]),
     "nothing to normalise": (norm(x=X[:0]), ValueError, ["at least one value per channel"]),
+    "channels of a mean": (
+        lambda: ops.batch_norm_inference(X, GAMMA, GAMMA, B, GAMMA),
+        ValueError,
+        ["batch_norm_inference: mean", "(3,)", "(4,)"],
+    ),
+    "activation of a norm": (norm(activation="tanh"), ValueError, ["None or 'relu'", "'tanh'"]),
+    "rows of no values": (
+        lambda: ops.layer_norm_backward(X[:, :, :0], X[:, :, :0], None, X[:, 0, 0, 0], GAMMA[:2]),
+        ValueError,
+        ["layer_norm_backward: x must have values", "(2, 6, 0, 3)"],
+    ),
+    "shape of a max pool's dy": (
+        lambda: ops.max_pool2d_backward(DY, X, 2),
+        ValueError,
+        ["max_pool2d_backward: dy", "(2, 3, 2, 3)", "(2, 4, 3, 4)"],
+    ),
+    "shape of a global pool's dy": (
+        lambda: ops.global_avg_pool2d_backward(floats(2, 4), X.shape),
+        ValueError,
+        ["global_avg_pool2d_backward: dy", "(2, 3)", "(2, 4)"],
+    ),
     "shape of a pool's dy": (
         lambda: ops.avg_pool2d_backward(DY, X.shape, 2),
         ValueError,

@@ -30,6 +30,7 @@ typedef struct plan {
     ptrdiff_t merged;                   /* so many groups, side by side, share a panel */
     ptrdiff_t groups, taps, K;          /* groups, or sets of these; K = taps * C */
     int vectors;                        /* a panel is a vector of outputs of a group or set */
+    int narrow;                         /* panels are not as wide as they could be */
     ptrdiff_t x_pixel, y_pixel;         /* elements of what is read and written */
     int single;                         /* runs would be so short that they are cut to elements */
     int slides;                         /* the panel slides along rows whose taps are all inside */
@@ -72,7 +73,8 @@ enum {
     BLOCK = 96,
     BLOCK_1X1 = 240,
 
-    /* Pieces of the positions, at most. */
+    /* Pieces of the positions, of so many at least, and how many at most. */
+    PIECE = 2 * CVL_GEMM_MR_MAX,
     PIECES = 240,
 
     /* LARGE_W weights leave L2: these, or more than what is read, but not if TINY, are worth a pass per panel
@@ -169,12 +171,40 @@ static void choose_runs(plan *p, const cvl_conv2d *d)
     p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
 }
 
-/* The panels of the outputs of a group or set. */
-static void choose_panels(plan *p, const cvl_conv2d *d)
+/* Whether a worker takes a panel for all positions, or positions for all panels. */
+static int by_panel(const plan *p, const cvl_conv2d_shape *shape)
 {
+    const ptrdiff_t N = shape->d.N, read = N * p->H * p->W * p->x_pixel;
+    const int more = !p->vectors && shape->w_size > cvl_max(read, TINY);
+    return N * p->OH * p->OW <= FEW_POSITIONS && (shape->w_size > LARGE_W || more);
+}
+
+/* Cuts panels until there are so many, where workers would have no task else, or each would pack all of w. No
+ * sum depends on it. */
+static void narrow_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t workers)
+{
+    const cvl_conv2d *d = &shape->d;
+    const NAME(gemm_panel) *gemm = p->kernels->gemm;
+    const ptrdiff_t count = d->N * p->OH * p->OW / (p->taps == 1 ? d->SH * d->SW : 1);
+    const int packs = p->taps > 1 && (p->transposed || p->bands.columns != p->OC);
+    if (d->groups > 1 || !by_panel(p, shape) || (!packs && count >= workers * PIECE))
+        return;
+    for (int width = 1; width < CVL_GEMM_WHOLE && p->bands.panels < workers; width++) {
+        p->bands = NAME(make_bands_of)(gemm + width, CVL_GEMM_WHOLE - width, p->OC);
+        for (int i = 0; i < p->bands.count; i++)
+            p->bands.band[i].width += width;
+        p->narrow = 1;
+    }
+}
+
+/* The panels of the outputs of a group or set, for so many workers. */
+static void choose_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t workers)
+{
+    const cvl_conv2d *d = &shape->d;
     const NAME(gemm_panel) *gemm = p->kernels->gemm;
     p->bands = p->merged > 1 ? NAME(make_bands)(gemm, p->OC)
                              : NAME(make_even_bands)(gemm, p->OC, !p->single);
+    narrow_panels(p, shape, workers);
     p->panels = p->groups * p->bands.panels;
     p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
                  p->bands.band[0].NR == gemm[CVL_GEMM_WHOLE - 1].NR;
@@ -192,19 +222,18 @@ static void choose_panels(plan *p, const cvl_conv2d *d)
 /* Who packs B, and the tasks. Whether it is `ready` changes the former, and nothing else. */
 static void choose_packing(plan *p, const cvl_conv2d_shape *shape, int ready)
 {
-    const ptrdiff_t N = shape->d.N, w_size = shape->w_size;
-    const ptrdiff_t count = N * p->OH * p->OW, read = N * p->H * p->W * p->x_pixel;
-    const int more = !p->vectors && w_size > cvl_max(read, TINY);
-    const int by_panel = count <= FEW_POSITIONS && (w_size > LARGE_W || more);
-    const int pays = p->panels > 1 &&
-                     (!by_panel || w_size > LARGE_W || count > NARROW_POSITIONS || p->OC > NARROW);
-    p->parts = by_panel ? p->panels : 1;
-    p->packing = by_panel || packed_size(p) <= OWN_W ? PACK_OWN : PACK_SHARED;
+    const ptrdiff_t count = shape->d.N * p->OH * p->OW;
+    const int apart = by_panel(p, shape);
+    const int pays =
+        p->panels > 1 && !p->narrow &&
+        (!apart || shape->w_size > LARGE_W || count > NARROW_POSITIONS || p->OC > NARROW);
+    p->parts = apart ? p->panels : 1;
+    p->packing = apart || packed_size(p) <= OWN_W ? PACK_OWN : PACK_SHARED;
     if (p->bands.columns == p->OC && p->groups == 1 && !p->transposed && !pays)
         p->packing = PACK_NONE;
     if (ready)
         p->packing = PACK_READY;
-    p->pieces = cvl_max(1, cvl_min(PIECES, count / (2 * CVL_GEMM_MR_MAX)));
+    p->pieces = cvl_max(1, cvl_min(PIECES, count / PIECE));
     p->block = p->taps == 1 ? BLOCK_1X1 : BLOCK;
 }
 
@@ -223,7 +252,8 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
         return 0;
     read_shape(p, shape);
     choose_runs(p, d);
-    choose_panels(p, d);
+    /* What is packed before a call is so for any number of threads. */
+    choose_panels(p, shape, ready ? 1 : cvl_team_size(threads, threads, shape->flops));
     choose_packing(p, shape, ready);
 
     cvl_scratch s = {base, 0};

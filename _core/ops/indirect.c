@@ -40,7 +40,7 @@ typedef struct plan {
     cvl_bands bands;
     cvl_positions positions;
     packing packing;
-    ptrdiff_t quantum; /* positions that are whole tiles of every panel */
+    ptrdiff_t quantum; /* positions that are a whole tile of the first panel */
     ptrdiff_t block;   /* positions that pass under all panels together */
     ptrdiff_t panels;  /* of all groups */
     ptrdiff_t parts;   /* tasks are parts, a panel each or one of all, ... */
@@ -74,7 +74,7 @@ enum {
     BLOCK_1X1 = 240,
 
     /* Pieces of the positions, of so many at least, and how many at most. */
-    PIECE = 2 * CVL_GEMM_MR_MAX,
+    PIECE = CVL_GEMM_MR_MAX,
     PIECES = 240,
 
     /* LARGE_W weights leave L2: these, or more than what is read, but not if TINY, are worth a pass per panel
@@ -187,7 +187,7 @@ static void narrow_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t work
     const NAME(gemm_panel) *gemm = p->kernels->gemm;
     const ptrdiff_t count = d->N * p->OH * p->OW / (p->taps == 1 ? d->SH * d->SW : 1);
     const int packs = p->taps > 1 && (p->transposed || p->bands.columns != p->OC);
-    if (d->groups > 1 || !by_panel(p, shape) || (!packs && count >= workers * PIECE))
+    if (d->groups > 1 || !by_panel(p, shape) || (!packs && count >= workers * 2 * PIECE))
         return;
     for (int width = 1; width < CVL_GEMM_WHOLE && p->bands.panels < workers; width++) {
         p->bands = NAME(make_bands_of)(gemm + width, CVL_GEMM_WHOLE - width, p->OC);
@@ -212,11 +212,6 @@ static void choose_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t work
                 d->KW == CVL_SLIDE_TAPS && d->DW == 1 && d->SW == 1 && p->K <= CVL_ORDER_K &&
                 p->bands.panels == 1 && gemm[p->bands.band[0].width].slide;
     p->quantum = gemm[p->bands.band[0].width].MR;
-    for (int i = 1; i < p->bands.count; i++) {
-        const ptrdiff_t step = p->quantum;
-        while (p->quantum % gemm[p->bands.band[i].width].MR != 0)
-            p->quantum += step;
-    }
 }
 
 /* Who packs B, and the tasks. Whether it is `ready` changes the former, and nothing else. */

@@ -244,10 +244,8 @@ INLINE void gradients_group(T *sums, T *g_out, const ptrdiff_t *shape, const T *
 void KERNEL(batch_norm_gradients)(T *sums, T *g, const ptrdiff_t *shape, const T *dy, const T *x,
                                   const T *y, const T *planes)
 {
-    if (g && y)
+    if (g)
         GRADIENTS(g, y, MASK_Y, 1);
-    else if (g)
-        GRADIENTS(g, NULL, MASK_NONE, 1);
     else if (y)
         GRADIENTS(NULL, y, MASK_Y, 0);
     else

@@ -214,9 +214,11 @@ static void add_gradients(const NAME(batch_norm) *job, const NAME(batch_norm) *n
     const T *dy = job->dy + piece->offset, *x = norm->x + piece->offset;
     const T *mask = job->mask ? job->mask + piece->offset : NULL;
     const T *planes = norm->planes + span->column;
+    if (g && g != dy && !mask && norm == job)
+        k->copy_pixels(piece->shape[0], piece->shape[1], g, piece->shape[2], dy, piece->shape[2]);
     if (job->recompute)
         k->batch_norm_gradients_recomputed(sums, piece->shape, dy, x, planes);
-    else if (norm != job && g)
+    else if (g && (norm != job || !mask))
         k->batch_norm_gradients(sums, NULL, piece->shape, g, x, NULL, planes);
     else
         k->batch_norm_gradients(sums, g, piece->shape, dy, x, mask, planes);

@@ -239,7 +239,7 @@ typedef struct CVL_DTYPE_NAME(cvl_outer) {
     ptrdiff_t c_step;
     int add;
     CVL_DTYPE_NAME(cvl_stretch)
-    *ahead; /* fetched into L2 on the way, one of it for each k of a tile of two vectors */
+    *ahead; /* fetched into L2 on the way, one of it for each k of a tile */
 } CVL_DTYPE_NAME(cvl_outer);
 
 /* What the rows of a loss over classes have in common; arrays are those of all rows. */

@@ -23,6 +23,10 @@ enum { MASKS = 1 };
 enum { MASKS = 0 };
 #endif
 
+/* Whether a tile of one vector has fetched what is to come too, where that comes from far: up to 1.4 times as
+ * fast. Where nothing does the question alone costs up to a twentieth. */
+enum { ONE_FETCHES = MASKS };
+
 /* Whether both have the same code without masks: the baseline is to be small. */
 #ifdef CVL_FUSED
 enum { SMALL = 0 };
@@ -85,25 +89,16 @@ INLINE void add_pixel(V acc[ROWS_1][VECTORS], const T *x, const T *b, last_vecto
     }
 }
 
-/* Takes up to `count` steps of the stretches that are fetched. */
-INLINE TYPE(stretch) take_ahead(TYPE(stretch) **ahead, ptrdiff_t count)
-{
-    TYPE(stretch) *const next = *ahead += (*ahead)->left == 0;
-    TYPE(stretch) taken = *next;
-    taken.left = next->left < count ? next->left : count;
-    next->left -= taken.left;
-    next->at += taken.left * next->step;
-    return taken;
-}
-
 /* `rows` is constant where this is inlined, and so are NV and full. */
-INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int rows, const int NV,
-                 const int full, TYPE(stretch) **ahead)
+INLINE void tile(TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int rows, const int NV,
+                 const int full)
 {
-    const int fetch = NV > 1; /* one vector waits for its loads as it is */
     const ptrdiff_t a_step = o->a_step, b_step = o->b_step, left = o->columns - j0;
     const int part = left < VL ? (int)left : VL;
     const last_vector last = {part, left < NV * VL ? left - part : (NV - 1) * VL};
+    TYPE(stretch) *next = o->ahead, ahead = *next;
+    const int many = NV > 1;
+    const int fetch = many || (ONE_FETCHES && ahead.step > 0);
     V acc[ROWS_1][VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
@@ -112,31 +107,28 @@ INLINE void tile(const TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int row
             acc[i][v] = vzero();
     for (ptrdiff_t r = 0; r < o->runs; r++) {
         const T *x = o->a + o->run[r].a + i0, *b = o->b + o->run[r].b + j0;
-        ptrdiff_t count = o->run[r].count;
-        if (PIXELS_AHEAD > 0 && fetch && r + 1 < o->runs)
+        if (PIXELS_AHEAD > 0 && many && r + 1 < o->runs)
 #pragma GCC unroll 1
             for (int k = 0; k < PIXELS_AHEAD; k++)
                 __builtin_prefetch(o->a + o->run[r + 1].a + i0 + k * a_step, 0, 3);
-        do {
-            TYPE(stretch) next = {.left = count};
-            if (fetch)
-                next = take_ahead(ahead, count);
-            count -= next.left;
 #pragma GCC unroll 1
-            for (; next.left > 0; next.left--, x += a_step, b += b_step) {
-                if (fetch) {
-                    __builtin_prefetch(next.at, 0, 2);
-                    next.at += next.step;
-#pragma GCC unroll 3
-                    for (int j = 0; PIXELS_AHEAD > 0 && j < NV * VL; j += LINE)
-                        __builtin_prefetch(b + PIXELS_AHEAD * b_step + j, 0, 3);
-                }
-                if (PIXELS_AHEAD > 0 && (fetch || rows > ROWS_2))
-                    __builtin_prefetch(x + PIXELS_AHEAD * a_step, 0, 3);
-                add_pixel(acc, x, b, last, rows, NV, full);
+        for (ptrdiff_t k = o->run[r].count; k > 0; k--, x += a_step, b += b_step) {
+            if (fetch) {
+                __builtin_prefetch(ahead.at, 0, 2);
+                ahead.at += ahead.step;
+                if (--ahead.left == 0)
+                    ahead = *++next;
             }
-        } while (count > 0);
+#pragma GCC unroll 3
+            for (int j = 0; PIXELS_AHEAD > 0 && many && j < NV * VL; j += LINE)
+                __builtin_prefetch(b + PIXELS_AHEAD * b_step + j, 0, 3);
+            if (PIXELS_AHEAD > 0 && (many || rows > ROWS_2))
+                __builtin_prefetch(x + PIXELS_AHEAD * a_step, 0, 3);
+            add_pixel(acc, x, b, last, rows, NV, full);
+        }
     }
+    *next = ahead;
+    o->ahead = next;
     write_sums(o, o->c + i0 * o->c_step + j0, acc, last, rows, NV);
 }
 
@@ -149,10 +141,10 @@ INLINE void strip(TYPE(outer) *o, ptrdiff_t j, const int most_rows, const int NV
     for (ptrdiff_t i = 0, t = 0; t < tiles; t++) {
         const ptrdiff_t rows = least + (t < more);
         switch (rows) {
-#define TILE(count)                                    \
-    case count:                                        \
-        if (count <= most_rows)                        \
-            tile(o, i, j, count, NV, full, &o->ahead); \
+#define TILE(count)                         \
+    case count:                             \
+        if (count <= most_rows)             \
+            tile(o, i, j, count, NV, full); \
         break;
             TILE(1)
             TILE(2)

@@ -5,7 +5,8 @@
  * are taken together: KW*C neighbouring elements of a copy of x with its padding; or, of very few, those
  * of all taps, of a copy with the kernel rows of an output row beside each other. Elsewhere the
  * positions whose tap lies in the padding are left out, so no zeros are multiplied. Where outputs are
- * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end.
+ * few and channels fill more of the vectors, x and dy change roles, and dw is turned at the end: for all
+ * outputs, or for the last of them, which fill little of a vector.
  * Groups of which a vector holds several lie side by side in it. Those that fill vectors, and are a power of 2,
  * read copies of x and dy, of several groups at once: 256 bytes of each pixel come twice as fast as 128. Other
  * groups of few channels take their turns at a block, which comes from far only once.
@@ -32,6 +33,7 @@ typedef struct part {
     ptrdiff_t tap_row;           /* the first of its rows of a tap, */
     ptrdiff_t x_at, dy_at;       /* where what it reads lies in a pixel of x and of dy, */
     ptrdiff_t channels, outputs; /* and how much that is, of all groups of the set */
+    ptrdiff_t turned;            /* outputs, the last ones, that are rows */
     ptrdiff_t first, pieces,
         blocks;                 /* what it sums over, and how many even blocks that is cut into */
     ptrdiff_t listed, from, to; /* of the block at hand: its pieces, and its outputs in the batch */
@@ -324,34 +326,40 @@ static void run_panels(part *w)
     }
 }
 
-/* With the roles of x and dy exchanged. */
+/* Of the runs of a tap. */
+static void exchange_roles(const part *w)
+{
+    for (cvl_outer_run *run = w->t->run; run < w->t->run + w->job.runs; run++)
+        *run = (cvl_outer_run){run->b, run->a, run->count};
+}
+
+/* The last columns, with the roles of x and dy exchanged. */
 static void run_turned(part *w, ptrdiff_t tap)
 {
     const plan *p = w->p;
     NAME(outer) job = w->job;
-    for (ptrdiff_t i = 0; i < job.runs; i++) {
-        const cvl_outer_run run = w->t->run[i];
-        w->t->run[i] = (cvl_outer_run){run.b, run.a, run.count};
-    }
-    job.rows = w->job.columns;
+    job.rows = w->turned;
     job.columns = w->job.rows;
-    job.a = w->job.b;
+    job.a = w->job.b + w->job.columns - w->turned;
     job.a_step = w->job.b_step;
     job.b = w->job.a;
     job.b_step = w->job.a_step;
     if (p->aside) {
-        job.c = w->aside + tap * p->width * p->depth;
+        job.c = w->aside + tap * p->turned * p->depth;
         job.c_step = p->depth;
     }
+    exchange_roles(w);
     p->kernels->outer(&job);
+    exchange_roles(w);
     w->job.ahead = job.ahead;
 }
 
-/* Some rows of dw after the others. */
+/* The others, some rows of dw after the others. */
 static void run_slices(part *w)
 {
     const ptrdiff_t rows = w->p->slice;
     NAME(outer) job = w->job;
+    job.columns -= w->turned;
     for (ptrdiff_t c = 0; c < w->job.rows; c += rows) {
         job.rows = cvl_min(rows, w->job.rows - c);
         w->p->kernels->outer(&job);
@@ -376,10 +384,13 @@ static void run_tap(part *w, ptrdiff_t tap)
         run_panels(w);
     else if (p->vector_groups)
         p->kernels->outer_groups(&w->job);
-    else if (p->turned)
-        run_turned(w, tap);
-    else
-        run_slices(w);
+    else {
+        /* First, since such a tile reads whole rows of x, and fetches them. */
+        if (w->turned > 0)
+            run_turned(w, tap);
+        if (w->turned < w->job.columns)
+            run_slices(w);
+    }
 }
 
 /* ------------------------------------------------------------------- the blocks of a task */
@@ -432,17 +443,17 @@ static void run_block(part *w, ptrdiff_t block)
     w->job.add = 1;
 }
 
-/* Puts dw of a part, which is turned, in its place. */
+/* Puts columns of dw of a part, which are turned, in their place. */
 static void place_turned(const part *w)
 {
     const plan *p = w->p;
-    const ptrdiff_t OC = p->shape->d.OC;
+    const ptrdiff_t OC = p->shape->d.OC, first = w->job.columns - w->turned;
     for (ptrdiff_t g = 0; g < p->set_groups; g++) {
         const part group = group_of(w, g);
+        T *dw = w->dw + w->tap_row * OC + group.dy_at + first;
         for (ptrdiff_t tap = w->tap0; tap < w->tap1; tap++)
-            p->kernels->transpose(w->job.rows, w->job.columns,
-                                  w->dw + (tap * p->tap_rows + w->tap_row) * OC + group.dy_at, OC,
-                                  group.aside + tap * p->width * p->depth, p->depth);
+            p->kernels->transpose(w->job.rows, w->turned, dw + tap * p->tap_rows * OC, OC,
+                                  group.aside + tap * p->turned * p->depth, p->depth);
     }
 }
 
@@ -457,9 +468,9 @@ static void place_stacked(const part *w)
         for (ptrdiff_t i = 0; i < elements; i++) {
             T *to = w->dw + (kh * elements + i) * d->OC + w->dy_at;
             const ptrdiff_t from = i * d->KH + kh;
-            if (!p->turned)
+            if (w->turned == 0)
                 memcpy(to, w->aside + from * outputs, (size_t)outputs * sizeof(T));
-            for (ptrdiff_t o = 0; p->turned && o < outputs; o++)
+            for (ptrdiff_t o = 0; o < w->turned; o++)
                 to[o] = w->aside[o * p->depth + from];
         }
 }
@@ -497,6 +508,9 @@ static part part_of(const plan *p, const tables *t, ptrdiff_t task)
         .dy_at = group * p->OC + oc,
         .channels = p->whole_rows ? p->set_groups * p->C : channels,
         .outputs = p->whole_rows ? p->set_groups * p->OC : outputs,
+        .turned = p->turned == p->width   ? outputs
+                  : oc + outputs == p->OC ? p->turned
+                                          : 0,
         .first = first,
         .pieces = pieces,
         .blocks = cvl_ceil_div(pieces, p->block_pieces),

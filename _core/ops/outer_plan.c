@@ -39,6 +39,10 @@ enum {
     SET_CHANNELS = 64,
     SET_LANES = 256,
 
+    /* What the last columns cost at least where they are turned, in multiply-adds of a vector: so few are
+     * chains that wait for their sums. */
+    TURNED_LEAST = 8,
+
     /* Elements of the partial sums of their blocks. */
     PARTIAL_SUMS = 1 << 18,
 
@@ -166,13 +170,25 @@ static void set_vectors(plan *p, int threads)
     p->sets = cvl_ceil_div(groups, p->set_groups);
 }
 
+/* How many columns the last of several vectors holds, where it costs less to turn them: their channels fill
+ * fewer vectors than there are channels. Vectors before it are two or more, for one of avx2 has nothing fetched. */
+static ptrdiff_t last_columns(const plan *p, ptrdiff_t lanes)
+{
+    const ptrdiff_t last = p->OC % lanes, vectors = last * cvl_ceil_div(p->depth, lanes);
+    const int enough = p->OC > (p->kernels->vector > AVX2_VECTOR ? lanes : 2 * lanes);
+    return !p->stacked && enough && cvl_max(TURNED_LEAST, vectors) < p->depth ? last : 0;
+}
+
 /* Whether columns of channels cost less by an eighth than columns of outputs: in vectors, of which the
  * last may hold little. */
 static int turns(const plan *p)
 {
+    const ptrdiff_t last = last_columns(p, LANES), vectors = cvl_ceil_div(p->tap_rows, LANES);
     const ptrdiff_t outputs = p->tap_rows * cvl_ceil_div(p->OC, LANES);
-    const ptrdiff_t channels = p->OC * cvl_ceil_div(p->tap_rows, LANES);
-    return 8 * channels < 7 * outputs;
+    const ptrdiff_t channels = p->OC * vectors;
+    const ptrdiff_t both =
+        last > 0 ? (p->OC - last) / LANES * p->tap_rows + last * vectors : outputs;
+    return 8 * channels < 7 * outputs && channels <= both;
 }
 
 /* Sets of groups that take turns at a block: all, but for as many tasks as keep the threads busy. */
@@ -211,15 +227,16 @@ static void cut(plan *p, int threads)
     } else if (p->vector_groups) {
         set_vectors(p, threads);
     } else {
-        p->turned = turns(p);
+        const int all = turns(p);
         /* Channels that are columns stay together, where dw stays in L2 and tasks are enough. */
-        if (p->turned && p->taps * p->tap_rows * p->width <= DW_IN_L2 &&
+        if (all && p->taps * p->tap_rows * p->width <= DW_IN_L2 &&
             p->splits * p->shape->d.groups * p->widths >= threads) {
             p->depths = 1;
             p->depth = p->tap_rows;
         }
         set_turns(p, threads);
         share_out(p, threads);
+        p->turned = all ? p->width : last_columns(p, vector_length(p));
     }
 }
 
@@ -264,7 +281,7 @@ static void choose_sources(plan *p)
     const cvl_conv2d *d = &shape->d;
     const ptrdiff_t x_bytes = shape->x_size * (ptrdiff_t)sizeof(T);
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
-    const int direct = !p->vector_groups && !p->panel && !p->turned;
+    const int direct = !p->vector_groups && !p->panel && p->turned < p->width;
     p->fetches_ahead = !p->vector_groups && !p->panel && x_bytes > INPUTS_IN_L2 - y_bytes;
     p->slice = shape->w_size * (ptrdiff_t)sizeof(T) > LARGE_DW ? SLICE_ROWS : p->depth;
     p->dy_step = d->OC;
@@ -280,7 +297,7 @@ static void choose_sources(plan *p)
                 : p->stacked    ? d->SW * d->KH * d->C
                 : p->whole_rows ? d->SW * p->C
                                 : d->SW * d->C;
-    p->aside = p->stacked || (p->turned && d->OC > 1);
+    p->aside = p->stacked || (p->turned > 0 && d->OC > 1);
 }
 
 size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int threads)

@@ -26,8 +26,7 @@ typedef struct plan {
     /* How the taps of a group are. */
     int whole_rows; /* kernel rows are taken whole, */
     int stacked;    /* and all of them at once */
-    int turned;     /* outputs are the rows and channels the columns */
-    int aside;      /* dw of a task is put in its place at the end */
+    int aside;      /* dw of a task, or turned columns of it, are put in their place at the end */
 
     /* The work, and its parts. */
     ptrdiff_t C, OC;                                /* of a group */
@@ -37,6 +36,7 @@ typedef struct plan {
     ptrdiff_t tap_parts, splits;                    /* of the taps; of the pieces */
     ptrdiff_t set_groups, sets;                     /* groups of a set; sets */
     ptrdiff_t slice;                                /* rows of dw that a tap computes at a time */
+    ptrdiff_t turned; /* the last columns of a task: their outputs are rows, channels the columns */
 
     /* What kernels read: where they are or copies. */
     ptrdiff_t x_step, dy_step;       /* between pixels */
@@ -61,7 +61,7 @@ typedef struct tables {
     const T **source;     /* (block_pieces, KH): what rows of the copy are made of */
     T *copy;              /* (x_copies, images, image_rows, x_copy_width) */
     T *dy;                /* (dy_copies, dy_copy_size) */
-    T *aside;             /* (set_groups, taps, width, depth), or (depth, width): dw of a task */
+    T *aside;             /* (set_groups, taps, turned, depth), or (width, depth): dw of a task */
     NAME(stretch) *ahead; /* (OUTER_AHEAD + 1) */
 } tables;
 
@@ -72,7 +72,10 @@ size_t NAME(outer_plan)(plan *p, const cvl_conv2d_shape *shape, char *base, int 
 tables NAME(outer_tables)(const plan *p, char *base);
 
 /* Elements of dw of one group, put aside. */
-static inline ptrdiff_t aside_size(const plan *p) { return p->taps * p->width * p->depth; }
+static inline ptrdiff_t aside_size(const plan *p)
+{
+    return p->taps * (p->stacked ? p->width : p->turned) * p->depth;
+}
 
 static inline ptrdiff_t all_tasks(const plan *p)
 {

@@ -171,7 +171,7 @@ static void set_vectors(plan *p, int threads)
 }
 
 /* How many columns the last of several vectors holds, where it costs less to turn them: their channels fill
- * fewer vectors than there are channels. Vectors before it are two or more, for one of avx2 has nothing fetched. */
+ * fewer vectors than there are channels. Of avx2 two or more come before it: one has nothing fetched. */
 static ptrdiff_t last_columns(const plan *p, ptrdiff_t lanes)
 {
     const ptrdiff_t last = p->OC % lanes, vectors = last * cvl_ceil_div(p->depth, lanes);

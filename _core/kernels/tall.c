@@ -33,6 +33,13 @@ enum { INDEXED = 0 };
 /* Vectors of a tile whose rows lie in the lanes: one alone waits for its sums. */
 enum { TURNED = 2 };
 
+/* Vectors that a weight is loaded for at once: as many as registers hold what is turned of. */
+#ifdef CVL_LEVEL_AVX512
+enum { BESIDE = TURNED };
+#else
+enum { BESIDE = 1 };
+#endif
+
 /* CVL_TALL_CLASSES columns leave so much of these vectors empty that rows are turned for them too, whose
  * sums are enough in one vector. */
 #if defined(CVL_F32) && (defined(CVL_LEVEL_AVX2) || defined(CVL_LEVEL_AVX512))
@@ -235,15 +242,22 @@ INLINE void turned_step(V acc[TURNED][MOST], const T *a, ptrdiff_t row, const T 
 {
     const int G = GROUPS(N);
 #pragma GCC unroll 2
-    for (int g = 0; g < G; g++) {
-        V r[LANE];
-        vload_turned(r, a + g * VL * row, row, VL);
+    for (int g0 = 0; g0 < G; g0 += BESIDE) {
+        const int beside = G < BESIDE ? G : BESIDE;
+        V r[BESIDE][LANE];
+#pragma GCC unroll 2
+        for (int g = 0; g < beside; g++)
+            vload_turned(r[g], a + (g0 + g) * VL * row, row, VL);
 #pragma GCC unroll 4
         for (int i = 0; i < LANE; i++)
             if (i >= first)
 #pragma GCC unroll 10
-                for (int j = 0; j < N; j++)
-                    acc[g][j] = vfma(r[i], vset1(b[i * N + j]), acc[g][j]);
+                for (int j = 0; j < N; j++) {
+                    const V bv = vset1(b[i * N + j]);
+#pragma GCC unroll 2
+                    for (int g = 0; g < beside; g++)
+                        acc[g0 + g][j] = vfma(r[g][i], bv, acc[g0 + g][j]);
+                }
     }
 }
 

@@ -135,12 +135,12 @@ void KERNEL(depthwise_copy)(ptrdiff_t pixels, ptrdiff_t channels, T *out, ptrdif
         T *to = out + c;
         if (channels - c >= VL)
             for (ptrdiff_t p = 0; p < pixels; p++, from += in_step, to += ld) {
-                __builtin_prefetch(from + ahead, 0, 3);
+                __builtin_prefetch(from + ahead, 0, 2);
                 vstore(to, vload(from));
             }
         else
             for (ptrdiff_t p = 0; p < pixels; p++, from += in_step, to += ld) {
-                __builtin_prefetch(from + ahead, 0, 3);
+                __builtin_prefetch(from + ahead, 0, 2);
                 vstore_n(to, vload_n(from, (int)(channels - c)), (int)(channels - c));
             }
     }

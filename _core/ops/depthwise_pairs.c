@@ -18,7 +18,7 @@ enum {
     NARROW = 2,              /* fewest lines of channels; copies may then take more */
     PIECE = 16,              /* fewest columns of outputs, likewise */
     BAND_MIN = 4,            /* fewest rows of outputs of a task */
-    TASKS = 32               /* tasks at which rows are cut no further */
+    TASKS = 16               /* tasks at which rows are cut no further */
 };
 
 typedef struct pairs {
@@ -33,16 +33,15 @@ typedef struct pairs {
     ptrdiff_t ring, row;       /* copied rows that outputs need, and elements of one */
     ptrdiff_t piece, pieces;   /* columns of a task */
     ptrdiff_t band, bands;     /* rows of a task */
-    T *w, *bias;               /* (chunks, KH, KW, w_step), (chunks, w_step) */
     char *worker;
     size_t worker_bytes;
+    const NAME(conv2d_call) *call;
     const T *in;
-    T *out;
-    cvl_activation activation;
-    T slope;
 } pairs;
 
+/* Of each worker, weights too: from another core's cache they come at ten times the price. */
 typedef struct buffers {
+    T *w, *bias;                 /* (chunks, KH, KW, w_step), (chunks, w_step) */
     NAME(depthwise_copied) *tap; /* of two output rows */
     T *copies;                   /* (ring, row) */
 } buffers;
@@ -81,8 +80,11 @@ static ptrdiff_t best_pixels(ptrdiff_t C, ptrdiff_t OW)
 static buffers carve_buffers(const pairs *p, char *base, size_t *bytes)
 {
     const cvl_conv2d *d = &p->shape->d;
+    const size_t tap = (size_t)(p->chunks * p->w_step) * sizeof(T);
     cvl_scratch s = {base, 0};
     buffers b;
+    b.w = cvl_carve(&s, (size_t)(d->KH * d->KW) * tap);
+    b.bias = cvl_carve(&s, tap);
     b.tap = cvl_carve(&s, (size_t)((d->KH + ROWS - 1) * d->KW) * sizeof *b.tap);
     b.copies = cvl_carve(&s, (size_t)(p->ring * p->row) * sizeof(T));
     *bytes = s.used;
@@ -140,9 +142,6 @@ static size_t plan(pairs *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass
     p->bands = cvl_ceil_div(p->OH, p->band);
 
     cvl_scratch s = {base, 0};
-    const size_t tap = (size_t)(p->chunks * p->w_step) * sizeof(T);
-    p->w = cvl_carve(&s, (size_t)(d->KH * d->KW) * tap);
-    p->bias = cvl_carve(&s, tap);
     carve_buffers(p, NULL, &p->worker_bytes);
     p->worker = cvl_carve(&s, p->worker_bytes * (size_t)threads);
     return s.used;
@@ -155,15 +154,17 @@ size_t NAME(depthwise_pairs_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d
     return plan(&p, shape, pass, NULL, threads);
 }
 
-/* Copies `taps` rows of C elements, by chunks. */
+/* Copies `taps` rows of C elements, by chunks, with zeros in the lanes that are left. */
 static void pack(const pairs *p, ptrdiff_t taps, T *out, const T *in)
 {
-    memset(out, 0, (size_t)(p->chunks * taps * p->w_step) * sizeof(T));
-    for (ptrdiff_t c = 0; c < p->C; c += p->ld)
-        for (ptrdiff_t k = 0; k < taps; k++, out += p->w_step)
+    for (ptrdiff_t c = 0; c < p->C; c += p->ld) {
+        const ptrdiff_t channels = cvl_min(p->ld, p->C - c), used = p->pixels * channels;
+        for (ptrdiff_t k = 0; k < taps; k++, out += p->w_step) {
             for (ptrdiff_t i = 0; i < p->pixels; i++)
-                memcpy(out + i * p->C, in + k * p->C + c,
-                       (size_t)cvl_min(p->ld, p->C - c) * sizeof(T));
+                memcpy(out + i * channels, in + k * p->C + c, (size_t)channels * sizeof(T));
+            memset(out + used, 0, (size_t)(p->w_step - used) * sizeof(T));
+        }
+    }
 }
 
 /* Copies row `row` of all rows that are read, channels [c, c + channels) for the outputs of a piece
@@ -217,7 +218,8 @@ static void compute_band(const pairs *p, const buffers *b, ptrdiff_t n, ptrdiff_
     const cvl_conv2d *d = &p->shape->d;
     const ptrdiff_t c = chunk * p->ld, channels = cvl_min(p->ld, p->C - c);
     const ptrdiff_t columns = cvl_min(p->piece, p->OW - first), hop = p->backward ? -1 : 1;
-    const T *w = p->w + chunk * d->KH * d->KW * p->w_step;
+    const T *w = b->w + chunk * d->KH * d->KW * p->w_step;
+    const NAME(epilogue) *end = &p->call->end;
     NAME(depthwise_pair)
     job = {.outputs = cvl_ceil_div(columns, p->pixels),
            .channels = p->pixels > 1 ? p->pixels * p->C : channels,
@@ -226,7 +228,7 @@ static void compute_band(const pairs *p, const buffers *b, ptrdiff_t n, ptrdiff_
            .x_step = p->pixels * p->ld,
            .y_step = p->pixels * p->C,
            .y_row = hop * p->OW * p->C,
-           .ending = {p->bias ? p->bias + chunk * p->w_step : NULL, p->activation, p->slope}};
+           .ending = {end->bias ? b->bias + chunk * p->w_step : NULL, end->activation, end->slope}};
     job.last = job.channels - (job.outputs * p->pixels - columns) * p->C;
     for (ptrdiff_t next = 0; o < stop; o += job.rows) {
         job.rows = cvl_min(ROWS, stop - o);
@@ -238,7 +240,7 @@ static void compute_band(const pairs *p, const buffers *b, ptrdiff_t n, ptrdiff_
             copy_row(p, b->copies + next % p->ring * p->row, n * p->H + next, first, c, channels);
         list_taps(p, b, from, w, &job);
         const ptrdiff_t y = p->backward ? o + job.rows - 1 : o;
-        job.y = p->out + ((n * p->OH + y) * p->OW + first) * p->C + c;
+        job.y = p->call->out + ((n * p->OH + y) * p->OW + first) * p->C + c;
         p->kernels->depthwise_pair(&job);
     }
 }
@@ -249,6 +251,9 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
     const pairs *p = context;
     size_t bytes;
     const buffers b = carve_buffers(p, p->worker + (size_t)worker * p->worker_bytes, &bytes);
+    pack(p, p->shape->d.KH * p->shape->d.KW, b.w, p->call->w);
+    if (p->call->end.bias)
+        pack(p, 1, b.bias, p->call->end.bias);
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t chunk = task % p->chunks, piece = task / p->chunks % p->pieces;
         const ptrdiff_t band = task / p->chunks / p->pieces % p->bands;
@@ -262,18 +267,10 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 void NAME(depthwise_pairs_run)(const NAME(conv2d_call) *call)
 {
     const cvl_conv2d_shape *shape = call->shape;
-    const cvl_conv2d *d = &shape->d;
     pairs p;
     plan(&p, shape, call->pass, call->workspace, call->threads);
+    p.call = call;
     p.in = p.backward ? call->dy : call->x;
-    p.out = call->out;
-    p.activation = call->end.activation;
-    p.slope = call->end.slope;
-    pack(&p, d->KH * d->KW, p.w, call->w);
-    if (call->end.bias)
-        pack(&p, 1, p.bias, call->end.bias);
-    else
-        p.bias = NULL;
-    cvl_parallel_for(call->threads, d->N * p.bands * p.pieces * p.chunks, shape->flops, CVL_FLUSH,
-                     compute, &p);
+    cvl_parallel_for(call->threads, shape->d.N * p.bands * p.pieces * p.chunks, shape->flops,
+                     CVL_FLUSH, compute, &p);
 }

@@ -126,7 +126,8 @@ void KERNEL(depthwise_pair)(const TYPE(depthwise_pair) *d)
     }
 }
 
-/* A vector of all pixels before the next: the load then has one stride, which processors foresee. */
+/* A vector of all pixels before the next: the load then has one stride, which processors foresee. What is
+ * ahead is fetched into L2, for a core has few places for lines on their way to L1. */
 void KERNEL(depthwise_copy)(ptrdiff_t pixels, ptrdiff_t channels, T *out, ptrdiff_t ld, const T *in,
                             ptrdiff_t in_step, ptrdiff_t ahead)
 {

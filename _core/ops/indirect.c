@@ -7,266 +7,7 @@
  *
  * Order of sums: runs are cut at every CVL_ORDER_K values of k, and each such segment is one FMA
  * chain, added to the output in order. Which positions share a tile does not enter any sum. */
-#include "indirect.h"
-
-#include "bands.h"
-
-/* How B reaches the micro-kernel. */
-typedef enum packing {
-    PACK_SHARED, /* packed before all else, by all workers */
-    PACK_OWN,    /* each worker packs the panels of its part, just before they are used */
-    PACK_NONE,   /* w is read as it is */
-    PACK_READY   /* packed before the call */
-} packing;
-
-/* A call in progress: the problem, and how it is cut. */
-typedef struct plan {
-    const NAME(conv2d_call) *call;
-    const cvl_padding *padding;
-    const NAME(kernels) *kernels;
-    int transposed;                     /* B is w with C and OC exchanged: backward data */
-    ptrdiff_t H, W, C;                  /* what is read; C channels per group */
-    ptrdiff_t OH, OW, OC;               /* what is written; OC channels per group, or: */
-    ptrdiff_t merged;                   /* so many groups, side by side, share a panel */
-    ptrdiff_t groups, taps, K;          /* groups, or sets of these; K = taps * C */
-    int vectors;                        /* a panel is a vector of outputs of a group or set */
-    int narrow;                         /* panels are not as wide as they could be */
-    ptrdiff_t x_pixel, y_pixel;         /* elements of what is read and written */
-    int single;                         /* runs would be so short that they are cut to elements */
-    int slides;                         /* the panel slides along rows whose taps are all inside */
-    int ahead;                          /* tiles of one tap fetch what the next tile reads, */
-    int gaps;                           /* and of all taps, where a group leaves gaps */
-    ptrdiff_t runs_most, segments_most; /* of a class */
-    cvl_bands bands;
-    cvl_positions positions;
-    packing packing;
-    ptrdiff_t quantum; /* positions that are a whole tile of the first panel */
-    ptrdiff_t block;   /* positions that pass under all panels together */
-    ptrdiff_t panels;  /* of all groups */
-    ptrdiff_t parts;   /* tasks are parts, a panel each or one of all, ... */
-    ptrdiff_t pieces;  /* ... by pieces of the positions */
-    int cells;         /* a position stands for a cell, all of which but itself is 0 */
-    T *packed;         /* what PACK_SHARED writes */
-    const T *ready;    /* B in panels */
-    char *worker_memory;
-    size_t worker_bytes;
-    int *not_finite; /* (threads): whether a worker wrote what is not, where there is padding */
-} plan;
-
-/* What one worker writes. */
-typedef struct worker {
-    cvl_gemm_run *run;      /* (runs_most) of the class at hand */
-    ptrdiff_t *segment_end; /* (segments_most): first run past each segment */
-    ptrdiff_t segments;
-    int one_tap;
-    int slides;    /* rows of the class are slid along */
-    ptrdiff_t in0; /* where the first tap of a class reads, from the input of offset (0, 0) */
-    const T **a;   /* (block + 2 MR) */
-    T **c;         /* (block + MR) */
-    T *packed;     /* the panels of a part */
-    T *padded;     /* what is read, with its padding */
-    int not_finite;
-} worker;
-
-enum {
-    /* Positions that pass under all panels together, and of one tap: what they read stays in L2. */
-    BLOCK = 96,
-    BLOCK_1X1 = 240,
-
-    /* Pieces of the positions, of so many at least, and how many at most. */
-    PIECE = CVL_GEMM_MR_MAX,
-    PIECES = 240,
-
-    /* LARGE_W weights leave L2: these, or more than what is read, but not if TINY, are worth a pass per panel
-     * over FEW_POSITIONS, of the whole batch: 5 to 26 % at 512 channels, 7x7. */
-    LARGE_W = 256 * 1024,
-    FEW_POSITIONS = 4096,
-    TINY = 4096,
-
-    /* Weights that each worker packs for itself: from another core's cache they come at ten times the price,
-     * up to half the time of a small image. */
-    OWN_W = 128 * 1024,
-
-    /* Positions up to which packing costs more than it saves, where rows of w are NARROW at most. */
-    NARROW_POSITIONS = 256,
-    NARROW = 512,
-
-    /* Elements of a run up to which it is cut into single ones. */
-    SHORT = 12,
-
-    /* A 1x1 convolution of stride 1 reads on where the last tile ended: pixels of up to NEAR bytes, CACHED in
-     * all, reach the tiles in time by themselves, and fetching them costs up to 10 %; of more it gains up to
-     * 20 %. The panels that follow the first find in L2 what that has read: to fetch it again costs 3 to
-     * 7 %. */
-    NEAR = 160,
-    CACHED = 8 << 20,
-
-    /* A group of up to GAPS bytes of a pixel reads a line or two of each, too far apart for the CPU to see
-     * the next coming: fetched, 1.1 to 1.6 times as fast; of more 0.98. */
-    GAPS = 128
-};
-
-/* Of all panels, and of those of a part at most. */
-static ptrdiff_t packed_size(const plan *p) { return p->groups * p->K * p->bands.columns; }
-static ptrdiff_t part_size(const plan *p)
-{
-    return p->parts > 1 ? p->K * p->kernels->gemm[0].NR : packed_size(p);
-}
-
-static worker carve_worker(const plan *p, char *base, size_t *bytes)
-{
-    cvl_scratch s = {base, 0};
-    worker w = {0};
-    w.run = cvl_carve(&s, (size_t)p->runs_most * sizeof *w.run);
-    w.segment_end = cvl_carve(&s, (size_t)p->segments_most * sizeof *w.segment_end);
-    w.a = cvl_carve(&s, (size_t)(p->block + 2 * CVL_GEMM_MR_MAX) * sizeof *w.a);
-    w.c = cvl_carve(&s, (size_t)(p->block + CVL_GEMM_MR_MAX) * sizeof *w.c);
-    if (p->packing == PACK_OWN)
-        w.packed = cvl_carve(&s, (size_t)part_size(p) * sizeof(T));
-    if (p->padding)
-        w.padded = cvl_carve(&s, (size_t)(p->positions.N * p->H * p->W * p->x_pixel) * sizeof(T));
-    *bytes = s.used;
-    return w;
-}
-
-/* How many groups share a vector of lanes: as many as it holds whole, with what they read and with what
- * they write. They read a vector of a pixel, and runs of theirs are whole taps. */
-static ptrdiff_t merged_groups(const plan *p)
-{
-    const ptrdiff_t VL = p->kernels->gemm[CVL_GEMM_WHOLE - 1].NR, most = cvl_max(p->C, p->OC);
-    const int whole = p->K <= CVL_ORDER_K || CVL_ORDER_K % p->C == 0;
-    return whole && most > 1 && p->x_pixel >= VL ? cvl_max(1, VL / most) : 1;
-}
-
-/* What is read and written, by groups or sets of them. */
-static void read_shape(plan *p, const cvl_conv2d_shape *shape)
-{
-    const cvl_conv2d *d = &shape->d;
-    const int transposed = p->transposed;
-    p->H = transposed ? shape->OH : d->H;
-    p->W = transposed ? shape->OW : d->W;
-    p->C = (transposed ? d->OC : d->C) / d->groups;
-    p->OH = transposed ? d->H : shape->OH;
-    p->OW = transposed ? d->W : shape->OW;
-    p->OC = (transposed ? d->C : d->OC) / d->groups;
-    p->taps = d->KH * d->KW;
-    p->K = p->taps * p->C;
-    p->x_pixel = p->groups * p->C;
-    p->y_pixel = p->groups * p->OC;
-    p->merged = merged_groups(p);
-    p->groups = cvl_ceil_div(p->groups, p->merged);
-    p->OC *= p->merged;
-}
-
-/* How the inputs of an output are listed, and what is fetched. */
-static void choose_runs(plan *p, const cvl_conv2d *d)
-{
-    const int rows = !p->transposed && d->groups == 1 && d->DW == 1; /* of taps are runs */
-    const ptrdiff_t pixel = p->x_pixel * (ptrdiff_t)sizeof(T);
-    p->single = p->merged == 1 && (rows ? d->KW * p->C : p->C) <= SHORT;
-    p->ahead = p->taps > 1 || d->SH > 1 || d->SW > 1 || pixel > NEAR ||
-               d->N * p->H * p->W * pixel > CACHED;
-    p->gaps = p->groups > 1 && p->C * (ptrdiff_t)sizeof(T) <= GAPS;
-    p->segments_most = cvl_ceil_div(p->K, CVL_ORDER_K);
-    p->runs_most = (p->single ? p->K : p->taps) + p->segments_most;
-}
-
-/* Whether a worker takes a panel for all positions, or positions for all panels. */
-static int by_panel(const plan *p, const cvl_conv2d_shape *shape)
-{
-    const ptrdiff_t N = shape->d.N, read = N * p->H * p->W * p->x_pixel;
-    const int more = !p->vectors && shape->w_size > cvl_max(read, TINY);
-    return N * p->OH * p->OW <= FEW_POSITIONS && (shape->w_size > LARGE_W || more);
-}
-
-/* Cuts panels until there are so many, where workers would have no task else, or each would pack all of w. No
- * sum depends on it. */
-static void narrow_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t workers)
-{
-    const cvl_conv2d *d = &shape->d;
-    const NAME(gemm_panel) *gemm = p->kernels->gemm;
-    const ptrdiff_t count = d->N * p->OH * p->OW / (p->taps == 1 ? d->SH * d->SW : 1);
-    const int packs = p->taps > 1 && (p->transposed || p->bands.columns != p->OC);
-    if (d->groups > 1 || !by_panel(p, shape) || (!packs && count >= workers * 2 * PIECE))
-        return;
-    for (int width = 1; width < CVL_GEMM_WHOLE && p->bands.panels < workers; width++) {
-        p->bands = NAME(make_bands_of)(gemm + width, CVL_GEMM_WHOLE - width, p->OC);
-        for (int i = 0; i < p->bands.count; i++)
-            p->bands.band[i].width += width;
-        p->narrow = 1;
-    }
-}
-
-/* The panels of the outputs of a group or set, for so many workers. */
-static void choose_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t workers)
-{
-    const cvl_conv2d *d = &shape->d;
-    const NAME(gemm_panel) *gemm = p->kernels->gemm;
-    p->bands = p->merged > 1 ? NAME(make_bands)(gemm, p->OC)
-                             : NAME(make_even_bands)(gemm, p->OC, !p->single);
-    narrow_panels(p, shape, workers);
-    p->panels = p->groups * p->bands.panels;
-    p->vectors = d->groups > 1 && !p->single && p->bands.panels == 1 &&
-                 p->bands.band[0].NR == gemm[CVL_GEMM_WHOLE - 1].NR;
-    p->slides = !p->transposed && !p->padding && d->groups == 1 && d->C == CVL_SLIDE_CHANNELS &&
-                d->KW == CVL_SLIDE_TAPS && d->DW == 1 && d->SW == 1 && p->K <= CVL_ORDER_K &&
-                p->bands.panels == 1 && gemm[p->bands.band[0].width].slide;
-    p->quantum = gemm[p->bands.band[0].width].MR;
-}
-
-/* Who packs B, and the tasks. Whether it is `ready` changes the former, and nothing else. */
-static void choose_packing(plan *p, const cvl_conv2d_shape *shape, int ready)
-{
-    const ptrdiff_t count = shape->d.N * p->OH * p->OW;
-    const int apart = by_panel(p, shape);
-    const int pays =
-        p->panels > 1 && !p->narrow &&
-        (!apart || shape->w_size > LARGE_W || count > NARROW_POSITIONS || p->OC > NARROW);
-    p->parts = apart ? p->panels : 1;
-    p->packing = apart || packed_size(p) <= OWN_W ? PACK_OWN : PACK_SHARED;
-    if (p->bands.columns == p->OC && p->groups == 1 && !p->transposed && !pays)
-        p->packing = PACK_NONE;
-    if (ready)
-        p->packing = PACK_READY;
-    p->pieces = cvl_max(1, cvl_min(PIECES, count / PIECE));
-    p->block = p->taps == 1 ? BLOCK_1X1 : BLOCK;
-}
-
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
-                        const cvl_padding *padding, int ready, char *base, int threads)
-{
-    if (padding)
-        shape = &padding->shape;
-    const cvl_conv2d *d = &shape->d;
-    *p = (plan){.padding = padding,
-                .kernels = kernels(),
-                .transposed = pass == CVL_CONV2D_BACKWARD_DATA,
-                .groups = d->groups};
-    if (!p->kernels)
-        return 0;
-    read_shape(p, shape);
-    choose_runs(p, d);
-    /* What is packed before a call is so for any number of threads. */
-    choose_panels(p, shape, ready ? 1 : cvl_team_size(threads, threads, shape->flops));
-    choose_packing(p, shape, ready);
-
-    cvl_scratch s = {base, 0};
-    p->positions = cvl_list_positions(&s, shape, p->transposed, (double)p->C / 16);
-    if (p->packing == PACK_SHARED)
-        p->packed = cvl_carve(&s, (size_t)packed_size(p) * sizeof(T));
-    carve_worker(p, NULL, &p->worker_bytes);
-    p->worker_memory = cvl_carve(&s, p->worker_bytes * (size_t)threads);
-    p->not_finite = cvl_carve(&s, (size_t)threads * sizeof *p->not_finite);
-    return s.used;
-}
-
-size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
-                              const cvl_padding *padding, int threads)
-{
-    plan p;
-    return make_plan(&p, shape, pass, padding, 0, NULL, threads);
-}
+#include "indirect_plan.h"
 
 /* ------------------------------------------------------------------------------ packing B */
 
@@ -345,14 +86,14 @@ static void pack_all(plan *p)
 size_t NAME(gather_packed_size)(const cvl_conv2d_shape *shape)
 {
     plan p;
-    make_plan(&p, shape, CVL_CONV2D_FORWARD, NULL, 0, NULL, 1);
+    NAME(indirect_plan)(&p, shape, CVL_CONV2D_FORWARD, NULL, 0, NULL, 1);
     return p.packing == PACK_NONE ? 0 : (size_t)packed_size(&p) * sizeof(T);
 }
 
 void NAME(gather_pack)(const NAME(conv2d_call) *call, T *packed)
 {
     plan p;
-    make_plan(&p, call->shape, CVL_CONV2D_FORWARD, NULL, 0, NULL, 1);
+    NAME(indirect_plan)(&p, call->shape, CVL_CONV2D_FORWARD, NULL, 0, NULL, 1);
     p.call = call;
     p.packed = packed;
     pack_all(&p);
@@ -566,7 +307,8 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
 {
     const plan *p = context;
     size_t bytes;
-    worker w = carve_worker(p, p->worker_memory + (size_t)number * p->worker_bytes, &bytes);
+    worker w =
+        NAME(indirect_worker)(p, p->worker_memory + (size_t)number * p->worker_bytes, &bytes);
     if (p->padding)
         cvl_pad_input(p->padding, (size_t)p->x_pixel * sizeof(T), (char *)w.padded,
                       (const char *)input(p));
@@ -596,11 +338,18 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
     p->not_finite[number] |= w.not_finite;
 }
 
+size_t NAME(gather_workspace)(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,
+                              const cvl_padding *padding, int threads)
+{
+    plan p;
+    return NAME(indirect_plan)(&p, shape, pass, padding, 0, NULL, threads);
+}
+
 int NAME(gather_run)(const NAME(conv2d_call) *call, const cvl_padding *padding)
 {
     plan p;
-    make_plan(&p, call->shape, call->pass, padding, call->packed != NULL, call->workspace,
-              call->threads);
+    NAME(indirect_plan)(&p, call->shape, call->pass, padding, call->packed != NULL, call->workspace,
+                        call->threads);
     p.call = call;
     if (p.packing == PACK_SHARED)
         pack_all(&p);

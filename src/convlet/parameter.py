@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 
 import numpy as np
@@ -25,6 +26,16 @@ KINDS = ("weight", "bias", "norm")
 FLOATS = (FLOAT32, FLOAT64)
 
 _lock = threading.RLock()  # one thread at a time draws, packs, or makes a first gradient
+
+
+def _renew_lock():
+    """In the child of a fork: a thread of the parent that held the lock will not release it."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def line_zeros(shape: Shape, dtype: Float) -> np.ndarray:

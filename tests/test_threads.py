@@ -1,6 +1,7 @@
 """The number of threads: where it comes from, and that it holds where it was set."""
 
 import asyncio
+import contextlib
 import math
 import os
 import subprocess
@@ -117,6 +118,76 @@ def test_num_threads_restores_after_an_error_and_can_be_used_again():
         assert convlet.get_num_threads() == 4
 
     assert convlet.get_num_threads() == before
+
+
+@pytest.mark.parametrize("setting", [convlet.num_threads(7), convlet.options(winograd=False)])
+def test_one_object_serves_several_threads(setting):
+    """Blocks of one object in two threads end where each began, whichever of them ends first."""
+
+    def state():
+        return convlet.get_num_threads(), convlet.get_options()
+
+    outside, seen = state(), []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def work():
+        with setting:
+            entered.set()
+            go_on.wait()
+            seen.append(state())
+        seen.append(state())
+
+    thread = threading.Thread(target=work)
+    with setting:
+        inside = state()
+        thread.start()
+        entered.wait()
+    after = state()
+    go_on.set()
+    thread.join()
+
+    assert inside != outside
+    assert (after, seen) == (outside, [inside, outside])
+
+
+def test_blocks_that_do_not_nest_leave_nothing_behind():
+    """Blocks of generators may end in any order: what holds is the last one that has not ended."""
+
+    def block(n):
+        with convlet.num_threads(n):
+            yield
+
+    before = convlet.get_num_threads()
+    first, second = block(before + 1), block(before + 2)
+    next(first)
+    next(second)
+    first.close()
+    assert convlet.get_num_threads() == before + 2
+    second.close()
+
+    assert convlet.get_num_threads() == before
+
+
+def test_a_block_ends_in_its_own_thread():
+    """A block that another thread ends is an error there, and goes on here."""
+    errors = []
+
+    def end():
+        try:
+            setting.__exit__(None, None, None)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    with convlet.num_threads(7) as n, contextlib.ExitStack() as stack:
+        setting = convlet.num_threads(9)
+        stack.enter_context(setting)
+        thread = threading.Thread(target=end)
+        thread.start()
+        thread.join()
+        assert convlet.get_num_threads() == 9
+
+    assert n == 7
+    assert errors == ["num_threads: left in a thread or task that has not entered it"]
 
 
 @pytest.mark.parametrize("bad", [True, 2.0, "2", None])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import os
 from typing import NamedTuple
 
 from . import _core
+from ._setting import Setting
 
 
 class Options(NamedTuple):
@@ -17,7 +17,7 @@ class Options(NamedTuple):
     adaptive: bool = True
 
 
-_current: contextvars.ContextVar[Options | None] = contextvars.ContextVar("options", default=None)
+_current = Setting("options")
 _from_environment: Options | None = None
 
 
@@ -86,15 +86,14 @@ class options:  # noqa: N801 (reads as a function)
             if not isinstance(value, bool):
                 raise TypeError(f"options: {name} must be a bool, got {value!r}")
         self._chosen = chosen
-        self._tokens = []
 
     def __enter__(self) -> Options:
         current = get_options()._replace(**self._chosen)
-        self._tokens.append(_current.set(current))
+        _current.enter(self, current)
         return current
 
     def __exit__(self, *exception: object) -> None:
-        _current.reset(self._tokens.pop())
+        _current.leave(self)
 
 
 _core.options_from(_current.get, _default)

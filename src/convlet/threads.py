@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from contextvars import ContextVar
 
 from ._checks import integer
 from ._core import openmp_cpus
+from ._setting import Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 1024  # what one call accepts; the core refuses more
 
-_chosen: ContextVar[int | None] = ContextVar("convlet_num_threads", default=None)
+_chosen = Setting("num_threads")
 _default: int | None = None
 
 
@@ -42,7 +42,7 @@ def get_num_threads() -> int:
 class num_threads:  # noqa: N801 (reads as a function)
     """Let calls in a `with` block use up to `n` threads; results do not depend on it.
 
-    It affects this thread, or asyncio task, only.
+    It affects this thread, or asyncio task, only. One object may serve several blocks.
 
     Parameters
     ----------
@@ -65,14 +65,13 @@ class num_threads:  # noqa: N801 (reads as a function)
         self._n = integer(n, "num_threads: n")
         if not 1 <= self._n <= _LARGEST:
             raise ValueError(f"num_threads: expected 1 to {_LARGEST} threads, got {n}")
-        self._tokens = []
 
     def __enter__(self) -> int:
-        self._tokens.append(_chosen.set(self._n))
+        _chosen.enter(self, self._n)
         return self._n
 
     def __exit__(self, *exception: object) -> None:
-        _chosen.reset(self._tokens.pop())
+        _chosen.leave(self)
 
 
 def _find_default() -> int:

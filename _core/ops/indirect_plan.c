@@ -10,9 +10,12 @@ enum {
     PIECE = CVL_GEMM_MR_MAX,
     PIECES = 240,
 
-    /* Positions below which workers rather share out w than pack all of it each: 1.05 to 1.5 times as fast; of
-     * more, narrow panels lose up to 0.6. */
-    SHARED_W = 80,
+    /* Outputs of the forward pass, for each of which a weight is read, up to which workers rather share out w
+     * than pack all of it each: 1.0 to 2.2 times as fast with panels of one width, and where one has more to do
+     * than the other, or they are of a vector, only for few; of more, narrow panels lose up to 0.7. */
+    SHARED_W = 256,
+    SHARED_W_UNEVEN = 36,
+    SHARED_W_VECTORS = 16,
 
     /* LARGE_W weights leave L2: these, or more than what is read, but not if TINY, are worth a pass per panel
      * over FEW_POSITIONS, of the whole batch: 5 to 26 % at 512 channels, 7x7. */
@@ -123,12 +126,19 @@ static void narrow_panels(plan *p, const cvl_conv2d_shape *shape, ptrdiff_t work
     const NAME(gemm_panel) *gemm = p->kernels->gemm;
     const ptrdiff_t count = d->N * p->OH * p->OW / (p->taps == 1 ? d->SH * d->SW : 1);
     const int packs = p->taps > 1 && (p->transposed || p->bands.columns != p->OC);
-    if (d->groups > 1 || !by_panel(p, shape) || count >= (packs ? SHARED_W : workers * 2 * PIECE))
+    cvl_bands bands = p->bands;
+    if (d->groups > 1 || bands.panels >= workers || !by_panel(p, shape))
         return;
-    for (int width = 1; width < CVL_GEMM_WHOLE && p->bands.panels < workers; width++) {
-        p->bands = NAME(make_bands_of)(gemm + width, CVL_GEMM_WHOLE - width, p->OC);
-        for (int i = 0; i < p->bands.count; i++)
-            p->bands.band[i].width += width;
+    for (int width = 1; width < CVL_GEMM_WHOLE && bands.panels < workers; width++) {
+        bands = NAME(make_bands_of)(gemm + width, CVL_GEMM_WHOLE - width, p->OC);
+        for (int i = 0; i < bands.count; i++)
+            bands.band[i].width += width;
+    }
+    const ptrdiff_t most = bands.band[0].NR == gemm[CVL_GEMM_WHOLE - 1].NR ? SHARED_W_VECTORS
+                           : bands.count > 1                               ? SHARED_W_UNEVEN
+                                                                           : SHARED_W;
+    if (packs ? d->N * shape->OH * shape->OW <= most : count < workers * 2 * PIECE) {
+        p->bands = bands;
         p->narrow = 1;
     }
 }

@@ -43,6 +43,9 @@ enum { CVL_INTERLEAVE_MOST = 5 };
 /* What thin.c takes at least. */
 enum { CVL_THIN_ROWS = 4, CVL_THIN_COLUMNS = 64 };
 
+/* A tile of chain.c. */
+enum { CVL_CHAIN_ROWS = 8, CVL_CHAIN_COLUMNS = 48 };
+
 /* What tall.c takes: rows at least, and columns at most where rows lie in the lanes. */
 enum { CVL_TALL_ROWS = 32, CVL_TALL_FEW = 4, CVL_TALL_CLASSES = 10 };
 

@@ -19,6 +19,7 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(cells_engine),
     &NAME(row_engine),
     &NAME(dot_engine),
+    &NAME(stream_engine),
     &NAME(tall_engine),
     &NAME(product_engine),
     &NAME(direct_engine),

@@ -74,6 +74,9 @@ extern const NAME(conv2d_engine) NAME(row_engine);
 /* 1x1 convolutions to one channel: dot.c. */
 extern const NAME(conv2d_engine) NAME(dot_engine);
 
+/* 1x1 convolutions of few positions, whose weights come from memory: stream.c. */
+extern const NAME(conv2d_engine) NAME(stream_engine);
+
 /* 1x1 convolutions of many positions: tall.c. */
 extern const NAME(conv2d_engine) NAME(tall_engine);
 

@@ -46,6 +46,13 @@ static const cvl_linear cases[] = {
 /* Forward, weights of rows half a page apart are copied where there are many of them, and rows. */
 static const cvl_linear apart = {sizeof(cvl_linear), 65, 468, 281};
 
+/* Forward, weights that come from far: a last panel of fewer columns, a last piece of fewer rows; and panels
+ * of which not all are summed together. */
+static const cvl_linear far[] = {
+    {sizeof(cvl_linear), 13, 800, 2560},
+    {sizeof(cvl_linear), 64, 400, 5100},
+};
+
 /* dw of more than 32 MB is written some rows at a time. */
 static const cvl_linear large = {sizeof(cvl_linear), 3, 2100, (33 << 20) / 2100 / (int)sizeof(T)};
 /* clang-format on */
@@ -185,6 +192,10 @@ static void test_all(void)
         }
     test_forward(&apart, REAL, 1);
     test_forward(&apart, INTEGER, 1);
+    for (int i = 0; i < (int)(sizeof far / sizeof far[0]); i++) {
+        test_forward(&far[i], REAL, 1);
+        test_forward(&far[i], INTEGER, 0);
+    }
     test_backward_weights(&large, INTEGER);
 }
 

@@ -365,3 +365,13 @@ def test_nobody_reads_on(arguments):
 
     assert "" == process.stderr
     assert 141 == process.returncode
+
+
+def test_outputs_are_written_where_the_standard_streams_are_closed(monkeypatch, tmp_path):
+    """With no stream to print to, as a service may start it, the command does its work."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    save = tmp_path / "weights.npz"
+
+    assert 0 == _cli.main(["train", "digits", "--epochs", "1", "--save", str(save)])
+    assert save.exists()

@@ -89,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None where it was closed at the start
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader has left, as head does: end like other commands, quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
@@ -407,7 +408,7 @@ def _beside(path: str) -> str:
 
 def _reporter() -> contextlib.AbstractContextManager:
     """Return a context that gives a progress callback: bars on a terminal, else lines."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         with contextlib.suppress(ImportError):
             from tqdm import tqdm
 

@@ -6,6 +6,7 @@ error here, but the messages meant for users are those of convlet._checks and co
 """
 
 import os
+import sys
 
 import numpy as np
 

@@ -26,13 +26,20 @@ cdef enum:
     UINT8 = 0x42  # B
 
 
+# What a format may begin with: memory of ctypes names the order of its bytes.
+cdef char NATIVE = b"<" if sys.byteorder == "little" else b">"
+
+
 cdef char code_of(const Py_buffer *view) noexcept:
     """The type code, OTHER for a longer format: a structure, or another byte order."""
-    if not view.format or not view.format[0] or view.format[1]:
+    cdef const char *code = view.format
+    if code and code[0] == NATIVE:
+        code += 1
+    if not code or not code[0] or code[1]:
         return OTHER
-    if view.format[0] == b"l" and sizeof(long) == sizeof(int64_t):
+    if code[0] == b"l" and view.itemsize == sizeof(int64_t):
         return INT64
-    return view.format[0]
+    return code[0]
 
 
 cdef tuple shape_of(const Py_buffer *view):

@@ -1,5 +1,7 @@
 """Arrays that lie in memory in many ways, and operators as functions of arrays."""
 
+import ctypes
+
 import numpy as np
 
 from convlet import losses, ops
@@ -42,6 +44,14 @@ def metadata(a):
     return a.astype(np.dtype(a.dtype, metadata={"unit": "px"}))
 
 
+def of_ctypes(a):
+    """A dtype that names the order of its bytes, which is that of the machine."""
+    kind = {"f": ctypes.c_float, "d": ctypes.c_double}.get(a.dtype.char, ctypes.c_int64)
+    memory = np.ctypeslib.as_array((kind * a.size)()).reshape(a.shape)
+    memory[...] = a
+    return memory
+
+
 def matrix_like(a):
     class Subclass(np.ndarray):
         pass
@@ -80,6 +90,7 @@ LAYOUTS = [
     read_only,
     fortran,
     metadata,
+    of_ctypes,
     matrix_like,
     OnlyArray,
     OnlyDLPack,

@@ -14,6 +14,7 @@ from layouts import (
     draw,
     misaligned,
     negative_strides,
+    of_ctypes,
     read_only,
     strided,
 )
@@ -56,7 +57,9 @@ def test_pullbacks_take_any_layout(layout):
     np.testing.assert_array_equal(expected, model.vjp(x)[1](layout(dy)))
 
 
-@pytest.mark.parametrize("layout", [strided, negative_strides, byte_swapped, misaligned, read_only])
+@pytest.mark.parametrize(
+    "layout", [strided, negative_strides, byte_swapped, misaligned, read_only, of_ctypes]
+)
 def test_labels_in_any_layout(layout):
     """Labels may be laid out in any way."""
     logits, labels = draw(5, 4), np.array([3, 0, 1, 2, 3])

@@ -281,6 +281,9 @@ def test_fit_stops_at_a_loss_that_is_not_finite(number, cure):
             "fit: test y has dtype float64, .*: use y.astype",
         ),
         ({"x": None}, TypeError, "fit: x must be an array, got NoneType"),
+        ({"x": [[[[1.0]]]] * 6}, TypeError, "fit: x must be an array, got list: use np.asarray"),
+        ({"x": np.ma.ones((6, 2, 2, 1))}, TypeError, r"fit: x is a masked array.*x.filled\(0\)"),
+        ({"x": np.float32(1)}, TypeError, "fit: x must be an array, got a single number"),
         ({"y": 0}, TypeError, "fit: y must be an array, got int"),
         ({"y": [0] * 6}, TypeError, r"fit: y must be an array, got list: .*\(y, np.int64\)"),
         ({"model": np.asarray}, TypeError, "fit: expected model to be a layer, .*, got builtin"),
@@ -412,6 +415,13 @@ def test_evaluate_counts_the_largest_logits():
         assert expected == training.evaluate(identity, logits, labels, batch_size)
 
 
+class Unsized:
+    """An array to NumPy, without a length or rows."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.zeros((3, 2))
+
+
 def test_evaluate_refuses_bad_arguments():
     """Nothing to evaluate, unequal lengths and a batch size that is none are errors."""
     x, y = np.zeros((3, 2)), np.zeros(3, int)
@@ -421,6 +431,8 @@ def test_evaluate_refuses_bad_arguments():
         training.evaluate(np.asarray, x, y[:2])
     with pytest.raises(TypeError, match="evaluate: x must be an array, got NoneType"):
         training.evaluate(np.asarray, None, y)
+    with pytest.raises(TypeError, match="evaluate: x must be an array, got Unsized"):
+        training.evaluate(np.asarray, Unsized(), y)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         training.evaluate(np.asarray, x, y, 0)
     with pytest.raises(TypeError, match="batch_size must be an integer"):

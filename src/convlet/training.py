@@ -128,8 +128,8 @@ def fit(
             f"fit: expected model to be a layer, such as Sequential(...), got "
             f"{type(model).__name__}; a folded model is for inference alone"
         )
+    x, y = _checks.as_ndarray(x, "fit: x"), _checks.as_ndarray(y, "fit: y", "int64")
     _check_lengths("fit", x, y)
-    y = _checks.as_ndarray(y, "fit: y", "int64")
     batches = Batches(x, y, batch_size, rng=rng, last=last)
     logits_shape = model.output_shape((1, *np.shape(x)[1:]))
     _check_labels(y, logits_shape, len(x), "fit: y")
@@ -237,8 +237,10 @@ def _check_test(model, x, y):
 
 def _check_lengths(where, x, y):
     for name, value in (("x", x), ("y", y)):
-        if np.ndim(value) < 1:
-            raise TypeError(f"{where}: {name} must be an array, got {type(value).__name__}")
+        if not hasattr(value, "__len__") or np.ndim(value) < 1:
+            number = isinstance(value, np.ndarray)
+            got = "a single number" if number else type(value).__name__
+            raise TypeError(f"{where}: {name} must be an array, got {got}")
     if len(x) == 0 or len(x) != len(y):
         raise ValueError(
             f"{where}: expected at least one example and a label for each, got {len(x)} examples "

@@ -17,282 +17,21 @@
  * those of one image.
  *
  * Order of sums: V U is one FMA chain per CVL_ORDER_WINOGRAD_C channels, chains added in order. */
-#include "winograd.h"
-
-#include "bands.h"
-
-enum {
-    /* U of so many weights, C*OC, is kept where so many tiles share it, since one worker writes what others
-     * read; U of more, in L3, where more do, unless a block is of the fewest tiles. U made ready is worth
-     * its size in memory up to READY_TILES. */
-    FEW_WEIGHTS = 128 * 128,
-    ENOUGH_TILES = 64,
-    MORE_WEIGHTS = 1 << 17,
-    MORE_TILES = 256,
-    READY_TILES = 64,
-
-    /* Channels of a task that makes U. */
-    U_ROWS = 16,
-
-    /* The first schedule: tiles of a block, whole micro-tiles, and bytes of V and products at most. Where
-     * 16 registers make micro-tiles of 6 rows, none is left over of SMALL_BLOCK, and the L2 of such CPUs is
-     * 512 KB, or less. At least MIN_BLOCK tiles, and so few if there would be fewer than MIN_BLOCKS blocks,
-     * or U leaves no room in an L2 of 1 MB or more. */
-    BLOCK = 32,
-    BLOCK_BYTES = 768 * 1024,
-    SMALL_BLOCK = 48,
-    SMALL_BYTES = 448 * 1024,
-    MIN_BLOCK = 8,
-    MIN_BLOCKS = 16,
-    ROOM_BYTES = 768 * 1024, /* of U */
-
-    /* Lines of groups side by side, where tiles are enough; tasks, below which panels are narrower; outputs
-     * of a panel whose U, or V, comes from L3. */
-    SET_LINES = 4,
-    MIN_TASKS = 2,
-    FAR_COLUMNS = 32,
-
-    /* The second schedule: tiles of a task, and of one that makes V; bytes of V at a time. */
-    SPAN_BLOCK = 128,
-    DATA_BLOCK = 8,
-    DATA_BYTES = 32 << 20,
-
-    /* Bytes of U or V, up to which each worker makes it for itself, in its L2. */
-    PRIVATE_BYTES = 1 << 20
-};
-
-typedef struct plan {
-    const NAME(winograd) *f;
-    const NAME(kernels) *kernels;
-    cvl_winograd_sizes sizes;
-    cvl_bands bands;
-    cvl_winograd_tiles x_tiles, y_tiles; /* with plane and ld of V and of the products */
-    ptrdiff_t tiles, block;              /* of a task */
-    ptrdiff_t side;                      /* groups side by side, the last perhaps fewer */
-    int keeps_u, shares_u, shares_v;
-    int has_u;        /* f->u is U */
-    int u_streams;    /* from L3 or memory */
-    int by_set;       /* a worker takes all blocks of some groups: it has made most of their U */
-    ptrdiff_t u_rows; /* channels of U in one piece */
-    ptrdiff_t span, span0; /* tiles of V at a time; the first of them */
-    ptrdiff_t NR;          /* of the widest panel */
-    T *u, *v, *zeros;      /* shared; v and u NULL where they are private */
-    char *worker_scratch;
-    size_t worker_bytes;
-} plan;
-
-/* What one worker writes. */
-typedef struct scratch {
-    T *v, *u, *products;
-    T *taps; /* (taps, turned, NR): weights turned */
-} scratch;
-
-/* Shared V is cut into the channels of a chain, so that a panel reads it from end to end; and so is U
- * that is read once. */
-static ptrdiff_t chunks(const plan *p)
-{
-    return p->keeps_u ? 1 : cvl_ceil_div(p->f->C, CVL_ORDER_WINOGRAD_C);
-}
-
-/* Panels of all groups, one group after the other. */
-static ptrdiff_t all_panels(const plan *p) { return p->f->groups * p->bands.panels; }
-
-/* Of a block: groups side by side are one task, with all their panels. */
-static ptrdiff_t sets(const plan *p) { return cvl_ceil_div(p->f->groups, p->side); }
-static ptrdiff_t tasks_of_block(const plan *p) { return p->side > 1 ? sets(p) : all_panels(p); }
-
-/* U of a panel: what lies between its planes, a chunk of it, and all panels of it. */
-static ptrdiff_t u_plane(const plan *p, ptrdiff_t NR)
-{
-    return NAME(winograd_plane)(p->u_rows * NR);
-}
-static ptrdiff_t panel_size(const plan *p) { return p->sizes.positions * u_plane(p, p->NR); }
-static ptrdiff_t u_size(const plan *p) { return all_panels(p) * chunks(p) * panel_size(p); }
-
-/* Where U of a panel begins, from channel c on. */
-static ptrdiff_t u_place(const plan *p, ptrdiff_t panel, ptrdiff_t c, ptrdiff_t NR)
-{
-    return (panel * chunks(p) + c / p->u_rows) * panel_size(p) + c % p->u_rows * NR;
-}
-static ptrdiff_t chunk_size(const plan *p) { return p->sizes.positions * p->x_tiles.plane; }
-
-/* Channels of which weights are turned at a time, lines that are neighbours: one of 64 bytes, which is a
- * vector, or the two that a CPU of narrower ones fetches together. */
-static ptrdiff_t turned(const plan *p) { return p->kernels->vector < 64 ? 2 * U_ROWS : U_ROWS; }
-
-static scratch carve_scratch(const plan *p, char *base, size_t *bytes)
-{
-    cvl_scratch s = {base, 0};
-    scratch w = {NULL, NULL, NULL, NULL};
-    const ptrdiff_t positions = p->sizes.positions;
-    if (!p->shares_u && !p->has_u)
-        w.u = cvl_carve(&s, (size_t)(p->keeps_u ? u_size(p) : panel_size(p)) * sizeof(T));
-    if (p->keeps_u || !p->shares_v)
-        w.v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
-    w.products = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
-    if (p->f->transposed)
-        w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * turned(p) * p->NR) * sizeof(T));
-    *bytes = s.used;
-    return w;
-}
-
-/* A row of a tile that lies outside. */
-static ptrdiff_t zeros_size(const plan *p) { return p->sizes.n * NAME(winograd_x_pixel)(p->f); }
-
-/* Outputs of a panel at most where U, or V, comes from L3: less of many tiles' V does where panels are
- * wider, if L2 holds U of these; CPUs of half units have had 1 MB. */
-static ptrdiff_t far_columns(const plan *p)
-{
-    const int wide = !p->keeps_u && p->tiles > READY_TILES && p->f->OC % (4 * FAR_COLUMNS) == 0;
-    return wide && !cvl_has_half_units() ? 2 * FAR_COLUMNS : FAR_COLUMNS;
-}
-
-/* Bytes of U of all groups, without the room between its planes. */
-static ptrdiff_t u_bytes(const plan *p)
-{
-    return p->sizes.positions * p->f->C * p->f->OC * p->f->groups * (ptrdiff_t)sizeof(T);
-}
-
-/* Bytes of x and y. */
-static ptrdiff_t io_bytes(const plan *p)
-{
-    const NAME(winograd) *f = p->f;
-    return f->N *
-           (f->H * f->W * NAME(winograd_x_pixel)(f) + f->OH * f->OW * NAME(winograd_y_pixel)(f)) *
-           (ptrdiff_t)sizeof(T);
-}
-
-/* Whether U that is `ready` is read but once. U of few tiles is more than V, and comes from L3 where a
- * network has more weights than L2. */
-static int reads_once(const plan *p, int ready)
-{
-    return ready && p->f->groups == 1 && p->tiles <= cvl_min(BLOCK, p->f->OC);
-}
-
-static void choose_schedule(plan *p, int ready)
-{
-    const NAME(winograd) *f = p->f;
-    const ptrdiff_t weights = f->C * f->OC;
-    const ptrdiff_t least_bytes =
-        MIN_BLOCK * p->sizes.positions * (f->C + FAR_COLUMNS) * (ptrdiff_t)sizeof(T);
-    const int deep = f->OC > FAR_COLUMNS && 2 * least_bytes > BLOCK_BYTES;
-    /* Of few tiles only what stays in L2: the second schedule reads U once, not for each block. */
-    p->keeps_u = f->groups > 1 || (ready && u_bytes(p) <= PRIVATE_BYTES) ||
-                 (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
-                 (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES && !deep);
-    p->has_u = ready && (p->keeps_u || p->tiles <= READY_TILES);
-    p->u_streams = p->keeps_u ? reads_once(p, ready) || u_bytes(p) > PRIVATE_BYTES : p->has_u;
-}
-
-/* Puts groups side by side, and cuts the outputs of each into panels. */
-static void cut_outputs(plan *p)
-{
-    const NAME(winograd) *f = p->f;
-    const ptrdiff_t VL = p->kernels->vector / (ptrdiff_t)sizeof(T);
-    /* Of four vectors on every level: a line of each row of w would take four times as long to come. */
-    const NAME(gemm_panel) wide[CVL_GEMM_PANELS] = {{.NR = 4 * VL}, {.NR = 2 * VL}, {.NR = VL}};
-    const NAME(gemm_panel) *widths = p->keeps_u || p->has_u ? p->kernels->gemm : wide;
-    const NAME(gemm_panel) *widest = widths;
-    const ptrdiff_t blocks = cvl_ceil_div(p->tiles, MIN_BLOCK);
-    const ptrdiff_t pieces = p->keeps_u ? f->groups * blocks : 1;
-    /* To go through an image for a line of each pixel costs more than for SET_LINES, however large. */
-    const int lines = f->groups > 1 && cvl_max(f->C, f->OC) <= 16 && p->tiles >= ENOUGH_TILES;
-    p->side = NAME(winograd_side)(f, lines ? SET_LINES : 1, cvl_ceil_div(MIN_BLOCKS, blocks));
-    while (((!p->keeps_u || p->u_streams) && widest->NR > far_columns(p)) ||
-           (widest < widths + CVL_GEMM_WHOLE - 1 &&
-            pieces * cvl_ceil_div(f->OC, widest->NR) < MIN_TASKS))
-        widest++;
-    const int width = (int)(widest - widths);
-    p->bands = f->groups > 1 ? NAME(make_group_bands)(widths, width, f->OC)
-                             : NAME(make_bands_of)(widest, CVL_GEMM_WHOLE - width, f->OC);
-    p->NR = p->bands.band[0].NR;
-    p->y_tiles.ld = p->NR;
-    if (p->side > 1)
-        p->y_tiles.ld = cvl_winograd_pad((p->side - 1) * f->OC + p->bands.columns);
-}
-
-/* Cuts the tiles where U is kept. */
-static void cut_blocks(plan *p, int ready, int threads)
-{
-    const ptrdiff_t C = cvl_winograd_pad(p->side * p->f->C);
-    const ptrdiff_t tile_bytes = p->sizes.positions * (C + p->y_tiles.ld) * (ptrdiff_t)sizeof(T);
-    const int small = p->kernels->gemm->NR * (ptrdiff_t)sizeof(T) < 4 * p->kernels->vector;
-    const ptrdiff_t most = small ? SMALL_BYTES : BLOCK_BYTES;
-    p->block = (small ? SMALL_BLOCK : BLOCK) / (p->side > 1 ? 2 : 1);
-    /* U that leaves no room in L2 comes from L3 for every block: one worker takes fewer of them. Where
-     * it is read once, and in several panels, these are the tasks. */
-    const int whole = reads_once(p, ready) && (threads == 1 || p->bands.panels > 1);
-    const int fewer = threads == 1 && u_bytes(p) > ROOM_BYTES;
-    const ptrdiff_t least = whole || fewer ? 1 : MIN_BLOCKS;
-    if (whole)
-        p->block = cvl_min(p->block, cvl_max(MIN_BLOCK, p->tiles));
-    while (p->block > MIN_BLOCK &&
-           (p->block * tile_bytes > most || sets(p) * cvl_ceil_div(p->tiles, p->block) < least))
-        p->block /= 2;
-    p->u_rows = p->f->C;
-    p->x_tiles.ld = C;
-    p->x_tiles.plane = NAME(winograd_plane)(p->block * C);
-    p->span = p->tiles;
-    p->shares_u = !ready && u_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
-    p->by_set = p->f->groups > 1 && u_bytes(p) > PRIVATE_BYTES && io_bytes(p) < u_bytes(p);
-}
-
-/* Cuts the tiles where U is not kept: into blocks of much the same size, each of which makes U anew. */
-static void cut_spans(plan *p)
-{
-    const ptrdiff_t C = cvl_winograd_pad(p->f->C);
-    p->block = cvl_ceil_div(p->tiles, cvl_ceil_div(p->tiles, SPAN_BLOCK));
-    p->block = cvl_min(p->tiles, cvl_ceil_div(p->block, DATA_BLOCK) * DATA_BLOCK);
-    p->u_rows = cvl_min(p->f->C, CVL_ORDER_WINOGRAD_C);
-    p->x_tiles.ld = cvl_winograd_pad(p->u_rows);
-    p->span = DATA_BYTES / (p->sizes.positions * C * (ptrdiff_t)sizeof(T));
-    p->span = cvl_min(p->tiles, cvl_max(1, p->span / p->block) * p->block);
-    p->x_tiles.plane = NAME(winograd_plane)(p->span * p->x_tiles.ld);
-    p->shares_v = chunks(p) * chunk_size(p) * (ptrdiff_t)sizeof(T) > PRIVATE_BYTES;
-    p->x_tiles.far = p->shares_v;
-}
-
-/* Cuts the problem and lays out the workspace; with base NULL it only counts. */
-static size_t make_plan(plan *p, const NAME(winograd) *f, int ready, char *base, int threads)
-{
-    *p = (plan){.f = f, .kernels = kernels()};
-    if (!p->kernels)
-        return 0;
-    p->sizes = cvl_winograd_sizes_of(f->form);
-    p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
-    p->x_tiles = NAME(winograd_tiles_of_x)(f);
-    p->y_tiles = NAME(winograd_tiles_of_y)(f);
-    choose_schedule(p, ready);
-    cut_outputs(p);
-    if (p->keeps_u)
-        cut_blocks(p, ready, threads);
-    else
-        cut_spans(p);
-    p->y_tiles.plane = NAME(winograd_plane)(p->block * p->y_tiles.ld);
-
-    cvl_scratch s = {base, 0};
-    p->zeros = cvl_carve(&s, (size_t)zeros_size(p) * sizeof(T));
-    if (p->shares_u)
-        p->u = cvl_carve(&s, (size_t)u_size(p) * sizeof(T));
-    if (p->shares_v)
-        p->v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
-    carve_scratch(p, NULL, &p->worker_bytes);
-    p->worker_scratch = cvl_carve(&s, p->worker_bytes * (size_t)threads);
-    return s.used;
-}
+#include "winograd_forward_plan.h"
 
 size_t NAME(winograd_forward_workspace)(const NAME(winograd) *f, int threads)
 {
     plan p;
-    const size_t packed = make_plan(&p, f, 1, NULL, threads);
-    const size_t other = make_plan(&p, f, 0, NULL, threads);
+    const size_t packed = NAME(winograd_forward_plan)(&p, f, 1, NULL, threads);
+    const size_t other = NAME(winograd_forward_plan)(&p, f, 0, NULL, threads);
     return packed > other ? packed : other;
 }
 
 static scratch scratch_of(const plan *p, int worker)
 {
     size_t bytes;
-    return carve_scratch(p, p->worker_scratch + (size_t)worker * p->worker_bytes, &bytes);
+    return NAME(winograd_forward_scratch)(p, p->worker_scratch + (size_t)worker * p->worker_bytes,
+                                          &bytes);
 }
 
 /* ------------------------------------------------------------------------------------ steps */
@@ -532,14 +271,14 @@ static ptrdiff_t gathered_size(const plan *p)
 size_t NAME(winograd_packed_size)(const NAME(winograd) *f)
 {
     plan p;
-    make_plan(&p, f, 1, NULL, 1);
+    NAME(winograd_forward_plan)(&p, f, 1, NULL, 1);
     return (size_t)(p.has_u ? u_size(&p) : gathered_size(&p)) * sizeof(T);
 }
 
 void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int threads)
 {
     plan p;
-    make_plan(&p, f, 1, workspace, threads);
+    NAME(winograd_forward_plan)(&p, f, 1, workspace, threads);
     p.u = u;
     if (p.has_u)
         make_all_u(&p, threads);
@@ -551,7 +290,7 @@ void NAME(winograd_pack)(const NAME(winograd) *f, T *u, char *workspace, int thr
 void NAME(winograd_forward_run)(const NAME(winograd) *f, char *workspace, int threads)
 {
     plan p;
-    make_plan(&p, f, f->u != NULL, workspace, threads);
+    NAME(winograd_forward_plan)(&p, f, f->u != NULL, workspace, threads);
     memset(p.zeros, 0, (size_t)zeros_size(&p) * sizeof(T));
     if (p.keeps_u) {
         if (p.shares_u)

@@ -34,7 +34,14 @@ enum {
     DATA_BYTES = 32 << 20,
 
     /* Bytes of U or V, up to which each worker makes it for itself, in its L2. */
-    PRIVATE_BYTES = 1 << 20
+    PRIVATE_BYTES = 1 << 20,
+
+    /* What a column of U costs, in products of a tile, for each 5 taps, twice as much of FAR_W weights; and V of a
+     * tile, in products of a column: made by each worker, or by another, from whose cache it comes. */
+    U_COST = 4,
+    FAR_W = 1 << 17,
+    V_COST = 19,
+    V_COST_SHARED = 41
 };
 
 scratch NAME(winograd_forward_scratch)(const plan *p, char *base, size_t *bytes)
@@ -45,7 +52,7 @@ scratch NAME(winograd_forward_scratch)(const plan *p, char *base, size_t *bytes)
     if (!p->shares_u && !p->has_u)
         w.u = cvl_carve(&s, (size_t)(p->keeps_u ? u_size(p) : panel_size(p)) * sizeof(T));
     if (p->keeps_u || !p->shares_v)
-        w.v = cvl_carve(&s, (size_t)(chunks(p) * chunk_size(p)) * sizeof(T));
+        w.v = cvl_carve(&s, (size_t)((p->by_tiles ? 1 : chunks(p)) * chunk_size(p)) * sizeof(T));
     w.products = cvl_carve(&s, (size_t)(positions * p->y_tiles.plane) * sizeof(T));
     if (p->f->transposed)
         w.taps = cvl_carve(&s, (size_t)(p->sizes.r * p->sizes.r * turned(p) * p->NR) * sizeof(T));
@@ -166,6 +173,29 @@ static void cut_spans(plan *p)
     p->x_tiles.far = p->shares_v;
 }
 
+/* Tiles of a block where workers share out the tiles: V of a chain, and products of all panels, stay in L2. */
+static ptrdiff_t share_block(const plan *p)
+{
+    const ptrdiff_t tile = p->sizes.positions * (p->x_tiles.ld + p->bands.columns);
+    const ptrdiff_t most = cvl_min(PRIVATE_BYTES / (tile * (ptrdiff_t)sizeof(T)), p->tiles);
+    return cvl_max(DATA_BLOCK, most / DATA_BLOCK * DATA_BLOCK);
+}
+
+/* Whether workers rather share out the tiles, and make U of all panels each, than the panels, of which one may
+ * have more than another, and all need V. */
+static int pays_by_tiles(const plan *p, ptrdiff_t workers)
+{
+    const ptrdiff_t taps = p->sizes.r * p->sizes.r, columns = p->bands.columns;
+    const ptrdiff_t u = U_COST * taps / 5 * (p->f->C * p->f->OC * taps > FAR_W ? 2 : 1);
+    const ptrdiff_t v = p->shares_v ? V_COST_SHARED : V_COST;
+    const ptrdiff_t panels = cvl_min(columns, cvl_ceil_div(p->bands.panels, workers) * p->NR);
+    const ptrdiff_t most = cvl_ceil_div(cvl_ceil_div(p->tiles, DATA_BLOCK), workers) * DATA_BLOCK;
+    const ptrdiff_t by_tiles =
+        columns * (cvl_ceil_div(most, share_block(p)) * u + most) + V_COST * most;
+    return workers > 1 && !p->has_u &&
+           20 * (panels * (u + p->tiles) + v * p->tiles) > 21 * by_tiles;
+}
+
 size_t NAME(winograd_forward_plan)(plan *p, const NAME(winograd) *f, int ready, char *base,
                                    int threads)
 {
@@ -182,6 +212,13 @@ size_t NAME(winograd_forward_plan)(plan *p, const NAME(winograd) *f, int ready, 
         cut_blocks(p, ready, threads);
     else
         cut_spans(p);
+    p->by_tiles = !p->keeps_u && pays_by_tiles(p, cvl_team_size(threads, threads, f->flops));
+    if (p->by_tiles) {
+        p->block = share_block(p);
+        p->y_tiles.ld = p->bands.columns;
+        p->x_tiles.plane = NAME(winograd_plane)(p->block * p->x_tiles.ld);
+        p->x_tiles.far = p->shares_v = 0;
+    }
     p->y_tiles.plane = NAME(winograd_plane)(p->block * p->y_tiles.ld);
 
     cvl_scratch s = {base, 0};

@@ -23,6 +23,7 @@ typedef struct plan {
     int keeps_u, shares_u, shares_v;
     int has_u;        /* f->u is U */
     int u_streams;    /* from L3 or memory */
+    int by_tiles;     /* a worker takes all panels of some tiles, and makes U of all for itself */
     int by_set;       /* a worker takes all blocks of some groups: it has made most of their U */
     ptrdiff_t u_rows; /* channels of U in one piece */
     ptrdiff_t span, span0; /* tiles of V at a time; the first of them */

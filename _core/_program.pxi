@@ -2,6 +2,7 @@
 
 cdef enum:
     PLANS_KEPT = 17
+    LINE = 64  # bytes of a cache line
 
 
 cdef union Descriptor:
@@ -73,7 +74,8 @@ cdef class Program:
         group_norm    description (N, M, C, groups, eps)   arrays (gamma, beta), both or none None
         upsample2d    description (x shape, geometry)
 
-    The arrays are held, and must not be written to. Weights of convolutions are packed once, here.
+    The arrays are held, and must not be written to. Weights of convolutions are packed once, here,
+    side by side: together they may lie on huge pages.
     """
 
     cdef char code
@@ -83,8 +85,7 @@ cdef class Program:
     cdef Descriptor *descriptors
     cdef Py_buffer *views
     cdef Py_ssize_t held
-    cdef Chunk **packs
-    cdef Py_ssize_t packed
+    cdef Chunk *packs  # or NULL
     cdef Py_ssize_t **lists  # of concatenations, by operator: their parts, and the channels of each
     cdef Py_ssize_t count
     cdef size_t[PLANS_KEPT] sizes  # of the workspace, by threads; 0 where not known yet
@@ -99,10 +100,8 @@ cdef class Program:
         self.ops = <cvl_op *>malloc(count * sizeof(cvl_op))
         self.descriptors = <Descriptor *>malloc(count * sizeof(Descriptor))
         self.views = <Py_buffer *>malloc(4 * count * sizeof(Py_buffer))
-        self.packs = <Chunk **>malloc(count * sizeof(Chunk *))
         self.lists = <Py_ssize_t **>calloc(count, sizeof(Py_ssize_t *))
-        if not (self.values and self.ops and self.descriptors and self.views and self.packs
-                and self.lists):
+        if not (self.values and self.ops and self.descriptors and self.views and self.lists):
             raise MemoryError("cannot allocate a program")
         self.count = count
         for i in range(len(values)):
@@ -110,6 +109,7 @@ cdef class Program:
         for i in range(count):
             kind, y, inputs, description, arrays = ops[i]
             self.make_op(i, kind, y, inputs, description, arrays)
+        self.pack_weights()
         self.program = CVL_PROGRAM_INIT
         self.program.values, self.program.ops, self.program.arena = len(values), count, arena
         self.program.value, self.program.op = self.values, self.ops
@@ -118,14 +118,13 @@ cdef class Program:
     def __dealloc__(self):
         for i in range(self.held):
             PyBuffer_Release(&self.views[i])
-        for i in range(self.packed):
-            give_back(self.packs[i])
+        if self.packs:
+            give_back(self.packs)
         for i in range(self.count):
             free(self.lists[i])
         for i in range(PLANS_KEPT):
             free(self.plans[i])
         free(self.lists)
-        free(self.packs)
         free(self.values)
         free(self.ops)
         free(self.descriptors)
@@ -188,19 +187,42 @@ cdef class Program:
         self.ops[i].b = self.hold(arrays[1], b, self.code, b_size)
         return 0
 
-    cdef void *pack(self, const cvl_conv2d *d, const void *w, size_t bytes) except NULL:
-        """Weights made ready for the program's calls, in memory that it gives back."""
+    cdef int pack_weights(self) except -1:
+        """Make weights ready for the program's calls, in memory that it gives back."""
+        cdef Py_ssize_t i
+        cdef size_t bytes, total = 0
+        for i in range(self.count):
+            total += self.packed_bytes(i)
+        if total == 0:
+            return 0
+        self.packs = lease(total)
+        total = 0
+        for i in range(self.count):
+            bytes = self.packed_bytes(i)
+            if bytes:
+                self.pack(i, self.packs.memory + total)
+            total += bytes
+        return 0
+
+    cdef size_t packed_bytes(self, Py_ssize_t i) noexcept:
+        """Bytes of the packed weights of an operator, in whole cache lines; 0 where it has none."""
+        cdef size_t bytes = 0
+        if self.ops[i].kind == CVL_OP_CONV2D:
+            bytes = cvl_conv2d_packed_size(self.code, &self.descriptors[i].conv2d)
+        return (bytes + LINE - 1) // LINE * LINE
+
+    cdef int pack(self, Py_ssize_t i, void *packed) except -1:
+        cdef cvl_conv2d *d = &self.descriptors[i].conv2d
+        cdef const void *w = self.ops[i].w
         cdef cvl_exec run
         cdef cvl_status status
         cdef Gate gate = new_gate()
-        cdef Chunk *chunk
         gate.prepare(&run, 1, cvl_conv2d_forward_workspace_size(self.code, d, 1))
-        chunk = self.packs[self.packed] = lease(bytes)
-        self.packed += 1
         with nogil:
-            status = cvl_conv2d_pack(self.code, d, chunk.memory, w, &run)
+            status = cvl_conv2d_pack(self.code, d, packed, w, &run)
         check(status)
-        return chunk.memory
+        self.ops[i].packed = packed
+        return 0
 
     def workspace(self, int threads):
         """Bytes of workspace."""
@@ -278,9 +300,6 @@ cdef int read_conv2d(Program p, Py_ssize_t i, tuple about, tuple arrays) except 
     read_shape(shape, x_shape)
     describe_conv2d(d, geometry, shape, OC, &OH, &OW)
     p.hold_pair(i, arrays, "w", d.KH * d.KW * (d.C // d.groups) * OC, "b", OC)
-    cdef size_t bytes = cvl_conv2d_packed_size(p.code, d)
-    if bytes:
-        p.ops[i].packed = p.pack(d, p.ops[i].w, bytes)
     return 0
 
 

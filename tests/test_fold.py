@@ -306,6 +306,22 @@ def test_the_same_bits_for_any_number_of_threads():
             np.testing.assert_array_equal(y, together)
 
 
+@pytest.mark.parametrize("again", [lambda f: f, lambda f: pickle.loads(pickle.dumps(f))])
+def test_parameters_lie_side_by_side(again):
+    """Those of a folded model share one block, each on a cache line, and have no gradients."""
+    model = cl.Sequential(cl.Linear(5, 3), cl.Tanh(), cl.Linear(3, 7), rng=0)
+    parameters = again(model.fold())._model._all_parameters()
+    (block,) = {id(p.value.base): p.value.base for p in parameters}.values()
+
+    assert [0, 64, 128, 256] == [
+        p.value.ctypes.data - parameters[0].value.ctypes.data for p in parameters
+    ]
+    assert all(np.may_share_memory(block, p.value) for p in parameters)
+    assert 0 == parameters[0].value.ctypes.data % 64
+    for mine, theirs in zip(parameters, model.parameters(), strict=True):
+        np.testing.assert_array_equal(theirs.value, mine.value)
+
+
 def test_copies_and_pickles():
     """A folded model is copied and pickled like any object."""
     folded = drawn(residual, "float32").fold()

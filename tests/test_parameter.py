@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import convlet as cl
+from convlet.parameter import line_zeros
 
 
 def address(array):
@@ -59,6 +60,20 @@ def test_value_of_any_layout(layout):
     np.testing.assert_array_equal(source, value)
     assert value.flags.carray
     assert np.float32 == value.dtype
+
+
+@pytest.mark.parametrize(("floats", "boundary"), [(16, 64), (1 << 19, 1 << 21)])
+def test_large_parameters_begin_on_a_huge_page(floats, boundary):
+    """Values and gradients of 2 MiB begin where a huge page may, smaller ones on a cache line."""
+    p = cl.Parameter(np.zeros(floats, np.float32))
+
+    assert {0} == {address(array) % boundary for array in (p.value, p.grad)}
+
+
+def test_more_memory_than_there_is():
+    """It is Python's usual error, whatever the memory comes from."""
+    with pytest.raises(MemoryError):
+        line_zeros((1 << 60,), np.float32)
 
 
 @pytest.mark.parametrize("what", ["value", "grad"])

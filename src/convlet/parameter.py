@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 import os
 import threading
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 KINDS = ("weight", "bias", "norm")
 FLOATS = (FLOAT32, FLOAT64)
+_LINE, _HUGE_PAGE = 64, 1 << 21  # bytes
 
 _lock = threading.RLock()  # one thread at a time draws, packs, or makes a first gradient
 
@@ -39,12 +42,35 @@ if hasattr(os, "register_at_fork"):
 
 
 def line_zeros(shape: Shape, dtype: Float) -> np.ndarray:
-    """Return zeros aligned to a cache line: vectors that straddle two slow an optimizer by 1/5."""
-    line, dtype = 64, np.dtype(dtype)
+    """Return zeros aligned to a cache line: vectors that straddle two slow an optimizer by 1/5.
+
+    From 2 MiB on they lie on huge pages, where the system has them.
+    """
+    dtype = np.dtype(dtype)
     bytes_ = math.prod(shape) * dtype.itemsize
-    memory = np.zeros(bytes_ + line, np.uint8)
-    first = -memory.__array_interface__["data"][0] % line
+    if bytes_ < _HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        memory = np.zeros(bytes_ + _LINE, np.uint8)
+        first = _to_boundary(memory, _LINE)
+    else:
+        memory, first = _huge_pages(bytes_)
     return memory[first : first + bytes_].view(dtype).reshape(shape)
+
+
+def _to_boundary(memory, boundary):
+    return -memory.__array_interface__["data"][0] % boundary
+
+
+def _huge_pages(bytes_):
+    """Fresh memory and where in it a huge page begins: NumPy's may have got small pages before."""
+    try:
+        mapped = mmap.mmap(-1, bytes_ + _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"cannot allocate {bytes_} bytes") from error
+    memory = np.frombuffer(mapped, np.uint8)
+    first = _to_boundary(memory, _HUGE_PAGE)
+    with contextlib.suppress(OSError):  # small pages serve
+        mapped.madvise(mmap.MADV_HUGEPAGE, first, bytes_ // _HUGE_PAGE * _HUGE_PAGE)
+    return memory, first
 
 
 def _line_copy(source):
@@ -232,3 +258,21 @@ def pack(parameters):
                     grad[...] = p._grad
                 p._value, p._grad, p._arena = value, grad, (values, grads, first)
                 first += p.size
+
+
+def pack_values(parameters):
+    """Move the values of parameters into one block of memory, for inference; drop their gradients.
+
+    One block of many small arrays lies on huge pages; each array begins on a cache line.
+    """
+    for dtype in FLOATS:
+        movers = [p for p in parameters if p.dtype == dtype]
+        line = _LINE // dtype.itemsize
+        sizes = [-(-p.size // line) * line for p in movers]
+        values, first = line_zeros((sum(sizes),), dtype), 0
+        for p, size in zip(movers, sizes, strict=True):
+            value = values[first : first + p.size].reshape(p.shape)
+            value[...] = p.value
+            p._value, p._arena = value, None
+            p.drop_grad()
+            first += size

@@ -11,7 +11,7 @@ from .._checks import any_shape
 from .._core import empty
 from .._names import FOLDED_NAMES
 from ..options import get_options
-from ..parameter import Parameter
+from ..parameter import Parameter, pack_values
 from ..threads import get_num_threads
 from .fusion import count_readers, fuse
 from .graph import Graph
@@ -50,11 +50,7 @@ class FoldedModel:
     """
 
     def __init__(self, model: Layer) -> None:
-        self._model = copy.deepcopy(model)
-        for parameter in self._model._all_parameters():
-            parameter.drop_grad()
-        self._folded = {}  # layers with a batch norm in their weights, by what they are made of
-        self._runs = {}  # (plan, program or None) by shape: one program, or the plan runs
+        self.__setstate__({"_model": copy.deepcopy(model)})
 
     def __call__(self, x: Array) -> np.ndarray:
         """Infer: compute y from x.
@@ -161,7 +157,13 @@ class FoldedModel:
         return folded
 
     def __getstate__(self):
-        return {"_model": self._model, "_folded": {}, "_runs": {}}
+        return {"_model": self._model}
+
+    def __setstate__(self, state):
+        self._model = state["_model"]
+        pack_values(self._model._all_parameters())
+        self._folded = {}  # layers with a batch norm in their weights, by what they are made of
+        self._runs = {}  # (plan, program or None) by shape: one program, or the plan runs
 
     def __repr__(self) -> str:
         return f"FoldedModel({self._model!r})"

@@ -55,12 +55,13 @@ enum {
     TOGETHER = 512,
 
     /* Columns at which a turned product is cut, whole tiles, and how many give even shares. More than
-     * FLIPPED_ROWS gain nothing by it, and dy turned, of FLIPPED_MOST elements, stays in an L2 of 1 MB with
-     * much to spare. */
+     * FLIPPED_ROWS gain nothing by it, and dy turned stays in L2, of so many bytes, and fewer where CPUs have
+     * no more than AVX2. */
     FLIPPED = 48,
     FLIPPED_LEAST = 384,
     FLIPPED_ROWS = 64,
-    FLIPPED_MOST = 1 << 15
+    FLIPPED_MOST = 1 << 20,
+    FLIPPED_MOST_AVX2 = 1 << 18
 };
 
 /* How the micro-kernel comes by B. */
@@ -317,8 +318,9 @@ static ptrdiff_t flipped_size(ptrdiff_t M, ptrdiff_t K)
  * back has half the elements of w at most, which would be turned otherwise. Rows of dx fill the lanes. */
 static int is_flipped(const NAME(kernels) *k, ptrdiff_t M, ptrdiff_t K, ptrdiff_t columns)
 {
+    const ptrdiff_t most = k->vector > HALF ? FLIPPED_MOST : FLIPPED_MOST_AVX2;
     return M % (k->vector / (ptrdiff_t)sizeof(T)) == 0 && M >= ROWS && M <= FLIPPED_ROWS &&
-           2 * M <= K && M * K <= FLIPPED_MOST && columns >= FLIPPED_LEAST;
+           2 * M <= K && M * K * (ptrdiff_t)sizeof(T) <= most && columns >= FLIPPED_LEAST;
 }
 
 /* Tasks by FLIPPED columns, of which the last has what is left. */
@@ -333,7 +335,8 @@ static void run_flipped(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
     }
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t column = task * FLIPPED, left = p->columns - column;
-        NAME(tall) t = {.rows = left < 2 * FLIPPED ? left : FLIPPED, .K = K, .c_step = M};
+        NAME(tall)
+        t = {.rows = left < 2 * FLIPPED ? left : FLIPPED, .K = K, .c_step = M, .a_far = 1};
         t.a = p->b + column * K;
         for (ptrdiff_t i = 0; i < M; i += NR) {
             t.columns = cvl_min(NR, M - i);

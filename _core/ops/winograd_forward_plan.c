@@ -3,12 +3,16 @@
 
 enum {
     /* U of so many weights, C*OC, is kept where so many tiles share it, since one worker writes what others
-     * read; U of more, in L3, where more do, unless a block is of the fewest tiles. U made ready is worth
-     * its size in memory up to READY_TILES. */
+     * read; U of more, in L3, where more do, unless a block is of the fewest tiles. U that several workers
+     * would make together is not kept up to COMMON_TILES, 1.1 to 1.9 times as fast; but where it costs much beside
+     * the products, only of so many times as many outputs. U made ready is worth its size in memory up to
+     * READY_TILES. */
     FEW_WEIGHTS = 128 * 128,
     ENOUGH_TILES = 64,
     MORE_WEIGHTS = 1 << 17,
     MORE_TILES = 256,
+    COMMON_TILES = 200,
+    COMMON_OUTPUTS = 3,
     READY_TILES = 64,
 
     /* The first schedule: tiles of a block, whole micro-tiles, and bytes of V and products at most. Where
@@ -90,16 +94,19 @@ static int reads_once(const plan *p, int ready)
     return ready && p->f->groups == 1 && p->tiles <= cvl_min(BLOCK, p->f->OC);
 }
 
-static void choose_schedule(plan *p, int ready)
+static void choose_schedule(plan *p, int ready, int workers)
 {
     const NAME(winograd) *f = p->f;
     const ptrdiff_t weights = f->C * f->OC;
     const ptrdiff_t least_bytes =
         MIN_BLOCK * p->sizes.positions * (f->C + FAR_COLUMNS) * (ptrdiff_t)sizeof(T);
+    const int dear = p->kernels->vector < 64 || f->form == CVL_WINOGRAD_2X5;
+    const int common = workers > 1 && !ready && u_bytes(p) > PRIVATE_BYTES &&
+                       (!dear || f->OC >= COMMON_OUTPUTS * f->C);
     const int deep = f->OC > FAR_COLUMNS && 2 * least_bytes > BLOCK_BYTES;
     /* Of few tiles only what stays in L2: the second schedule reads U once, not for each block. */
     p->keeps_u = f->groups > 1 || (ready && u_bytes(p) <= PRIVATE_BYTES) ||
-                 (weights <= FEW_WEIGHTS && p->tiles >= ENOUGH_TILES) ||
+                 (weights <= FEW_WEIGHTS && p->tiles >= (common ? COMMON_TILES : ENOUGH_TILES)) ||
                  (weights <= MORE_WEIGHTS && p->tiles >= MORE_TILES && !deep);
     p->has_u = ready && (p->keeps_u || p->tiles <= READY_TILES);
     p->u_streams = p->keeps_u ? reads_once(p, ready) || u_bytes(p) > PRIVATE_BYTES : p->has_u;
@@ -206,13 +213,14 @@ size_t NAME(winograd_forward_plan)(plan *p, const NAME(winograd) *f, int ready, 
     p->tiles = cvl_max(1, NAME(winograd_tiles)(f)); /* an empty batch is cut, if never run */
     p->x_tiles = NAME(winograd_tiles_of_x)(f);
     p->y_tiles = NAME(winograd_tiles_of_y)(f);
-    choose_schedule(p, ready);
+    const int workers = cvl_team_size(threads, threads, f->flops);
+    choose_schedule(p, ready, workers);
     cut_outputs(p);
     if (p->keeps_u)
         cut_blocks(p, ready, threads);
     else
         cut_spans(p);
-    p->by_tiles = !p->keeps_u && pays_by_tiles(p, cvl_team_size(threads, threads, f->flops));
+    p->by_tiles = !p->keeps_u && pays_by_tiles(p, workers);
     if (p->by_tiles) {
         p->block = share_block(p);
         p->y_tiles.ld = p->bands.columns;

@@ -15,7 +15,8 @@ from convlet._names import FOREIGN_NAMES
 from processes import run_python
 
 CYTHONS = {"cython_runtime"}  # what Cython enters beside convlet._core
-HEAVY = {"argparse", "asyncio", "dataclasses", "email", "hashlib", "inspect", "json", "unittest"}
+# Not inspect: the code that Cython writes imports it, and so does NumPy from 2.4 on.
+HEAVY = {"argparse", "asyncio", "dataclasses", "email", "hashlib", "json", "unittest"}
 
 
 def run(program):

@@ -66,22 +66,46 @@ def test_digits_in_c(compiler, tmp_path, capsys):
     assert float(lines[-1].removeprefix("test accuracy ")) >= 0.97
 
 
-def test_a_path_with_spaces(tmp_path):
-    """In a folder whose name has spaces and a quote, the flags are quoted for eval."""
-    site = tmp_path / "it's a site"
-    shutil.copytree(Path(convlet.__file__).parent, site / "convlet")
-    script = f"""
-flags=$({shlex.quote(sys.executable)} -m convlet config --cflags --libs)
-eval "cc {shlex.quote(os.fspath(EXAMPLES / "c" / "train_digits.c"))} $flags -o train_digits"
-"""
-    run("sh", "-ec", script, cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.fspath(site)})
+BUILDS = {
+    "flags": "cc {source} $({convlet} --cflags --libs) -o {program}",
+    "flags in eval": 'eval "cc {source} $({convlet} --cflags --libs) -o {program}"',
+    "pkg-config": """
+export PKG_CONFIG_PATH="$({convlet} --pkgconfigdir)"
+eval "cc {source} $(pkg-config --cflags --libs convlet) -o {program}"
+""",
+}
 
-    assert (tmp_path / "train_digits").is_file()
+
+@pytest.mark.parametrize(
+    ("folder", "build"),
+    [
+        ("sité", "flags"),
+        ("it's a sité", "flags in eval"),
+        pytest.param(
+            "a sité",
+            "pkg-config",
+            marks=pytest.mark.skipif(not shutil.which("pkgconf"), reason="pkgconf is not here"),
+        ),
+    ],
+)
+def test_any_path(folder, build, tmp_path):
+    """Wherever the package lies, a program is built by what the page of C says."""
+    site, program = tmp_path / folder, tmp_path / "train_digits"
+    shutil.copytree(Path(convlet.__file__).parent, site / "convlet")
+    script = BUILDS[build].format(
+        source=shlex.quote(os.fspath(EXAMPLES / "c" / "train_digits.c")),
+        convlet=f"{shlex.quote(sys.executable)} -m convlet config",
+        program=shlex.quote(os.fspath(program)),
+    )
+    run("sh", "-ec", script, env=os.environ | {"PYTHONPATH": os.fspath(site)})
+
+    assert program.is_file()
 
 
 def test_pkg_config_file_agrees(capsys):
     """convlet.pc, read as pkg-config reads it, says what the command says."""
-    (folder,) = config(capsys, "--pkgconfigdir")
+    assert _cli.main(["config", "--pkgconfigdir"]) == 0
+    folder = capsys.readouterr().out.rstrip("\n")
     text = (Path(folder) / "convlet.pc").read_text().replace("${pcfiledir}", folder)
     values = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
     fields = dict(re.findall(r"^(\w+): (.*)$", text, re.MULTILINE))

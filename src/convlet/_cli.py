@@ -8,6 +8,7 @@ import functools
 import json
 import math
 import os
+import re
 import shlex
 import sys
 import time
@@ -22,6 +23,7 @@ from . import data, models, training
 
 # What the static library needs beside the C library; convlet.pc names the same.
 _SYSTEM_LIBRARIES = [] if sys.platform == "win32" else ["-lm", "-pthread"]
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")  # what a shell reads as it is, letters of all languages too
 
 EPILOG = """\
 Ctrl-C ends the training early and is no failure: what was reached is evaluated, printed and
@@ -139,7 +141,8 @@ def _add_config(commands) -> None:
         help="print the instruction set and the threads in use, or what a C compiler needs",
         description="Print the instruction set and the threads in use; or, on one line and quoted "
         "for a shell, what a C compiler needs: cc program.c $(convlet config --cflags --libs), "
-        "inside eval where the path of the package has spaces.",
+        "inside eval where the path of the package has spaces. The folder of convlet.pc is printed "
+        "as it is.",
     )
     config.set_defaults(run=_config)
     config.add_argument("--cflags", action="store_true", help="the folder of convlet.h, as -I")
@@ -227,10 +230,11 @@ def _config(options: argparse.Namespace) -> int:
         asked.append(f"-I{convlet.get_include()}")
     if options.libs:
         asked += [f"-L{convlet.get_library_dir()}", "-lconvlet", *_SYSTEM_LIBRARIES]
+    printed = [text if _PLAIN.fullmatch(text) else shlex.quote(text) for text in asked]
     if options.pkgconfigdir:
-        asked.append(os.path.join(convlet.get_library_dir(), "pkgconfig"))
-    if asked:
-        print(shlex.join(asked))
+        printed.append(os.path.join(convlet.get_library_dir(), "pkgconfig"))
+    if printed:
+        print(*printed)
     else:
         convlet.show_config()
     return 0

@@ -17,6 +17,7 @@ import pytest
 
 import convlet
 from convlet import _cli, _core, data
+from convlet import config as configuration
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 INCLUDE, LIBRARY = Path(convlet.get_include()), Path(convlet.get_library_dir())
@@ -119,6 +120,17 @@ def test_pkg_config_file_agrees(capsys):
     assert read(fields["Cflags"]) == read(shlex.join(config(capsys, "--cflags")))
     assert read(fields["Libs"]) == read(shlex.join(config(capsys, "--libs")))
     assert fields["Version"] == convlet.__version__
+
+
+@pytest.mark.parametrize("option", ["--cflags", "--libs", "--pkgconfigdir"])
+def test_an_installation_without_the_library(option, monkeypatch, tmp_path, capsys):
+    """Where the package has no C files, as an editable one, the error says so."""
+    monkeypatch.setattr(configuration, "_PACKAGE", os.fspath(tmp_path))
+
+    assert 1 == _cli.main(["config", option])
+    printed = capsys.readouterr()
+    assert "" == printed.out
+    assert re.match(r"convlet: error: get_\w+: expected the folder .*pip install \.$", printed.err)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -28,17 +28,25 @@ def clear_cache() -> None:
 def get_include() -> str:
     """Return the folder of the C headers, for `#include <convlet.h>` and for Cython's `cimport`.
 
+    Raises
+    ------
+    FileNotFoundError : the installation is an editable one, which has no such folder.
+
     Examples
     --------
     >>> import os
     >>> os.path.isfile(os.path.join(get_include(), "convlet.h"))
     True
     """
-    return os.path.join(_PACKAGE, "include")
+    return _folder("include", "get_include")
 
 
 def get_library_dir() -> str:
     """Return the folder of the static library and of `pkgconfig/convlet.pc`, for programs in C.
+
+    Raises
+    ------
+    FileNotFoundError : as of `get_include`.
 
     Examples
     --------
@@ -46,7 +54,17 @@ def get_library_dir() -> str:
     >>> os.path.isfile(os.path.join(get_library_dir(), "pkgconfig", "convlet.pc"))
     True
     """
-    return os.path.join(_PACKAGE, "lib")
+    return _folder("lib", "get_library_dir")
+
+
+def _folder(name, where):
+    folder = os.path.join(_PACKAGE, name)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"{where}: expected the folder {folder}, which an editable installation has not; "
+            f"install the package by pip install ."
+        )
+    return folder
 
 
 def show_config(mode: str = "stdout") -> dict | None:

@@ -18,7 +18,8 @@ enum {
     INPUTS_IN_L2 = 1 << 20,
 
     /* Bytes of dw from which on few rows of it are written at a time, along which the CPU fetches: down its
-     * columns it waits for memory. */
+     * columns it waits for memory. The first is of one block, which is all that is written. */
+    LARGE_DW_ONCE = 4 << 20,
     LARGE_DW = 32 << 20,
     SLICE_ROWS = 24,
 
@@ -283,7 +284,8 @@ static void choose_sources(plan *p)
     const ptrdiff_t y_bytes = shape->y_size * (ptrdiff_t)sizeof(T);
     const int direct = !p->vector_groups && !p->panel && p->turned < p->width;
     p->fetches_ahead = !p->vector_groups && !p->panel && x_bytes > INPUTS_IN_L2 - y_bytes;
-    p->slice = shape->w_size * (ptrdiff_t)sizeof(T) > LARGE_DW ? SLICE_ROWS : p->depth;
+    const ptrdiff_t large = p->all_pieces <= p->block_pieces ? LARGE_DW_ONCE : LARGE_DW;
+    p->slice = shape->w_size * (ptrdiff_t)sizeof(T) > large ? SLICE_ROWS : p->depth;
     p->dy_step = d->OC;
     if (p->panel || (direct && meets(p, d->OC) && p->taps * p->depth >= DY_COPY_ROWS)) {
         p->dy_copies = p->panel ? p->x_copies : 1;

@@ -28,6 +28,7 @@ typedef struct plan {
     ptrdiff_t first[2], count[2];      /* numbers of outputs of a remainder, */
     ptrdiff_t low[2], high[2];         /* which read from number + low to number + high */
     ptrdiff_t pitch;                   /* of rows in a plane */
+    int sparse;                        /* gaps are a third of the rows, or more */
     ptrdiff_t rows, bands;             /* numbers of rows of a band of an image, */
     ptrdiff_t images;                  /* or so many images of one band */
     ptrdiff_t front, plane, out_plane; /* elements before the first row, and of a plane */
@@ -52,7 +53,9 @@ enum {
     PLANES_BYTES = 256 * 1024,
     FEW_OUTPUTS = CVL_ORDER_PLANES_FEW, /* of 8 a vector is full */
     LEAST_TAPS = 4,                     /* for which turning is worth it, */
+    STEM_TAPS = 2,                      /* to as few outputs as stem.c takes, */
     LEAST_POSITIONS = 64,               /* for as many outputs */
+    FEW_IMAGES = 8,                     /* whose single rows are cut into bands */
     MOST_PLANES = 64,                   /* of outputs */
     STEM_CHANNELS = 4,                  /* that stem.c takes, */
     STEM_NARROW = 8                     /* and the longest rows of which it is slower */
@@ -90,19 +93,24 @@ static worker carve_worker(const plan *p, char *base, size_t *bytes)
 static void read_shape(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
-    const ptrdiff_t x[2] = {d->H, d->W}, y[2] = {shape->OH, shape->OW};
     const int transposed = pass == CVL_CONV2D_BACKWARD_DATA;
+    /* Single rows may as well be columns, which are cut into bands. */
+    const int row = d->H == 1 && shape->OH == 1 && d->KH == 1 && d->SH == 1 && d->PT == 0;
+    const int h = row && d->N < FEW_IMAGES, w = !h;
+    ptrdiff_t x[2], y[2];
     *p = (plan){
         .kernels = kernels(),
         .transposed = transposed,
         .K = transposed ? d->OC : d->C,
         .outputs = transposed ? d->C : d->OC,
         .remainders = transposed ? d->SH * d->SW : 1,
-        .kernel = {d->KH, d->KW},
-        .step = {d->DH, d->DW},
-        .stride = {d->SH, d->SW},
-        .pad = {d->PT, d->PL},
     };
+    x[h] = d->H, x[w] = d->W;
+    y[h] = shape->OH, y[w] = shape->OW;
+    p->kernel[h] = d->KH, p->kernel[w] = d->KW;
+    p->step[h] = d->DH, p->step[w] = d->DW;
+    p->stride[h] = d->SH, p->stride[w] = d->SW;
+    p->pad[h] = d->PT, p->pad[w] = d->PL;
     p->planes = cvl_min(p->K, CVL_ORDER_PLANES);
     for (int i = 0; i < 2; i++) {
         const ptrdiff_t last = p->kernel[i] - 1;
@@ -118,11 +126,15 @@ static void read_shape(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass p
             p->high[i] = last * p->step[i] - p->pad[i];
         }
     }
-    const ptrdiff_t before = -(p->first[1] + p->low[1]);
-    const ptrdiff_t after = p->first[1] + p->count[1] + p->high[1] - p->in[1];
-    const ptrdiff_t gap = cvl_max(0, cvl_max(before, after));
-    p->pitch = cvl_max(p->in[1] + gap, p->count[1]);
-    p->front = cvl_ceil_div(gap, LINE) * LINE;
+    ptrdiff_t gap[2];
+    for (int i = 0; i < 2; i++) {
+        const ptrdiff_t before = -(p->first[i] + p->low[i]);
+        const ptrdiff_t after = p->first[i] + p->count[i] + p->high[i] - p->in[i];
+        gap[i] = cvl_max(0, cvl_max(before, after));
+    }
+    p->pitch = cvl_max(p->in[1] + gap[1], p->count[1]);
+    p->front = cvl_ceil_div(gap[1], LINE) * LINE;
+    p->sparse = 2 * cvl_max(p->in[w] + gap[w], p->count[w]) > 3 * p->count[w];
 }
 
 /* Cuts the problem and lays out the workspace; with base NULL it only counts. */
@@ -144,16 +156,16 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass 
     const ptrdiff_t fit = p->bands > 1 ? 1 : (rows + reach) / (p->rows + reach);
     p->images = cvl_max(1, cvl_min(fit, N / (2 * threads)));
     p->out_plane = plane_size(p->images * (p->rows + reach) * p->pitch + CVL_PLANES_POSITIONS);
-    p->plane = plane_size(p->front + p->out_plane + cvl_max(0, p->first[1] + p->high[1]));
+    p->plane = plane_size(p->front + LINE + p->out_plane + cvl_max(0, p->first[1] + p->high[1]));
     carve_worker(p, NULL, &p->worker_bytes);
     cvl_scratch s = {base, 0};
     p->worker_memory = cvl_carve(&s, p->worker_bytes * (size_t)threads);
     return s.used;
 }
 
-/* Rows of a band, from number `first` of image n on. */
+/* Rows of a band, from number `first` of image n on, and elements of a plane before them. */
 typedef struct band {
-    ptrdiff_t n, images, first;
+    ptrdiff_t n, images, first, front;
 } band;
 
 /* Element of a plane at which row `row` of image i of a band begins. */
@@ -168,23 +180,36 @@ static T *out_planes(const plan *p, const worker *w, const ptrdiff_t remainder[2
     return w->out + (remainder[0] * p->stride[1] + remainder[1]) * p->outputs * p->out_plane;
 }
 
+/* Rows that lie next to each other on both sides, where they are of one column without gaps: so many are turned
+ * at a time, as if they were one. */
+static ptrdiff_t joined(const plan *p, ptrdiff_t rows)
+{
+    return p->pitch == 1 && p->stride[1] == 1 ? rows : 1;
+}
+
 /* Turns channels c0 .. c1 - 1 of what a band reads. Rows that lie outside of whole images are never
  * written, and are 0. */
 static void turn_in(const plan *p, const worker *w, const band *b, ptrdiff_t c0, ptrdiff_t c1)
 {
     const T *in = p->transposed ? p->call->dy : p->call->x;
     const ptrdiff_t rows = p->rows + p->high[0] - p->low[0], W = p->in[1];
-    for (ptrdiff_t i = 0; i < b->images; i++)
-        for (ptrdiff_t row = 0; row < rows; row++) {
-            const ptrdiff_t h = b->first + p->low[0] + row;
-            T *to = w->in + p->front + row_at(p, i, row);
-            if (h >= 0 && h < p->in[0])
-                p->kernels->transpose(c1 - c0, W, to, p->plane,
-                                      in + ((b->n + i) * p->in[0] + h) * W * p->K + c0, p->K);
-            else if (p->bands > 1)
-                for (ptrdiff_t c = 0; c < c1 - c0; c++)
-                    memset(to + c * p->plane, 0, (size_t)W * sizeof(T));
+    const ptrdiff_t top = b->first + p->low[0];
+    const ptrdiff_t before = cvl_min(rows, cvl_max(0, -top)), most = joined(p, rows);
+    const ptrdiff_t end = cvl_max(before, cvl_min(rows, p->in[0] - top));
+    for (ptrdiff_t i = 0; i < b->images; i++) {
+        T *to = w->in + b->front + row_at(p, i, 0);
+        for (ptrdiff_t row = 0, next; row < rows; row = next) {
+            const int inside = row >= before && row < end;
+            next = cvl_min(row < before ? before : row < end ? end : rows, row + most);
+            if (inside)
+                p->kernels->transpose(c1 - c0, W * (next - row), to + row * p->pitch, p->plane,
+                                      in + ((b->n + i) * p->in[0] + top + row) * W * p->K + c0,
+                                      p->K);
+            for (ptrdiff_t c = 0; !inside && p->bands > 1 && c < c1 - c0; c++)
+                memset(to + row * p->pitch + c * p->plane, 0,
+                       (size_t)(W * (next - row)) * sizeof(T));
         }
+    }
 }
 
 /* Adds what channels c0 .. c1 - 1 of a band give to its outputs with these remainders. */
@@ -214,7 +239,7 @@ static void multiply(const plan *p, const worker *w, const band *b, ptrdiff_t c0
                 continue;
             const ptrdiff_t number = i * p->kernel[1] + j, k0 = number * (c1 - c0);
             const ptrdiff_t at =
-                p->front + p->first[1] + p->low[1] + row->at * p->pitch + column->at;
+                b->front + p->first[1] + p->low[1] + row->at * p->pitch + column->at;
             for (ptrdiff_t c = c0, stop; c < c1; c = stop) {
                 const ptrdiff_t k = k0 + c - c0;
                 if (k >= end && job.runs > 0)
@@ -240,14 +265,17 @@ static void turn_out(const plan *p, const worker *w, const band *b, const ptrdif
     const ptrdiff_t skip = p->first[1] * SW + left < 0;
     const ptrdiff_t column = (p->first[1] + skip) * SW + left;
     const ptrdiff_t count = cvl_ceil_div(p->out[1] - column, SW);
+    const ptrdiff_t before = cvl_max(0, cvl_ceil_div(cvl_max(0, -top), SH) - b->first);
+    const ptrdiff_t end = cvl_min(p->rows, cvl_ceil_div(p->out[0] - top, SH) - b->first);
+    const ptrdiff_t most = joined(p, p->rows);
     for (ptrdiff_t i = 0; i < b->images && count > 0; i++)
-        for (ptrdiff_t row = 0; row < p->rows; row++) {
+        for (ptrdiff_t row = before, next; row < end; row = next) {
             const ptrdiff_t h = (b->first + row) * SH + top;
-            if (h >= 0 && h < p->out[0])
-                p->kernels->transpose(
-                    count, p->outputs,
-                    p->call->out + (((b->n + i) * p->out[0] + h) * p->out[1] + column) * p->outputs,
-                    SW * p->outputs, out + row_at(p, i, row) + skip, p->out_plane);
+            next = cvl_min(end, row + most);
+            p->kernels->transpose(
+                most > 1 ? next - row : count, p->outputs,
+                p->call->out + (((b->n + i) * p->out[0] + h) * p->out[1] + column) * p->outputs,
+                (most > 1 ? SH : SW) * p->outputs, out + row_at(p, i, row) + skip, p->out_plane);
         }
 }
 
@@ -276,8 +304,11 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int number)
                               p->call->w + t * p->K * p->outputs, p->K);
     for (ptrdiff_t task = begin; task < end; task++) {
         const ptrdiff_t n = task / p->bands * p->images;
-        const band b = {n, cvl_min(p->images, p->call->shape->d.N - n),
-                        p->first[0] + task % p->bands * p->rows};
+        const ptrdiff_t first = p->first[0] + task % p->bands * p->rows;
+        /* What is turned begins on a line, where no gaps have to stay as they are. */
+        const ptrdiff_t outside = p->pitch == 1 ? cvl_max(0, -(first + p->low[0])) : 0;
+        const band b = {n, cvl_min(p->images, p->call->shape->d.N - n), first,
+                        p->front + (LINE - outside % LINE) % LINE};
         for (ptrdiff_t c0 = 0, c1; c0 < p->K; c0 = c1) {
             c1 = cvl_min(p->K, c0 + CVL_ORDER_PLANES);
             turn_in(p, &w, &b, c0, c1);
@@ -313,7 +344,8 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     plan p;
     read_shape(&p, shape, pass);
-    if (!p.kernels || p.kernel[0] * p.kernel[1] < LEAST_TAPS || 2 * p.pitch > 3 * p.count[1] ||
+    const ptrdiff_t least = p.outputs > STEM_CHANNELS ? LEAST_TAPS : STEM_TAPS;
+    if (!p.kernels || p.kernel[0] * p.kernel[1] < least || p.sparse ||
         shape->d.N * p.count[0] * p.count[1] < LEAST_POSITIONS)
         return 0;
     /* stem.c is as fast from many channels on two threads, and faster where outputs have few taps; but of

@@ -214,7 +214,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
     (void)pass;
-    return d->C <= 4 && d->OC >= 8 && d->KH * d->KW >= 4 && shape->OW >= 8 &&
+    return d->C <= 4 && d->OC >= 8 && d->KH * d->KW >= 2 && shape->OW >= 8 &&
            d->SW * width_of(shape) <= MOST_COLUMNS * d->W + CHUNK;
 }
 

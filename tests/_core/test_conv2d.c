@@ -46,6 +46,11 @@ static const cvl_conv2d cases[] = {
     CASE(2, 7,  7,  9,  10, 7, 7, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* one output pixel */
     CASE(1, 1,  40, 3,  17, 1, 9, 1, 1, 1, 1, 0, 0, 4, 4, 1),  /* one row */
     CASE(1, 40, 1,  3,  1,  9, 1, 1, 1, 1, 1, 4, 4, 0, 0, 1),  /* one column */
+    /* Single rows, which few outputs cut into bands: two taps, strides, more padding than some bands have rows. */
+    CASE(1, 1, 230, 20, 3, 1, 2, 1, 1, 1, 5, 0, 0, 3, 4, 1),
+    CASE(2, 1, 97, 2, 18, 1, 5, 1, 3, 1, 2, 0, 0, 4, 3, 1),
+    CASE(3, 1, 70, 33, 2, 1, 3, 1, 1, 1, 16, 0, 0, 32, 0, 1),
+    CASE(7, 1, 40, 1, 64, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1, 1),
     /* Long reductions: K = 657 and 769, cut at 384 inside a tap; enough work for three threads. */
     CASE(2, 9,  9,  73, 19, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1),
     CASE(9, 5,  5,  769, 6, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),

@@ -61,7 +61,8 @@ enum {
     FLIPPED_LEAST = 384,
     FLIPPED_ROWS = 64,
     FLIPPED_MOST = 1 << 20,
-    FLIPPED_MOST_AVX2 = 1 << 18
+    FLIPPED_MOST_AVX2 = 1 << 18,
+    PAGE = 4096
 };
 
 /* How the micro-kernel comes by B. */
@@ -315,12 +316,19 @@ static ptrdiff_t flipped_size(ptrdiff_t M, ptrdiff_t K)
 }
 
 /* Whether dx is computed turned, piece by piece, as rows of w as they lie times dy turned: what is turned
- * back has half the elements of w at most, which would be turned otherwise. Rows of dx fill the lanes. */
+ * back has half the elements of w at most, which would be turned otherwise. Rows of dx fill the lanes; or
+ * they are so few that those of w do, unless whole pages apart they meet in the same sets of L1, of which
+ * long vectors need many. */
 static int is_flipped(const NAME(kernels) *k, ptrdiff_t M, ptrdiff_t K, ptrdiff_t columns)
 {
     const ptrdiff_t most = k->vector > HALF ? FLIPPED_MOST : FLIPPED_MOST_AVX2;
+    const ptrdiff_t row = K * (ptrdiff_t)sizeof(T);
+    if (columns < FLIPPED_LEAST)
+        return 0;
+    if (M <= CVL_TALL_FEW)
+        return M > 1 && 2 * M <= K && (k->vector <= HALF || row % PAGE != 0);
     return M % (k->vector / (ptrdiff_t)sizeof(T)) == 0 && M >= ROWS && M <= FLIPPED_ROWS &&
-           2 * M <= K && M * K * (ptrdiff_t)sizeof(T) <= most && columns >= FLIPPED_LEAST;
+           2 * M <= K && M * row <= most;
 }
 
 /* Tasks by FLIPPED columns, of which the last has what is left. */
@@ -337,6 +345,7 @@ static void run_flipped(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
         const ptrdiff_t column = task * FLIPPED, left = p->columns - column;
         NAME(tall)
         t = {.rows = left < 2 * FLIPPED ? left : FLIPPED, .K = K, .c_step = M, .a_far = 1};
+        t.turned = M <= CVL_TALL_FEW;
         t.a = p->b + column * K;
         for (ptrdiff_t i = 0; i < M; i += NR) {
             t.columns = cvl_min(NR, M - i);

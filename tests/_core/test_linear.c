@@ -33,7 +33,9 @@ static const cvl_linear cases[] = {
     {sizeof(cvl_linear), 45,  10,  403}, /* backward data likewise */
     {sizeof(cvl_linear), 200, 97,  11},
     {sizeof(cvl_linear), 33,  130, 12},
-    {sizeof(cvl_linear), 16,  384, 401}, /* backward: what is computed turned */
+    {sizeof(cvl_linear), 2,   501, 40}, /* backward: what is computed turned, of few rows and of many */
+    {sizeof(cvl_linear), 4,   431, 403},
+    {sizeof(cvl_linear), 16,  384, 401},
     {sizeof(cvl_linear), 32,  431, 65},
     {sizeof(cvl_linear), 48,  400, 97},
     {sizeof(cvl_linear), 64,  385, 128},

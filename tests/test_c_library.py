@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -120,6 +121,23 @@ def test_pkg_config_file_agrees(capsys):
     assert read(fields["Cflags"]) == read(shlex.join(config(capsys, "--cflags")))
     assert read(fields["Libs"]) == read(shlex.join(config(capsys, "--libs")))
     assert fields["Version"] == convlet.__version__
+
+
+@pytest.mark.skipif(not shutil.which("meson"), reason="meson is not here")
+def test_a_meson_project_takes_the_clone(tmp_path):
+    """A project with the clone as a subproject, as the page of C says, gets no tests of it."""
+    root = EXAMPLES.parent
+    page = (root / "docs" / "c.md").read_text()
+    (line,) = re.findall(r"^convlet = dependency.*$", page, re.MULTILINE)
+    program = "executable('train', 'train_digits.c', dependencies: convlet)"
+    (tmp_path / "meson.build").write_text(f"project('host', 'c')\n{line}\n{program}\n")
+    shutil.copy(EXAMPLES / "c" / "train_digits.c", tmp_path)
+    (tmp_path / "subprojects").mkdir()
+    (tmp_path / "subprojects" / "convlet").symlink_to(root, target_is_directory=True)
+    run("meson", "setup", tmp_path / "build", tmp_path)
+
+    tests = run("meson", "introspect", "--tests", tmp_path / "build")
+    assert [] == json.loads(tests)
 
 
 @pytest.mark.parametrize("option", ["--cflags", "--libs", "--pkgconfigdir"])

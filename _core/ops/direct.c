@@ -15,13 +15,21 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return NULL;
 }
 
+static int pays_to_pad(const cvl_conv2d_shape *shape, int backward_data)
+{
+    const cvl_conv2d *d = &shape->d;
+    const ptrdiff_t K = d->KH * d->KW * (backward_data ? d->OC : d->C) / d->groups;
+    return kernels() &&
+           cvl_pays_to_pad(shape, backward_data, NAME(panel_is_far)(K, kernels()->gemm[0].NR));
+}
+
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)
 {
     const int backward_data = pass == CVL_CONV2D_BACKWARD_DATA;
     if (pass == CVL_CONV2D_BACKWARD_WEIGHTS)
         return NAME(outer_workspace)(shape, threads);
     const size_t bytes = NAME(gather_workspace)(shape, pass, NULL, threads);
-    if (!cvl_pays_to_pad(shape, backward_data))
+    if (!pays_to_pad(shape, backward_data))
         return bytes;
     const cvl_padding padding = cvl_make_padding(shape, backward_data);
     const size_t padded = NAME(gather_workspace)(shape, pass, &padding, threads);
@@ -35,7 +43,7 @@ static void run(const NAME(conv2d_call) *call)
         NAME(outer_run)(call->shape, call->out, call->dy, call->x, call->workspace, call->threads);
         return;
     }
-    if (cvl_pays_to_pad(call->shape, backward_data)) {
+    if (pays_to_pad(call->shape, backward_data)) {
         const cvl_padding padding = cvl_make_padding(call->shape, backward_data);
         if (NAME(gather_run)(call, &padding))
             return;

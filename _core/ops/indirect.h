@@ -17,4 +17,10 @@ int NAME(gather_run)(const NAME(conv2d_call) *call, const cvl_padding *padding);
 size_t NAME(gather_packed_size)(const cvl_conv2d_shape *shape);
 void NAME(gather_pack)(const NAME(conv2d_call) *call, T *packed);
 
+/* Whether a panel of so long sums leaves an L2 of 2 MB for good, so that each tile reads it from beyond. */
+static inline int NAME(panel_is_far)(ptrdiff_t K, ptrdiff_t NR)
+{
+    return K * NR * (ptrdiff_t)sizeof(T) > 3 << 20;
+}
+
 #endif

@@ -2,7 +2,8 @@
 #include "indirect_plan.h"
 
 enum {
-    /* Positions that pass under all panels together, and of one tap: what they read stays in L2. */
+    /* Positions that pass under all panels together, and of one tap or a far panel: what they read stays in
+     * L2. */
     BLOCK = 96,
     BLOCK_1X1 = 240,
 
@@ -175,7 +176,7 @@ static void choose_packing(plan *p, const cvl_conv2d_shape *shape, int ready)
     if (ready)
         p->packing = PACK_READY;
     p->pieces = cvl_max(1, cvl_min(PIECES, count / PIECE));
-    p->block = p->taps == 1 ? BLOCK_1X1 : BLOCK;
+    p->block = p->taps == 1 || NAME(panel_is_far)(p->K, p->bands.band[0].NR) ? BLOCK_1X1 : BLOCK;
 }
 
 size_t NAME(indirect_plan)(plan *p, const cvl_conv2d_shape *shape, cvl_conv2d_pass pass,

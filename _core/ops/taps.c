@@ -105,9 +105,9 @@ static cvl_phase make_phase(const cvl_conv2d_shape *shape, int backward_data, in
     return backward_data ? backward_phase(shape, axis, i) : forward_phase(shape, axis);
 }
 
-/* What a tile that is partly empty costs beyond its positions, in positions: 1 to 4.7 measured. Of FULL for
- * each class that there may be, hardly one is. */
-enum { EMPTY = 2, FULL = 6 };
+/* What a tile that is partly empty costs beyond its positions, in positions: 1 to 4.7 measured, and where the
+ * weights of a panel come from far. Of FULL for each class that there may be, hardly one is. */
+enum { EMPTY = 2, EMPTY_FAR = 5, FULL = 6 };
 
 /* Taps of an axis: of all outputs, inside the input and in all; of one output of each span, and of one of
  * each phase. */
@@ -167,7 +167,7 @@ cvl_padding cvl_make_padding(const cvl_conv2d_shape *shape, int backward_data)
     return p;
 }
 
-int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data)
+int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data, int far)
 {
     const cvl_conv2d *d = &shape->d;
     const double N = (double)d->N;
@@ -177,8 +177,9 @@ int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data)
     const tap_sums a = sum_taps(shape, backward_data, 0);
     const tap_sums b = is_square(shape) ? a : sum_taps(shape, backward_data, 1);
     const double all = (double)a.all * (double)b.all;
-    if (N * all + EMPTY * (double)a.together * (double)b.together >=
-        N * (double)a.inside * (double)b.inside + EMPTY * (double)a.apart * (double)b.apart)
+    const double empty = far ? EMPTY_FAR : EMPTY;
+    if (N * all + empty * (double)a.together * (double)b.together >=
+        N * (double)a.inside * (double)b.inside + empty * (double)a.apart * (double)b.apart)
         return 0;
     /* Strides may skip most of an input, and a gradient may read little of one: neither is copied. */
     const cvl_padding padding = cvl_make_padding(shape, backward_data);

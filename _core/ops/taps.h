@@ -48,8 +48,9 @@ typedef struct cvl_place {
 cvl_positions cvl_list_positions(cvl_scratch *scratch, const cvl_conv2d_shape *shape,
                                  int backward_data, double per_tap);
 
-/* Whether a pass takes less time with the padding written out: more taps, but in fewer tiles. */
-int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data);
+/* Whether a pass takes less time with the padding written out: more taps, but in fewer tiles, each of which
+ * reads weights, which may come from `far`. */
+int cvl_pays_to_pad(const cvl_conv2d_shape *shape, int backward_data, int far);
 
 /* The padding of what a pass reads. */
 typedef struct cvl_padding {

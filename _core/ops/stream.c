@@ -22,10 +22,7 @@ enum {
      * least; for fewer. And rows beyond which it is as well to copy panels, whose sums do not move. */
     FAR_W = 31 << 16,
     FAR_W_FEW = 1 << 23,
-    MOST_ROWS = 64,
-
-    /* Bytes: of shorter vectors sums take longer than w. */
-    VECTOR = 32
+    MOST_ROWS = 64
 };
 
 typedef struct plan {
@@ -126,8 +123,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const ptrdiff_t rows = shape->d.N * shape->d.H * shape->d.W;
     (void)pass;
-    return shape->w_size >= (rows < ROWS ? FAR_W_FEW : FAR_W) && rows <= MOST_ROWS && kernels() &&
-           kernels()->vector >= VECTOR;
+    return shape->w_size >= (rows < ROWS ? FAR_W_FEW : FAR_W) && rows <= MOST_ROWS;
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

@@ -288,7 +288,7 @@ def test_places_of_inputs_and_outputs_are_their_own():
         elements = [int(n) for n in rng.integers(0, 100, total)]
         ops = []
         for y in range(outside + 1, total):
-            ops.append(("add", y, (y - 1, int(rng.integers(0, y)))))
+            ops.append(("concat", y, (y - 1, int(rng.integers(0, y)))))
         read = {v for op in ops for v in op[2]}
         given = [v for v in range(outside) if v in read]
         made = [op[1] for op in ops[:-1] if rng.random() < 0.3]

@@ -20,7 +20,7 @@ extern "C" {
  *
  * Each operator is the function of convlet.h of that name, with its descriptor and its bits: */
 typedef enum cvl_op_kind {
-    CVL_OP_CONV2D = 0,     /* cvl_conv2d_forward; with z: act(conv2d(x, w) + b + z) */
+    CVL_OP_CONV2D = 0,     /* cvl_conv2d_forward; with z: act(conv2d(x, w) + b + z); y may be z */
     CVL_OP_LINEAR = 1,     /* cvl_linear_forward */
     CVL_OP_BATCH_NORM = 2, /* cvl_batch_norm_inference: w gamma, b beta, z residual */
     CVL_OP_MAX_POOL2D = 3, /* cvl_max_pool2d_forward */

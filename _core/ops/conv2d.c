@@ -249,32 +249,61 @@ cvl_status NAME(conv2d_make_ready)(NAME(conv2d_ready) *f, const cvl_conv2d *d, i
     return f->engine ? CVL_OK : CVL_ERR_ALGORITHM;
 }
 
-/* Where the engine does not add, the sum is a pass of its own. */
+size_t NAME(conv2d_no_workspace)(const cvl_conv2d_shape *shape, int threads)
+{
+    (void)shape;
+    (void)threads;
+    return 0;
+}
+
+/* Where the engine does not add, the sum is a pass of its own, from the workspace to y. */
+size_t NAME(conv2d_sum_workspace)(const NAME(conv2d_ready) *f, int threads)
+{
+    cvl_scratch scratch = {NULL, 0};
+    cvl_carve(&scratch, f->engine->sum_workspace ? f->engine->sum_workspace(&f->shape, threads)
+                                                 : (size_t)f->shape.y_size * sizeof(T));
+    return scratch.used;
+}
+
 cvl_status NAME(conv2d_run_ready)(const NAME(conv2d_ready) *f, T *y,
                                   const NAME(conv2d_operands) *from, const cvl_exec *run)
 {
     const cvl_conv2d_shape *shape = &f->shape;
-    const int apart = from->z && !f->engine->adds;
     const cvl_activation activation = shape->d.activation;
-    const cvl_status status = NAME(conv2d_run)(
+    const int apart = from->z && !f->engine->sum_workspace;
+    cvl_exec exec;
+    cvl_status status = cvl_read_exec(&exec, run, 0);
+    const size_t bytes = from->z ? NAME(conv2d_sum_workspace)(f, exec.threads) : 0;
+    if (status == CVL_OK && bytes > 0)
+        status = cvl_read_exec(&exec, run, bytes);
+    if (status != CVL_OK)
+        return status;
+    char *sums = exec.workspace;
+    if (bytes > 0) {
+        exec.workspace = sums + bytes;
+        exec.workspace_bytes -= bytes;
+    }
+    T *product = apart ? (T *)(void *)sums : y;
+    status = NAME(conv2d_run)(
         &(NAME(conv2d_call)){
             .engine = f->engine,
             .shape = shape,
             .pass = CVL_CONV2D_FORWARD,
-            .out = y,
+            .out = product,
             .x = from->x,
             .w = from->w,
             .packed = from->packed,
             .z = apart ? NULL : from->z,
             .end = {from->b, apart ? CVL_ACTIVATION_NONE : activation, (T)shape->d.slope},
+            .sum_workspace = sums,
             .bytes = f->bytes,
         },
-        run);
+        &exec);
     if (status != CVL_OK || !apart)
         return status;
     const ptrdiff_t n = shape->y_size;
-    return activation == CVL_ACTIVATION_RELU ? NAME(add_relu)(n, y, y, from->z, run)
-                                             : NAME(add)(n, y, y, from->z, run);
+    return activation == CVL_ACTIVATION_RELU ? NAME(add_relu)(n, y, product, from->z, run)
+                                             : NAME(add)(n, y, product, from->z, run);
 }
 
 /* A forward pass of which nothing is known yet. */

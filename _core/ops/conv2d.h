@@ -17,10 +17,11 @@ typedef struct NAME(conv2d_call) {
     cvl_conv2d_pass pass;
     T *out; /* backward weights: or NULL */
     const T *x, *w, *dy;
-    T *db;              /* backward weights: or NULL */
-    const T *packed;    /* forward: w as packed by the engine's `pack`, or NULL */
-    const T *z;         /* forward, if the engine adds: joins y before its activation; or NULL */
-    NAME(epilogue) end; /* of y and dx */
+    T *db;               /* backward weights: or NULL */
+    const T *packed;     /* forward: w as packed by the engine's `pack`, or NULL */
+    const T *z;          /* forward, if the engine adds: joins y before its activation; or NULL */
+    NAME(epilogue) end;  /* of y and dx */
+    char *sum_workspace; /* with z */
     char *workspace;
     size_t bytes; /* that the engine needs of it, where known, else 0 */
     int threads;
@@ -40,7 +41,8 @@ typedef struct NAME(conv2d_engine) {
      * the workspace of the pass. Either both or neither. */
     size_t (*packed_size)(const cvl_conv2d_shape *shape);
     void (*pack)(const NAME(conv2d_call) *call, T *packed);
-    int adds; /* whether it adds z */
+    /* Bytes of workspace besides where it adds z, which the output may be; NULL: it does not add. */
+    size_t (*sum_workspace)(const cvl_conv2d_shape *shape, int threads);
 } NAME(conv2d_engine);
 
 /* Whether weights may meet a padding of zeros: it must leave no trace, and with an infinite one it would
@@ -52,6 +54,9 @@ static inline int NAME(all_finite)(const T *w, ptrdiff_t size)
         all &= w[i] - w[i] == 0;
     return all;
 }
+
+/* The sum_workspace of an engine that needs none. */
+size_t NAME(conv2d_no_workspace)(const cvl_conv2d_shape *shape, int threads);
 
 /* 1x1 convolutions from few channels to few: pixels.c. */
 extern const NAME(conv2d_engine) NAME(pixels_engine);
@@ -114,8 +119,9 @@ typedef struct NAME(conv2d_operands) {
 cvl_status NAME(conv2d_make_ready)(NAME(conv2d_ready) *f, const cvl_conv2d *d, int packed);
 cvl_status NAME(linear_make_ready)(NAME(conv2d_ready) *f, const cvl_linear *d);
 
-/* y = act(conv(x, w) + b + z); with z, act is none or ReLU, and the bits are those of a convolution and
- * an addition. */
+/* y = act(conv(x, w) + b + z); with z, which y may be, act is none or ReLU, the bits are those of a
+ * convolution and an addition, and the workspace is larger by the bytes that the first function says. */
+size_t NAME(conv2d_sum_workspace)(const NAME(conv2d_ready) *f, int threads);
 cvl_status NAME(conv2d_run_ready)(const NAME(conv2d_ready) *f, T *y,
                                   const NAME(conv2d_operands) *from, const cvl_exec *run);
 

@@ -18,11 +18,12 @@ static int read_op(cvl_op *op, const cvl_program *p, ptrdiff_t i)
 /* Whether y may be where an operand lies, or must not touch it. */
 static int may_meet(const cvl_program *p, const cvl_op *op, ptrdiff_t operand)
 {
-    const int in_place = NAME(op_kind_of)(op)->in_place;
+    const op_in_place in_place = NAME(op_kind_of)(op)->in_place;
     const cvl_value *y = p->value + op->y, *a = p->value + operand;
     if (operand < 2 || op->y < 2)
         return operand != op->y;
-    if (in_place && y->place == a->place)
+    if (y->place == a->place &&
+        (in_place == IN_PLACE_OF_ANY || (in_place == IN_PLACE_OF_Z && operand != op->x)))
         return 1;
     return y->place + y->elements <= a->place || a->place + a->elements <= y->place;
 }

@@ -39,7 +39,11 @@ static double conv2d_work(const cvl_op *op, double elements)
 
 static size_t conv2d_scratch(const cvl_op *op, int threads)
 {
-    return NAME(conv2d_forward_workspace_size)(op->descriptor, threads);
+    NAME(conv2d_ready) f;
+    const size_t own = NAME(conv2d_forward_workspace_size)(op->descriptor, threads);
+    const int sum =
+        op->z >= 0 && NAME(conv2d_make_ready)(&f, op->descriptor, op->packed != NULL) == CVL_OK;
+    return own + (sum ? NAME(conv2d_sum_workspace)(&f, threads) : 0);
 }
 
 static cvl_status conv2d_ready(step *s)
@@ -310,11 +314,15 @@ static cvl_status run_elu(const step *s, const arrays *a, const cvl_exec *run)
 
 /* --------------------------------------------------------------------------- the table */
 
-#define MAP(function) \
-    {.in_place = 1, .sizes = same_sizes, .run = run_map, .map = NAME(function##_forward)}
+#define MAP(function)             \
+    {.in_place = IN_PLACE_OF_ANY, \
+     .sizes = same_sizes,         \
+     .run = run_map,              \
+     .map = NAME(function##_forward)}
 
 static const NAME(op_kind) table[] = {
     [CVL_OP_CONV2D] = {.z = Z_OR_NOT,
+                       .in_place = IN_PLACE_OF_Z,
                        .sizes = conv2d_sizes,
                        .work = conv2d_work,
                        .scratch = conv2d_scratch,
@@ -347,10 +355,16 @@ static const NAME(op_kind) table[] = {
                        .sizes = concat_sizes,
                        .scratch = concat_scratch,
                        .run = run_concat},
-    [CVL_OP_ADD] = {.z = Z_ALWAYS, .in_place = 1, .sizes = same_sizes, .run = run_add},
-    [CVL_OP_ADD_RELU] = {.z = Z_ALWAYS, .in_place = 1, .sizes = same_sizes, .run = run_add_relu},
-    [CVL_OP_LEAKY_RELU] = {.in_place = 1, .sizes = same_sizes, .run = run_leaky_relu},
-    [CVL_OP_ELU] = {.in_place = 1, .sizes = same_sizes, .run = run_elu},
+    [CVL_OP_ADD] = {.z = Z_ALWAYS,
+                    .in_place = IN_PLACE_OF_ANY,
+                    .sizes = same_sizes,
+                    .run = run_add},
+    [CVL_OP_ADD_RELU] = {.z = Z_ALWAYS,
+                         .in_place = IN_PLACE_OF_ANY,
+                         .sizes = same_sizes,
+                         .run = run_add_relu},
+    [CVL_OP_LEAKY_RELU] = {.in_place = IN_PLACE_OF_ANY, .sizes = same_sizes, .run = run_leaky_relu},
+    [CVL_OP_ELU] = {.in_place = IN_PLACE_OF_ANY, .sizes = same_sizes, .run = run_elu},
     [CVL_OP_RELU] = MAP(relu),
     [CVL_OP_RELU6] = MAP(relu6),
     [CVL_OP_SIGMOID] = MAP(sigmoid),

@@ -35,10 +35,13 @@ typedef struct NAME(program_arrays) {
 /* Whether there is a z. */
 typedef enum op_z { Z_NEVER, Z_OR_NOT, Z_ALWAYS } op_z;
 
+/* Which inputs y may lie in the place of, read element by element as y is written. */
+typedef enum op_in_place { IN_PLACE_OF_NONE, IN_PLACE_OF_Z, IN_PLACE_OF_ANY } op_in_place;
+
 typedef struct NAME(op_kind) {
     op_z z;
-    int in_place; /* y may be where x or z is */
-    int joins;    /* it reads its `parts` */
+    op_in_place in_place;
+    int joins; /* it reads its `parts` */
     /* Elements of x and y that the descriptor speaks of; where there is none, y holds them before. */
     cvl_status (*sizes)(const cvl_op *op, ptrdiff_t *x, ptrdiff_t *y);
     /* Operations, and bytes of weights, with so many elements of y; NULL: it moves bytes alone. */

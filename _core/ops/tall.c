@@ -121,22 +121,36 @@ static void pack_shared(void *context, ptrdiff_t begin, ptrdiff_t end, int worke
     pack_panels(p, p->packed, begin, end);
 }
 
+/* Bytes of the outputs of a block, which wait there for what is added to them. */
+static size_t block_bytes(const plan *p)
+{
+    const ptrdiff_t bytes = (p->block + GRANULE) * p->columns * (ptrdiff_t)sizeof(T);
+    return (size_t)(cvl_ceil_div(bytes, CVL_LINE) * CVL_LINE);
+}
+
 /* Task: POSITIONS neighbouring positions, the last of which has what is left. */
 static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
 {
     const plan *p = context;
     const NAME(conv2d_call) *call = p->call;
     const T *b = call->packed ? call->packed : in_place(p) ? call->w : p->packed;
+    void (*add)(ptrdiff_t n, T *y, const T *a, const T *b) =
+        call->end.activation == CVL_ACTIVATION_RELU ? p->kernels->add_relu : p->kernels->add;
     if (!b) {
         T *own = (T *)(void *)(call->workspace + (size_t)worker * p->bytes);
         pack_panels(p, own, 0, p->panels);
         b = own;
     }
     const ptrdiff_t last = end == p->tasks ? p->M : end * p->positions;
+    T *sums = call->z ? (T *)(void *)(call->sum_workspace + (size_t)worker * block_bytes(p)) : NULL;
     for (ptrdiff_t first = begin * p->positions, rows; first < last; first += rows) {
         rows = last - first < p->block + GRANULE ? last - first : p->block;
+        T *out = call->out + first * p->columns;
         NAME(tall) t = {.rows = rows, .K = p->K, .c_step = p->columns, .end = call->end};
-        t.c_far = p->M * p->columns * (ptrdiff_t)sizeof(T) > (ptrdiff_t)FAR_BYTES * call->threads;
+        t.c_far = !sums &&
+                  p->M * p->columns * (ptrdiff_t)sizeof(T) > (ptrdiff_t)FAR_BYTES * call->threads;
+        if (sums)
+            t.end.activation = CVL_ACTIVATION_NONE;
         t.a = (p->transposed ? call->dy : call->x) + first * p->K;
         for (ptrdiff_t j = 0, width; j < p->columns; j += width) {
             width = panel_width(p, j);
@@ -144,11 +158,13 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
             t.a_far = j == 0; /* the others find in L2 what it has read */
             t.turned = j == p->wide - p->turned;
             t.b = b + j * p->K;
-            t.c = call->out + first * p->columns + j;
+            t.c = (sums ? sums : out) + j;
             if (call->end.bias)
                 t.end.bias = call->end.bias + j;
             p->kernels->tall(&t);
         }
+        if (sums)
+            add(rows * p->columns, out, sums, call->z + first * p->columns);
     }
 }
 
@@ -183,6 +199,12 @@ static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int
 {
     const plan p = make_plan(shape, pass);
     return p.bytes > OWN_BYTES ? p.bytes : p.bytes * (size_t)threads;
+}
+
+static size_t sum_workspace(const cvl_conv2d_shape *shape, int threads)
+{
+    const plan p = make_plan(shape, CVL_CONV2D_FORWARD);
+    return block_bytes(&p) * (size_t)threads;
 }
 
 static void pack_all(plan *p, T *packed)
@@ -221,4 +243,5 @@ const NAME(conv2d_engine) NAME(tall_engine) = {
     .run = run,
     .packed_size = packed_size,
     .pack = pack,
+    .sum_workspace = sum_workspace,
 };

@@ -321,7 +321,7 @@ const NAME(conv2d_engine) NAME(winograd_engine) = {
     .run = run,
     .packed_size = packed_size,
     .pack = pack,
-    .adds = 1,
+    .sum_workspace = NAME(conv2d_no_workspace),
 };
 
 const NAME(conv2d_engine) NAME(winograd2_engine) = {
@@ -333,5 +333,5 @@ const NAME(conv2d_engine) NAME(winograd2_engine) = {
     .run = run,
     .packed_size = packed_size2,
     .pack = pack,
-    .adds = 1,
+    .sum_workspace = NAME(conv2d_no_workspace),
 };

@@ -194,5 +194,5 @@ const NAME(conv2d_engine) NAME(winograd_phases_engine) = {
     .run = run,
     .packed_size = packed_size,
     .pack = pack,
-    .adds = 1,
+    .sum_workspace = NAME(conv2d_no_workspace),
 };

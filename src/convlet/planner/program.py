@@ -18,6 +18,11 @@ from .steps.norm import NormStep
 
 _LINE = 64  # bytes of a cache line, which places are multiples of
 
+_ELEMENTWISE = (
+    *("add", "add_relu", "relu", "leaky_relu", "relu6", "sigmoid", "tanh", "elu"),
+    *("gelu", "gelu_tanh", "silu", "hard_swish", "softplus"),
+)
+
 _POINTWISE = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
@@ -91,22 +96,37 @@ class Part:
 def _places(ops, elements, line, given=(), made=()):
     """The place in the arena of each value but x and y, and the arena's elements.
 
-    A value gets the first gap between the values that are still to be read. Those given are there
-    before the first operator, and those made are read after the last one.
+    A value gets the place of an input that dies with it, where its operator allows that, or else
+    the first gap between the values that are still to be read. Those given are there before the
+    first operator, and those made are read after the last one.
     """
     last = {value: i for i, op in enumerate(ops) for value in op[2]}
     last |= dict.fromkeys(made, len(ops))
     places, arena = {}, 0
     for i, value in enumerate([*given, *(op[1] for op in ops[:-1])], start=-len(given)):
+        size, over = elements[value], _in_place_of(ops[i]) if i >= 0 else ()
+        same = [v for v in over if v in places and last[v] == i and elements[v] == size]
         taken = sorted((places[v], elements[v]) for v in places if last[v] >= i)
-        place, size = 0, elements[value]
-        for begin, count in taken:
-            if place + size <= begin:
-                break
-            place = max(place, -(-(begin + count) // line) * line)
-        places[value] = place
-        arena = max(arena, place + size)
+        places[value] = places[same[0]] if same else _first_gap(taken, size, line)
+        arena = max(arena, places[value] + size)
     return places, arena
+
+
+def _first_gap(taken, size, line):
+    place = 0
+    for begin, count in taken:
+        if place + size <= begin:
+            break
+        place = max(place, -(-(begin + count) // line) * line)
+    return place
+
+
+def _in_place_of(op):
+    """The inputs of an operator that y may lie in the place of."""
+    kind, _, inputs, *_ = op
+    if kind == "conv2d":  # the summand, unless that is convolved, too
+        return [value for value in inputs[1:] if value != inputs[0]]
+    return inputs if kind in _ELEMENTWISE else ()
 
 
 def _operator(step):

@@ -119,9 +119,10 @@ INLINE void tile(TYPE(outer) *o, ptrdiff_t i0, ptrdiff_t j0, const int rows, con
                 if (--ahead.left == 0)
                     ahead = *++next;
             }
+            if (PIXELS_AHEAD > 0 && many)
 #pragma GCC unroll 3
-            for (int j = 0; PIXELS_AHEAD > 0 && many && j < NV * VL; j += LINE)
-                __builtin_prefetch(b + PIXELS_AHEAD * b_step + j, 0, 3);
+                for (int j = 0; j < NV * VL; j += LINE)
+                    __builtin_prefetch(b + PIXELS_AHEAD * b_step + j, 0, 3);
             if (PIXELS_AHEAD > 0 && (many || rows > ROWS_2))
                 __builtin_prefetch(x + PIXELS_AHEAD * a_step, 0, 3);
             add_pixel(acc, x, b, last, rows, NV, full);

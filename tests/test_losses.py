@@ -67,6 +67,21 @@ def widened(options):
 # --- cross-entropy --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("logit", "label", "weight", "expected"),
+    [(3e38, 1, 1, np.inf), (47.5, 0, 0.3, 1.65e-42), (0, 0, 1e-41, 6.93e-42)],
+)
+def test_losses_that_float32_does_not_hold(logit, label, weight, expected):
+    """Losses of rows round to infinity or to few digits, whatever NumPy makes of such numbers."""
+    logits = np.array([[logit, -logit]], np.float32)
+    with np.errstate(all="raise"):
+        row, _ = ops.softmax_cross_entropy(
+            logits, np.array([label]), sample_weight=np.array([weight], float), reduction="none"
+        )
+
+    assert row.item() == pytest.approx(expected, rel=0.01)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("on", OPTIONS, ids=name_of)
 @pytest.mark.parametrize("case", CLASS_CASES, ids=[case.name for case in CLASS_CASES])

@@ -183,8 +183,14 @@ def weights(value, name, dtype):
 
 def converted(value, dtype):
     """Return a dense array of `dtype`; numbers too large for it become infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         return _dense(value, dtype)
+
+
+def write_rounded(out, value):
+    """Write float64 numbers into an array of any dtype; those too large for it become infinite."""
+    with np.errstate(over="ignore", under="ignore"):
+        np.copyto(out, value, casting="same_kind")
 
 
 def bad_weight(value, name):

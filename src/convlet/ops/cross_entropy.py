@@ -241,5 +241,5 @@ class _Rows:
         if self.reduction != 0:
             return loss.item(), gradient
         losses = new(self.shape, x.dtype.char)
-        np.copyto(losses, loss.reshape(self.shape), casting="same_kind")
+        _checks.write_rounded(losses, loss.reshape(self.shape))
         return losses, gradient

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 import convlet
-from convlet import threads
+from convlet import losses, ops, threads
 from processes import run_python
 
 
@@ -295,3 +296,52 @@ def test_every_isa_of_this_cpu_can_be_chosen():
     """Each level that the CPU has can be forced."""
     for isa in convlet.show_config("dicts")["isa_available"]:
         assert default_in_process(CONVLET_ISA=isa).returncode == 0
+
+
+LARGE = np.ones((8, 64, 64, 16), np.float32)
+FILTERS, CHANNELS = np.ones((3, 3, 16, 16), np.float32), np.ones(16, np.float32)
+FOLDED = convlet.Sequential(convlet.Conv2d(16, 16, 3)).fold()
+CALLS = {
+    "add": lambda: ops.add(LARGE, LARGE),
+    "relu": lambda: ops.relu(LARGE),
+    "elu": lambda: ops.elu(LARGE),
+    "softmax": lambda: ops.softmax(LARGE),
+    "conv2d": lambda: ops.conv2d(LARGE, FILTERS),
+    "conv2d_backward": lambda: ops.conv2d_backward(LARGE, LARGE, FILTERS, padding=1),
+    "linear": lambda: ops.linear(LARGE, FILTERS[0, 0]),
+    "batch_norm": lambda: ops.batch_norm(LARGE, CHANNELS, CHANNELS),
+    "layer_norm": lambda: ops.layer_norm(LARGE, CHANNELS, CHANNELS),
+    "max_pool2d": lambda: ops.max_pool2d(LARGE, 2),
+    "upsample2d": lambda: ops.upsample2d(LARGE, 2),
+    "mse": lambda: losses.mse(LARGE, LARGE),
+    "cross-entropy": lambda: ops.softmax_cross_entropy(LARGE, np.zeros((8, 64, 64), int)),
+    "step": convlet.Adam([convlet.Parameter(LARGE)]).step,
+    "folded": lambda: FOLDED(LARGE),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_other_threads_run_during_a_call(name):
+    """A call of some size lets other threads of Python run, which here nothing else does."""
+    begin, seen = threading.Event(), []
+
+    def work():
+        begin.wait()
+        seen.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    interval = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1000)
+        begin.set()
+        for _ in range(200):
+            if seen:
+                break
+            CALLS[name]()
+        ran = bool(seen)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+
+    assert ran

@@ -123,7 +123,16 @@ def test_pkg_config_file_agrees(capsys):
     assert fields["Version"] == convlet.__version__
 
 
-@pytest.mark.skipif(not shutil.which("meson"), reason="meson is not here")
+def has_meson():
+    """Whether there are a Meson that reads meson.build, which asks for 1.4, and a ninja for it."""
+    if not (shutil.which("meson") and shutil.which("ninja")):
+        return False
+    asked = subprocess.run(["meson", "--version"], capture_output=True, text=True)
+    numbers = re.match(r"(\d+)\.(\d+)", asked.stdout)
+    return numbers is not None and tuple(map(int, numbers.groups())) >= (1, 4)
+
+
+@pytest.mark.skipif(not has_meson(), reason="Meson 1.4 and ninja are not here")
 def test_a_meson_project_takes_the_clone(tmp_path):
     """A project with the clone as a subproject, as the page of C says, gets no tests of it."""
     root = EXAMPLES.parent

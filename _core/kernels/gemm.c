@@ -22,6 +22,8 @@ static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const
         }
         return;
     }
+    const int bounded = is_bounded(&end);
+    const V low = low_of(&end), high = high_of(&end);
     for (int j = 0; j * VL < t->nr; j++) {
         const int columns = t->nr - j * VL;
         const V bias = end.bias ? vload_part(end.bias + j * VL, columns) : vzero();
@@ -32,7 +34,7 @@ static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const
                 v = vadd(vload_part(c, columns), v);
             if (end.bias)
                 v = vadd(v, bias);
-            vstore_part(c, activate(v, &end), columns);
+            vstore_part(c, bounded ? bound(v, low, high) : activate(v, &end), columns);
         }
     }
 }
@@ -43,10 +45,22 @@ INLINE int is_plain(const TYPE(gemm_tile) *t)
     return !t->add && !t->end.bias && t->end.activation == CVL_ACTIVATION_NONE;
 }
 
-INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int NV)
+INLINE void finish(const TYPE(gemm_tile) *t, V acc[8][4], const int MR, const int NV,
+                   const int ends)
 {
-    if (t->mr == MR && is_plain(t)) {
+    const int plain = is_plain(t);
+    if (t->mr == MR && (plain || (ends && !t->add && t->end.bias && is_bounded(&t->end)))) {
         const int nr = t->nr;
+        if (ends && !plain) {
+            const V low = low_of(&t->end), high = high_of(&t->end);
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; j++) {
+                const V bias = vload_part(t->end.bias + j * VL, nr - j * VL);
+#pragma GCC unroll 8
+                for (int i = 0; i < MR; i++)
+                    acc[i][j] = bound(vadd(acc[i][j], bias), low, high);
+            }
+        }
         /* Read before the first store, which might change them for all the compiler knows; but not
          * kept since begin(), for there are not registers for them. */
         __asm__("" : "+r"(t));
@@ -165,7 +179,7 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             }
         }
     }
-    finish(t, acc, MR, NV);
+    finish(t, acc, MR, NV, ENDS && (kind == PLAIN || kind == SINGLE));
 }
 
 /* Every tile is a function of its own, or the compiler runs out of registers for the rows. */
@@ -390,7 +404,7 @@ static __attribute__((noinline)) void groups_tile(const TYPE(gemm_tile) *t, ptrd
             pick = unext(pick);
         }
     }
-    finish(t, acc, MR, 1);
+    finish(t, acc, MR, 1, ENDS);
 }
 
 /* Of one group the inputs are broadcast. Runs are short: few of their steps ask whether there are more. */
@@ -424,7 +438,7 @@ static __attribute__((noinline)) void group_tile(const TYPE(gemm_tile) *t)
             step(t, acc, a, k, b, MR, 1, 1);
         }
     }
-    finish(t, acc, MR, 1);
+    finish(t, acc, MR, 1, ENDS);
 }
 
 void KERNEL(gemm_groups)(const TYPE(gemm_tile) *all)

@@ -83,13 +83,27 @@ INLINE void finish(const TYPE(tall) *t, T *c, V *acc, ptrdiff_t k0, const int R,
 {
     const ptrdiff_t step = t->c_step;
     const int left = (int)(t->columns - (NV - 1) * VL);
-    if (t->K > CVL_ORDER_K || t->end.bias || t->end.activation != CVL_ACTIVATION_NONE) {
+    const int ends = t->end.bias || t->end.activation != CVL_ACTIVATION_NONE;
+    if (t->K > CVL_ORDER_K || (ends && !(ENDS && t->end.bias && is_bounded(&t->end)))) {
         V sums[SUMS];
 #pragma GCC unroll 24
         for (int i = 0; i < R * NV; i++)
             sums[i] = acc[i];
         finish_any(t, c, sums, k0, R, NV);
-    } else if (left == VL) {
+        return;
+    }
+    if (ends) {
+        const V low = low_of(&t->end), high = high_of(&t->end);
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; j++) {
+            const V bias =
+                j < NV - 1 ? vload(t->end.bias + j * VL) : vload_part(t->end.bias + j * VL, left);
+#pragma GCC unroll 12
+            for (int i = 0; i < R; i++)
+                acc[i * NV + j] = bound(vadd(acc[i * NV + j], bias), low, high);
+        }
+    }
+    if (left == VL) {
 #pragma GCC unroll 12
         for (int i = 0; i < R; i++, c += step)
 #pragma GCC unroll 4

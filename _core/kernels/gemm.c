@@ -456,6 +456,63 @@ void KERNEL(gemm_groups)(const TYPE(gemm_tile) *all)
     }
 }
 
+#ifdef CVL_F32
+/* A panel of two vectors is half of what a wide tile takes from L2, where it waits for it; and is fetched AHEAD
+ * elements before, where it comes from beyond. */
+#ifdef CVL_LEVEL_AVX512
+enum { FEW_ROWS = CVL_FEW_ROWS };
+#else
+enum { FEW_ROWS = CVL_FEW_ROWS / 2 };
+#endif
+enum { FEW_NV = 2, FEW_AHEAD = 2048 / (int)sizeof(T) };
+
+INLINE void few_tile(const TYPE(gemm_tile) *t, int far, const int R)
+{
+    const T *a = t->a[0], *b = t->b;
+    V acc[FEW_ROWS * FEW_NV];
+#pragma GCC unroll 24
+    for (int i = 0; i < R * FEW_NV; i++)
+        acc[i] = vzero();
+#pragma GCC unroll 1
+    for (ptrdiff_t k = t->run->k; k > 0; k--, a += R, b += FEW_NV * VL) {
+        if (far)
+#pragma GCC unroll 2
+            for (int j = 0; j < FEW_NV * VL; j += LINE)
+                PREFETCH(b + FEW_AHEAD + j, 0);
+        const V b0 = vload(b), b1 = vload(b + VL);
+#pragma GCC unroll 12
+        for (int i = 0; i < R; i++) {
+            const V av = vset1(a[i]);
+            acc[i * FEW_NV] = vfma(av, b0, acc[i * FEW_NV]);
+            acc[i * FEW_NV + 1] = vfma(av, b1, acc[i * FEW_NV + 1]);
+        }
+    }
+    V sums[FEW_ROWS * FEW_NV];
+#pragma GCC unroll 24
+    for (int i = 0; i < R * FEW_NV; i++)
+        sums[i] = acc[i];
+    finish_any(t, sums, FEW_NV);
+}
+#define FEW(name, R)                                                              \
+    static __attribute__((noinline)) void name(const TYPE(gemm_tile) *t, int far) \
+    {                                                                             \
+        few_tile(t, far, R);                                                      \
+    }
+FEW(few_most, FEW_ROWS)
+FEW(few_some, FEW_ROWS - 2)
+FEW(few_least, FEW_ROWS - 4)
+
+void KERNEL(gemm_few)(const TYPE(gemm_tile) *t, ptrdiff_t rows, int far)
+{
+    if (rows == FEW_ROWS)
+        few_most(t, far);
+    else if (rows == FEW_ROWS - 2)
+        few_some(t, far);
+    else
+        few_least(t, far);
+}
+#endif
+
 #define CVL_KERNEL(result, name, arguments) extern result KERNEL(name) arguments;
 #include "kernels.inc"
 #undef CVL_KERNEL

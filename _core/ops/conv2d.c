@@ -21,6 +21,9 @@ static const NAME(conv2d_engine) *const engines[] = {
     &NAME(dot_engine),
     &NAME(stream_engine),
     &NAME(tall_engine),
+#ifdef CVL_F32
+    &NAME(few_engine),
+#endif
     &NAME(product_engine),
     &NAME(direct_engine),
 };

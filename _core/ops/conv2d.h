@@ -85,6 +85,9 @@ extern const NAME(conv2d_engine) NAME(stream_engine);
 /* 1x1 convolutions of many positions: tall.c. */
 extern const NAME(conv2d_engine) NAME(tall_engine);
 
+/* 1x1 convolutions of a few positions, whose packed weights come from afar: few.c. */
+extern const NAME(conv2d_engine) NAME(few_engine);
+
 /* 1x1 convolutions of few positions, as a linear layer is: product.c. */
 extern const NAME(conv2d_engine) NAME(product_engine);
 

@@ -31,6 +31,10 @@ static const cvl_conv2d cases[] = {
     CASE(2, 15, 19, 66, 43, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),  /* panels of several vectors, */
     CASE(3, 11, 17, 62, 83, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 23, 24, 387, 84, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1), /* packed by all threads */
+    /* A few rows of packed weights that are many: tiles of 8, 10 and 12, the last of which are partly empty. */
+    CASE(1, 3, 5, 403, 333, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(2, 5, 5, 262, 501, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
+    CASE(5, 7, 1, 257, 513, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 1, 1, 67, 37, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),    /* one row, of few channels */
     CASE(1, 1, 1, 165, 21, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),
     CASE(1, 1, 1, 13, 70, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1),    /* or to few */

@@ -8,6 +8,9 @@
 
 #define PREFETCH(p, write) __builtin_prefetch((p), (write), 3)
 
+/* How many k before its use B is fetched, where it is far. */
+enum { FAR = 8 };
+
 /* Writes sums (mr, NV*VL) to c, with whatever the tile asks for on the way. */
 static __attribute__((noinline)) void finish_any(const TYPE(gemm_tile) *t, const V *sums, int NV)
 {
@@ -168,6 +171,10 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
 #pragma GCC unroll 1
                 for (; stop - k >= 2; k += 2, b += 2 * b_step) {
                     __asm__("" : "+r"(k));
+                    if (CVL_SINGLE && kind == PLAIN && NV > 1 && t->far)
+#pragma GCC unroll 8
+                        for (int j = 0; j < 2 * NV * VL; j += LINE)
+                            PREFETCH(b + (FAR + j / (NV * VL)) * b_step + j % (NV * VL), 0);
                     step(t, acc, a, k, b, MR, NV, 1);
                     step(t, acc, a, k + 1, b + b_step, MR, NV, 1);
                 }

@@ -20,6 +20,7 @@ typedef struct CVL_DTYPE_NAME(cvl_gemm_tile) {
     ptrdiff_t a0;
     int lead;   /* of gemm_groups alone */
     int ahead;  /* fetch rows MR.. of a, of the tile that comes next, into the cache */
+    int far;    /* B comes from beyond L2 */
     int single; /* every run is one element long */
     int packed; /* rows of B hold NR readable elements */
     const T *b; /* row k at b + k * b_step */

@@ -235,6 +235,7 @@ static void run_panel(const plan *p, worker *w, ptrdiff_t count, ptrdiff_t group
                 job.a = w->a + first;
                 job.c = w->c + first;
                 job.mr = (int)cvl_min(rows, count - first);
+                job.far = p->far && first == from;
                 if (slides)
                     panel->slide(&job);
                 else if (p->vectors)

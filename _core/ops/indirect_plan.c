@@ -32,6 +32,11 @@ enum {
     NARROW_POSITIONS = 256,
     NARROW = 512,
 
+    /* Packed weights that come from beyond L2 are fetched by the first tile of the positions, if these are few:
+     * 1.08 times as fast from L3, 1.2 to 1.3 from memory. */
+    FAR_W = 128 * 1024,
+    FAR_POSITIONS = 256,
+
     /* Elements of a run up to which it is cut into single ones. */
     SHORT = 12,
 
@@ -176,6 +181,7 @@ static void choose_packing(plan *p, const cvl_conv2d_shape *shape, int ready)
     if (ready)
         p->packing = PACK_READY;
     p->pieces = cvl_max(1, cvl_min(PIECES, count / PIECE));
+    p->far = ready && count <= FAR_POSITIONS && shape->w_size >= FAR_W;
     p->block = p->taps == 1 || NAME(panel_is_far)(p->K, p->bands.band[0].NR) ? BLOCK_1X1 : BLOCK;
 }
 

@@ -43,6 +43,7 @@ typedef struct plan {
     int cells;         /* a position stands for a cell, all of which but itself is 0 */
     T *packed;         /* what PACK_SHARED writes */
     const T *ready;    /* B in panels */
+    int far;           /* B comes from beyond L2 */
     char *worker_memory;
     size_t worker_bytes;
     int *not_finite; /* (threads): whether a worker wrote what is not, where there is padding */

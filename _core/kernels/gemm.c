@@ -463,20 +463,15 @@ void KERNEL(gemm_groups)(const TYPE(gemm_tile) *all)
     }
 }
 
-#ifdef CVL_F32
+#if defined(CVL_F32) && defined(CVL_LEVEL_AVX512)
 /* A panel of two vectors is half of what a wide tile takes from L2, where it waits for it; and is fetched AHEAD
  * elements before, where it comes from beyond. */
-#ifdef CVL_LEVEL_AVX512
-enum { FEW_ROWS = CVL_FEW_ROWS };
-#else
-enum { FEW_ROWS = CVL_FEW_ROWS / 2 };
-#endif
 enum { FEW_NV = 2, FEW_AHEAD = 2048 / (int)sizeof(T) };
 
 INLINE void few_tile(const TYPE(gemm_tile) *t, int far, const int R)
 {
     const T *a = t->a[0], *b = t->b;
-    V acc[FEW_ROWS * FEW_NV];
+    V acc[CVL_FEW_ROWS * FEW_NV];
 #pragma GCC unroll 24
     for (int i = 0; i < R * FEW_NV; i++)
         acc[i] = vzero();
@@ -494,7 +489,7 @@ INLINE void few_tile(const TYPE(gemm_tile) *t, int far, const int R)
             acc[i * FEW_NV + 1] = vfma(av, b1, acc[i * FEW_NV + 1]);
         }
     }
-    V sums[FEW_ROWS * FEW_NV];
+    V sums[CVL_FEW_ROWS * FEW_NV];
 #pragma GCC unroll 24
     for (int i = 0; i < R * FEW_NV; i++)
         sums[i] = acc[i];
@@ -505,19 +500,22 @@ INLINE void few_tile(const TYPE(gemm_tile) *t, int far, const int R)
     {                                                                             \
         few_tile(t, far, R);                                                      \
     }
-FEW(few_most, FEW_ROWS)
-FEW(few_some, FEW_ROWS - 2)
-FEW(few_least, FEW_ROWS - 4)
+FEW(few_most, CVL_FEW_ROWS)
+FEW(few_some, CVL_FEW_ROWS - 2)
+FEW(few_least, CVL_FEW_ROWS - 4)
 
-void KERNEL(gemm_few)(const TYPE(gemm_tile) *t, ptrdiff_t rows, int far)
+static void few(const TYPE(gemm_tile) *t, ptrdiff_t rows, int far)
 {
-    if (rows == FEW_ROWS)
+    if (rows == CVL_FEW_ROWS)
         few_most(t, far);
-    else if (rows == FEW_ROWS - 2)
+    else if (rows == CVL_FEW_ROWS - 2)
         few_some(t, far);
     else
         few_least(t, far);
 }
+#define FEW_TILES few
+#else
+#define FEW_TILES NULL
 #endif
 
 #define CVL_KERNEL(result, name, arguments) extern result KERNEL(name) arguments;
@@ -527,6 +525,7 @@ void KERNEL(gemm_few)(const TYPE(gemm_tile) *t, ptrdiff_t rows, int far)
 const TYPE(kernels) KERNEL(kernels) = {
     .gemm = PANELS,
     .vector = sizeof(V),
+    .few = FEW_TILES,
 #define CVL_KERNEL(result, name, arguments) .name = KERNEL(name),
 #include "kernels.inc"
 #undef CVL_KERNEL

@@ -46,7 +46,7 @@ enum { CVL_THIN_ROWS = 4, CVL_THIN_COLUMNS = 64 };
 /* A tile of chain.c. */
 enum { CVL_CHAIN_ROWS = 8, CVL_CHAIN_COLUMNS = 48 };
 
-/* Rows of a tile of gemm_few, at most, or 2 or 4 less; but where vectors are not of 64 bytes, half as many. */
+/* Rows of a tile of `few`, at most; or 2 or 4 less. */
 enum { CVL_FEW_ROWS = 12 };
 
 /* What tall.c takes: rows at least, and columns at most where rows lie in the lanes. */

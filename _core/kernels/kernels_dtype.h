@@ -275,6 +275,9 @@ typedef struct CVL_DTYPE_NAME(cvl_kernels) {
     /* Widest first; a level with fewer than CVL_GEMM_PANELS widths repeats its narrowest. */
     CVL_DTYPE_NAME(cvl_gemm_panel) gemm[CVL_GEMM_PANELS + 2];
     ptrdiff_t vector; /* bytes */
+    /* A tile of one run, of `rows` rows, used or not, and a panel of two vectors; a[0] holds A turned, (k, rows).
+     * `far`: B comes from beyond L2. Or NULL, where registers do not hold so many. */
+    void (*few)(const CVL_DTYPE_NAME(cvl_gemm_tile) *tile, ptrdiff_t rows, int far);
 #define CVL_KERNEL(result, name, arguments) result(*name) arguments;
 #include "kernels.inc"
 #undef CVL_KERNEL

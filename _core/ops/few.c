@@ -8,8 +8,6 @@
 #include "conv2d.h"
 
 enum {
-    VECTOR = 64, /* bytes; of shorter ones registers hold half the rows of a tile */
-
     /* Positions between which it is faster than product.c: of fewer w is all that counts, of more the tiles
      * of that have the better shape; and elements of w that come from beyond L2. */
     LEAST = 7,
@@ -31,11 +29,9 @@ static size_t make_plan(plan *p, const cvl_conv2d_shape *shape, int threads, cha
 {
     const cvl_conv2d *d = &shape->d;
     *p = (plan){.kernels = kernels(), .M = d->N * d->H * d->W, .K = d->C, .columns = d->OC};
-    const ptrdiff_t vector = p->kernels ? p->kernels->vector : VECTOR;
-    const ptrdiff_t most = vector == VECTOR ? CVL_FEW_ROWS : CVL_FEW_ROWS / 2;
-    const ptrdiff_t tiles = cvl_ceil_div(p->M, most);
-    p->rows = cvl_max(most - 4, cvl_ceil_div(cvl_ceil_div(p->M, tiles), 2) * 2);
-    p->width = 2 * vector / (ptrdiff_t)sizeof(T);
+    const ptrdiff_t tiles = cvl_ceil_div(p->M, CVL_FEW_ROWS);
+    p->rows = cvl_max(CVL_FEW_ROWS - 4, cvl_ceil_div(cvl_ceil_div(p->M, tiles), 2) * 2);
+    p->width = 2 * p->kernels->vector / (ptrdiff_t)sizeof(T);
     p->copied = cvl_ceil_div(tiles * p->rows * p->K, LINE) * LINE;
     cvl_scratch s = {base, 0};
     p->copies = cvl_carve(&s, (size_t)(threads * p->copied) * sizeof(T));
@@ -85,7 +81,7 @@ static void compute(void *context, ptrdiff_t begin, ptrdiff_t end, int worker)
                 tile.mr = (int)cvl_min(p->rows, p->M - row);
                 for (int i = 0; i < tile.mr; i++)
                     c[i] = p->call->out + (row + i) * p->columns;
-                p->kernels->gemm_few(&tile, p->rows, row == 0);
+                p->kernels->few(&tile, p->rows, row == 0);
             }
             b += run.k * p->width;
         }
@@ -104,7 +100,7 @@ static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const ptrdiff_t rows = shape->d.N * shape->d.H * shape->d.W;
     (void)pass;
-    return rows >= LEAST && rows <= MOST && shape->w_size >= FAR_W;
+    return rows >= LEAST && rows <= MOST && shape->w_size >= FAR_W && kernels() && kernels()->few;
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

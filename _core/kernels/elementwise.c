@@ -1,4 +1,4 @@
-/* elementwise.c: ReLU and addition. */
+/* elementwise.c: ReLU and addition; and whether all elements are finite. */
 #include "elementwise.h"
 
 /* vmax(0, x) is x where x is NaN or -0. */
@@ -41,4 +41,20 @@ void KERNEL(add)(ptrdiff_t n, T *y, const T *a, const T *b)
 void KERNEL(add_relu)(ptrdiff_t n, T *y, const T *a, const T *b)
 {
     map_binary(n, y, a, b, vzero(), positive_sum);
+}
+
+int KERNEL(finite)(ptrdiff_t rows, ptrdiff_t n, const T *const *x, ptrdiff_t at)
+{
+    V differences = vzero(); /* NaN where one is not 0 */
+    for (ptrdiff_t row = 0; row < rows; row++)
+        for (ptrdiff_t i = 0; i < n; i += VL) {
+            const V v = vload_part(x[row] + at + i, n - i);
+            differences = vadd(differences, vsub(v, v));
+        }
+    T lanes[VL];
+    vstore(lanes, differences);
+    int all = 1;
+    for (int i = 0; i < VL; i++)
+        all &= lanes[i] == 0;
+    return all;
 }

@@ -49,10 +49,7 @@ typedef struct NAME(conv2d_engine) {
  * be NaN. */
 static inline int NAME(all_finite)(const T *w, ptrdiff_t size)
 {
-    int all = 1;
-    for (ptrdiff_t i = 0; i < size; i++)
-        all &= w[i] - w[i] == 0;
-    return all;
+    return kernels()->finite(1, size, &w, 0);
 }
 
 /* The sum_workspace of an engine that needs none. */

@@ -246,8 +246,8 @@ static void run_panel(const plan *p, worker *w, ptrdiff_t count, ptrdiff_t group
             done = stop;
         }
     }
-    for (ptrdiff_t i = 0; p->padding && i < count; i++)
-        w->not_finite |= !NAME(all_finite)(w->c[i] + column, job.nr);
+    if (p->padding)
+        w->not_finite |= !p->kernels->finite(count, job.nr, (const T *const *)w->c, column);
 }
 
 /* Backward data of a 1x1 convolution: of a cell of SH x SW inputs only the first is read. Whether the

@@ -230,3 +230,61 @@ def test_a_parameter_is_an_array_to_numpy():
     assert not np.shares_memory(p.value, np.array(p))
     assert (np.float64, np.float32(3)) == (np.asarray(p, np.float64).dtype, np.sum(p))
     np.testing.assert_array_equal(np.array([0, 2, 4], np.float32), np.full(3, 2, np.float32) * p)
+
+
+def linear_and_gradient(rng):
+    """A layer, its pullback and what one call of that adds to the weight's gradient."""
+    layer = cl.Linear(5, 4, rng=0)
+    model = cl.Sequential(layer)
+    x, dy = (rng.standard_normal((3, n)).astype(np.float32) for n in (5, 4))
+    return layer, lambda: model.vjp(x)[1](dy), cl.ops.linear_backward(dy, x, layer.weight.value)[1]
+
+
+def test_pullbacks_add_up_until_the_gradient_is_zeroed(rng):
+    """The first writes a gradient that is zero, all others add; zeroing begins anew."""
+    layer, pull, dw = linear_and_gradient(rng)
+    optimizer = cl.SGD(layer.parameters(), lr=0.0)
+    kept = layer.weight.kept_grad()
+    for zero in (optimizer.zero_grad, lambda: optimizer.step(zero_grad=True)):
+        pull()
+        np.testing.assert_array_equal(kept, dw)
+        pull()
+        np.testing.assert_array_equal(kept, dw + dw)
+        zero()
+        assert not kept.any()
+    assert layer.weight.kept_grad() is kept
+
+
+def test_what_others_write_to_a_gradient_is_added_to(rng):
+    """Whoever took `grad` may write to it at any time, also after it was zeroed."""
+    layer, pull, dw = linear_and_gradient(rng)
+    optimizer = cl.SGD(layer.parameters(), lr=0.0)
+    grad = layer.weight.grad
+    optimizer.zero_grad()
+    grad += 1
+    pull()
+    np.testing.assert_array_equal(grad, dw + 1)
+
+
+def test_assigned_and_accumulated_gradients_are_added_to(rng):
+    """Neither leaves the gradient to be written over; nor does pickling one that is not zero."""
+    layer, pull, dw = linear_and_gradient(rng)
+    layer.weight.grad = np.ones_like(dw)
+    pull()
+    np.testing.assert_array_equal(layer.weight.kept_grad(), dw + 1)
+    layer, pull, dw = linear_and_gradient(rng)
+    layer.weight.accumulate(np.ones_like(dw))
+    duplicate = copy.deepcopy(layer.weight)
+    pull()
+    np.testing.assert_array_equal(layer.weight.kept_grad(), dw + 1)
+    assert duplicate.blank_grad() is None
+
+
+def test_the_gradient_of_a_frozen_parameter_is_not_written(rng):
+    """Even where the layer was frozen between the two halves of a step."""
+    layer = cl.Linear(5, 4, rng=0)
+    x, dy = (rng.standard_normal((3, n)).astype(np.float32) for n in (5, 4))
+    pullback = cl.Sequential(layer).vjp(x)[1]
+    layer.freeze()
+    pullback(dy)
+    assert not layer.weight.kept_grad().any()

@@ -107,6 +107,9 @@ class Parameter:
     `parameters()` or `vjp` of the outermost model; an array taken from `value` before is then
     detached. Copies made by copy.deepcopy and pickle own their memory.
 
+    A pullback writes a gradient that is zero, and adds to it else. Of a parameter whose `grad` was
+    read it always adds, since who has the array may have written to it.
+
     Examples
     --------
     >>> import numpy as np
@@ -118,7 +121,7 @@ class Parameter:
     # No __dict__, so that setting an attribute of other libraries, as requires_grad, is an error.
     __slots__ = (
         *("shape", "dtype", "kind", "name", "trainable"),
-        *("_value", "_grad", "_draw", "_arena", "__weakref__"),
+        *("_value", "_grad", "_draw", "_arena", "_blank", "_lent", "__weakref__"),
     )
 
     def __init__(self, value: Array, *, kind: Kind = "weight", name: str | None = None) -> None:
@@ -132,6 +135,8 @@ class Parameter:
         self.shape, self.dtype, self.kind, self.name = shape, dtype, kind, name
         self.trainable = True
         self._value = self._grad = self._draw = self._arena = None
+        self._blank = True  # the gradient is zero, unless it was lent to somebody who wrote to it
+        self._lent = False
 
     @classmethod
     def drawn(
@@ -170,15 +175,13 @@ class Parameter:
     @property
     def grad(self) -> np.ndarray:
         """The sum of the gradients since it was last zeroed."""
-        if self._grad is None:
-            with _lock:
-                if self._grad is None:
-                    self._grad = line_zeros(self.shape, self.dtype)
-        return self._grad
+        self._lent = True
+        return self.kept_grad()
 
     @grad.setter
     def grad(self, grad: Array) -> None:
-        self._copy_in(self.grad, grad, "grad")
+        self._blank = False
+        self._copy_in(self.kept_grad(), grad, "grad")
 
     if not TYPE_CHECKING:  # else a type checker would accept any attribute
 
@@ -206,12 +209,37 @@ class Parameter:
     def accumulate(self, gradient: ArrayLike | None) -> None:
         """Add to the gradient, unless it is None or the parameter is frozen."""
         if gradient is not None and self.trainable:
-            np.add(self.grad, gradient, out=self._grad)
+            self._blank = False
+            np.add(self.kept_grad(), gradient, out=self._grad)
+
+    def kept_grad(self) -> np.ndarray:
+        """Return the gradient to one who neither passes it on nor adds to it."""
+        if self._grad is None:
+            with _lock:
+                if self._grad is None:
+                    self._grad = line_zeros(self.shape, self.dtype)
+        return self._grad
+
+    def blank_grad(self) -> np.ndarray | None:
+        """Return the gradient to be written, if it is zero and nobody else has it; else None.
+
+        Large gradients are worth it: to add them reads and writes as much again.
+        """
+        if self._lent or not (self._blank and self.trainable):
+            return None
+        self._blank = False
+        return self.kept_grad()
+
+    def clear_grad(self, *, cleared: bool = False) -> None:
+        """Fill the gradient with zeros, unless it has been `cleared` already."""
+        if not cleared:
+            self.kept_grad().fill(0)
+        self._blank = True
 
     def drop_grad(self) -> None:
         """Free the gradient if the parameter owns it; the next access gives zeros."""
         if self._arena is None:
-            self._grad = None
+            self._grad, self._blank, self._lent = None, True, False
 
     def place(self) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Return (block of values, block of gradients, first index) of a packed parameter."""
@@ -231,6 +259,7 @@ class Parameter:
         value, grad, kind, name, trainable = state
         self._begin(value.shape, value.dtype, kind, name)
         self._value, self._grad, self.trainable = value, grad, trainable
+        self._blank = grad is None
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f", name={self.name!r}"

@@ -133,14 +133,13 @@ class Optimizer:
         self._t = t
         if zero_grad:
             for parameter in self._parameters:
-                if not parameter.trainable:
-                    parameter.grad.fill(0)
+                parameter.clear_grad(cleared=parameter.trainable)
         return norm
 
     def zero_grad(self) -> None:
         """Fill the gradient of every parameter with zeros."""
         for parameter in self._parameters:
-            parameter.grad.fill(0)
+            parameter.clear_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of the optimizer's state.
@@ -258,7 +257,7 @@ class Optimizer:
         runs = []
         for i in positions:
             p, beside = self._parameters[i], self._places[i]
-            values, grads, first = p.place() or (p.value.reshape(-1), p.grad.reshape(-1), 0)
+            values, grads, first = p.place() or (p.value.reshape(-1), p.kept_grad().reshape(-1), 0)
             here = slice(first, first + p.size)
             last = runs[-1] if runs else None
             if last and last[0] is values and (last[2].stop, last[3].stop) == (first, beside.start):

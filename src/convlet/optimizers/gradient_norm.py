@@ -13,7 +13,7 @@ from ..threads import get_num_threads
 
 def segment(parameter):
     """The gradient of a parameter as a segment of the core."""
-    return parameter.grad.reshape(-1), None, None, None, None
+    return parameter.kept_grad().reshape(-1), None, None, None, None
 
 
 def by_dtype(parameters):

@@ -9,6 +9,12 @@ from ...ops.conv_activation import activation_backward
 from .base import Step
 
 
+def gradient_of(parameter, code):
+    """(array, whether it is the one that the parameter keeps) for a gradient."""
+    blank = parameter.blank_grad()
+    return (empty(parameter.shape, code), False) if blank is None else (blank, True)
+
+
 class ConvStep(Step):
     """Conv2d, with ReLU or one like it where it follows.
 
@@ -86,7 +92,7 @@ class ConvStep(Step):
             dy = activation_backward(dy, run.value(self.y), self.activation)
         # The weights first: then x goes before dx comes.
         if self.needs_dw or self.needs_db:
-            dw = empty(weight.shape, code) if self.needs_dw else None
+            dw, blank = gradient_of(weight, code) if self.needs_dw else (None, False)
             db = empty(bias.shape, code) if self.needs_db else None
             _core.conv2d_backward_weights(
                 self.of_filters(dw),
@@ -96,7 +102,8 @@ class ConvStep(Step):
                 self.plain,
                 threads,
             )
-            weight.accumulate(dw)
+            if not blank:
+                weight.accumulate(dw)
             if self.needs_db:
                 bias.accumulate(db)
             run.release(self.spent)
@@ -132,10 +139,11 @@ class LinearStep(Step):
         dy, code = run.take(self.y), self.code
         weight, bias = self.layer.weight, self.layer.bias
         if self.needs_dw or self.needs_db:
-            dw = empty(weight.shape, code) if self.needs_dw else None
+            dw, blank = gradient_of(weight, code) if self.needs_dw else (None, False)
             db = empty(bias.shape, code) if self.needs_db else None
             _core.linear_backward_weights(dw, db, dy, run.value(self.x), run.threads)
-            weight.accumulate(dw)
+            if not blank:
+                weight.accumulate(dw)
             if self.needs_db:
                 bias.accumulate(db)
             run.release(self.spent)

@@ -134,15 +134,16 @@ INLINE void step(const TYPE(gemm_tile) *t, V acc[8][4], const T *const a[8], ptr
 }
 
 /* What a kind of tile knows beforehand. PLAIN: where rows past MR of a are those of the next tile, they
- * are fetched; of 1x1 convolutions no other prefetcher knows where they lie, which is worth 13 %. SINGLE:
- * runs are one element long, so no inner loop ends where nobody expects it. RAGGED: B is to be read no
- * further than column nr. FEW: nothing. */
-typedef enum tile_kind { PLAIN, FEW, SINGLE, RAGGED } tile_kind;
+ * are fetched; of 1x1 convolutions no other prefetcher knows where they lie, which is worth 13 %. DISTANT:
+ * as PLAIN, and B is fetched too. SINGLE: runs are one element long, so no inner loop ends where nobody
+ * expects it. RAGGED: B is to be read no further than column nr. FEW: nothing. */
+typedef enum tile_kind { PLAIN, DISTANT, FEW, SINGLE, RAGGED } tile_kind;
 
 /* MR, NV and kind are constants where this is inlined, so the loops over them vanish. */
 INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, const tile_kind kind)
 {
     const ptrdiff_t b_step = t->b_step;
+    const int plain = kind == PLAIN || kind == DISTANT;
     const T *a[8];
     V acc[8][4];
     begin(t, acc, MR, NV);
@@ -159,7 +160,7 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
         const ptrdiff_t end = k + run->k;
         while (k != end) {
             ptrdiff_t stop = end;
-            if (kind == PLAIN && t->ahead) {
+            if (plain && t->ahead) {
                 stop = end - k < LINE ? end : k + LINE;
 #pragma GCC unroll 8
                 for (int i = 0; i < MR; i++)
@@ -171,7 +172,7 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
 #pragma GCC unroll 1
                 for (; stop - k >= 2; k += 2, b += 2 * b_step) {
                     __asm__("" : "+r"(k));
-                    if (CVL_SINGLE && kind == PLAIN && NV > 1 && t->far)
+                    if (kind == DISTANT)
 #pragma GCC unroll 8
                         for (int j = 0; j < 2 * NV * VL; j += LINE)
                             PREFETCH(b + (FAR + j / (NV * VL)) * b_step + j % (NV * VL), 0);
@@ -186,17 +187,19 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             }
         }
     }
-    finish(t, acc, MR, NV, ENDS && (kind == PLAIN || kind == SINGLE));
+    finish(t, acc, MR, NV, ENDS && (plain || kind == SINGLE));
 }
 
 /* Every tile is a function of its own, or the compiler runs out of registers for the rows. */
 #define TILE(name, call) \
     static __attribute__((noinline)) void name(const TYPE(gemm_tile) *t) { call; }
 
-/* A panel; tiles of fewer rows take the smallest of MR, R2, R1 that holds them. */
+/* A panel; tiles of fewer rows take the smallest of MR, R2, R1 that holds them. Where B is far nearly all
+ * panels are the wide ones, of 6 rows. */
 #define PANEL(linkage, name, MR, NV, R2, R1)                \
     TILE(name##_single, gemm_tile(t, MR, NV, SINGLE))       \
     TILE(name##_most, gemm_tile(t, MR, NV, PLAIN))          \
+    TILE(name##_distant, gemm_tile(t, MR, NV, DISTANT))     \
     TILE(name##_some, gemm_tile(t, R2, NV, FEW))            \
     TILE(name##_few, gemm_tile(t, R1, NV, FEW))             \
     TILE(name##_ragged, gemm_tile(t, MR, NV, RAGGED))       \
@@ -210,6 +213,8 @@ INLINE void gemm_tile(const TYPE(gemm_tile) *t, const int MR, const int NV, cons
             name##_some(t);                                 \
         else if (t->single)                                 \
             name##_single(t);                               \
+        else if (CVL_SINGLE && MR == 6 && t->far)           \
+            name##_distant(t);                              \
         else                                                \
             name##_most(t);                                 \
     }

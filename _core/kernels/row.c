@@ -73,6 +73,39 @@ void KERNEL(row_product)(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, co
         row_panel(K, columns - j, sums + j, a, w + j, w_step, SOME);
 }
 
+/* Up to NV panels of a vector, each a stream. */
+INLINE void packed_panels(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, const T *w,
+                          ptrdiff_t panel, const int NV)
+{
+    const T *at[MANY];
+    V acc[MANY];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) {
+        at[j] = w + (j * VL < columns ? j : 0) * panel;
+        acc[j] = vzero();
+    }
+#pragma GCC unroll 1
+    for (ptrdiff_t k = 0; k < K; k++) {
+        const V av = vset1(a[k]);
+#pragma GCC unroll 8
+        for (int j = 0; j < NV; j++)
+            acc[j] = vfma(av, vload(at[j] + k * VL), acc[j]);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++)
+        if (j * VL < columns)
+            vstore_part(sums + j * VL, acc[j], columns - j * VL);
+}
+
+void KERNEL(row_packed)(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, const T *w,
+                        ptrdiff_t panel)
+{
+    if (columns > SOME * VL)
+        packed_panels(K, columns, sums, a, w, panel, MANY);
+    else
+        packed_panels(K, columns, sums, a, w, panel, SOME);
+}
+
 /* acc += the sum over k < n of a[k] * (column k of the VL rows at w, of which `rows` exist). */
 static __attribute__((noinline)) V turned_square(V acc, int n, ptrdiff_t rows, const T *a,
                                                  const T *w, ptrdiff_t w_step)

@@ -255,6 +255,29 @@ def test_pullbacks_add_up_until_the_gradient_is_zeroed(rng):
     assert layer.weight.kept_grad() is kept
 
 
+@pytest.mark.parametrize("fuse", [True, False])
+def test_biases_and_norms_are_written_and_added_to_alike(rng, fuse):
+    """A gradient that is written is the one that is added to zeros where somebody has the array."""
+    x, dy = rng.standard_normal((3, 6, 6, 2)), rng.standard_normal((3, 5))
+    layers = cl.Conv2d(2, 3, 3), cl.BatchNorm(3), cl.ReLU(), cl.Flatten(), cl.Linear(48, 5)
+    model = cl.Sequential(*layers, rng=0).astype(np.float64)
+    named, grads = model.named_parameters(), {}
+    for lent in (False, True):
+        with cl.options(fuse=fuse):
+            model.vjp(x)[1](dy)
+            once = {name: p.kept_grad().copy() for name, p in named}
+            model.vjp(x)[1](dy)
+        for name, p in named:
+            np.testing.assert_array_equal(p.kept_grad(), 2 * once[name], err_msg=name)
+            p.clear_grad()
+            assert not p.grad.any()
+        grads[lent] = once
+    assert grads[False].keys() == grads[True].keys() >= {"0.bias", "1.gamma", "1.beta", "4.bias"}
+    for name, gradient in grads[False].items():
+        assert gradient.any(), name
+        np.testing.assert_array_equal(gradient, grads[True][name], err_msg=name)
+
+
 def test_what_others_write_to_a_gradient_is_added_to(rng):
     """Whoever took `grad` may write to it at any time, also after it was zeroed."""
     layer, pull, dw = linear_and_gradient(rng)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from ..._core import empty
 from ...layers.paths import locate
 
 
 def as_images(shape):
     """Return the shape of sequences as that of images of one row, and any other as it is."""
     return (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
+
+
+def gradient_room(parameter, code):
+    """An array for the gradient of a parameter: its own, where that is zero and nobody else's."""
+    blank = parameter.blank_grad()
+    return empty(parameter.shape, code) if blank is None else blank
+
+
+def keep_gradient(parameter, gradient):
+    """Add a gradient that lies elsewhere to the parameter's own."""
+    if gradient is not parameter.kept_grad():
+        parameter.accumulate(gradient)
 
 
 class Step:

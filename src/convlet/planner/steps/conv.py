@@ -6,13 +6,7 @@ from ... import _core
 from ..._core import empty
 from ...ops.conv import conv2d_choice, conv2d_geometry, require_path
 from ...ops.conv_activation import activation_backward
-from .base import Step
-
-
-def gradient_of(parameter, code):
-    """(array, whether it is the one that the parameter keeps) for a gradient."""
-    blank = parameter.blank_grad()
-    return (empty(parameter.shape, code), False) if blank is None else (blank, True)
+from .base import Step, gradient_room, keep_gradient
 
 
 class ConvStep(Step):
@@ -92,8 +86,8 @@ class ConvStep(Step):
             dy = activation_backward(dy, run.value(self.y), self.activation)
         # The weights first: then x goes before dx comes.
         if self.needs_dw or self.needs_db:
-            dw, blank = gradient_of(weight, code) if self.needs_dw else (None, False)
-            db = empty(bias.shape, code) if self.needs_db else None
+            dw = gradient_room(weight, code) if self.needs_dw else None
+            db = gradient_room(bias, code) if self.needs_db else None
             _core.conv2d_backward_weights(
                 self.of_filters(dw),
                 db,
@@ -102,10 +96,10 @@ class ConvStep(Step):
                 self.plain,
                 threads,
             )
-            if not blank:
-                weight.accumulate(dw)
+            if self.needs_dw:
+                keep_gradient(weight, dw)
             if self.needs_db:
-                bias.accumulate(db)
+                keep_gradient(bias, db)
             run.release(self.spent)
         if self.needs_dx:
             dx = empty(self.x_shape, code)
@@ -139,13 +133,13 @@ class LinearStep(Step):
         dy, code = run.take(self.y), self.code
         weight, bias = self.layer.weight, self.layer.bias
         if self.needs_dw or self.needs_db:
-            dw, blank = gradient_of(weight, code) if self.needs_dw else (None, False)
-            db = empty(bias.shape, code) if self.needs_db else None
+            dw = gradient_room(weight, code) if self.needs_dw else None
+            db = gradient_room(bias, code) if self.needs_db else None
             _core.linear_backward_weights(dw, db, dy, run.value(self.x), run.threads)
-            if not blank:
-                weight.accumulate(dw)
+            if self.needs_dw:
+                keep_gradient(weight, dw)
             if self.needs_db:
-                bias.accumulate(db)
+                keep_gradient(bias, db)
             run.release(self.spent)
         if self.needs_dx:
             dx = empty(self.x_shape, code)

@@ -12,7 +12,7 @@ from ..._core import empty
 from ...layers.paths import locate
 from ...layers.recalibrate import BatchMoments
 from ...ops.pool import pool2d_geometry
-from .base import Step
+from .base import Step, gradient_room, keep_gradient
 
 
 def batch_moments(norm, where, statistics, count):
@@ -103,12 +103,12 @@ class NormStep(Step):
         self.apply(run.values, *run.kept[self.index], run.threads)
 
     def backward(self, run):
-        layer, code, channels = self.layer, self.code, (self.channels,)
+        layer, code = self.layer, self.code
         dy = run.take(self.y)
         mean, var = run.kept[self.index]
         x = run.value(self.x)
         gamma, beta = layer._scale_and_shift()
-        dgamma, dbeta = np.empty(channels, dy.dtype), np.empty(channels, dy.dtype)
+        dgamma, dbeta = self.affine_room()
         needs_residual = self.residual is not None and self.needs[1]
         # One of the gradients takes the place of dy: what is written is then in cache already.
         dx = dresidual = None
@@ -136,14 +136,21 @@ class NormStep(Step):
         del x
         run.release(self.spent)
         if layer.affine:
-            layer.gamma.accumulate(dgamma)
-            layer.beta.accumulate(dbeta)
+            keep_gradient(layer.gamma, dgamma)
+            keep_gradient(layer.beta, dbeta)
         if needs_residual and not self.masked:
             run.give(self.residual, dy, fresh=run.owned[self.y])
         elif needs_residual:
             run.give(self.residual, dresidual, fresh=True)
         if self.needs_dx:
             run.give(self.x, dx, fresh=True)
+
+    def affine_room(self):
+        """Arrays for the gradients of gamma and beta, which the core computes in any case."""
+        gamma, beta, code = self.layer.gamma, self.layer.beta, self.code
+        if self.layer.affine:
+            return gradient_room(gamma, code), gradient_room(beta, code)
+        return empty((self.channels,), code), empty((self.channels,), code)
 
 
 class NormPoolStep(NormStep):

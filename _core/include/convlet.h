@@ -211,10 +211,11 @@ CVL_API cvl_status cvl_conv2d_choose_f64(const cvl_conv2d *d, cvl_conv2d_pass pa
 
 /* cvl_conv2d_forward_f32: y as above; b may be NULL.
  * Numerics f32 accumulation, one FMA chain per output and per 384 consecutive k = (kh*KW+kw)*C/G+c,
- *          the chains added in order, then b, then the activation. Minimal filtering instead sums
- *          transforms over c, a chain per 128; its error on N(0,1) data, relative to the standard
- *          deviation of y, is at most 5e-5 and 2.5e-6 RMS, with WINOGRAD2 2e-5 and 7e-7, as with
- *          the direct engine. An infinity or NaN in x reaches every output of its tile.
+ *          the chains added in order, then b, then the activation. To up to 6 channels in one group
+ *          k may instead count 16 input channels at all taps before the next 16. Minimal filtering
+ *          sums transforms over c, a chain per 128; its error on N(0,1) data, relative to the
+ *          standard deviation of y, is at most 5e-5 and 2.5e-6 RMS, with WINOGRAD2 2e-5 and 7e-7,
+ *          as with the direct engine. An infinity or NaN in x reaches every output of its tile.
  * Returns  CVL_OK | CVL_ERR_ARGUMENT | CVL_ERR_SHAPE | CVL_ERR_OVERFLOW | CVL_ERR_WORKSPACE |
  *          CVL_ERR_ISA | CVL_ERR_ALGORITHM, as do the two passes below */
 CVL_API cvl_status cvl_conv2d_forward_f32(const cvl_conv2d *d, float *y, const float *x,
@@ -251,9 +252,9 @@ CVL_API cvl_status cvl_conv2d_forward_packed_f64(const cvl_conv2d *d, double *y,
  *                   dy[n,oh,ow,oc] * w[kh,kw,c,oc]
  *          Input positions that no window reads get exactly 0.
  * Shapes   dx as x, dy as y
- * Numerics as the forward pass, with k = (kh*KW+kw)*OC/G+oc; with up to 4 input channels in one
- *          group (and 8 or more output channels, 4 taps, 8 output columns) the chains end at every
- *          tap, and taps are added by oh, then kw */
+ * Numerics as the forward pass, with k = (kh*KW+kw)*OC/G+oc. To up to 6 input channels in one group
+ *          the chains may end sooner: after two taps of 16 output channels, 16 channels coming before
+ *          the next; or after every tap, and taps are added by oh, then kw */
 CVL_API cvl_status cvl_conv2d_backward_data_f32(const cvl_conv2d *d, float *dx, const float *dy,
                                                 const float *w, const cvl_exec *run);
 CVL_API cvl_status cvl_conv2d_backward_data_f64(const cvl_conv2d *d, double *dx, const double *dy,

@@ -1,10 +1,12 @@
-/* reference.h: every operator in naive C, the oracle of the C tests and the peer of the benchmarks.
+/* reference.h: the operators in naive C, the oracle of the C tests.
  *
- * One function cvl_reference_<op>_<pass> per public function, with its descriptor and its order of
- * arguments, on double arrays (float32 data is widened first), without threads or workspace. The
- * formulas are those of convlet.h, written as there: loops over indices, bounds tested one by one,
- * sums in double or long double. Nothing is checked: descriptors are ones the operator accepts, and
- * optional arguments may be NULL where convlet.h says so. */
+ * A function cvl_reference_<op>_<pass> has the descriptor and the order of arguments of the public one,
+ * on double arrays (float32 data is widened first), without threads or workspace. Those that are made of
+ * others have none (add_relu, the sum of two norms, a norm before a pooling, winners, packed weights,
+ * programs), and those of a line are written out in their tests (running_move, clip, scale, blend,
+ * sum_squares). The formulas are those of convlet.h, written as there: loops over indices, bounds tested
+ * one by one, sums in double or long double. Nothing is checked: descriptors are ones the operator
+ * accepts, and optional arguments may be NULL where convlet.h says so. */
 #ifndef CVL_REFERENCE_H
 #define CVL_REFERENCE_H
 

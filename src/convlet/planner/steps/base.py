@@ -57,6 +57,10 @@ class Step:
     def prepare(self, node):
         """Settle what the shapes decide."""
 
+    def forward(self, run):
+        """Compute the value, and keep nothing for `backward` but values."""
+        self.infer(run.values, run.threads)
+
     def of_images(self, array):
         """What the core takes for an array of images, or of sequences."""
         return array[:, None] if self.rows else array

@@ -74,9 +74,6 @@ class ConvStep(Step):
             threads,
         )
 
-    def forward(self, run):
-        self.infer(run.values, run.threads)
-
     def backward(self, run):
         dy, threads, code = run.take(self.y), run.threads, self.code
         weight, bias = self.layer.weight, self.layer.bias
@@ -125,9 +122,6 @@ class LinearStep(Step):
     def infer(self, values, threads):
         y = values[self.y] = empty(self.shape, self.code)
         _core.linear_forward(y, values[self.x], *self.layer._arrays(), threads)
-
-    def forward(self, run):
-        self.infer(run.values, run.threads)
 
     def backward(self, run):
         dy, code = run.take(self.y), self.code

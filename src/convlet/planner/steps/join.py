@@ -27,9 +27,6 @@ class AddStep(JoinStep):
         add = _core.add_relu_into if self.relu else _core.add_into
         add(y, values[a], values[b], threads)
 
-    def forward(self, run):
-        self.infer(run.values, run.threads)
-
     def backward(self, run):
         dy = run.take(self.y)
         if self.relu:
@@ -51,9 +48,6 @@ class ConcatStep(JoinStep):
         x = tuple(values[value] for value in self.inputs)
         _core.concat_forward(y, x, self.channels, threads)
 
-    def forward(self, run):
-        self.infer(run.values, run.threads)
-
     def backward(self, run):
         dx = tuple(
             empty(shape, self.code) if needed else None
@@ -70,9 +64,6 @@ class FlattenStep(Step):
 
     def infer(self, values, threads):
         values[self.y] = values[self.x].reshape(self.shape)
-
-    def forward(self, run):
-        run.values[self.y] = run.values[self.x].reshape(self.shape)
 
     def backward(self, run):
         run.give(self.x, run.take(self.y).reshape(self.x_shape), fresh=run.owned[self.y])

@@ -24,37 +24,30 @@ class MaxPoolStep(Step):
         self.reads = (self.x,) * self.keeps_x + (self.y,) * self.masks
 
     def infer(self, values, threads):
-        x, y = values[self.x], empty(self.shape, self.code)
-        values[self.y] = y
-        if self.rows:
-            x, y = x[:, None], y[:, None]
-        _core.max_pool2d_forward(y, x, self.geometry, threads)
+        y = values[self.y] = empty(self.shape, self.code)
+        arrays = map(self.of_images, (y, values[self.x]))
+        _core.max_pool2d_forward(*arrays, self.geometry, threads)
 
     def forward(self, run):
         if self.keeps_x or not self.wanted:
             self.infer(run.values, run.threads)
             return
-        x, y, winners = run.values[self.x], empty(self.shape, self.code), empty(self.shape, "B")
-        run.values[self.y] = y
-        if self.rows:
-            x, y, winners = x[:, None], y[:, None], winners[:, None]
-        run.kept[self.index] = winners
-        _core.max_pool2d_forward_winners(y, winners, x, self.geometry, run.threads)
+        y = run.values[self.y] = empty(self.shape, self.code)
+        winners = run.kept[self.index] = empty(self.shape, "B")
+        arrays = map(self.of_images, (y, winners, run.values[self.x]))
+        _core.max_pool2d_forward_winners(*arrays, self.geometry, run.threads)
 
     def backward(self, run):
         dy = run.take(self.y)
         if self.masks:
             dy = run.masked(dy, self.y)
-        dx = images = empty(self.x_shape, self.code)
-        if self.rows:
-            images, dy = dx[:, None], dy[:, None]
+        dx = empty(self.x_shape, self.code)
         if self.keeps_x:
-            x = self.of_images(run.value(self.x))
-            _core.max_pool2d_backward(images, dy, x, self.geometry, run.threads)
-            del x
+            arrays = map(self.of_images, (dx, dy, run.value(self.x)))
+            _core.max_pool2d_backward(*arrays, self.geometry, run.threads)
         else:
-            winners = run.kept[self.index]
-            _core.max_pool2d_backward_winners(images, dy, winners, self.geometry, run.threads)
+            arrays = map(self.of_images, (dx, dy, run.kept[self.index]))
+            _core.max_pool2d_backward_winners(*arrays, self.geometry, run.threads)
         run.release(self.spent)
         run.give(self.x, dx, fresh=True)
 
@@ -75,9 +68,6 @@ class AvgPoolStep(Step):
         y = empty(self.pooled, self.code)
         _core.avg_pool2d_forward(y, self.of_images(values[self.x]), self.geometry, threads)
         values[self.y] = y.reshape(self.shape)
-
-    def forward(self, run):
-        self.infer(run.values, run.threads)
 
     def backward(self, run):
         dy, dx = run.take(self.y).reshape(self.pooled), empty(self.x_shape, self.code)

@@ -6,9 +6,8 @@ from .. import _checks
 from ..ops import conv1d, conv1d_backward
 from ..ops.conv import check_algorithm
 from ..ops.conv1d import sequence_padding
-from ..ops.conv_activation import activation_backward
 from . import arguments, shapes
-from .weighted import WeightedLayer
+from .weighted import ConvLayer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from .._types import Activation, Algorithm, Rng, SequencePadding
 
 
-class Conv1d(WeightedLayer):
+class Conv1d(ConvLayer):
     """Convolve sequences (N, L, C) with a bank of filters: a convolution of images of one row.
 
         y[n,i,o] = act(bias[o] + Σ_{u,c} x[n, i·stride-begin+u·dilation, c] · weight[u,c,o])
@@ -45,8 +44,6 @@ class Conv1d(WeightedLayer):
     >>> layer(np.zeros((2, 9, 3), np.float32)).shape
     (2, 5, 8)
     """
-
-    _kind = "conv2d"  # to the planner: of images of one row
 
     def __init__(
         self,
@@ -90,16 +87,6 @@ class Conv1d(WeightedLayer):
         shapes.check_channels(self, shape, self.in_channels, expected)
         return n, shapes.conv_size(self, 1, length), self.out_channels
 
-    def _options(self):
-        """Those of a Conv2d."""
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "algorithm": self.algorithm,
-        }
-
     def _own_options(self):
         return self._options() | {
             "stride": self.stride[1],
@@ -109,12 +96,6 @@ class Conv1d(WeightedLayer):
 
     def _apply(self, x):
         return conv1d(x, *self._arrays(), activation=self.activation, **self._own_options())
-
-    def _vjp(self, x, input_grad, commits):
-        y, pull = super()._vjp(x, input_grad, commits)
-        if self.activation is None:
-            return y, pull
-        return y, lambda dy: pull(activation_backward(dy, y, self.activation))
 
     def _gradients(self, dy, x, weight, needs):
         return conv1d_backward(dy, x, weight, needs=needs, **self._own_options())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from .. import _checks
 from ..ops import conv2d, conv2d_backward
 from ..ops.conv import check_algorithm
-from ..ops.conv_activation import activation_backward
 from . import arguments, shapes
-from .weighted import WeightedLayer
+from .weighted import ConvLayer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from .._types import Activation, Algorithm, Padding, Pair, Rng
 
 
-class Conv2d(WeightedLayer):
+class Conv2d(ConvLayer):
     """Convolve images with a bank of filters: y = act(conv(x, weight) + bias).
 
     Parameters
@@ -47,8 +46,6 @@ class Conv2d(WeightedLayer):
     >>> layer(np.zeros((2, 5, 7, 3), np.float32)).shape
     (2, 5, 7, 8)
     """
-
-    _kind = "conv2d"
 
     def __init__(
         self,
@@ -84,23 +81,8 @@ class Conv2d(WeightedLayer):
         n, h, w, _ = shape
         return n, shapes.conv_size(self, 0, h), shapes.conv_size(self, 1, w), self.out_channels
 
-    def _options(self):
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "algorithm": self.algorithm,
-        }
-
     def _apply(self, x):
         return conv2d(x, *self._arrays(), activation=self.activation, **self._options())
-
-    def _vjp(self, x, input_grad, commits):
-        y, pull = super()._vjp(x, input_grad, commits)
-        if self.activation is None:
-            return y, pull
-        return y, lambda dy: pull(activation_backward(dy, y, self.activation))
 
     def _gradients(self, dy, x, weight, needs):
         return conv2d_backward(dy, x, weight, needs=needs, **self._options())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import init
+from ..ops.conv_activation import activation_backward
 from ..parameter import Parameter
 from .base import Layer
 
@@ -41,3 +42,24 @@ class WeightedLayer(Layer):
             return dx
 
         return self._apply(x), pull
+
+
+class ConvLayer(WeightedLayer):
+    """What Conv2d and Conv1d share: options, those of images, and an activation at the end."""
+
+    _kind = "conv2d"  # to the planner sequences are images of one row
+
+    def _options(self):
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "algorithm": self.algorithm,
+        }
+
+    def _vjp(self, x, input_grad, commits):
+        y, pull = super()._vjp(x, input_grad, commits)
+        if self.activation is None:
+            return y, pull
+        return y, lambda dy: pull(activation_backward(dy, y, self.activation))

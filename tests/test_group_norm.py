@@ -369,10 +369,15 @@ BAD_LAYERS = {
     "no axis": (lambda: cl.LayerNorm(()), ValueError, "at least one axis"),
     "channels": (lambda: cl.GroupNorm(2, 4)(X), ValueError, r"expected x of shape \(N, ..., 4\)"),
     "rank": (lambda: cl.GroupNorm(2, 4)(ONE), ValueError, r"expected x of shape \(N, ..., 4\)"),
+    "one value of a group": (
+        lambda: cl.GroupNorm(6, 6)(X[:, :1, :1]),
+        ValueError,
+        "at least two values per group of a sample .* use fewer groups, larger images,",
+    ),
     "one pixel": (
         lambda: cl.InstanceNorm(6)(X[:, :1, :1]),
         ValueError,
-        "at least two values per group of a sample .* use fewer groups, larger images",
+        "at least two values per group of a sample .* use larger images,",
     ),
     "axes": (lambda: cl.LayerNorm((2, 6))(X), ValueError, r"expected x of shape \(N, ..., 2, 6\)"),
     "no batch": (lambda: cl.LayerNorm(6)(ONE), ValueError, r"expected x of shape \(N, ..., 6\)"),

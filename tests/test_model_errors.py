@@ -132,6 +132,11 @@ DEEP_FAULTS = {
         "Linear(120, ...)",
     ),
     "not flattened": ([cl.Linear(120, 4)], 0, "put Flatten() before this layer"),
+    "features of pixels": (
+        [cl.Linear(99, 4)],
+        0,
+        "x has 4 features on its last axis, and 120 after Flatten()",
+    ),
     "axis": ([cl.Softmax(axis=4)], 0, "at least one class on axis 4"),
     "dtype": (
         [cl.ReLU(), cl.Conv2d(4, 4, 1).astype("float64")],
@@ -173,6 +178,22 @@ def test_branches_of_different_shapes():
     assert_untouched(before, model)
     with pytest.raises(ValueError, match="body and shortcut"):
         cl.Residual(cl.Conv2d(2, 4, 1), cl.Conv2d(2, 3, 1))(x)
+
+
+@pytest.mark.parametrize("layer", [cl.Conv1d(4, 6, 3), cl.BatchNorm(4), cl.GroupNorm(2, 4)])
+def test_sequences_with_channels_first(layer):
+    """Sequences in the layout of PyTorch are recognised, as images are."""
+    message = "4 channels last, got (2, 4, 7); it looks channels-first (N, C, L): use x.transpose"
+    for door in DOORS.values():
+        with pytest.raises(ValueError, match=re.escape(message)):
+            door(layer, zeros(2, 4, 7))
+
+
+def test_a_single_example_for_a_linear_layer():
+    """One example without a first axis is told to get one."""
+    message = "expected x of shape (N, 5), got (5,); give a single example a first axis"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cl.Linear(5, 2)(zeros(5))
 
 
 @pytest.mark.parametrize("pool", [cl.MaxPool2d, cl.AvgPool2d])

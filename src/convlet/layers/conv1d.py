@@ -77,14 +77,8 @@ class Conv1d(ConvLayer):
 
     def _output_shape(self, shape):
         shapes.check_sequences(self, shape, self.in_channels)
-        expected = f"(N, L, {self.in_channels})"
-        n, length, channels = shape
-        if channels != self.in_channels and length == self.in_channels:
-            raise ValueError(
-                f"{self!r}: expected x of shape {expected}, {self.in_channels} channels last, got "
-                f"{shape}; it looks channels-first (N, C, L): use x.transpose(0, 2, 1)"
-            )
-        shapes.check_channels(self, shape, self.in_channels, expected)
+        shapes.check_channels(self, shape, self.in_channels, f"(N, L, {self.in_channels})")
+        n, length, _ = shape
         return n, shapes.conv_size(self, 1, length), self.out_channels
 
     def _own_options(self):

@@ -88,6 +88,7 @@ class GroupNorm(_SampleNorm):
 
     _kind = "group_norm"
     _gradients = staticmethod(group_norm_gradients)
+    _cures = "fewer groups, larger images"  # of groups of one value
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class GroupNorm(_SampleNorm):
         if values < 2:
             raise ValueError(
                 f"{self!r}: expected at least two values per group of a sample to take a variance "
-                f"of, got {values} in {shape}; use fewer groups, larger images, or BatchNorm"
+                f"of, got {values} in {shape}; use {self._cures}, or BatchNorm"
             )
         return shape
 
@@ -159,6 +160,8 @@ class InstanceNorm(GroupNorm):
     >>> InstanceNorm(1, eps=1e-12)(np.array([[[1], [3]]], np.float32)).ravel()
     array([-1.,  1.], dtype=float32)
     """
+
+    _cures = "larger images"
 
     def __init__(self, channels: SupportsIndex, *, eps: float = 1e-5, affine: bool = False) -> None:
         self.channels = self.groups = _checks.size(channels, "InstanceNorm: channels")

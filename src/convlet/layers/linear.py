@@ -57,15 +57,20 @@ class Linear(WeightedLayer):
         self._make_parameters(shape, self.out_features, use_bias, rng)
 
     def _output_shape(self, shape):
-        if len(shape) < 2 or shape[-1] != self.in_features:
-            features = math.prod(shape[1:])
-            message = f"{self!r}: expected x of shape (N, {self.in_features}), got {shape}"
-            if len(shape) > 2 and features == self.in_features:
-                message += "; put Flatten() before this layer"
-            else:
-                message += f"; x has {features} features per example: Linear({features}, ...)"
-            raise ValueError(message)
-        return (*shape[:-1], self.out_features)
+        if len(shape) >= 2 and shape[-1] == self.in_features:
+            return (*shape[:-1], self.out_features)
+        features = math.prod(shape[1:])
+        if len(shape) < 2:
+            cure = "give a single example a first axis by x[np.newaxis]"
+        elif features == self.in_features:
+            cure = "put Flatten() before this layer"
+        elif len(shape) == 2:
+            cure = f"x has {features} features per example: Linear({features}, ...)"
+        else:
+            cure = f"x has {shape[-1]} features on its last axis, and {features} after Flatten()"
+        raise ValueError(
+            f"{self!r}: expected x of shape (N, {self.in_features}), got {shape}; {cure}"
+        )
 
     def _apply(self, x):
         return linear(x, *self._arrays())

@@ -5,6 +5,11 @@ from __future__ import annotations
 from .._checks import axis_padding
 from ..ops.pool import pool_outputs
 
+_CHANNELS_LAST = {  # by the number of axes
+    3: "(N, C, L): use x.transpose(0, 2, 1)",
+    4: "(N, C, H, W): use x.transpose(0, 2, 3, 1)",
+}
+
 
 def conv_size(layer, axis, n):
     """Return how many windows of a convolution fit on n rows (axis 0) or columns (axis 1)."""
@@ -83,8 +88,9 @@ def check_channels(layer, shape, channels, expected):
     if shape[-1] == channels:
         return
     message = f"{layer!r}: expected x of shape {expected}, {channels} channels last, got {shape}"
-    if len(shape) == 4 and shape[1] == channels:
-        message += "; it looks channels-first (N, C, H, W): use x.transpose(0, 2, 3, 1)"
+    cure = _CHANNELS_LAST.get(len(shape))
+    if cure and shape[1] == channels:
+        message += f"; it looks channels-first {cure}"
     else:
         message += f"; give x {channels} channels, or the layer {shape[-1]}"
     raise ValueError(message)

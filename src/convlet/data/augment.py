@@ -117,7 +117,7 @@ def random_crop(x: Array, size: Pair, *, rng: Rng = None) -> np.ndarray:
 
 
 def _images(x, where):
-    x = np.asarray(_checks.as_ndarray(x, f"{where}: x"))
+    x = _checks.as_ndarray(x, f"{where}: x")
     if x.ndim != 4:
         _checks.wrong_rank(x.shape, 4, f"{where}: x", "(N, H, W, C)")
     return x

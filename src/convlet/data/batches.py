@@ -65,8 +65,8 @@ class Batches:
         shuffle: bool = True,
         last: Literal["keep", "drop", "merge"] = "keep",
     ) -> None:
-        self._x = np.asarray(_checks.as_ndarray(x, "Batches: x"))
-        self._y = np.asarray(_checks.as_ndarray(y, "Batches: y"))
+        self._x = _checks.as_ndarray(x, "Batches: x")
+        self._y = _checks.as_ndarray(y, "Batches: y")
         for name, value in (("x", self._x), ("y", self._y)):
             _checks.at_least_one_axis(value, f"Batches: {name}")
         n = len(self._x)

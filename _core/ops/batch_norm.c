@@ -348,7 +348,7 @@ static cvl_status open_sum(NAME(batch_norm) *jobs, const cvl_batch_norm *d,
                            const cvl_batch_norm_term *a, const cvl_batch_norm_term *b,
                            const T *pixels, scratch_kind kind)
 {
-    cvl_status status = NAME(batch_norm_open)(&jobs[0], d, FORWARD, 0);
+    cvl_status status = NAME(batch_norm_open)(&jobs[0], d, kind, 0);
     if (status != CVL_OK)
         return status;
     jobs[1] = jobs[0];

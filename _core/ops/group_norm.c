@@ -38,7 +38,7 @@ struct group_norm_job {
     const T *x, *gamma, *beta, *dy;
     const double *mean, *var; /* (N, groups) */
     double *mean_out, *var_out;
-    T *y, *dx, *dgamma, *dbeta;
+    T *y, *dx;
 
     double *gradients; /* backward: (blocks, 2, C); of rows with a fold per block (2, C) */
     T *chains;         /* rows, backward: (workers, 2, C); with a fold per block (blocks, 2, C) */
@@ -395,8 +395,6 @@ cvl_status NAME(group_norm_backward)(const cvl_group_norm *d, T *dx, T *dgamma, 
 {
     group_norm_job job = {.backward = 1,
                           .dx = dx,
-                          .dgamma = dgamma,
-                          .dbeta = dbeta,
                           .dy = dy,
                           .x = x,
                           .gamma = gamma,

@@ -11,8 +11,7 @@ enum {
     DOT_CHANNELS = 8,     /* to a single one, from which on dot.c is faster */
     TASK_VECTORS = 32,
     CALL_VECTORS = 128, /* most of a call of the kernel */
-    TILE_ROWS = 8,
-    LANES = 16 /* of the widest vector */
+    LANES = 16          /* of the widest vector */
 };
 
 typedef struct plan {
@@ -33,15 +32,15 @@ static ptrdiff_t vector_size(void)
 /* Multiplies `count` vectors of so many pixels each. */
 static void multiply(const plan *p, const T *in, T *out, ptrdiff_t count, ptrdiff_t pixels)
 {
-    const T *a[CALL_VECTORS + 2 * TILE_ROWS];
-    T *c[CALL_VECTORS + TILE_ROWS];
+    const T *a[CALL_VECTORS + 2 * CVL_GEMM_MR_MAX];
+    T *c[CALL_VECTORS + CVL_GEMM_MR_MAX];
     for (ptrdiff_t i = 0; i < count; i++) {
         a[i] = in + i * pixels * p->K;
         c[i] = out + i * pixels * p->outputs;
     }
-    for (ptrdiff_t i = 0; i < 2 * TILE_ROWS; i++)
+    for (ptrdiff_t i = 0; i < 2 * CVL_GEMM_MR_MAX; i++)
         a[count + i] = a[count - 1];
-    for (ptrdiff_t i = 0; i < TILE_ROWS; i++)
+    for (ptrdiff_t i = 0; i < CVL_GEMM_MR_MAX; i++)
         c[count + i] = c[count - 1];
     const cvl_gemm_run run = {0, p->K, 0};
     NAME(epilogue) end = p->call->end;

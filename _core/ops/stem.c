@@ -34,11 +34,21 @@ typedef struct worker {
 } worker;
 
 enum {
+    /* Positions of a row that are multiplied at a time: fewer of short rows, or where planes would have more
+     * elements. */
     CHUNK = 256,
     CHUNK_MIN = 64,
     PLANES = 65536,
 
-    /* Columns of a kept row, padding and what stride and dilation skip included, for one of dx. */
+    /* Channels of dx at most, of which the direct engine works on 8 in the time of 5 here; channels of dy,
+     * taps and columns of dy at least. */
+    MOST_CHANNELS = 4,
+    LEAST_OUTPUTS = 8,
+    LEAST_TAPS = 2,
+    LEAST_COLUMNS = 8,
+
+    /* Columns of a kept row, padding and what stride and dilation skip included, for one of dx: the direct
+     * engine keeps no rows, which may be far longer than those of dx. */
     MOST_COLUMNS = 4
 };
 
@@ -208,14 +218,12 @@ static const char *refuses(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
     return shape->d.groups == 1 ? NULL : "groups";
 }
 
-/* The direct engine works on 8 channels in the time of 5 here, and keeps no rows, which may be far longer
- * than those of dx. */
 static int pays(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass)
 {
     const cvl_conv2d *d = &shape->d;
     (void)pass;
-    return d->C <= 4 && d->OC >= 8 && d->KH * d->KW >= 2 && shape->OW >= 8 &&
-           d->SW * width_of(shape) <= MOST_COLUMNS * d->W + CHUNK;
+    return d->C <= MOST_CHANNELS && d->OC >= LEAST_OUTPUTS && d->KH * d->KW >= LEAST_TAPS &&
+           shape->OW >= LEAST_COLUMNS && d->SW * width_of(shape) <= MOST_COLUMNS * d->W + CHUNK;
 }
 
 static size_t workspace(const cvl_conv2d_shape *shape, cvl_conv2d_pass pass, int threads)

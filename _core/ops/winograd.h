@@ -68,7 +68,7 @@ static inline ptrdiff_t NAME(winograd_side)(const NAME(winograd) *f, ptrdiff_t o
     return cvl_ceil_div(f->groups, cvl_ceil_div(f->groups, side));
 }
 
-/* Tiles that cover a side of `size` outputs; and all tiles. */
+/* The tiles of all images. */
 static inline ptrdiff_t NAME(winograd_tiles)(const NAME(winograd) *f)
 {
     const ptrdiff_t m = cvl_winograd_sizes_of(f->form).m;

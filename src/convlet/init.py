@@ -89,6 +89,7 @@ def he_normal(
 
     Raises
     ------
+    TypeError : shape is not a tuple, slope not a number, or dtype neither.
     ValueError : the shape is not that of weights, fan is neither, or slope is not finite.
 
     Notes
@@ -145,6 +146,7 @@ def glorot_normal(
 
     Raises
     ------
+    TypeError : shape is not a tuple, gain not a number, or dtype neither.
     ValueError : the shape is not that of weights, or gain is not finite.
 
     Notes
@@ -194,6 +196,7 @@ def lecun_normal(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) ->
 
     Raises
     ------
+    TypeError : shape is not a tuple, or dtype is neither.
     ValueError : the shape is not that of weights.
 
     References
@@ -235,7 +238,7 @@ def normal(
 
     Raises
     ------
-    TypeError, ValueError : mean or std is not a finite number, or std is below 0.
+    TypeError, ValueError : mean or std is not a finite number, std is below 0, or dtype is neither.
 
     Examples
     --------
@@ -262,7 +265,8 @@ def uniform(
 
     Raises
     ------
-    TypeError, ValueError : low or high is not a finite number, or low is above high.
+    TypeError, ValueError : low or high is not a finite number, low is above high, or dtype is
+        neither.
 
     Examples
     --------
@@ -295,6 +299,7 @@ def orthogonal(
 
     Raises
     ------
+    TypeError : shape is not a tuple, gain not a number, or dtype neither.
     ValueError : the shape is not that of weights, or gain is not finite.
 
     Notes
@@ -322,6 +327,16 @@ def orthogonal(
 def zeros(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
     """Return zeros, the start of a bias and of the shift of a norm; rng is not used.
 
+    Parameters
+    ----------
+    shape : tuple, any
+    rng : not used; here because the other functions take it
+    dtype : float32 or float64
+
+    Raises
+    ------
+    TypeError : dtype is neither.
+
     Examples
     --------
     >>> zeros((2,))
@@ -332,6 +347,16 @@ def zeros(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.nda
 
 def ones(shape: Shape, *, rng: Rng = None, dtype: Float = np.float32) -> np.ndarray:
     """Return ones, the start of the scale of a norm; rng is not used.
+
+    Parameters
+    ----------
+    shape : tuple, any
+    rng : not used; here because the other functions take it
+    dtype : float32 or float64
+
+    Raises
+    ------
+    TypeError : dtype is neither.
 
     Examples
     --------

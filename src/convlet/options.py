@@ -24,6 +24,10 @@ _from_environment: Options | None = None
 def get_options() -> Options:
     """Return the options in effect here, as a named tuple.
 
+    Raises
+    ------
+    ValueError : CONVLET_WINOGRAD, CONVLET_FUSE or CONVLET_ADAPTIVE is neither 0 nor 1.
+
     Examples
     --------
     >>> with options(winograd=False):

@@ -32,6 +32,14 @@ def constant(value: float) -> Callable[[int], float]:
 
         f(t) = value
 
+    Parameters
+    ----------
+    value : number
+
+    Raises
+    ------
+    TypeError, ValueError : value is not a number, or not finite.
+
     Examples
     --------
     >>> constant(0.1)(7)

@@ -27,6 +27,7 @@ class Summary:
             forward pass
         bytes : int, of the output; 0 if it is a view of the input
     parameters, multiply_adds, bytes : int, the totals; each parameter counts once
+    input_shape : tuple, of x
 
     Examples
     --------

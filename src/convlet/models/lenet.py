@@ -22,6 +22,10 @@ def lenet(classes: int = 10, *, rng: np.random.Generator | int | None = None) ->
     -------
     model : Sequential, x (N, 28, 28, 1) -> logits (N, classes)
 
+    Raises
+    ------
+    TypeError, ValueError : classes is not an integer of at least 1.
+
     References
     ----------
     After LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document

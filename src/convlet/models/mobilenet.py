@@ -29,6 +29,10 @@ def mobilenet_small(
     -------
     model : Sequential, x (N, H, W, channels) -> logits (N, classes), for images of any size
 
+    Raises
+    ------
+    TypeError, ValueError : classes or channels is not an integer of at least 1.
+
     References
     ----------
     After Howard et al. 2017, MobileNets, arXiv:1704.04861

@@ -54,7 +54,8 @@ def resnet20(
 
     Raises
     ------
-    ValueError : shortcut is neither.
+    TypeError, ValueError : shortcut is neither, or classes or channels is not an integer of at
+        least 1.
 
     References
     ----------
@@ -128,6 +129,10 @@ def resnet18(
     -------
     model : Sequential, x (N, H, W, channels) -> logits (N, classes), for images of any size; those
         of the paper are 224 x 224
+
+    Raises
+    ------
+    TypeError, ValueError : classes or channels is not an integer of at least 1.
 
     References
     ----------

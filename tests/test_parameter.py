@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -301,6 +302,16 @@ def test_assigned_and_accumulated_gradients_are_added_to(rng):
     pull()
     np.testing.assert_array_equal(layer.weight.kept_grad(), dw + 1)
     assert duplicate.blank_grad() is None
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (4, 2, 3)])
+def test_gradients_of_another_shape_are_not_accumulated(shape):
+    """Not even those that NumPy would broadcast: a sum over too many axes is a mistake."""
+    p = cl.Parameter(np.ones((2, 3), np.float32), name="scale")
+    message = re.escape(f"'scale'): expected a gradient of shape (2, 3), got {shape}")
+    with pytest.raises(ValueError, match=message):
+        p.accumulate(np.ones(shape, np.float32))
+    np.testing.assert_array_equal(p.grad, np.zeros((2, 3)))
 
 
 def test_the_gradient_of_a_frozen_parameter_is_not_written(rng):

@@ -207,8 +207,18 @@ class Parameter:
         target[...] = source
 
     def accumulate(self, gradient: ArrayLike | None) -> None:
-        """Add to the gradient, unless it is None or the parameter is frozen."""
+        """Add to the gradient, unless it is None or the parameter is frozen.
+
+        Raises
+        ------
+        ValueError : gradient does not have the shape of the parameter; nothing has been added.
+        """
         if gradient is not None and self.trainable:
+            shape = np.shape(gradient)
+            if shape != self.shape:
+                raise ValueError(
+                    f"{self!r}: expected a gradient of shape {self.shape}, got {shape}"
+                )
             self._blank = False
             np.add(self.kept_grad(), gradient, out=self._grad)
 

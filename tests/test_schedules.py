@@ -313,6 +313,7 @@ def test_reaching_the_end_of_a_rate_of_zero():
         (lambda: schedules.Plateau(1.0, factor=1), ValueError, "factor .* got 1"),
         (lambda: schedules.Plateau(1.0, threshold=-1), ValueError, "threshold .* got -1"),
         (lambda: schedules.Plateau(1.0, patience=-1), ValueError, "patience .* got -1"),
+        (lambda: schedules.Plateau(1e-4, least=1e-3), ValueError, "least .* 0.0001, got 0.001"),
         (lambda: schedules.Plateau(1.0).update(math.nan), ValueError, "metric .* got nan"),
     ],
 )

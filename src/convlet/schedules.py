@@ -427,7 +427,7 @@ class Plateau:
     mode : "min" or "max"
     threshold : number, default 1e-4
     cooldown : int, default 0
-    least : number, default 0
+    least : number, default 0; at most initial
 
     Raises
     ------
@@ -461,6 +461,10 @@ class Plateau:
         self._least = _number(least, "Plateau: expected least")
         if not 0 <= self._factor < 1:
             raise ValueError(f"Plateau: expected factor to be at least 0 and below 1, got {factor}")
+        if self._least > self._value:
+            raise ValueError(
+                f"Plateau: expected least to be at most initial, {initial}, got {least}"
+            )
         if self._threshold < 0:
             raise ValueError(f"Plateau: expected threshold to be at least 0, got {threshold}")
         if mode not in ("min", "max"):

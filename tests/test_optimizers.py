@@ -293,6 +293,20 @@ def test_non_finite_gradients_propagate(make):
     assert (p.value[[0, 2, 3, 4]] != before[[0, 2, 3, 4]]).all()
 
 
+@pytest.mark.parametrize("size", [1e-38, 3.3e38])
+def test_a_momentum_from_0_on_is_no_error_of_numpy(size):
+    """Where NumPy raises, a step still takes numbers that float32 does not hold once scaled."""
+    p = cl.Parameter(np.full(3, size, np.float32))
+    p.grad[...] = size
+    twin = copy.deepcopy(p)
+    for parameter, errors in ((p, "raise"), (twin, "ignore")):
+        optimizer = cl.SGD([parameter], lr=0.1, momentum=lambda t: (t - 1) / t, l2=0.1)
+        with np.errstate(all=errors):
+            optimizer.step()
+
+    np.testing.assert_array_equal(p.value, twin.value)
+
+
 # ---------------------------------------------------------------- freezing
 
 

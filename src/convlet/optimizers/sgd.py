@@ -88,7 +88,8 @@ class SGD(Optimizer):
         if momentum == 0:
             for w, g, m, _, _ in segments:
                 if m is not None:
-                    m[...] = values["scale"] * g + values["l2"] * w
+                    with np.errstate(all="ignore"):  # as the core, which has no warnings
+                        m[...] = values["scale"] * g + values["l2"] * w
             segments = [(w, g, None, None, None) for w, g, _, _, _ in segments]
         started = self._histories["started"]
         _core.sgd_step(

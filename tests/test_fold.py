@@ -293,6 +293,15 @@ def test_folding_leaves_the_model_and_is_left_by_it():
     assert not hasattr(folded, "vjp")
 
 
+def test_small_weights_fold_whatever_numpy_makes_of_them():
+    """Weights that are below the least float32 once folded are no error: they become 0."""
+    model = cl.Sequential(cl.Conv2d(1, 1, 1), cl.BatchNorm(1))
+    model[0].weight.value[...] = model[1].gamma.value[...] = 1e-30
+    x = np.ones((1, 1, 1, 1), np.float32)
+    with np.errstate(all="raise"):
+        assert model.fold()(x) == 0
+
+
 def test_a_shared_convolution_folds_with_each_norm():
     """One convolution before two norms has two sets of folded weights."""
     conv = cl.Conv2d(3, 3, 1)

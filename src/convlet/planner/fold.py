@@ -148,11 +148,12 @@ class FoldedModel:
         if folded is None:
             gamma, beta = norm._scale_and_shift()
             mean, var = norm._running()
-            scale = gamma / np.sqrt(var + norm.eps)
             bias = 0.0 if layer.bias is None else layer.bias.value
             folded = copy.copy(layer)
-            folded.weight = Parameter(_scaled(layer, scale).astype(layer.dtype))
-            folded.bias = Parameter((beta + (bias - mean) * scale).astype(layer.dtype))
+            with np.errstate(under="ignore"):  # small weights are none of the caller's errors
+                scale = gamma / np.sqrt(var + norm.eps)
+                folded.weight = Parameter(_scaled(layer, scale).astype(layer.dtype))
+                folded.bias = Parameter((beta + (bias - mean) * scale).astype(layer.dtype))
             folded = self._folded.setdefault(key, folded)
         return folded
 

@@ -49,6 +49,9 @@ enum { CVL_CHAIN_ROWS = 8, CVL_CHAIN_COLUMNS = 48 };
 /* Rows of a tile of `few`, at most; or 2 or 4 less. */
 enum { CVL_FEW_ROWS = 12 };
 
+/* Panels of packed weights that row_packed takes at once. */
+enum { CVL_ROW_PANELS = 8 };
+
 /* What tall.c takes: rows at least, and columns at most where rows lie in the lanes. */
 enum { CVL_TALL_ROWS = 32, CVL_TALL_FEW = 4, CVL_TALL_CLASSES = 10 };
 

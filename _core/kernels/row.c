@@ -77,8 +77,8 @@ void KERNEL(row_product)(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, co
 INLINE void packed_panels(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, const T *w,
                           ptrdiff_t panel, const int NV)
 {
-    const T *at[MANY];
-    V acc[MANY];
+    const T *at[CVL_ROW_PANELS];
+    V acc[CVL_ROW_PANELS];
 #pragma GCC unroll 8
     for (int j = 0; j < NV; j++) {
         at[j] = w + (j * VL < columns ? j : 0) * panel;
@@ -101,7 +101,7 @@ void KERNEL(row_packed)(ptrdiff_t K, ptrdiff_t columns, T *sums, const T *a, con
                         ptrdiff_t panel)
 {
     if (columns > SOME * VL)
-        packed_panels(K, columns, sums, a, w, panel, MANY);
+        packed_panels(K, columns, sums, a, w, panel, CVL_ROW_PANELS);
     else
         packed_panels(K, columns, sums, a, w, panel, SOME);
 }

@@ -17,8 +17,6 @@ enum {
     LARGE_W = 1 << 19,
     MANY_SEGMENTS = 8,
 
-    PANELS = 8, /* of packed w, of a task */
-
     QUAD = 4 /* most elements of a lane */
 };
 
@@ -126,7 +124,7 @@ static void run(const NAME(conv2d_call) *call)
     make_plan(&p, call->shape, call->pass, call->workspace);
     p.call = call;
     if (call->packed)
-        p.wide = PANELS * p.VL;
+        p.wide = CVL_ROW_PANELS * p.VL;
     cvl_parallel_for(call->threads, cvl_ceil_div(p.columns, p.wide) * p.segments,
                      call->shape->flops, CVL_FLUSH, call->packed ? compute_packed : compute, &p);
     cvl_parallel_for(1, 1, 0, CVL_FLUSH, finish, &p);
